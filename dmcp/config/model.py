@@ -1,0 +1,129 @@
+"""The configuration as the rest of the house sees it: checked, resolved, frozen, comparable.
+
+Durations are seconds. Environment references are already resolved. No I/O and no third-party import here:
+the file's own shape, with its spelling and its mistakes, is the business of ``dmcp.config.schema``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Which parts of a server the client may see."""
+
+    tools: bool = True
+    resources: bool = True
+    prompts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds until a request of each kind fails, and until a server must have answered ``initialize``."""
+
+    tools: float = 30.0
+    resources: float = 10.0
+    prompts: float = 10.0
+    connect: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """When a failed server is started again: see ``dmcp.actors.restart``.
+
+    Attributes:
+        intensity: failures within ``period`` seconds before the server is parked.
+        period: the window, in seconds.
+        backoff_min: the first delay, in seconds; it doubles with each failure.
+        backoff_max: the longest delay, in seconds.
+    """
+
+    intensity: int = 10
+    period: float = 300.0
+    backoff_min: float = 0.5
+    backoff_max: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSelection:
+    """Which tools are switched on: names or globs. An empty ``include`` means all."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSettings:
+    """How to sign in to a remote server. Everything is optional: discovery and registration fill the gaps."""
+
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ()
+    client_metadata_url: str | None = None
+    redirect_port: int | None = None
+    grant: Literal["authorization_code", "client_credentials"] = "authorization_code"
+    token_endpoint_auth_method: (
+        Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None
+    ) = None
+    private_key_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StdioServer:
+    """How to start a local server."""
+
+    command: str
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteServer:
+    """How to reach a remote server. ``kind`` "auto" is Streamable HTTP first, then HTTP+SSE."""
+
+    url: str = field(repr=False)
+    kind: Literal["http", "sse", "auto"] = "auto"
+    headers: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    oauth: OAuthSettings = OAuthSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Unresolved:
+    """A server that cannot be started as configured, e.g. because an environment variable is not set."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """One entry of ``mcpServers``. ``name`` is the group the client sees."""
+
+    name: str
+    description: str
+    target: StdioServer | RemoteServer | Unresolved
+    features: Features = Features()
+    timeout: Timeouts = Timeouts()
+    restart: RestartPolicy = RestartPolicy()
+    tools: ToolSelection = ToolSelection()
+    startup: Literal["eager", "lazy"] = "eager"
+    idle_stop: float | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole configuration file. Disabled servers are kept out of ``servers``."""
+
+    servers: Mapping[str, ServerConfig] = field(default_factory=dict)
+    oauth_store: Literal["file", "keyring"] = "file"
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    """Values that must never appear in a log: env, headers, resolved references, client secrets."""

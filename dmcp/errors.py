@@ -1,0 +1,50 @@
+"""The error tree. Each class says who is at fault, so that every layer can tell the right person.
+
+::
+
+    DmcpError
+    ├── ConfigError          the configuration file or the command line: the person mends it
+    ├── DownstreamError      the client sent something that is not valid MCP
+    ├── UpstreamError        a server, or the way to it, failed
+    │   ├── LinkRefused      the connection could not be made at all
+    │   └── AuthError        the server wants credentials that cannot be had without the person
+    └── InternalError        dmcp itself: a bug to report
+
+Not here: JSON-RPC error objects that pass through unchanged. They are payloads, not exceptions.
+"""
+
+
+class DmcpError(Exception):
+    """Anything dmcp can explain in one sentence. ``str(error)`` is fit to be shown to a person."""
+
+
+class ConfigError(DmcpError):
+    """The configuration is at fault. ``problems`` holds one finished sentence for each mistake found."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DownstreamError(DmcpError):
+    """The client is at fault. ``code`` is the JSON-RPC error code of the answer it gets."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UpstreamError(DmcpError):
+    """A server, or the way to it, is at fault."""
+
+
+class LinkRefused(UpstreamError):  # noqa: N818 - says what happened, as ConnectionRefusedError does
+    """No connection: the command does not start, the host does not answer, the address is wrong."""
+
+
+class AuthError(UpstreamError):
+    """The server wants credentials dmcp does not have; the message says what the person should do."""
+
+
+class InternalError(DmcpError):
+    """dmcp is at fault."""
