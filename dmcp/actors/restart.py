@@ -1,0 +1,67 @@
+"""Restart policy: pure. Given how often a child has failed, when is it started again, or is it parked?
+
+Terms as in OTP's supervisors: more than ``intensity`` failures within ``period`` seconds park the child.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dmcp.config.model import RestartPolicy
+
+PARKED_DELAY = 300.0
+"""Seconds after which a parked child is tried again."""
+
+_STABLE = 30.0  # seconds a child has to stay up for its backoff to start from the beginning again
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is remembered of a child's failures.
+
+    Attributes:
+        failures: when it failed lately, as seconds of a monotonic clock, oldest first.
+        streak: failures in a row without a stable life between them.
+        ready_since: when it last became ready, ``None`` while it is not.
+    """
+
+    failures: tuple[float, ...] = ()
+    streak: int = 0
+    ready_since: float | None = None
+
+    def ready(self, now: float) -> History:
+        """The child has become ready."""
+        return History(self.failures, self.streak, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Start the child again after ``delay`` seconds; ``parked`` says that it has failed too often."""
+
+    delay: float
+    parked: bool
+
+
+def after_failure(policy: RestartPolicy, history: History, now: float, jitter: float) -> tuple[History, Verdict]:
+    """Decide what follows from a failure at ``now``.
+
+    Args:
+        policy: the server's policy.
+        history: of its failures so far.
+        now: seconds of a monotonic clock.
+        jitter: a random number from 0 to 1; spreads the delay between ``backoff_min`` and its exponential bound.
+    """
+    recent = (*(at for at in history.failures if now - at < policy.period), now)[-(policy.intensity + 1) :]
+    stable = history.ready_since is not None and now - history.ready_since >= _STABLE
+    streak = 0 if stable else history.streak
+    if len(recent) > policy.intensity:
+        return History(recent, streak + 1), Verdict(PARKED_DELAY, parked=True)
+    return History(recent, streak + 1), Verdict(_backoff(policy, streak, jitter), parked=False)
+
+
+def _backoff(policy: RestartPolicy, streak: int, jitter: float) -> float:
+    # The exponent is clamped because 2.0 ** 1100 is an OverflowError, not a long time.
+    bound = min(policy.backoff_max, policy.backoff_min * 2.0 ** min(streak, 60))
+    return policy.backoff_min + (bound - policy.backoff_min) * jitter

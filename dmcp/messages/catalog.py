@@ -1,0 +1,101 @@
+"""What the catalog accepts (besides the supervisor's ``Directory``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from dmcp.messages import Address
+    from dmcp.protocol.jsonrpc import JsonObject
+
+Kind: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
+State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupState:
+    """An upstream has changed its state; ``reason`` says why it is unavailable or what it waits for."""
+
+    group: str
+    generation: int
+    state: State
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Listed:
+    """An upstream's listing of one kind, complete.
+
+    Attributes:
+        group: whose.
+        generation: of the upstream.
+        kind: which listing.
+        entries: the entries as the server gave them.
+        offered: whether the server has the capability at all.
+    """
+
+    group: str
+    generation: int
+    kind: Kind
+    entries: tuple[JsonObject, ...]
+    offered: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """A result of this group named resources that no listing has."""
+
+    group: str
+    uris: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ResourceUpdated:
+    """A subscribed resource of this group has changed."""
+
+    group: str
+    params: JsonObject
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Browse:
+    """Answer a list request of the client with a ``frontend.Reply``."""
+
+    ticket: int
+    method: str
+    params: JsonObject
+    reply_to: Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShowTools:
+    """Answer ``get_dynamic_tools`` for a group with a ``frontend.Reply``."""
+
+    ticket: int
+    group: str
+    reply_to: Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FindRoute:
+    """Say which group serves this request, with a ``frontend.Routed`` (or a failed ``frontend.Reply``)."""
+
+    ticket: int
+    method: str
+    params: JsonObject
+    reply_to: Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forget:
+    """The client has cancelled a request: send no reply."""
+
+    ticket: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settle:
+    """From a timer: answer what waits for upstreams that are still connecting, with what there is."""
+
+    ticket: int

@@ -1,0 +1,59 @@
+"""Cuts a byte stream into lines. It knows nothing of JSON: a line is whatever stands between two line feeds."""
+
+from __future__ import annotations
+
+
+class LineSplitter:
+    """Collects chunks and gives back whole lines, in linear time however the stream was cut.
+
+    A line longer than ``limit`` bytes is never held in memory: it comes out once as ``None`` when the limit
+    is passed, and the rest of it is thrown away up to the next line feed.
+    """
+
+    __slots__ = ("_discarding", "_limit", "_parts", "_size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._discarding = False
+
+    def __repr__(self) -> str:
+        return f"<LineSplitter pending={self._size} discarding={self._discarding}>"
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a line that has not ended yet."""
+        return self._size
+
+    def feed(self, chunk: bytes) -> list[bytes | None]:
+        """Take the next bytes of the stream and return the lines they complete, without their ending."""
+        if b"\n" not in chunk:
+            return self._hold(chunk)
+        head, *whole = chunk.split(b"\n")
+        tail = whole.pop()
+        lines = self._finish(head)
+        lines += [line if len(line) <= self._limit else None for line in whole]
+        return lines + self._hold(tail)
+
+    def _finish(self, end: bytes) -> list[bytes | None]:
+        discarding, parts, size = self._discarding, self._parts, self._size + len(end)
+        self._discarding, self._parts, self._size = False, [], 0
+        if discarding:
+            return []
+        if size > self._limit:
+            return [None]
+        if not parts:
+            return [end]
+        parts.append(end)
+        return [b"".join(parts)]
+
+    def _hold(self, part: bytes) -> list[bytes | None]:
+        if self._discarding or not part:
+            return []
+        self._parts.append(part)
+        self._size += len(part)
+        if self._size <= self._limit:
+            return []
+        self._discarding, self._parts, self._size = True, [], 0
+        return [None]

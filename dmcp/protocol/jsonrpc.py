@@ -1,0 +1,159 @@
+"""JSON-RPC 2.0 envelopes: one frame in, one typed message out; and the frames dmcp writes itself.
+
+Payloads are not modelled: ``params`` stays the decoded object, ``result`` and ``error`` stay the bytes they were.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from dmcp.protocol.wire import answer_body, answered_id, decode, encode
+
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+UPSTREAM_FAILED = -32000
+UPSTREAM_TIMEOUT = -32001
+RESOURCE_NOT_FOUND = -32002
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """A request. ``id`` is the encoded id, so that ``1`` and ``"1"`` stay apart."""
+
+    id: bytes
+    method: str
+    params: JsonObject
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Note:
+    """A notification."""
+
+    method: str
+    params: JsonObject
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """A response: exactly one of ``result`` and ``error`` is set, as the bytes that were sent.
+
+    Attributes:
+        id: the encoded id; ``b"null"`` when the peer could not tell which request it answers.
+        result: the bytes of the result.
+        error: the bytes of the error object.
+        value: the result or the error, decoded.
+    """
+
+    id: bytes
+    result: bytes | None
+    error: bytes | None
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Malformed:
+    """Not a JSON-RPC message. ``id`` is the encoded id if one could be made out, else ``b"null"``."""
+
+    id: bytes
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Several messages in one frame (revision 2025-03-26 only)."""
+
+    messages: tuple[Single, ...]
+
+
+Single: TypeAlias = "Call | Note | Answer | Malformed"
+Message: TypeAlias = "Single | Batch"
+
+
+def read(frame: bytes) -> Message:
+    """Understand one frame. Never raises: what is no message comes back as ``Malformed``."""
+    try:
+        value = decode(frame)
+    except ValueError as error:
+        return Malformed(answered_id(frame), PARSE_ERROR, f"Parse error: {error}")
+    if isinstance(value, list):
+        return Batch(tuple(_read_object(encode(item), item) for item in value))
+    return _read_object(frame, value)
+
+
+def _read_object(frame: bytes, value: Any) -> Single:
+    if not isinstance(value, dict):
+        return Malformed(b"null", INVALID_REQUEST, "Invalid request: a message must be a JSON object")
+    if value.get("jsonrpc") != "2.0":
+        return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: "jsonrpc" must be "2.0"')
+    if "method" in value:
+        return _read_request(value)
+    if "error" in value and value["error"] is not None:
+        return _read_error(frame, value)
+    if "result" in value and "id" in value:
+        return Answer(encode(value["id"]), answer_body(frame, value, "result"), None, value["result"])
+    return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
+
+
+def _read_request(value: JsonObject) -> Single:
+    method, params = value["method"], value.get("params")
+    if not isinstance(method, str):
+        return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: "method" must be a string')
+    if params is None:
+        params = {}
+    elif not isinstance(params, dict):
+        return Malformed(_id_of(value), INVALID_PARAMS, 'Invalid params: "params" must be an object')
+    if "id" not in value:
+        return Note(method, params)
+    identifier = value["id"]
+    if isinstance(identifier, bool) or not isinstance(identifier, int | str | float):
+        return Malformed(b"null", INVALID_REQUEST, 'Invalid request: "id" must be a string or a number')
+    return Call(encode(identifier), method, params)
+
+
+def _read_error(frame: bytes, value: JsonObject) -> Single:
+    error = value["error"]
+    if not isinstance(error, dict):
+        return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: "error" must be an object')
+    return Answer(_id_of(value), None, answer_body(frame, value, "error"), error)
+
+
+def _id_of(value: JsonObject) -> bytes:
+    identifier = value.get("id")
+    return encode(identifier) if isinstance(identifier, int | str | float) else b"null"
+
+
+def request(identifier: bytes, method: str, params: JsonObject | None) -> bytes:
+    """A request frame. ``identifier`` is an encoded id."""
+    body = b"" if params is None else b',"params":' + encode(params)
+    return b'{"jsonrpc":"2.0","id":' + identifier + b',"method":' + encode(method) + body + b"}"
+
+
+def notification(method: str, params: JsonObject | None = None) -> bytes:
+    """A notification frame."""
+    body = b"" if params is None else b',"params":' + encode(params)
+    return b'{"jsonrpc":"2.0","method":' + encode(method) + body + b"}"
+
+
+def result(identifier: bytes, body: bytes) -> bytes:
+    """A successful response frame around the bytes of a result."""
+    return b'{"jsonrpc":"2.0","id":' + identifier + b',"result":' + body + b"}"
+
+
+def failure(identifier: bytes, body: bytes) -> bytes:
+    """A failed response frame around the bytes of an error object."""
+    return b'{"jsonrpc":"2.0","id":' + identifier + b',"error":' + body + b"}"
+
+
+def error_object(code: int, message: str, details: Any = None) -> bytes:
+    """The bytes of an error object."""
+    body: JsonObject = {"code": code, "message": message}
+    if details is not None:
+        body["data"] = details
+    return encode(body)

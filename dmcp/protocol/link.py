@@ -1,0 +1,133 @@
+"""The seam between actors and transports: a link that moves frames and knows no MCP method.
+
+A *frame* is one JSON-RPC message as UTF-8 bytes, without line ending. Everything here runs on the event loop.
+The owner of a link (an upstream actor) implements ``LinkEvents``; the transport implements ``Link``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from collections.abc import Awaitable, Callable  # noqa: TC003 - a type alias below is made at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Bytes. A longer message fails its call and, on a byte stream, resets the connection."""
+
+
+class FaultKind(Enum):
+    """Why a request or a whole link failed."""
+
+    EXITED = "exited"  # the process ended or closed its output
+    UNREACHABLE = "unreachable"  # connection refused, DNS, TLS, 5xx
+    SESSION_LOST = "session lost"  # HTTP 404 on a live session: initialise again
+    UNAUTHORIZED = "unauthorized"  # 401/403 that credentials did not mend
+    PROTOCOL = "protocol"  # the peer does not speak the protocol: wrong content type, HTML, oversized message
+    REJECTED = "rejected"  # an HTTP status that refuses this one request
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFault:
+    """Why something failed, in words fit for a person.
+
+    Attributes:
+        kind: the class of the failure, for decisions.
+        reason: a phrase without the server's name and without a final stop: "exited with status 3".
+        may_have_run: whether a request in flight may have been executed by the server.
+    """
+
+    kind: FaultKind
+    reason: str
+    may_have_run: bool = True
+
+
+class LinkEvents(Protocol):
+    """What a link tells its owner. Called on the event loop; never from inside a call made by the owner."""
+
+    def on_frame(self, frame: bytes) -> None:
+        """One message arrived whole. It may still be anything: the owner parses it."""
+
+    def on_noise(self, text: str) -> None:
+        """Something that cannot be a message arrived (an oversized line, an event with a bad body)."""
+
+    def on_stderr(self, line: str) -> None:
+        """The server wrote a line of diagnostics."""
+
+    def on_failed(self, request_id: int, fault: LinkFault) -> None:
+        """This one request will get no answer. The link stays usable."""
+
+    def on_closed(self, fault: LinkFault) -> None:
+        """The link is gone; the last call on this object. Requests in flight will get no answer."""
+
+
+class Link(Protocol):
+    """One connection, and one MCP session, with a server."""
+
+    @property
+    def backlog(self) -> int:
+        """Bytes accepted by ``send`` that the server has not taken yet."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of a server dmcp started itself."""
+
+    def send(self, frame: bytes, request_id: int | None = None) -> None:
+        """Send a message; never blocks, never raises for a dead peer (``on_failed``/``on_closed`` say so).
+
+        Args:
+            frame: the message.
+            request_id: its JSON-RPC id if it is a request of ours that expects an answer.
+        """
+
+    def abandon(self, request_id: int) -> None:
+        """The owner no longer waits for this answer; transports with a stream per request close it."""
+
+    def established(self, revision: str) -> None:
+        """``initialize`` succeeded with this revision and ``notifications/initialized`` has been sent."""
+
+    def pause(self) -> None:
+        """Stop reading from the server until ``resume``: the client does not keep up."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    async def aclose(self, grace: float) -> None:
+        """Close for good. Idempotent. After it nothing of the server is left that dmcp started.
+
+        Args:
+            grace: seconds a process gets after its stdin closes, and again after SIGTERM.
+        """
+
+    def stderr_tail(self) -> Sequence[str]:
+        """The last lines (at most 100) of diagnostics, oldest first."""
+
+
+OpenLink: TypeAlias = Callable[["LinkEvents"], Awaitable["Link"]]
+"""Opens a link for one configured server. Raises ``LinkRefused`` or ``AuthError``. Cancelling it leaves nothing behind."""
+
+
+class Credentials(Protocol):
+    """Where an HTTP transport gets its ``Authorization`` header from. Implemented over the auth actor."""
+
+    async def authorization(self) -> str | None:
+        """The header's value for the next request, refreshed ahead of expiry; ``None`` when there is none yet.
+
+        Raises:
+            AuthError: credentials existed and can no longer be had without the person.
+        """
+
+    async def challenged(self, status: int, challenge: str, rejected: str | None) -> str:
+        """The server answered 401, or 403 with ``insufficient_scope``: get something better.
+
+        Args:
+            status: 401 or 403.
+            challenge: the ``WWW-Authenticate`` header, possibly empty.
+            rejected: the header value the server refused, so that one refresh serves many callers.
+
+        Raises:
+            AuthError: there is nothing better; the message tells the person what to do.
+        """

@@ -1,0 +1,147 @@
+"""The two sessions dmcp has: server towards the client, client towards each upstream. One class per role.
+
+A session knows what was negotiated and builds the handshake's payloads. It sends nothing and waits for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dmcp import __version__
+from dmcp.errors import DownstreamError, UpstreamError
+from dmcp.protocol import revisions
+from dmcp.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, JsonObject
+
+_INSTRUCTIONS = (
+    "dmcp stands in front of several MCP servers, each one a group. Call get_dynamic_tools with a group to see "
+    "its tools and their input schemas, then call_dynamic_tool with the group, the tool's name and its args. "
+    "Resources and prompts of all groups are listed as usual."
+)
+
+# Capabilities of the client that an upstream must not be told of: tasks are addressed by ids that are unique
+# per server only, so a task of one upstream could not be told from a task of another.
+_NOT_MIRRORED = frozenset({"tasks"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProfile:
+    """What the client said of itself in ``initialize``; upstreams are shown the same."""
+
+    revision: str
+    capabilities: JsonObject = field(default_factory=dict)
+    info: JsonObject = field(default_factory=dict)
+
+    def can(self, *path: str) -> bool:
+        """Whether the client declared a capability, e.g. ``can("roots", "listChanged")``."""
+        here: Any = self.capabilities
+        for name in path:
+            if not isinstance(here, dict) or here.get(name) in (None, False):
+                return False
+            here = here[name]
+        return True
+
+
+class ServerSession:
+    """dmcp as the client's server: negotiates once, then remembers the client's profile."""
+
+    __slots__ = ("operating", "profile")
+
+    def __init__(self) -> None:
+        self.profile: ClientProfile | None = None
+        self.operating = False
+        """Whether ``notifications/initialized`` has come: from then on dmcp may ask the client things."""
+
+    def __repr__(self) -> str:
+        return f"<ServerSession {self.profile.revision if self.profile else 'new'} operating={self.operating}>"
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the negotiated revision allows the client to send batches."""
+        return self.profile is not None and revisions.allows_batches(self.profile.revision)
+
+    def initialize(self, params: JsonObject) -> JsonObject:
+        """Handle ``initialize`` and return its result.
+
+        Raises:
+            DownstreamError: a parameter is missing or wrong, or the session is initialized already.
+        """
+        if self.profile is not None:
+            raise DownstreamError(INVALID_REQUEST, "Invalid request: the session is already initialized")
+        asked = params.get("protocolVersion")
+        if not isinstance(asked, str):
+            raise DownstreamError(INVALID_PARAMS, "Invalid params: protocolVersion must be a string")
+        capabilities, info = params.get("capabilities", {}), params.get("clientInfo", {})
+        if not isinstance(capabilities, dict):
+            raise DownstreamError(INVALID_PARAMS, "Invalid params: capabilities must be an object")
+        if not isinstance(info, dict):
+            raise DownstreamError(INVALID_PARAMS, "Invalid params: clientInfo must be an object")
+        revision = revisions.negotiate(asked)
+        self.profile = ClientProfile(revision, capabilities, info)
+        return {
+            "protocolVersion": revision,
+            "capabilities": _server_capabilities(revision),
+            "serverInfo": {"name": "dmcp", "title": "dmcp", "version": __version__},
+            "instructions": _INSTRUCTIONS,
+        }
+
+
+def _server_capabilities(revision: str) -> JsonObject:
+    capabilities: JsonObject = {
+        "logging": {},
+        "prompts": {"listChanged": True},
+        "resources": {"subscribe": True, "listChanged": True},
+        "tools": {"listChanged": True},
+    }
+    if revisions.declares_completions(revision):
+        capabilities["completions"] = {}
+    return capabilities
+
+
+class ClientSession:
+    """dmcp as an upstream's client: offers the latest revision, takes what the server answers if known."""
+
+    __slots__ = ("capabilities", "instructions", "revision", "server")
+
+    def __init__(self) -> None:
+        self.revision = ""
+        self.capabilities: JsonObject = {}
+        self.server: JsonObject = {}
+        self.instructions = ""
+
+    def __repr__(self) -> str:
+        return f"<ClientSession {self.revision or 'new'} {sorted(self.capabilities)}>"
+
+    def has(self, *path: str) -> bool:
+        """Whether the server declared a capability, e.g. ``has("resources", "subscribe")``."""
+        return ClientProfile(self.revision, self.capabilities).can(*path)
+
+    @staticmethod
+    def hello(profile: ClientProfile) -> JsonObject:
+        """The params of ``initialize``: the client's own capabilities and name, so that nothing is promised for it."""
+        mirrored = {name: value for name, value in profile.capabilities.items() if name not in _NOT_MIRRORED}
+        info = profile.info if isinstance(profile.info.get("name"), str) else {}
+        return {
+            "protocolVersion": revisions.LATEST,
+            "capabilities": mirrored,
+            "clientInfo": info or {"name": "dmcp", "version": __version__},
+        }
+
+    def welcome(self, result: Any) -> None:
+        """Take the result of ``initialize``.
+
+        Raises:
+            UpstreamError: it is no valid result, or its revision is unknown.
+        """
+        if not isinstance(result, dict):
+            raise UpstreamError("answered initialize with something that is not an object")
+        revision = result.get("protocolVersion")
+        if not isinstance(revision, str) or not revisions.is_known(revision):
+            known = ", ".join(revisions.KNOWN)
+            raise UpstreamError(f"speaks protocol version {revision!r}, dmcp speaks {known}")
+        capabilities, server = result.get("capabilities"), result.get("serverInfo")
+        self.revision = revision
+        self.capabilities = capabilities if isinstance(capabilities, dict) else {}
+        self.server = server if isinstance(server, dict) else {}
+        instructions = result.get("instructions")
+        self.instructions = instructions if isinstance(instructions, str) else ""

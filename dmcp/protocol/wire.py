@@ -1,0 +1,174 @@
+"""JSON as it stands on the wire: strict reading, exact writing, and the bytes of one member of an object.
+
+The fast path is pydantic_core (RFC 8259, strict). What it refuses although another implementation may have
+meant it (lone surrogates, very deep nesting) is read again with the standard library, so that such a message
+still passes; what is no JSON at all (NaN, garbage, invalid UTF-8) is refused by both.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+_ID = rb'(-?\d+|"[^"\\]*")'
+_HEAD = re.compile(
+    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*' + _ID + rb'|"id"\s*:\s*' + _ID + rb'\s*,\s*"jsonrpc"'
+    rb'\s*:\s*"2\.0")\s*,\s*"(?:result|error)"\s*:\s*'
+)
+_TAIL = re.compile(
+    rb'\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*' + _ID + rb'|"id"\s*:\s*' + _ID + rb'\s*,\s*"jsonrpc"'
+    rb'\s*:\s*"2\.0")\s*\}\s*\Z'
+)
+_FRONT = re.compile(rb'\s*\{\s*"(?:result|error)"\s*:\s*')
+_TAIL_REACH = 256  # bytes from the end in which the closing members of an envelope are looked for
+_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+def decode(text: bytes) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        ValueError: it is not JSON; the message says where. Also for nesting too deep for any reader here.
+    """
+    try:
+        return from_json(text, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as strict:
+        if not text.lstrip()[:1] in (b"{", b"["):
+            raise
+        return _decode_leniently(text, strict)
+
+
+def _decode_leniently(text: bytes, strict: ValueError) -> Any:
+    import json  # noqa: PLC0415 - hardly ever needed, and the first answer does not wait for it
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        return json.loads(text.decode("utf-8"), parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except UnicodeDecodeError:
+        raise ValueError("not valid UTF-8") from None
+    except json.JSONDecodeError:
+        raise strict from None
+
+
+def encode(value: Any) -> bytes:
+    """Write compact JSON, on one line.
+
+    Raises:
+        ValueError: the value nests deeper than any reader here would have accepted.
+    """
+    try:
+        return to_json(value)
+    except (ValueError, RecursionError):
+        import json  # noqa: PLC0415 - only for lone surrogates and deep nesting
+
+        try:
+            return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+
+def one_line(text: bytes) -> bytes:
+    """The same JSON without line breaks. In valid JSON they stand between tokens only."""
+    if b"\n" in text or b"\r" in text:
+        return text.translate(_BREAKS)
+    return text
+
+
+def answer_body(frame: bytes, parsed: dict[str, Any], name: str) -> bytes:
+    """The bytes of member ``name`` ("result" or "error") of an answer, exactly as they were sent.
+
+    Args:
+        frame: one JSON-RPC answer.
+        parsed: the same, decoded; it must have the member.
+        name: the member wanted.
+    """
+    keys = tuple(parsed)
+    if len(keys) == 3:  # noqa: PLR2004 - jsonrpc, id and the body: every answer that has nothing unusual
+        body = _body_last(frame, parsed) if keys[2] == name else _body_first(frame, parsed, keys, name)
+        if body is not None:
+            return one_line(body)
+    return one_line(member(frame, name))
+
+
+def _body_last(frame: bytes, parsed: dict[str, Any]) -> bytes | None:
+    head = _HEAD.match(frame)
+    if head is None or not _same_id(head, parsed):
+        return None
+    return frame[head.end() : frame.rindex(b"}")]
+
+
+def _body_first(frame: bytes, parsed: dict[str, Any], keys: tuple[str, ...], name: str) -> bytes | None:
+    front = _FRONT.match(frame)
+    tail = _TAIL.search(frame, max(0, len(frame) - _TAIL_REACH))
+    if keys[0] != name or front is None or tail is None or not _same_id(tail, parsed):
+        return None
+    return frame[front.end() : tail.start()]
+
+
+def answered_id(frame: bytes) -> bytes:
+    """The encoded id of what looks like an answer but cannot be read, so that its call fails now, not at its deadline."""
+    head = _HEAD.match(frame)
+    return (head[1] or head[2]) if head else b"null"
+
+
+def _same_id(match: re.Match[bytes], parsed: dict[str, Any]) -> bool:
+    """Whether the envelope's id is the one the parser saw: a repeated key must not smuggle in another."""
+    text = match[1] or match[2]
+    return bool(text == encode(parsed["id"]))
+
+
+def member(text: bytes, name: str) -> bytes:
+    """The bytes of one member of a JSON object, exactly as they stand. The slow and general way.
+
+    Raises:
+        KeyError: the object has no such member.
+    """
+    start, end = _span(text.decode("utf-8"), name)
+    return text.decode("utf-8")[start:end].encode("utf-8")
+
+
+def with_member(text: bytes, name: str, value: bytes) -> bytes:
+    """The same object with one member replaced and every other byte untouched.
+
+    Raises:
+        KeyError: the object has no such member.
+    """
+    whole = text.decode("utf-8")
+    start, end = _span(whole, name)
+    return whole[:start].encode("utf-8") + value + whole[end:].encode("utf-8")
+
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+def _span(text: str, name: str) -> tuple[int, int]:
+    """Where the value of the last member called ``name`` starts and ends (the last one wins, as in parsers)."""
+    from json import JSONDecoder  # noqa: PLC0415 - see decode
+    from json.decoder import scanstring  # noqa: PLC0415
+
+    scan = JSONDecoder().raw_decode
+    found: tuple[int, int] | None = None
+    at = _skip(text, _skip(text, 0) + 1)
+    while text[at] != "}":
+        key, at = scanstring(text, at + 1, True)
+        start = _skip(text, _skip(text, at) + 1)
+        _, end = scan(text, start)
+        if key == name:
+            found = (start, end)
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+    if found is None:
+        raise KeyError(name)
+    return found
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at

@@ -1,0 +1,1 @@
+"""How frames travel. A transport knows links, bytes and processes, and no MCP method."""
