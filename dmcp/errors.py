@@ -8,6 +8,8 @@
     ├── UpstreamError        a server, or the way to it, failed
     │   ├── LinkRefused      the connection could not be made at all
     │   └── AuthError        the server wants credentials that cannot be had without the person
+    │       ├── SignInNeeded      only a sign-in in the browser helps
+    │       └── AuthUnavailable   the authorization server does not answer for now: nothing the person can do
     └── InternalError        dmcp itself: a bug to report
 
 Not here: JSON-RPC error objects that pass through unchanged. They are payloads, not exceptions.
@@ -44,6 +46,14 @@ class LinkRefused(UpstreamError):  # noqa: N818 - says what happened, as Connect
 
 class AuthError(UpstreamError):
     """The server wants credentials dmcp does not have; the message says what the person should do."""
+
+
+class SignInNeeded(AuthError):  # noqa: N818 - says what happened, as LinkRefused does
+    """There are no credentials that work, and no way to new ones but a sign-in."""
+
+
+class AuthUnavailable(AuthError):  # noqa: N818 - says what happened, as LinkRefused does
+    """The authorization server is down, slow or talks nonsense. Credentials are kept; later it may work."""
 
 
 class InternalError(DmcpError):
