@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class StdioServer:
 
     command: str
     args: tuple[str, ...] = field(default=(), repr=False)
-    env: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    env: Mapping[str, str] = field(default_factory=_nothing, repr=False)
     cwd: str | None = None
 
 
@@ -92,7 +94,7 @@ class RemoteServer:
 
     url: str = field(repr=False)
     kind: Literal["http", "sse", "auto"] = "auto"
-    headers: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    headers: Mapping[str, str] = field(default_factory=_nothing, repr=False)
     oauth: OAuthSettings = OAuthSettings()
 
 

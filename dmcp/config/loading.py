@@ -1,0 +1,127 @@
+"""The way in: makes a ``Configuration`` of a file, or says everything that is wrong with it.
+
+Cheap to import; pydantic and the parsers are imported at the first call. Both functions block for the time of
+reading one small file. Not here: where the file is, watching it, and using it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from dmcp.config.model import Configuration
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dmcp.config.positions import Positions
+    from dmcp.config.problems import Problem
+    from dmcp.config.schema import ConfigurationFile
+
+LARGEST: Final = 1024 * 1024
+"""Bytes. No configuration is larger; a file that is was named by mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A configuration file that could be parsed. Nothing in it has been checked.
+
+    Attributes:
+        file: the path as it was given.
+        values: the object at the top of the file.
+        positions: where its keys stand.
+    """
+
+    file: Path
+    values: Mapping[str, Any]
+    positions: Positions
+
+
+def read(path: str | Path) -> Document:
+    """Read and parse a file: JSON (comments and trailing commas allowed) or TOML.
+
+    Raises:
+        ConfigError: it cannot be read or parsed, or a key stands in it twice; one sentence for each mistake.
+    """
+    from dmcp.config.problems import Problem, sentences  # noqa: PLC0415 - see the module's docstring
+    from dmcp.config.syntax import decode, parse  # noqa: PLC0415 - see the module's docstring
+
+    file = Path(path).expanduser()
+    values, positions = parse(decode(_content(file), file), file)
+    document = Document(file, values, positions)
+    twice = [
+        Problem(r.path, f"stands here again after line {r.first_line}: keep one of them")
+        for r in positions.repeated
+    ]
+    if twice:
+        raise ConfigError(*sentences(str(file), twice, positions))
+    return document
+
+
+def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
+    """The configuration in a file.
+
+    Args:
+        path: the file.
+        environ: where ``${VAR}`` is looked up. A variable that is not set makes its server ``Unresolved``.
+
+    Raises:
+        ConfigError: the file cannot be read, parsed or accepted; one sentence for each mistake in it.
+    """
+    document = read(path)
+    problems, shape = _checked(document.values)
+    if shape is not None:
+        configuration, problems = _resolved(shape, environ)
+        if not problems:
+            return configuration
+    from dmcp.config.problems import sentences  # noqa: PLC0415 - see the module's docstring
+
+    raise ConfigError(*sentences(str(document.file), problems, document.positions))
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: there is no such file: check the path to the configuration.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{file}: this is a directory: name the configuration file in it.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name is no file name"
+        raise ConfigError(f"{file}: the configuration cannot be read: {reason}.") from None
+    if len(content) > LARGEST:
+        raise ConfigError(f"{file}: the file is larger than {LARGEST // 1024} KiB: that is no configuration.")
+    return content
+
+
+def _checked(values: Mapping[str, Any]) -> tuple[list[Problem], ConfigurationFile | None]:
+    from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
+
+    from dmcp.config.problems import from_pydantic  # noqa: PLC0415 - see the module's docstring
+    from dmcp.config.schema import ConfigurationFile  # noqa: PLC0415 - see the module's docstring
+
+    try:
+        return [], ConfigurationFile.model_validate(values)
+    except ValidationError as error:
+        return [from_pydantic(one) for one in error.errors(include_url=False)], None
+
+
+def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Configuration, list[Problem]]:
+    from dmcp.config.resolving import Filling, server_from  # noqa: PLC0415 - see the module's docstring
+
+    servers = {}
+    secrets: set[str] = set()
+    problems: list[Problem] = []
+    for name, part in shape.mcpServers.items():
+        filling = Filling(environ, ("mcpServers", name))
+        server = server_from(name, part, filling, shape.startup)
+        problems += filling.problems
+        if server.enabled:
+            servers[name] = server
+            secrets |= filling.secrets
+    secrets.discard("")
+    return Configuration(MappingProxyType(servers), shape.oauth_store, frozenset(secrets)), problems

@@ -1,0 +1,202 @@
+"""From one checked entry of the file to a server: references filled in, results checked, secrets noted.
+
+A value that is wrong as written is a mistake in the file. A value that is wrong because of the environment
+makes this one server unavailable and no other. Loaded only with ``dmcp.config.schema``. Not here: the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+from dmcp.config import checks
+from dmcp.config.model import (
+    Features,
+    OAuthSettings,
+    RemoteServer,
+    RestartPolicy,
+    ServerConfig,
+    StdioServer,
+    Timeouts,
+    ToolSelection,
+    Unresolved,
+)
+from dmcp.config.problems import Problem, spell_path
+from dmcp.config.references import has_references, resolve
+from dmcp.config.schema import RemotePart, StdioPart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from dmcp.config.positions import Path
+    from dmcp.config.schema import OAuthPart, RestartPart, TimeoutPart
+
+
+@dataclass(slots=True)
+class Filling:
+    """Fills in the references of one server's values, and remembers what came of it.
+
+    Attributes:
+        environ: the environment to take values from.
+        at: the path of the server's entry.
+        secrets: values that must not appear in a log.
+        problems: mistakes in the file.
+        obstacles: what in the environment keeps the server from being started, in words.
+    """
+
+    environ: Mapping[str, str]
+    at: Path
+    secrets: set[str] = field(default_factory=set)
+    problems: list[Problem] = field(default_factory=list)
+    obstacles: list[str] = field(default_factory=list)
+
+    def text(
+        self,
+        key: Path,
+        raw: str,
+        fault: Callable[[str], str | None] = checks.text_fault,
+        *,
+        secret: bool = True,
+    ) -> str:
+        """One value, filled in and checked.
+
+        Args:
+            key: its path within the entry.
+            raw: the value as the file has it.
+            fault: says what is wrong with the result.
+            secret: whether what the references brought in is kept out of logs.
+        """
+        resolved = resolve(raw, self.environ)
+        if secret:
+            self.secrets.update(resolved.values)
+        if resolved.missing:
+            self.obstacles.extend(
+                f"environment variable {name} is not set (used in {spell_path(key)}): "
+                f"set it, or give it a default as in ${{{name}:-default}}"
+                for name in resolved.missing
+            )
+        elif wrong := fault(resolved.text):
+            if has_references(raw):
+                self.obstacles.append(
+                    f"{spell_path(key)} {wrong}, once its environment variables are filled in"
+                )
+            else:
+                self.problems.append(Problem((*self.at, *key), wrong))
+        return resolved.text
+
+    def optional(
+        self, key: Path, raw: str | None, fault: Callable[[str], str | None] = checks.filled_fault
+    ) -> str | None:
+        """As ``text``, for a key that may be absent."""
+        return None if raw is None else self.text(key, raw, fault)
+
+    def texts(self, key: Path, raw: Sequence[str] | None) -> tuple[str, ...]:
+        """As ``text``, for a list."""
+        return tuple(self.text((*key, index), value) for index, value in enumerate(raw or ()))
+
+    def pairs(
+        self, key: str, raw: Mapping[str, str] | None, fault: Callable[[str, str], str | None]
+    ) -> Mapping[str, str]:
+        """As ``text``, for names with values. The values are secrets wherever they came from."""
+        filled: dict[str, str] = {}
+        for name, value in (raw or {}).items():
+            filled[name] = self.text((key, name), value, partial(fault, name))
+        for value in filled.values():
+            # "Bearer TOKEN" is a secret, and so is the token alone.
+            self.secrets.update({value, value.partition(" ")[2]} if key == "headers" else {value})
+        return MappingProxyType(filled)
+
+
+def server_from(
+    name: str, part: StdioPart | RemotePart, filling: Filling, startup: Literal["eager", "lazy"]
+) -> ServerConfig:
+    """The configuration of one server.
+
+    Args:
+        name: its key in the file.
+        part: its entry.
+        filling: fills in its references; afterwards holds the problems and secrets.
+        startup: the file's default.
+    """
+    target = _stdio(part, filling) if isinstance(part, StdioPart) else _remote(part, filling)
+    return ServerConfig(
+        name=name,
+        description=part.description,
+        target=Unresolved("; ".join(dict.fromkeys(filling.obstacles))) if filling.obstacles else target,
+        features=Features(part.features.tools, part.features.resources, part.features.prompts),
+        timeout=_timeouts(part.timeout),
+        restart=_restart(part.restart),
+        tools=ToolSelection(tuple(part.tools.include), tuple(part.tools.exclude)),
+        startup=part.startup or startup,
+        idle_stop=part.idle_stop,
+        enabled=part.enabled,
+    )
+
+
+def _stdio(part: StdioPart, filling: Filling) -> StdioServer:
+    # What command and cwd are made of names places on disk. Masking it would hide what could not be started.
+    cwd = None if part.cwd is None else filling.text(("cwd",), part.cwd, checks.filled_fault, secret=False)
+    return StdioServer(
+        command=filling.text(("command",), part.command, checks.filled_fault, secret=False),
+        args=filling.texts(("args",), part.args),
+        env=filling.pairs("env", part.env, checks.env_fault),
+        cwd=cwd,
+    )
+
+
+def _remote(part: RemotePart, filling: Filling) -> RemoteServer:
+    url = filling.text(("url",), part.url, checks.url_fault)
+    filling.secrets.update(checks.url_secrets(url))
+    return RemoteServer(
+        url=url,
+        kind=part.type or "auto",
+        headers=filling.pairs("headers", part.headers, checks.header_fault),
+        oauth=_oauth(part.oauth, part, filling),
+    )
+
+
+def _oauth(part: OAuthPart, server: RemotePart, filling: Filling) -> OAuthSettings:
+    old_id = filling.optional(("oauth_client_id",), server.oauth_client_id)
+    old_scopes = filling.texts(("oauth_scopes",), server.oauth_scopes)
+    secret = filling.optional(("oauth", "client_secret"), part.client_secret)
+    if secret is not None:
+        filling.secrets.add(secret)
+    return OAuthSettings(
+        client_id=old_id or filling.optional(("oauth", "client_id"), part.client_id),
+        client_secret=secret,
+        scopes=old_scopes or filling.texts(("oauth", "scopes"), part.scopes),
+        client_metadata_url=filling.optional(
+            ("oauth", "client_metadata_url"), part.client_metadata_url, _metadata_url_fault
+        ),
+        redirect_port=part.redirect_port,
+        grant=part.grant,
+        token_endpoint_auth_method=part.token_endpoint_auth_method,
+        private_key_file=filling.optional(("oauth", "private_key_file"), part.private_key_file),
+    )
+
+
+def _metadata_url_fault(url: str) -> str | None:
+    # The URL is the client's id: an authorization server accepts https only.
+    return checks.url_fault(url) or (None if url.startswith("https://") else "must begin with https://")
+
+
+def _timeouts(part: TimeoutPart) -> Timeouts:
+    usual = Timeouts()
+    return Timeouts(
+        tools=part.tools or usual.tools,
+        resources=part.resources or usual.resources,
+        prompts=part.prompts or usual.prompts,
+        connect=part.connect or usual.connect,
+    )
+
+
+def _restart(part: RestartPart) -> RestartPolicy:
+    usual = RestartPolicy()
+    return RestartPolicy(
+        intensity=part.intensity,
+        period=part.period or usual.period,
+        backoff_min=part.backoff_min or usual.backoff_min,
+        backoff_max=part.backoff_max or usual.backoff_max,
+    )

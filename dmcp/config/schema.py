@@ -1,0 +1,230 @@
+"""The configuration file's own shape: every key, its type, what it is for.
+
+These models check one file strictly and give the JSON schema for editors. Importing this module imports
+pydantic, so only ``dmcp.config.loading`` and the commands do, and late. Not here: filling in references, and the
+configuration the rest of the house sees (``dmcp.config.model``).
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+
+from dmcp.config.durations import SPELLING, seconds, spell
+from dmcp.config.model import RestartPolicy, Timeouts
+
+REFERENCES: Final = "References such as `${VAR}` and `${VAR:-default}` are filled in from the environment."
+_TIMEOUTS: Final = Timeouts()
+_RESTART: Final = RestartPolicy()
+
+Duration = Annotated[
+    float | None,
+    BeforeValidator(seconds),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": SPELLING},
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Description = Annotated[str, StringConstraints(pattern=r"\S")]
+Startup = Literal["eager", "lazy"]
+
+
+def _lasts(default: float | None, text: str) -> Any:
+    shown = None if default is None else spell(default)
+    return Field(default=None, description=text, json_schema_extra={"default": shown})
+
+
+class Part(BaseModel):
+    """What all parts of the file have in common: no unknown key, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class FeaturesPart(Part):
+    """Which parts of a server the client may see."""
+
+    tools: bool = Field(default=True, description="Show the server's tools.")
+    resources: bool = Field(default=True, description="Show the server's resources and resource templates.")
+    prompts: bool = Field(default=True, description="Show the server's prompts.")
+
+
+class TimeoutPart(Part):
+    """How long dmcp waits for the server: "30s", "500ms", "2m", "1min", "1h" or a number of seconds."""
+
+    tools: Duration = _lasts(_TIMEOUTS.tools, "For a tool call.")
+    resources: Duration = _lasts(_TIMEOUTS.resources, "For a resource request.")
+    prompts: Duration = _lasts(_TIMEOUTS.prompts, "For a prompt request.")
+    connect: Duration = _lasts(_TIMEOUTS.connect, "For the start, up to the answer to `initialize`.")
+
+
+class RestartPart(Part):
+    """When a server that failed is started again."""
+
+    intensity: int = Field(
+        default=_RESTART.intensity, ge=1, description="Failures within `period` before the server is parked."
+    )
+    period: Duration = _lasts(_RESTART.period, "The window in which failures are counted.")
+    backoff_min: Duration = _lasts(_RESTART.backoff_min, "The first delay; each further failure doubles it.")
+    backoff_max: Duration = _lasts(_RESTART.backoff_max, "The longest delay.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "RestartPart":
+        if (self.backoff_min or _RESTART.backoff_min) > (self.backoff_max or _RESTART.backoff_max):
+            raise ValueError("has a backoff_min longer than its backoff_max: swap them, or give both")
+        return self
+
+
+class ToolsPart(Part):
+    """Which tools are switched on: names, or globs such as `read_*`."""
+
+    include: list[Text] = Field(default=[], description="Only these tools; all of them if empty.")
+    exclude: list[Text] = Field(default=[], description="Not these tools, even if `include` names them.")
+
+
+class OAuthPart(Part):
+    """How to sign in to a remote server. All optional: discovery and registration fill the gaps."""
+
+    client_id: Text | None = Field(default=None, description=f"The id of a registered client. {REFERENCES}")
+    client_secret: Text | None = Field(default=None, description=f"Its secret. {REFERENCES}")
+    scopes: list[Text] | None = Field(default=None, description=f"The scopes to ask for. {REFERENCES}")
+    client_metadata_url: Text | None = Field(
+        default=None, description=f"The https address of a client id metadata document. {REFERENCES}"
+    )
+    redirect_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None, description="The port on 127.0.0.1 the browser returns to; any free one if absent."
+    )
+    grant: Literal["authorization_code", "client_credentials"] = Field(
+        default="authorization_code", description="Sign-in by a person, or by the client's own credentials."
+    )
+    token_endpoint_auth_method: (
+        Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None
+    ) = Field(default=None, description="How the client proves itself; what the server offers if absent.")
+    private_key_file: Text | None = Field(
+        default=None, description=f"A PEM file with the key for `private_key_jwt`. {REFERENCES}"
+    )
+
+    @model_validator(mode="after")
+    def _complete(self) -> "OAuthPart":
+        method = self.token_endpoint_auth_method
+        if method == "private_key_jwt" and self.private_key_file is None:
+            raise ValueError("uses private_key_jwt: add private_key_file")
+        if method in ("client_secret_basic", "client_secret_post") and self.client_secret is None:
+            raise ValueError(f"uses {method}: add client_secret")
+        if self.grant == "client_credentials":
+            if self.client_id is None and self.client_metadata_url is None:
+                raise ValueError("uses the grant client_credentials: add client_id")
+            if self.client_secret is None and self.private_key_file is None:
+                raise ValueError("uses the grant client_credentials: add client_secret or private_key_file")
+        return self
+
+
+class ServerPart(Part):
+    """What every server has, wherever it runs."""
+
+    description: Description = Field(
+        description="What the server is good for, in a sentence: the assistant chooses by it."
+    )
+    enabled: bool = Field(default=True, description="Whether the server takes part at all.")
+    features: FeaturesPart = Field(default=FeaturesPart(), description=FeaturesPart.__doc__)
+    timeout: TimeoutPart = Field(default=TimeoutPart(), description=TimeoutPart.__doc__)
+    restart: RestartPart = Field(default=RestartPart(), description=RestartPart.__doc__)
+    tools: ToolsPart = Field(default=ToolsPart(), description=ToolsPart.__doc__)
+    startup: Startup | None = Field(
+        default=None,
+        description="`eager` starts the server with dmcp, `lazy` at its first use; "
+        "the file's own `startup` if absent.",
+    )
+    idle_stop: Duration = _lasts(
+        None, "Stop the server after this long without use, until its next use. Never if absent."
+    )
+
+
+class StdioPart(ServerPart):
+    """A local server: a command that dmcp starts and talks to over its stdin and stdout."""
+
+    type: Literal["stdio"] | None = Field(default=None, description="May be left out: `command` says it.")
+    command: Text = Field(description=f"The program to start. {REFERENCES}")
+    args: list[str] | None = Field(default=None, description=f"Its arguments. {REFERENCES}")
+    env: dict[Text, str] | None = Field(
+        default=None, description=f"Variables added to the environment dmcp runs in. {REFERENCES}"
+    )
+    cwd: Text | None = Field(
+        default=None, description=f"The directory to start it in; dmcp's own if absent. {REFERENCES}"
+    )
+
+
+class RemotePart(ServerPart):
+    """A remote server, reached over HTTP."""
+
+    type: Literal["http", "sse"] | None = Field(
+        default=None,
+        description="`http` is Streamable HTTP, `sse` the older HTTP+SSE; if absent, `http` is tried first.",
+    )
+    url: Text = Field(description=f"Its http or https address. {REFERENCES}")
+    headers: dict[Text, str] | None = Field(
+        default=None, description=f"Headers sent with every request. {REFERENCES}"
+    )
+    oauth: OAuthPart = Field(default=OAuthPart(), description=OAuthPart.__doc__)
+    oauth_client_id: Text | None = Field(default=None, description="The older spelling of `oauth.client_id`.")
+    oauth_scopes: list[Text] | None = Field(default=None, description="The older spelling of `oauth.scopes`.")
+
+    @model_validator(mode="after")
+    def _said_once(self) -> "RemotePart":
+        for old, new in (("oauth_client_id", "client_id"), ("oauth_scopes", "scopes")):
+            if getattr(self, old) is not None and getattr(self.oauth, new) is not None:
+                raise ValueError(f"has both {old} and oauth.{new}: keep one of them")
+        return self
+
+
+def _kind(entry: Any) -> str:
+    """Which of the two shapes an entry is held against. An entry with both keys is a stdio one too many."""
+    if not isinstance(entry, dict) or "command" in entry:
+        return "stdio"
+    return "remote" if "url" in entry or entry.get("type") in ("http", "sse") else "stdio"
+
+
+AnyServer = Annotated[
+    Annotated[StdioPart, Tag("stdio")] | Annotated[RemotePart, Tag("remote")], Discriminator(_kind)
+]
+
+
+class ConfigurationFile(Part):
+    """The configuration of dmcp: the MCP servers it stands in front of."""
+
+    mcpServers: dict[Text, AnyServer] = Field(  # noqa: N815 - the key's name in every coding tool
+        description="The servers, by the name the assistant calls them."
+    )
+    schema_: str | None = Field(
+        default=None, alias="$schema", description="Where editors find this schema; dmcp ignores it."
+    )
+    startup: Startup = Field(default="eager", description="The default of every server's `startup`.")
+    oauth_store: Literal["file", "keyring"] = Field(
+        default="file",
+        description="Where tokens are kept: in files only you can read, or in the keyring of the system "
+        "(needs the extra `keyring`).",
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a configuration file; the same on every call."""
+    schema = ConfigurationFile.model_json_schema(by_alias=True)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "dmcp configuration",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }

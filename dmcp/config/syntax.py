@@ -1,0 +1,94 @@
+"""From the bytes of a configuration file to plain values: JSON, JSON with comments, TOML.
+
+Plain JSON is read by the fast parser; json5 is imported only for files that need it.
+Not here: what the values mean.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import from_json
+
+from dmcp.config.positions import in_json, in_toml
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import PurePath
+
+    from dmcp.config.positions import Positions
+
+_JSON_PLACE: Final = re.compile(r"(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)$", re.DOTALL)
+_JSON5_PLACE: Final = re.compile(r"\S*:(?P<line>\d+) (?P<what>.*) at column (?P<column>\d+)$", re.DOTALL)
+
+
+def decode(content: bytes, file: PurePath) -> str:
+    """The text of a file: UTF-8, with or without a byte order mark.
+
+    Raises:
+        ConfigError: it is empty or not UTF-8.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{file}:{line}: the file is not UTF-8 text: save it as UTF-8.") from None
+    if not text.strip():
+        raise ConfigError(f'{file}: the file is empty: it needs at least {{"mcpServers": {{}}}}.')
+    return text
+
+
+def parse(text: str, file: PurePath) -> tuple[Mapping[str, Any], Positions]:
+    """The values of a file and where they stand. A known suffix decides the language, else the content.
+
+    Raises:
+        ConfigError: it cannot be parsed, or is no object; with the line and column.
+    """
+    suffix = file.suffix.lower()
+    if suffix == ".toml" or (suffix not in (".json", ".jsonc") and text.lstrip()[0] not in "{/"):
+        return _toml(text, file), in_toml(text)
+    value = _json(text, file)
+    if not isinstance(value, dict):
+        raise ConfigError(f'{file}: the file must hold an object ({{"mcpServers": {{...}}}}) at the top.')
+    return value, in_json(text)
+
+
+def _json(text: str, file: PurePath) -> Any:
+    try:
+        return from_json(text)
+    except ValueError as error:
+        strict = str(error)
+    import json5  # noqa: PLC0415 - slow to import and to run; most files are plain JSON
+
+    try:
+        return json5.loads(text)
+    except RecursionError:
+        raise ConfigError(f"{file}: the file is nested too deeply to be a configuration.") from None
+    except ValueError as error:
+        # json5 knows comments, so its place is the right one, unless it could not say any.
+        place = _JSON5_PLACE.match(str(error)) or _JSON_PLACE.match(strict)
+        raise ConfigError(_unparsable(file, "JSON", place)) from None
+
+
+def _toml(text: str, file: PurePath) -> Mapping[str, Any]:
+    import tomli  # noqa: PLC0415 - only for TOML files
+
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        where = f"{file}:{error.lineno}:{error.colno}"
+        raise ConfigError(f"{where}: this is not valid TOML: {_lower(error.msg)}.") from None
+    except RecursionError:
+        raise ConfigError(f"{file}: the file is nested too deeply to be a configuration.") from None
+
+
+def _unparsable(file: PurePath, language: str, place: re.Match[str] | None) -> str:
+    if place is None:
+        return f"{file}: this is not valid {language}."
+    return f"{file}:{place['line']}:{place['column']}: this is not valid {language}: {_lower(place['what'])}."
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
