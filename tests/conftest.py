@@ -1,0 +1,39 @@
+"""Fixtures for all test rooms: the event loop, and the watch over processes that a test leaves behind."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.processes import MARK, leftovers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ROOMS_WITHOUT_PROCESSES = ("/unit/", "/architecture/")
+_PATIENCE = 10.0  # seconds for a process to end after the test that started it
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left_behind(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Fail a test after which a process runs that was started in it."""
+    if any(room in request.path.as_posix() for room in _ROOMS_WITHOUT_PROCESSES):
+        yield
+        return
+    mark = uuid.uuid4().hex
+    monkeypatch.setenv(MARK, mark)
+    yield
+    rest = leftovers(mark, _PATIENCE)
+    told = [f"{process.pid} {' '.join(process.cmdline())}" for process in rest if process.is_running()]
+    for process in rest:
+        process.kill()
+    assert not told, f"left running: {told}"

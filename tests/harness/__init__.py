@@ -1,0 +1,28 @@
+"""What the test rooms share: a raw client, the official SDK's client, the wire check, configurations, processes.
+
+Not here: fixtures (``tests/conftest.py``) and the servers that stand behind dmcp (``tests/servers``, ``tests/npm``).
+"""
+
+from harness.configs import Entry, npm_server, sdk_server, tapped, write_config
+from harness.official import OfficialClient
+from harness.processes import alive, descendants, gone, marked
+from harness.raw import RawClient, RpcError, dmcp_command
+from harness.wire import Ledger, read_tap
+
+__all__ = [
+    "Entry",
+    "Ledger",
+    "OfficialClient",
+    "RawClient",
+    "RpcError",
+    "alive",
+    "descendants",
+    "dmcp_command",
+    "gone",
+    "marked",
+    "npm_server",
+    "read_tap",
+    "sdk_server",
+    "tapped",
+    "write_config",
+]

@@ -1,0 +1,163 @@
+"""The official SDK's client in front of a real dmcp process, with every message recorded and checked."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+import mcp_types as types
+from mcp.client.session import ClientSession
+from mcp.client.stdio import StdioServerParameters, stdio_client
+
+from harness.child import WAIT
+from harness.raw import dmcp_command
+from harness.wire import Ledger, Side
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+
+class OfficialClient:
+    """A ``mcp.ClientSession`` over stdio that declares every client capability. An asynchronous context manager.
+
+    Attributes:
+        session: the SDK's session, initialised.
+        ledger: every message that passed, checked.
+        notes: notifications received, in order.
+        questions: requests of the server's, in order.
+        roots, reply, form: what the "person" answers; tests may change them.
+    """
+
+    def __init__(self, config: Path, *, command: list[str] | None = None) -> None:
+        self._command = command or dmcp_command(config)
+        self._stack = AsyncExitStack()
+        self._news = anyio.Event()
+        self.ledger = Ledger()
+        self.notes: list[Any] = []
+        self.questions: list[Any] = []
+        self.roots = [types.Root.model_validate({"uri": "file:///work/project", "name": "project"})]
+        self.reply = "A sampled reply"
+        self.form: types.ElicitResult = types.ElicitResult(action="accept", content={"colour": "green"})
+        self.session: ClientSession
+
+    async def __aenter__(self) -> Self:
+        executable, *arguments = self._command
+        parameters = StdioServerParameters(command=executable, args=arguments, env=dict(os.environ))
+        errors = self._stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
+        try:
+            reader, writer = await self._stack.enter_async_context(stdio_client(parameters, errlog=errors))
+            session = ClientSession(
+                _Tap(reader, self.ledger, "server"),
+                _Tap(writer, self.ledger, "client"),
+                read_timeout_seconds=WAIT,
+                sampling_callback=self._sample,
+                elicitation_callback=self._elicit,
+                list_roots_callback=self._list_roots,
+                message_handler=self._note,
+                sampling_capabilities=types.SamplingCapability(),
+            )
+            self.session = await self._stack.enter_async_context(session)
+            await self.session.initialize()
+        except BaseException:
+            errors.seek(0)
+            print(errors.read()[-4000:], file=sys.stderr)  # noqa: T201 - pytest shows it with the failure
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    def check(self) -> None:
+        """Fail unless every message was valid and every request was answered, once."""
+        assert not self.ledger.problems, "\n".join(self.ledger.problems)
+        assert not self.ledger.unanswered("client"), f"unanswered: {self.ledger.unanswered('client')}"
+
+    async def call(self, group: str, name: str, args: Any = None, **options: Any) -> types.CallToolResult:
+        """A tool called through dmcp."""
+        arguments = {"group": group, "name": name, "args": args if args is not None else {}}
+        result: types.CallToolResult = await self.session.call_tool("call_dynamic_tool", arguments, **options)
+        return result
+
+    async def heard(self, matching: Callable[[Any], bool], within: float = WAIT) -> Any:
+        """The first notification that matches, waiting for it if need be."""
+        with anyio.move_on_after(within):
+            while not (hits := [note for note in self.notes if matching(note)]):
+                await self._news.wait()
+            return hits[0]
+        raise AssertionError(f"not heard within {within} s; heard: {self.notes}")
+
+    async def _note(self, message: Any) -> None:
+        self.notes.append(message)
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def _sample(
+        self, context: Any, params: types.CreateMessageRequestParams
+    ) -> types.CreateMessageResult:
+        self.questions.append(params)
+        content = types.TextContent(type="text", text=self.reply)
+        return types.CreateMessageResult(
+            role="assistant", content=content, model="test-model", stop_reason="endTurn"
+        )
+
+    async def _elicit(self, context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+        self.questions.append(params)
+        if isinstance(params, types.ElicitRequestURLParams):
+            return types.ElicitResult(action="accept")
+        return self.form
+
+    async def _list_roots(self, context: Any) -> types.ListRootsResult:
+        self.questions.append("roots/list")
+        return types.ListRootsResult(roots=self.roots)
+
+
+class _Tap:
+    """A stream of the SDK's that writes down what passes."""
+
+    def __init__(self, stream: Any, ledger: Ledger, side: Side) -> None:
+        self._stream = stream
+        self._ledger = ledger
+        self._side = side
+
+    def _record(self, item: Any) -> None:
+        if isinstance(item, Exception):
+            self._ledger.problems.append(f"{self._side} said something the SDK cannot read: {item}")
+        else:
+            message = item.message.model_dump(by_alias=True, mode="json", exclude_unset=True)
+            self._ledger.record(self._side, message)
+
+    async def receive(self) -> Any:
+        item = await self._stream.receive()
+        self._record(item)
+        return item
+
+    async def send(self, item: Any) -> None:
+        self._record(item)
+        await self._stream.send(item)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        item = await self._stream.__anext__()
+        self._record(item)
+        return item
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._stream.__aexit__(*error)
