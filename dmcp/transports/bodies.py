@@ -1,0 +1,120 @@
+"""Reading the body of an HTTP answer: whole, or event by event, bounded and paused with the link.
+
+Not here: what the frames mean, and what happens when a stream ends (the links).
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, cast
+
+import httpx
+from httpx_sse import EventSource
+
+from dmcp.transports import faults
+from dmcp.transports.link import MAX_FRAME, LinkFault
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterable, AsyncIterator
+
+    from httpx_sse import ServerSentEvent
+
+_MAX_REFUSAL: Final = 64 * 1024
+"""Bytes of an error body that are read: it is quoted, not passed on."""
+
+
+def content_type(response: httpx.Response) -> str:
+    """The media type, lower case, without parameters; empty where there is none."""
+    value: str = response.headers.get("content-type", "")
+    return value.partition(";")[0].strip().lower()
+
+
+async def whole(response: httpx.Response, reading: asyncio.Event, limit: int = MAX_FRAME) -> bytes:
+    """The body, once it is complete. Closes the answer however it ends.
+
+    Args:
+        response: an answer whose body is unread.
+        reading: cleared while the link is paused.
+        limit: bytes.
+
+    Raises:
+        LinkFailure: the body is longer than ``limit``, or the connection broke within it.
+    """
+    try:
+        if int(response.headers.get("content-length", "0")) > limit:
+            raise faults.oversized()
+        size = 0
+        parts = []
+        async for chunk in _decoded(response):
+            size += len(chunk)
+            if size > limit:
+                raise faults.oversized()
+            parts.append(chunk)
+            if not reading.is_set():
+                await reading.wait()
+    except httpx.HTTPError as error:
+        raise faults.LinkFailure(faults.from_exception(error)) from error
+    finally:
+        await response.aclose()
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _decoded(response: httpx.Response) -> AsyncIterable[bytes]:
+    # Straight from the connection where nothing is compressed: httpx's iterator costs three more generators.
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return cast("httpx.AsyncByteStream", response.stream)
+
+
+async def refusal(response: httpx.Response, reading: asyncio.Event) -> tuple[bytes, LinkFault]:
+    """The body of an answer that is no success (empty if unreadable), and the fault it stands for."""
+    try:
+        body = await whole(response, reading, _MAX_REFUSAL)
+    except faults.LinkFailure:
+        body = b""
+    return body, faults.from_status(response.status_code, body)
+
+
+async def events(response: httpx.Response, reading: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
+    """The events of a stream until it ends. Closes the answer however it ends.
+
+    Args:
+        response: an answer of type ``text/event-stream`` whose body is unread.
+        reading: cleared while the link is paused.
+
+    Raises:
+        LinkFailure: an event is longer than ``MAX_FRAME``, or the connection broke.
+    """
+    meter = _Metered(cast("httpx.AsyncByteStream", response.stream), reading)
+    response.stream = meter
+    try:
+        async with aclosing(EventSource(response).aiter_sse()) as source:
+            async for event in source:
+                meter.size = 0
+                yield event
+    except httpx.HTTPError as error:
+        raise faults.LinkFailure(faults.from_exception(error)) from error
+    finally:
+        await response.aclose()
+
+
+class _Metered(httpx.AsyncByteStream):
+    """A body that stops while the link is paused and ends in a fault when one event grows too long."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, reading: asyncio.Event) -> None:
+        self._stream = stream
+        self._reading = reading
+        self.size = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._stream:
+            self.size += len(chunk)
+            if self.size > MAX_FRAME:
+                raise faults.oversized()
+            yield chunk
+            if not self._reading.is_set():
+                await self._reading.wait()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

@@ -1,0 +1,230 @@
+"""One remote server's address: what every HTTP request to it carries, and the answers that mean "ask again".
+
+Owns configured headers, the ``Authorization`` header, cookies, redirects within the origin, and waiting for
+``Retry-After``. Not here: what a request or an answer says, sessions and streams (the links), connections
+(``origins``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from dmcp import log
+from dmcp.errors import AuthError, LinkRefused
+from dmcp.transports import faults, origins
+from dmcp.transports.link import FaultKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dmcp.config.model import RemoteServer
+    from dmcp.transports.link import Credentials
+
+Header = tuple[bytes, bytes]
+
+_REDIRECTS: Final = frozenset({301, 302, 307, 308})
+_LASTING: Final = frozenset({301, 308})
+_MAX_REDIRECTS: Final = 5
+_BUSY: Final = frozenset({429, 503})
+_DENIED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
+_SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
+_NOT_CONFIGURABLE: Final = frozenset(
+    {"connection", "content-length", "last-event-id", "mcp-session-id", "transfer-encoding"}
+)
+
+
+class Endpoint:
+    """Sends requests to one server. Used on the event loop, by one link at a time."""
+
+    def __init__(self, server: RemoteServer, credentials: Credentials | None) -> None:
+        """Check the address and join the pool of its origin.
+
+        Raises:
+            LinkRefused: the URL or a configured header cannot be sent at all.
+        """
+        self.url = _checked_url(server.url)
+        self._fixed = _fixed_headers(self.url, server.headers)
+        self._credentials = credentials
+        self._cookies = httpx.Cookies()
+        self._origin = origins.join(self.url)
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.label}>"
+
+    @property
+    def label(self) -> str:
+        """The host, for log lines."""
+        return self.url.host
+
+    async def aclose(self) -> None:
+        """Leave the pool of the origin; the last one to leave closes its connections. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await origins.leave(self._origin)
+
+    def resolve(self, reference: str) -> httpx.URL:
+        """The absolute URL of a reference the server gave.
+
+        Raises:
+            LinkFailure: it leads to another origin, where this server's credentials must not go.
+        """
+        try:
+            url = self.url.join(reference)
+        except httpx.InvalidURL:
+            raise faults.failure(
+                FaultKind.PROTOCOL, "gave an address that is no URL", may_have_run=False
+            ) from None
+        if origins.key(url) != origins.key(self.url):
+            reason = (
+                f"points to another origin ({url.scheme}://{url.netloc.decode()}); "
+                "if that is where the server lives now, put that URL into the configuration"
+            )
+            raise faults.failure(FaultKind.REJECTED, reason, may_have_run=False)
+        return url
+
+    async def open(
+        self,
+        method: str,
+        extra: Iterable[Header] = (),
+        body: bytes = b"",
+        *,
+        url: httpx.URL | None = None,
+        sign_in: bool = True,
+    ) -> httpx.Response:
+        """Send one request and return the answer, its body unread: the caller closes it.
+
+        Redirects, refused credentials and ``Retry-After`` are dealt with. There is no deadline here: whoever
+        waits cancels.
+
+        Args:
+            method: of HTTP.
+            extra: headers of this request only.
+            body: sent as it is.
+            url: another address of the same origin.
+            sign_in: whether a 401 may ask for better credentials.
+
+        Raises:
+            LinkFailure: there is no answer, or one that no repetition mends.
+        """
+        target = self.url if url is None else url
+        extra = tuple(extra)
+        authorization = await self._authorization()
+        redirects = 0
+        denied: set[int] = set()
+        while True:
+            response = await self._send(method, target, extra, authorization, body)
+            status = response.status_code
+            if status in _REDIRECTS and redirects < _MAX_REDIRECTS:
+                redirects += 1
+                target = await self._redirected(response, target)
+            elif status in _DENIED:
+                if not sign_in or status in denied:
+                    raise await _denied(response)
+                denied.add(status)
+                authorization = await self._better(response, authorization)
+            elif (
+                status in _BUSY
+                and (wait := faults.retry_after(response.headers.get("retry-after"))) is not None
+            ):
+                await response.aclose()
+                log.debug(f"answered HTTP {status}, asks to wait {wait:.0f} s", self.label)
+                await asyncio.sleep(max(wait, _SHORTEST_WAIT))
+            else:
+                return response
+
+    async def _send(
+        self,
+        method: str,
+        url: httpx.URL,
+        extra: tuple[Header, ...],
+        authorization: str | None,
+        body: bytes,
+    ) -> httpx.Response:
+        headers = [*self._fixed, *extra]
+        if authorization is not None:
+            headers = [pair for pair in headers if pair[0] != b"authorization"]
+            headers.append((b"authorization", authorization.encode()))
+        if body:
+            headers.append((b"content-length", b"%d" % len(body)))
+        request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(body))
+        if self._cookies:
+            self._cookies.set_cookie_header(request)
+        try:
+            response = await self._origin.transport.handle_async_request(request)
+        except httpx.HTTPError as error:
+            raise faults.LinkFailure(faults.from_exception(error)) from error
+        if "set-cookie" in response.headers:
+            response.request = request
+            self._cookies.extract_cookies(response)  # sticky sessions behind a load balancer live on them
+        return response
+
+    async def _authorization(self) -> str | None:
+        if self._credentials is None:
+            return None
+        try:
+            return await self._credentials.authorization()
+        except AuthError as error:
+            raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
+
+    async def _better(self, response: httpx.Response, rejected: str | None) -> str:
+        """Credentials in place of the ones just refused."""
+        challenge = response.headers.get("www-authenticate", "")
+        status = response.status_code
+        if self._credentials is None or (status != _UNAUTHORIZED and "insufficient_scope" not in challenge):
+            raise await _denied(response)
+        await response.aclose()
+        try:
+            return await self._credentials.challenged(status, challenge, rejected)
+        except AuthError as error:
+            raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
+
+    async def _redirected(self, response: httpx.Response, asked: httpx.URL) -> httpx.URL:
+        await response.aclose()
+        target = self.resolve(str(asked.join(response.headers.get("location", ""))))
+        if response.status_code in _LASTING and asked == self.url:
+            self.url = target
+        return target
+
+
+async def _denied(response: httpx.Response) -> faults.LinkFailure:
+    await response.aclose()
+    status = response.status_code
+    wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
+    reason = f"{wish} (HTTP {status}): sign in, or set an Authorization header for it in the configuration"
+    return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False)
+
+
+def _checked_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise LinkRefused(f"the configured url is not a URL: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise LinkRefused("the configured url must start with http:// or https:// and name a host")
+    return url.copy_with(fragment=None)
+
+
+def _fixed_headers(url: httpx.URL, configured: Mapping[str, str]) -> tuple[Header, ...]:
+    """What goes along with every request. Configured headers win, but for those that frame the message."""
+    chosen = {
+        "host": url.netloc.decode("ascii"),
+        "user-agent": "dmcp",
+        "accept": "application/json, text/event-stream",
+        "accept-encoding": "gzip, deflate",
+        "content-type": "application/json",
+    }
+    if url.userinfo:
+        pair = f"{url.username}:{url.password}".encode()
+        chosen["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+    for name, value in configured.items():
+        if any(char in name + value for char in "\r\n\0"):
+            raise LinkRefused(f"the configured header {name!r} holds a line end, which no header can")
+        if name.lower() not in _NOT_CONFIGURABLE:
+            chosen[name.lower()] = value
+    return tuple((name.encode(), value.strip().encode()) for name, value in chosen.items())

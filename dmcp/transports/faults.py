@@ -1,0 +1,134 @@
+"""How trouble on an HTTP connection is put into words, and what it says about a request. Pure.
+
+Not here: what is done about it. A transport fails a request with the fault, its owner decides what follows.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+import httpx
+from pydantic_core import from_json
+
+from dmcp.errors import UpstreamError
+from dmcp.transports.link import MAX_FRAME, FaultKind, LinkFault
+
+_NOT_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.LocalProtocolError,
+)
+_SERVER_ERROR: Final = 500
+_MAX_QUOTE: Final = 200
+
+
+class LinkFailure(UpstreamError):  # noqa: N818 - what happened, like LinkRefused, and it carries a fault
+    """One request, or one stream, of a link failed: ``fault`` says why. Never leaves ``dmcp.transports``."""
+
+    def __init__(self, fault: LinkFault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+def failure(kind: FaultKind, reason: str, *, may_have_run: bool) -> LinkFailure:
+    """A failure to raise; the arguments are ``LinkFault``'s."""
+    return LinkFailure(LinkFault(kind, reason, may_have_run))
+
+
+def from_exception(error: httpx.HTTPError | httpx.InvalidURL) -> LinkFault:
+    """The fault behind an exception of httpx.
+
+    A request may have run unless the connection could not even be made: what was written may have been read.
+    """
+    if isinstance(error, httpx.ConnectTimeout):
+        reason = "cannot be reached: it does not accept the connection in time"
+    elif isinstance(error, _NOT_SENT):
+        reason = f"cannot be reached: {_cause(error)}"
+    else:
+        reason = "the connection broke before the answer was complete"
+    return LinkFault(FaultKind.UNREACHABLE, reason, not isinstance(error, _NOT_SENT))
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason the operating system or TLS gave, in its own words but without its numbers."""
+    seen: BaseException | None = error
+    text = str(error)
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return (
+                f"its TLS certificate is not trusted ({seen.verify_message}); if it is signed by a private "
+                "authority, name that authority's certificate in SSL_CERT_FILE"
+            )
+        if isinstance(seen, socket.gaierror):
+            return "its host name is not known"
+        if isinstance(seen, ConnectionRefusedError):
+            return "the connection was refused"
+        if isinstance(seen, OSError) and seen.strerror:
+            text = seen.strerror.lower()
+        seen = seen.__cause__ or seen.__context__
+    return text or "the connection failed"
+
+
+def from_status(status: int, body: bytes) -> LinkFault:
+    """The fault behind a status that is no success, with what the server itself says about it.
+
+    429 refuses before anything runs, and so do the other 4xx; after a 5xx nobody can tell.
+    """
+    said = _quoted(body)
+    reason = f"answered HTTP {status}" + (f": {said}" if said else "")
+    if status >= _SERVER_ERROR:
+        return LinkFault(FaultKind.UNREACHABLE, reason, may_have_run=True)
+    return LinkFault(FaultKind.REJECTED, reason, may_have_run=False)
+
+
+def _quoted(body: bytes) -> str:
+    """The message of a JSON-RPC or OAuth-like error body; HTML and the rest are not worth quoting."""
+    try:
+        content = from_json(body)
+    except ValueError:
+        return ""
+    if not isinstance(content, dict):
+        return ""
+    inner = content.get("error")
+    said = inner.get("message") if isinstance(inner, dict) else content.get("error_description", inner)
+    return " ".join(said.split())[:_MAX_QUOTE] if isinstance(said, str) else ""
+
+
+def not_mcp(content_type: str) -> LinkFault:
+    """The fault of an answer whose content type is neither JSON nor an event stream."""
+    if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
+        reason = (
+            "answered with a web page instead of MCP: the URL is wrong, or a sign-in page of this network "
+            "stands in between"
+        )
+    else:
+        reason = f"answered with content type {content_type or 'none'!r} instead of JSON or an event stream"
+    return LinkFault(FaultKind.PROTOCOL, reason, may_have_run=True)
+
+
+def oversized() -> LinkFailure:
+    """A message beyond ``MAX_FRAME``."""
+    limit = MAX_FRAME // (1024 * 1024)
+    return failure(FaultKind.PROTOCOL, f"sent a message of more than {limit} MiB", may_have_run=True)
+
+
+def retry_after(value: str | None) -> float | None:
+    """Seconds to wait by a ``Retry-After`` header (RFC 9110, 10.2.3); ``None`` if it says nothing usable."""
+    if value is None:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - datetime.now(UTC)).total_seconds())

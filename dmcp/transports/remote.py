@@ -1,0 +1,45 @@
+"""How a link to a configured remote server is opened, without importing httpx before there is one.
+
+Not here: the transports, and the choice between them (``fallback``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from dmcp.config.model import RemoteServer
+    from dmcp.transports.link import Credentials, Link, LinkEvents
+
+
+def remote_opener(
+    server: RemoteServer, credentials: Credentials | None = None
+) -> Callable[[LinkEvents], Awaitable[Link]]:
+    """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
+
+    Opening over Streamable HTTP sends nothing yet: trouble shows with the first request. Over HTTP+SSE it
+    opens the event stream and waits for the address to post to.
+
+    Args:
+        server: where to, and how. ``kind`` "auto" is Streamable HTTP first, then HTTP+SSE.
+        credentials: where the ``Authorization`` header comes from, beyond the configured headers.
+    """
+    kind: Literal["http", "sse", "auto"] = server.kind
+
+    def remember(worked: Literal["http", "sse"]) -> None:
+        nonlocal kind
+        kind = worked
+
+    async def open_link(events: LinkEvents) -> Link:
+        # In a thread: importing httpx takes a tenth of a second, for which nobody else's frames shall wait.
+        await asyncio.to_thread(importlib.import_module, "dmcp.transports.fallback")
+        from dmcp.transports.endpoint import Endpoint  # noqa: PLC0415 - needs httpx, see above
+        from dmcp.transports.fallback import open_over  # noqa: PLC0415 - needs httpx, see above
+
+        return await open_over(kind, Endpoint(server, credentials), events, remember)
+
+    return open_link

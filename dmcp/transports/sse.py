@@ -1,0 +1,102 @@
+"""The HTTP+SSE transport of 2024-11-05: one event stream for all the server says, a POST for each message.
+
+Owns the stream and the address the server names in it. No stream is taken up again: there is no replay here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from dmcp.errors import AuthError, LinkRefused
+from dmcp.transports import bodies, faults
+from dmcp.transports.http import HttpLink
+from dmcp.transports.link import FaultKind, LinkFault
+
+if TYPE_CHECKING:
+    import httpx
+
+    from dmcp.transports.endpoint import Endpoint
+    from dmcp.transports.link import LinkEvents
+
+_OK: Final = 200
+_NOT_FOUND: Final = 404
+_SUCCESS: Final = range(200, 300)
+_SESSION_LOST: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=True)
+_NOT_RUN: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=False)
+
+
+class SseLink(HttpLink):
+    """One session over HTTP+SSE. Made by ``connect``."""
+
+    def __init__(self, endpoint: Endpoint, events: LinkEvents) -> None:
+        super().__init__(endpoint, events)
+        self._address: asyncio.Future[httpx.URL] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def connect(cls, endpoint: Endpoint, events: LinkEvents) -> SseLink:
+        """Open the stream and wait for the address to post to. The caller sets the deadline by cancelling.
+
+        Raises:
+            LinkRefused: no such stream there, or no connection.
+            AuthError: the server wants credentials that cannot be had.
+        """
+        link = cls(endpoint, events)
+        link._own(link._listen())
+        try:
+            await asyncio.shield(link._address)
+        except faults.LinkFailure as error:
+            if error.fault.kind is FaultKind.UNAUTHORIZED:
+                raise AuthError(error.fault.reason) from error
+            raise LinkRefused(error.fault.reason) from error
+        except asyncio.CancelledError:
+            await link._stop()
+            raise
+        return link
+
+    def established(self, revision: str) -> None:
+        """See ``Link``. The older transport has neither a header for it nor a stream to open."""
+
+    async def _ask(self, frame: bytes, request_id: int) -> None:
+        try:
+            await self._post(frame)
+        except faults.LinkFailure as error:
+            self._fail(request_id, error.fault)
+            if error.fault.kind is FaultKind.SESSION_LOST:
+                self._lose(_SESSION_LOST)
+
+    async def _post(self, frame: bytes) -> None:
+        response = await self._endpoint.open("POST", body=frame, url=self._address.result())
+        _, fault = await bodies.refusal(response, self._reading)
+        if response.status_code == _NOT_FOUND:
+            raise faults.LinkFailure(_NOT_RUN)
+        if response.status_code not in _SUCCESS:
+            raise faults.LinkFailure(fault)
+
+    async def _leave(self, grace: float) -> None:  # noqa: ARG002 - the interface's; there is no goodbye here
+        await self._endpoint.aclose()
+
+    async def _listen(self) -> None:
+        fault = LinkFault(FaultKind.UNREACHABLE, "ended its event stream", may_have_run=True)
+        try:
+            response = await self._stream()
+            async for event in bodies.events(response, self._reading):
+                if self._address.done():
+                    self._deliver(event)
+                elif event.event == "endpoint":
+                    self._address.set_result(self._endpoint.resolve(event.data.strip()))
+        except faults.LinkFailure as error:
+            fault = error.fault
+        if self._address.done():
+            self._lose(fault)
+        else:
+            self._address.set_exception(faults.LinkFailure(fault))
+
+    async def _stream(self) -> httpx.Response:
+        response = await self._endpoint.open("GET")
+        if response.status_code != _OK:
+            raise faults.LinkFailure((await bodies.refusal(response, self._reading))[1])
+        if (kind := bodies.content_type(response)) != "text/event-stream":
+            await response.aclose()
+            raise faults.LinkFailure(faults.not_mcp(kind))
+        return response

@@ -1,0 +1,248 @@
+"""The Streamable HTTP transport (2025-03-26 and later): a POST for each message, an answer as JSON or events.
+
+Owns the session id, the order of the opening, and what the end of a response stream means. Not here: when a
+broken stream is asked for again (``streams``), redirects and credentials (``endpoint``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from dmcp import log
+from dmcp.transports import bodies, faults
+from dmcp.transports.envelope import answers, one_line
+from dmcp.transports.http import HttpLink
+from dmcp.transports.link import FaultKind, LinkFault
+from dmcp.transports.streams import Place, may_resume
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import httpx
+
+    from dmcp.transports.endpoint import Endpoint, Header
+    from dmcp.transports.link import LinkEvents
+
+_OK: Final = 200
+_SUCCESS: Final = range(200, 300)
+_NOT_FOUND: Final = 404
+_NOT_THIS_TRANSPORT: Final = frozenset({400, 404, 405})
+_LINGER: Final = 5.0
+"""Seconds a stream may stay open after its answer, so that its end is seen and the connection used again."""
+_LAST_CHANCE: Final = 1.0
+"""Seconds in which other requests of a lost session may hear from the server that they did not run."""
+_GOODBYE: Final = 2.0
+"""Seconds the DELETE of a session may take at most."""
+_SESSION_LOST: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=True)
+_NOT_RUN: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=False)
+
+
+class StreamableHttpLink(HttpLink):
+    """One session over Streamable HTTP. Sends nothing before the first ``send``."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        events: LinkEvents,
+        otherwise: Callable[[bytes, int, LinkFault], Awaitable[None]] | None = None,
+    ) -> None:
+        """Prepare a link.
+
+        Args:
+            endpoint: where to; the link closes it.
+            events: the owner.
+            otherwise: given the first request if the server refuses it as one that knows only the older
+                transport would; it then owes the owner the answer.
+        """
+        super().__init__(endpoint, events)
+        self._otherwise = otherwise
+        self._session: bytes | None = None
+        self._revision: bytes | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self._lost = False
+        self._left = False
+
+    def established(self, revision: str) -> None:
+        """See ``Link``. Opens the stream for messages the server sends of its own accord."""
+        self._revision = revision.encode()
+        if self._lane_task is not None and not self._lane_task.done():
+            self._opening = self._lane_task
+        self._own(self._listen())
+
+    async def _ask(self, frame: bytes, request_id: int) -> None:
+        try:
+            await self._opened()
+            response = await self._endpoint.open("POST", self._headers(), frame)
+            self._taken(request_id)
+            await self._answered(response, frame, request_id)
+        except faults.LinkFailure as error:
+            self._fail(request_id, error.fault)
+
+    async def _post(self, frame: bytes) -> None:
+        response = await self._endpoint.open("POST", self._headers(), frame)
+        body, fault = await bodies.refusal(response, self._reading)
+        if response.status_code == _NOT_FOUND and self._session is not None:
+            self._lose_session()
+        elif response.status_code not in _SUCCESS:
+            raise faults.LinkFailure(fault)
+        elif body:
+            log.debug("a notification was answered; nobody waits for that", self._endpoint.label)
+
+    async def _leave(self, grace: float) -> None:
+        if self._left:
+            return
+        self._left = True
+        try:
+            if self._session is not None and not self._lost:
+                async with asyncio.timeout(min(grace, _GOODBYE)):
+                    response = await self._endpoint.open("DELETE", self._headers(), sign_in=False)
+                    await response.aclose()
+        except (faults.LinkFailure, TimeoutError) as error:
+            log.debug(f"the session could not be ended: {error}", self._endpoint.label)
+        finally:
+            await self._endpoint.aclose()
+
+    async def _opened(self) -> None:
+        """Until what was sent before ``established`` has been accepted: no request may overtake it."""
+        if self._lost:
+            raise faults.LinkFailure(_NOT_RUN)
+        if self._opening is not None:
+            await asyncio.wait({self._opening})
+            self._opening = None
+
+    def _headers(self, last_id: str = "") -> list[Header]:
+        headers = []
+        if self._session is not None:
+            headers.append((b"mcp-session-id", self._session))
+        if self._revision is not None:
+            headers.append((b"mcp-protocol-version", self._revision))
+        if last_id:
+            headers.append((b"last-event-id", last_id.encode()))
+        return headers
+
+    async def _answered(self, response: httpx.Response, frame: bytes, request_id: int) -> None:
+        if response.status_code not in _SUCCESS:
+            await self._refused(response, frame, request_id)
+            return
+        if self._revision is None and self._session is None and "mcp-session-id" in response.headers:
+            self._session = response.headers["mcp-session-id"].encode(response.headers.encoding)
+        self._otherwise = None
+        kind = bodies.content_type(response)
+        if kind == "text/event-stream":
+            await self._follow(response, request_id)
+        elif kind == "application/json":
+            answer = self._pass_on(await bodies.whole(response, self._reading))
+            if answer is None or not answers(answer, request_id):
+                reason = "answered with a message that is no answer to the request"
+                raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
+        elif response.status_code != _OK:
+            await response.aclose()
+            reason = f"took the request but will not answer it (HTTP {response.status_code})"
+            raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
+        else:
+            await response.aclose()
+            raise faults.LinkFailure(faults.not_mcp(kind))
+
+    async def _refused(self, response: httpx.Response, frame: bytes, request_id: int) -> None:
+        body, fault = await bodies.refusal(response, self._reading)
+        if response.status_code == _NOT_FOUND and self._session is not None:
+            self._fail(request_id, _NOT_RUN)
+            self._lose_session()
+        elif body and answers(answer := one_line(body), request_id):
+            self._events.on_frame(answer)
+        elif self._otherwise is not None and response.status_code in _NOT_THIS_TRANSPORT:
+            await self._otherwise(frame, request_id, fault)
+        else:
+            self._fail(request_id, fault)
+
+    async def _follow(self, response: httpx.Response, request_id: int) -> None:
+        """Read a response stream up to the answer; where it breaks, and the server can replay, again."""
+        place = Place()
+        while not await self._read(response, place, request_id):
+            if not place.last_id:
+                kind = FaultKind.UNREACHABLE if place.broken else FaultKind.PROTOCOL
+                how = "broke" if place.broken else "ended"
+                raise faults.failure(kind, f"its event stream {how} without the answer", may_have_run=True)
+            response = await self._again(place)
+
+    async def _again(self, place: Place) -> httpx.Response:
+        """The rest of a broken stream. Retried while the server is away, within the owner's deadline."""
+        while True:
+            await asyncio.sleep(place.wait())
+            try:
+                response = await self._endpoint.open("GET", self._headers(place.last_id))
+            except faults.LinkFailure as error:
+                fault = error.fault
+            else:
+                if response.status_code == _OK and bodies.content_type(response) == "text/event-stream":
+                    return response
+                fault = (await bodies.refusal(response, self._reading))[1]
+                if response.status_code == _NOT_FOUND and self._session is not None:
+                    self._lose_session()
+                    raise faults.LinkFailure(_SESSION_LOST)
+            if not may_resume(fault, place):
+                reason = (
+                    f"its event stream broke before the answer and cannot be taken up again: {fault.reason}"
+                )
+                raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
+
+    async def _read(self, response: httpx.Response, place: Place, request_id: int | None) -> bool:
+        """Pass a stream's messages on until it ends. Whether the answer to ``request_id`` was among them."""
+        answered = False
+        place.broken = False
+        try:
+            async with asyncio.timeout(None) as deadline:
+                async for event in bodies.events(response, self._reading):
+                    place.note(event)
+                    frame = self._deliver(event)
+                    if frame and not answered and request_id is not None and answers(frame, request_id):
+                        answered = True
+                        self._requests.pop(request_id, None)
+                        deadline.reschedule(asyncio.get_running_loop().time() + _LINGER)
+        except TimeoutError:
+            log.debug("a stream stayed open after its answer", self._endpoint.label)
+        except faults.LinkFailure as error:
+            if answered:
+                return True
+            if error.fault.kind is FaultKind.PROTOCOL:
+                raise
+            place.broken = True
+        return answered
+
+    async def _listen(self) -> None:
+        """The standalone stream, for as long as the link lives and the server offers one."""
+        place = Place()
+        worked = False
+        while True:
+            try:
+                await self._opened()
+                await self._read(await self._standalone(place, worked), place, None)
+                worked = True
+            except faults.LinkFailure as error:
+                if error.fault.kind is not FaultKind.UNREACHABLE:
+                    log.debug(f"no stream of its own: {error}", self._endpoint.label)
+                    return
+                place.broken = True
+            await asyncio.sleep(place.wait())
+
+    async def _standalone(self, place: Place, worked: bool) -> httpx.Response:
+        response = await self._endpoint.open("GET", self._headers(place.last_id))
+        if response.status_code == _OK and bodies.content_type(response) == "text/event-stream":
+            return response
+        fault = (await bodies.refusal(response, self._reading))[1]
+        # A 404 to the first GET is how some servers say that they have no such stream.
+        if response.status_code == _NOT_FOUND and worked and self._session is not None:
+            self._lose_session()
+        raise faults.LinkFailure(fault)
+
+    def _lose_session(self) -> None:
+        if not self._lost:
+            self._lost = True
+            self._own(self._wind_up())
+
+    async def _wind_up(self) -> None:
+        """Close, but first let the other requests hear the server's own refusal: then they have not run."""
+        if self._requests:
+            await asyncio.wait(set(self._requests.values()), timeout=_LAST_CHANCE)
+        self._lose(_SESSION_LOST)
