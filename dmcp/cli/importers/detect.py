@@ -1,0 +1,91 @@
+"""Which tool a file belongs to: by its path if that tells, else by its keys and the way it spells references.
+
+Pure but for the contents it is given. Nothing is guessed in silence: the tool is said to the person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dmcp.cli.importers.registry import TOOLS
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmcp.cli.importers.tool import CodingTool, Location
+
+_KEYS = {
+    "mcp_servers": "codex",
+    "mcp": "opencode",
+    "amp.mcpServers": "amp",
+    "context_servers": "zed",
+    "servers": "vscode",
+    "extensions": "goose",
+}
+"""Top-level keys that only one tool, or one family of tools, uses."""
+_TOO_COMMON = frozenset({"", ".mcp.json", "mcp.json", "settings.json"})
+
+
+def tool_of(path: Path, contents: Mapping[str, Any], text: str) -> tuple[CodingTool, str]:
+    """The tool whose format a file has, and the key its servers are under.
+
+    Raises:
+        ConfigError: it is no format dmcp knows.
+    """
+    by_path = _by_path(path, contents)
+    if by_path is not None:
+        return by_path
+    servers = contents.get("mcpServers")
+    if isinstance(servers, list):
+        return TOOLS["continue"], "mcpServers"
+    if isinstance(servers, Mapping):
+        return TOOLS[_by_spelling(servers, text)], "mcpServers"
+    for key, name in _KEYS.items():
+        if isinstance(contents.get(key), Mapping):
+            return TOOLS[name], key
+    raise ConfigError(
+        f"{path}: no servers found, since none of the keys mcpServers, {', '.join(_KEYS)} holds a table; "
+        "give the file a coding tool keeps its MCP servers in"
+    )
+
+
+def project_of(path: Path) -> Path:
+    """The project a file belongs to: what its references to the workspace mean."""
+    folder = path.absolute().parent
+    while folder.name.startswith(".") and folder.parent != folder:
+        folder = folder.parent
+    return folder
+
+
+def _by_path(path: Path, contents: Mapping[str, Any]) -> tuple[CodingTool, str] | None:
+    """The tool that keeps a file of this very folder and name, with its key in it. The longest match wins."""
+    best: tuple[int, CodingTool, str] | None = None
+    for tool in TOOLS.values():
+        for place in (*tool.project, *tool.user):
+            tail, key = _tail(place, tool), place.servers[0]
+            fits = path.absolute().as_posix().endswith("/" + tail) and len(place.servers) == 1
+            if tail not in _TOO_COMMON and fits and key in contents and len(tail) > (best or (0,))[0]:
+                best = (len(tail), tool, key)
+    return (best[1], best[2]) if best is not None else None
+
+
+def _tail(place: Location, tool: CodingTool) -> str:
+    """The end of a location that is the same on every machine."""
+    text = place.path.replace("{root}", tool.root[1]) if tool.root is not None else place.path
+    tail = text.rpartition("}")[2].lstrip("/")
+    return "" if tail.startswith("$") or tail.endswith("*") else tail
+
+
+def _by_spelling(servers: Mapping[str, Any], text: str) -> str:
+    """Of the many tools with ``mcpServers``, one that spells entries and references as these are."""
+    keys = {key for entry in servers.values() if isinstance(entry, Mapping) for key in entry}
+    if keys & {"httpUrl", "includeTools", "excludeTools"}:
+        return "gemini"
+    if keys & {"transport", "transportType", "oauthClient"}:
+        return "cline"
+    if re.search(r"\$\{(?:env|input):|\$\{(?:workspaceFolder|userHome)\}", text):
+        return "windsurf" if "serverUrl" in keys else "cursor"
+    return "antigravity" if "serverUrl" in keys else "claude"

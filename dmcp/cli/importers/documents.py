@@ -1,0 +1,144 @@
+"""A file on disk as a table: JSON, JSONC, TOML or YAML, by its name, or by trying when the name says nothing.
+
+Owns the sentences about unreadable and unparsable files. Not here: what the keys mean.
+YAML is read with every scalar as a text, because a tool's env value ``1.10`` must not become ``1.1``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MAX_FILE = 64 * 1024 * 1024
+"""Bytes. Claude Code's own file grows to some megabytes; what is larger is no configuration."""
+_MAX_COMMENTED = 1024 * 1024
+"""Characters. The parser for comments is slow, and nobody writes a megabyte by hand."""
+
+
+def read_document(path: Path) -> dict[str, Any]:
+    """The file's top-level table.
+
+    Raises:
+        ConfigError: it cannot be read or parsed, with line and column where the parser knows them.
+    """
+    return parse_document(read_text(path), str(path), path.suffix)
+
+
+def read_text(path: Path) -> str:
+    """The file as text; a byte order mark is dropped, line ends are as they are.
+
+    Raises:
+        ConfigError: it cannot be read, is too large or is not UTF-8.
+    """
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise ConfigError(
+                f"{path}: the file is larger than {MAX_FILE >> 20} MiB, which no configuration is"
+            )
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path}: this is a directory; give a file in it") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: the file cannot be read: {error.strerror or error}") from None
+
+
+def parse_document(text: str, name: str, suffix: str) -> dict[str, Any]:
+    """The text's top-level table.
+
+    Args:
+        text: the contents.
+        name: how errors call the file.
+        suffix: ``.json``, ``.jsonc``, ``.toml``, ``.yaml`` or ``.yml``; with any other, all are tried.
+
+    Raises:
+        ConfigError: it cannot be parsed, or is something else than a table.
+    """
+    if not text.strip():
+        raise ConfigError(f"{name}: the file is empty")
+    try:
+        value = _parser(text, suffix)(text)
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply to be a configuration") from None
+    except ValueError as error:
+        raise ConfigError(f"{name}: {_one_line(error)}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name}: the file must hold a table of settings at its top level")
+    return value
+
+
+def _parser(text: str, suffix: str) -> Callable[[str], Any]:
+    named: dict[str, Callable[[str], Any]] = {
+        ".json": _json,
+        ".jsonc": _json,
+        ".toml": _toml,
+        ".yaml": _yaml,
+        ".yml": _yaml,
+    }
+    if suffix.lower() in named:
+        return named[suffix.lower()]
+    if text.lstrip().startswith(("{", "//", "/*")):
+        return _json
+    try:
+        _toml(text)
+    except ValueError:
+        return _yaml
+    return _toml
+
+
+def _json(text: str) -> Any:
+    try:
+        return from_json(text)
+    except ValueError as strict:
+        if len(text) > _MAX_COMMENTED:
+            raise ValueError(f"not valid JSON: {strict}") from None
+    import json5  # noqa: PLC0415 - slow to import, and most files are strict JSON
+
+    try:
+        return json5.loads(text)
+    except ValueError as error:
+        raise ValueError(f"not valid JSON: {str(error).removeprefix('<string>:')}") from None
+
+
+def _toml(text: str) -> Any:
+    import tomli  # noqa: PLC0415 - one tool of many writes TOML
+
+    return tomli.loads(text.replace("\r\n", "\n"))
+
+
+def _yaml(text: str) -> Any:
+    from ruamel.yaml import YAML  # noqa: PLC0415 - two tools of many write YAML
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
+
+    try:
+        return _with_nulls(YAML(typ="base", pure=True).load(text))
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
+        # What follows "with value" quotes the file, which may hold a secret.
+        why = (getattr(error, "problem", None) or "cannot be parsed").partition(" with value")[0]
+        raise ValueError(f"not valid YAML: {where}{why}") from None
+
+
+def _with_nulls(value: Any) -> Any:
+    """YAML's spellings of nothing, which reading every scalar as a text has left as texts."""
+    if isinstance(value, dict):
+        return {key: _with_nulls(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(item) for item in value]
+    return None if value in ("null", "~", "") else value
+
+
+def _one_line(error: ValueError) -> str:
+    """The parser's words; the text around the fault is left out, since it may hold a secret."""
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,164 @@
+"""From a tool to the servers it knows: finds its files, lays them over each other, reads the entries.
+
+Reads files; writes none and asks nothing. A file that is not there is no error as long as another one is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dmcp.cli.importers.documents import read_document
+from dmcp.cli.importers.entries import BadEntry, Entry, kind_of, read_entry
+from dmcp.cli.importers.model import Harvest, NotCarried
+from dmcp.cli.importers.tool import Found
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dmcp.cli.importers.machine import Machine
+    from dmcp.cli.importers.model import ImportedServer
+    from dmcp.cli.importers.tool import CodingTool, Location, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file of a tool that is on this machine, with the table of servers in it."""
+
+    path: Path
+    scope: Scope
+    servers: Mapping[str, Any]
+    contents: Mapping[str, Any]
+
+
+def locations(tool: CodingTool, scope: Scope, machine: Machine) -> list[tuple[Path, tuple[str, ...]]]:
+    """Where a tool keeps its servers in a scope on this machine: paths, and the keys that lead to them."""
+    return _resolved(tool.project if scope == "project" else tool.user, tool, machine)
+
+
+def _resolved(
+    places: Iterable[Location], tool: CodingTool, machine: Machine
+) -> list[tuple[Path, tuple[str, ...]]]:
+    names = machine.places()
+    if tool.root is not None:
+        variable, default = tool.root
+        names["root"] = machine.environ.get(variable) or default.format_map(names)
+    found = []
+    for place in places:
+        if place.platforms and machine.platform not in place.platforms:
+            continue
+        variable = place.path[1:] if place.path.startswith("$") else None
+        path = machine.environ.get(variable, "") if variable else place.path.format_map(names)
+        keys = tuple(str(machine.cwd) if key == "{cwd}" else key for key in place.servers)
+        found += [(each, keys) for each in _matching(path)]
+    return found
+
+
+def _matching(path: str) -> list[Path]:
+    """The path itself, or the files of a directory when it ends with ``/*``; none for an empty one."""
+    if path.endswith("/*"):
+        return sorted(each for each in Path(path[:-2]).glob("*") if each.suffix in {".yaml", ".yml", ".json"})
+    return [Path(path)] if path else []
+
+
+def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
+    """The files of a tool in a scope that are there, the later ones to win.
+
+    Raises:
+        ConfigError: one is there and cannot be read.
+    """
+    found = []
+    for path, keys in locations(tool, scope, machine):
+        if path.is_file():
+            contents = read_document(path)
+            servers = servers_at(contents, keys, path)
+            if servers is not None:
+                found.append(Source(path, scope, servers, contents))
+    return found
+
+
+def servers_at(contents: Mapping[str, Any], keys: tuple[str, ...], path: Path) -> Mapping[str, Any] | None:
+    """The table of servers under these keys; ``None`` when the file has none.
+
+    Raises:
+        ConfigError: what is there is no table of servers.
+    """
+    value: Any = contents
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return {_name_in_list(item, at): item for at, item in enumerate(value, 1)}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f'{path}: "{".".join(keys)}" is {kind_of(value)} where a table of servers belongs')
+    return value
+
+
+def _name_in_list(item: Any, at: int) -> str:
+    name = item.get("name") if isinstance(item, Mapping) else None
+    return name if isinstance(name, str) and name else f"server-{at}"
+
+
+def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Harvest:
+    """The servers of one tool out of its files, by name.
+
+    Raises:
+        ConfigError: a settings file beside them cannot be read.
+    """
+    entries: dict[str, Any] = {}
+    for source in found:
+        for name, raw in source.servers.items():
+            earlier = entries.get(name)
+            entries[name] = _overlaid(earlier, raw) if tool.overlays else raw
+    files = tuple(Found(source.path, source.scope, source.contents) for source in found)
+    files += tuple(_settings(tool, machine))
+    servers, notes = [], []
+    for name in sorted(entries):
+        server, new = _one(tool, name, entries[name], files, machine)
+        notes += new
+        if server is not None:
+            servers.append(server)
+    remarks = tuple(f"{tool.title}: {source.path} ({source.scope})" for source in found)
+    return Harvest(tuple(servers), tuple(notes), remarks)
+
+
+def _overlaid(under: Any, over: Any) -> Any:
+    if not isinstance(under, Mapping) or not isinstance(over, Mapping):
+        return over
+    result = dict(under)
+    for key, value in over.items():
+        result[key] = _overlaid(result.get(key), value)
+    return result
+
+
+def _settings(tool: CodingTool, machine: Machine) -> Iterable[Found]:
+    for path, _ in _resolved(tool.settings, tool, machine):
+        if path.is_file():
+            yield Found(path, "user", read_document(path))
+
+
+def _one(
+    tool: CodingTool, name: str, raw: Any, files: tuple[Found, ...], machine: Machine
+) -> tuple[ImportedServer | None, list[NotCarried]]:
+    if not name.strip():
+        return None, [NotCarried('""', "a server without a name", "give it one and import again")]
+    if not isinstance(raw, Mapping):
+        return None, [_left_out(name, f"the entry is {kind_of(raw)} where a table belongs")]
+    try:
+        entry = Entry(name, tool.unwrap(name, raw), tool, machine.predefined())
+        server = read_entry(entry, tool)
+    except BadEntry as bad:
+        return None, [_left_out(name, str(bad))]
+    if tool.switched_off(name, raw, files, str(machine.cwd)):
+        server = replace(server, enabled=False)
+    return server, entry.notes
+
+
+def _left_out(name: str, why: str) -> NotCarried:
+    return NotCarried(name, f"not imported, since {why}", "correct it in the tool's file and import again")

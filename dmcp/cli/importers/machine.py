@@ -1,0 +1,65 @@
+"""Where things are on this machine: the directories that coding tools keep their files under.
+
+A snapshot taken once, so that a test can describe another machine. Not here: what is in the files.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One person's directories.
+
+    Attributes:
+        home: the home directory.
+        cwd: the project: where the command was started.
+        environ: environment variables; some tools let them move their files.
+        platform: as ``sys.platform``: "linux", "darwin" or "win32".
+    """
+
+    home: Path
+    cwd: Path
+    environ: Mapping[str, str]
+    platform: str
+
+    @classmethod
+    def here(cls) -> Machine:
+        """The machine this process runs on."""
+        return cls(Path.home(), Path.cwd(), dict(os.environ), sys.platform)
+
+    def places(self) -> dict[str, str]:
+        """The names a path template may use, with their values."""
+        home = str(self.home)
+        appdata = self.environ.get("APPDATA") or f"{home}/AppData/Roaming"
+        xdg = self.environ.get("XDG_CONFIG_HOME") or f"{home}/.config"
+        programs = {"darwin": f"{home}/Library/Application Support", "win32": appdata}.get(self.platform, xdg)
+        return {
+            "home": home,
+            "cwd": str(self.cwd),
+            "xdg": xdg,
+            "programs": programs,
+            "appdata": appdata,
+            "localappdata": self.environ.get("LOCALAPPDATA") or f"{home}/AppData/Local",
+            "code": f"{programs}/Code/User",
+        }
+
+    def predefined(self) -> dict[str, str]:
+        """The variables editors define themselves, for ``references``."""
+        separator = "\\" if self.platform == "win32" else "/"
+        return {
+            "workspaceFolder": str(self.cwd),
+            "workspaceFolderBasename": self.cwd.name,
+            "cwd": str(self.cwd),
+            "userHome": str(self.home),
+            "pathSeparator": separator,
+            "/": separator,
+        }

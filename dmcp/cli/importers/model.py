@@ -1,0 +1,88 @@
+"""The neutral form between a coding tool's file and dmcp's: what a server is, and what could not be carried.
+
+Frozen, no I/O. Strings in a target are in dmcp's own spelling already: references are ``${VAR}``, a literal
+``${`` is escaped. Not here: how a tool spells things (``tool``), or how dmcp's file does (``rendering``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Kind = Literal["http", "sse", "auto"]
+"""How a remote server speaks; "auto" leaves it to dmcp, which tries Streamable HTTP first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A server that is started on this machine."""
+
+    command: str
+    args: tuple[str, ...] = field(default=(), repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What a tool knew about signing in to a remote server."""
+
+    client_id: str | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ()
+    redirect_port: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A server that is reached over the network."""
+
+    url: str = field(repr=False)
+    kind: Kind = "auto"
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sign_in: SignIn = SignIn()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedServer:
+    """One server as found. Durations are seconds; an empty ``include`` means every tool."""
+
+    name: str
+    target: Command | Address
+    description: str | None = None
+    enabled: bool = True
+    tools_timeout: float | None = None
+    connect_timeout: float | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    features_off: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotCarried:
+    """Something of a server that did not make it into dmcp's file.
+
+    Attributes:
+        server: the server's name in the tool's file.
+        what: what was left behind, without any value that may be secret.
+        advice: what the person can do about it.
+    """
+
+    server: str
+    what: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.server}: {self.what}: {self.advice}"
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """All that was found: servers by name, what was not carried, and remarks on where things came from."""
+
+    servers: tuple[ImportedServer, ...] = ()
+    not_carried: tuple[NotCarried, ...] = ()
+    remarks: tuple[str, ...] = ()

@@ -1,0 +1,149 @@
+"""How the tools spell a reference to an environment variable, rewritten to dmcp's ``${VAR}``.
+
+A ``Syntax`` is an ordered list of rules; text that no rule takes is literal, and a literal ``${`` is escaped,
+so that a value which meant nothing to the tool does not begin to mean something to dmcp.
+Not here: resolving references. That is ``dmcp.config.references``, at the time dmcp starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dmcp.config.references import escape
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference in dmcp's spelling."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reference dmcp has no equivalent for. It stays in the text, as a literal."""
+
+    what: str
+    advice: str
+
+
+Outcome = Reference | Problem | str
+"""What a tool's reference becomes; a plain ``str`` is the value itself."""
+Rule = tuple[re.Pattern[str], Callable[[re.Match[str], Mapping[str, str]], Outcome]]
+"""What to look for, and what it becomes, given the tool's predefined variables (``workspaceFolder``)."""
+Syntax = tuple[Rule, ...]
+
+
+def rewritten(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[str, list[Problem]]:
+    """A tool's text in dmcp's spelling.
+
+    Args:
+        text: the value as the tool's file has it.
+        syntax: the tool's rules; the first that matches at a position wins.
+        variables: the tool's predefined variables.
+
+    Returns:
+        The text, and the references dmcp has no equivalent for (kept in it as literals).
+    """
+    done: list[str] = []
+    problems: list[Problem] = []
+    literal = ""
+    at = 0
+    while at < len(text):
+        end, outcome = _outcome(text, at, syntax, variables)
+        at, taken = end, text[at:end]
+        if isinstance(outcome, Reference) and literal.endswith("$"):
+            # In dmcp's own spelling a dollar before a reference makes a literal of it.
+            outcome = Problem(
+                f"a dollar sign right before {taken}", "put the whole value into one environment variable"
+            )
+        if isinstance(outcome, Reference):
+            done += (escape(literal), outcome.text)
+            literal = ""
+        elif isinstance(outcome, Problem):
+            problems.append(outcome)
+            literal += taken
+        else:
+            literal += outcome
+    return "".join((*done, escape(literal))), problems
+
+
+def _outcome(text: str, at: int, syntax: Syntax, variables: Mapping[str, str]) -> tuple[int, Outcome]:
+    """What stands at a position, and where it ends; text goes on to the next sign that could begin a reference."""
+    for pattern, become in syntax:
+        match = pattern.match(text, at)
+        if match is not None:
+            return match.end(), become(match, variables)
+    following = [found for sign in "${" if (found := text.find(sign, at + 1)) >= 0]
+    end = min(following, default=len(text))
+    return end, text[at:end]
+
+
+def _reference(match: re.Match[str], _variables: Mapping[str, str]) -> Outcome:
+    default = match.groupdict().get("default")
+    if default is None:
+        return Reference(f"${{{match['name']}}}")
+    return Reference(f"${{{match['name']}:-{escape(default)}}}")
+
+
+def _predefined(match: re.Match[str], variables: Mapping[str, str]) -> Outcome:
+    value = variables.get(match["name"])
+    if value is not None:
+        return value
+    return Problem(
+        f"the reference {match.group()} is known to that editor only",
+        "write its value, or a reference to an environment variable, into dmcp's configuration",
+    )
+
+
+def _asked(match: re.Match[str], _variables: Mapping[str, str]) -> Outcome:
+    return Problem(
+        f"{match.group()} is asked for by the editor",
+        f"export an environment variable and write ${{{_variable_name(match['name'])}}} in its place",
+    )
+
+
+def _from_file(match: re.Match[str], _variables: Mapping[str, str]) -> Outcome:
+    return Problem(
+        f"{match.group()} is the contents of a file",
+        "export them as an environment variable and refer to that with ${VAR}",
+    )
+
+
+def _variable_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper() or "VAR"
+
+
+_DEFAULTED = re.compile(rf"\$\{{(?P<name>{_NAME})(?::-(?P<default>[^}}]*))?\}}", re.ASCII)
+_BRACED = re.compile(rf"\$\{{(?P<name>{_NAME})\}}")
+_BARE = re.compile(rf"\$(?P<name>{_NAME})")
+_ENV_COLON = re.compile(rf"\$\{{env:(?P<name>{_NAME})\}}")
+_EDITOR = re.compile(
+    r"\$\{(?P<name>workspaceFolder|workspaceFolderBasename|userHome|cwd|pathSeparator|/"
+    r"|(?:command|config):[^}]*|workspaceFolder:[^}]*)\}"
+)
+_INPUT = re.compile(r"\$\{input:(?P<name>[^}]*)\}")
+_OPENCODE_ENV = re.compile(rf"\{{env:(?P<name>{_NAME})\}}")
+_OPENCODE_FILE = re.compile(r"\{file:(?P<name>[^}]*)\}")
+_SECRETS = re.compile(rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_NAME})\s*\}}\}}")
+
+NOTHING: Syntax = ()
+"""Everything is literal."""
+BRACES: Syntax = ((_DEFAULTED, _reference),)
+"""``${VAR}`` and ``${VAR:-default}``; ``$VAR`` is literal."""
+PLAIN_BRACES: Syntax = ((_BRACED, _reference),)
+"""``${VAR}`` only."""
+SHELL: Syntax = ((_DEFAULTED, _reference), (_BARE, _reference))
+"""``$VAR``, ``${VAR}`` and ``${VAR:-default}``."""
+PLAIN_SHELL: Syntax = ((_BRACED, _reference), (_BARE, _reference))
+"""``$VAR`` and ``${VAR}``."""
+EDITOR: Syntax = ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked))
+"""``${env:VAR}``, ``${workspaceFolder}``, ``${userHome}`` and the like; ``${input:ID}`` cannot be carried."""
+CURLY: Syntax = ((_OPENCODE_ENV, _reference), (_OPENCODE_FILE, _from_file))
+"""``{env:VAR}``; ``{file:path}`` cannot be carried."""
+TEMPLATED: Syntax = ((_SECRETS, _reference),)
+"""``${{ secrets.VAR }}``."""

@@ -1,0 +1,65 @@
+"""The one place of the importers that writes: a file appears whole or not at all, and what it replaces is kept.
+
+Not here: whether to write; that is decided, and asked, before.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from dmcp.errors import ConfigError
+
+_PRIVATE = 0o600
+
+
+def backup_of(path: Path) -> Path:
+    """Where the earlier contents of a file are kept."""
+    return path.with_name(path.name + ".bak")
+
+
+def write_whole(path: Path, text: str) -> Path | None:
+    """Put a text in place of a file, atomically; an existing file is kept as ``.bak``.
+
+    A new file can be read by its owner only, since what is imported may hold secrets; an existing one keeps its
+    mode. A symbolic link stays one: the file it points to is replaced.
+
+    Returns:
+        The backup, if there was something to keep.
+
+    Raises:
+        ConfigError: it cannot be written; then nothing has changed.
+    """
+    path = Path(os.path.realpath(path))
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        kept = _keep(path, name)
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise _unwritable(path, error) from None
+    return kept
+
+
+def _keep(path: Path, new: str) -> Path | None:
+    if not path.exists():
+        Path(new).chmod(_PRIVATE)
+        return None
+    shutil.copymode(path, new)
+    return Path(shutil.copy2(path, backup_of(path)))
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"{path}: cannot be written: {error.strerror or error}; choose another file with --output. "
+        "Nothing was changed."
+    )

@@ -1,0 +1,40 @@
+"""Zed: ``context_servers`` among its settings, with comments. Source: its documentation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dmcp.cli.importers.entries import BadEntry
+from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
+
+_KEY = ("context_servers",)
+
+
+def _unwrapped(_name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry with what an older ``command`` table says beside the rest.
+
+    Raises:
+        BadEntry: the server comes with an extension of Zed.
+    """
+    command = raw.get("command")
+    if isinstance(command, Mapping):
+        inner = {("command" if key == "path" else key): value for key, value in command.items()}
+        return {**{key: value for key, value in raw.items() if key != "command"}, **inner}
+    if command is None and "url" not in raw and (raw.get("source") == "extension" or "settings" in raw):
+        raise BadEntry("it comes with an extension of Zed, which alone knows how to start it")
+    return raw
+
+
+TOOL = CodingTool(
+    name="zed",
+    title="Zed",
+    project=(Location("{cwd}/.zed/settings.json", _KEY),),
+    user=(
+        Location("{xdg}/zed/settings.json", _KEY, ("linux",)),
+        Location("{home}/.config/zed/settings.json", _KEY, ("darwin",)),
+        Location("{appdata}/Zed/settings.json", _KEY, ("win32",)),
+    ),
+    unwrap=_unwrapped,
+    shape=EntryShape(enabled="enabled", timeout=("timeout", 1.0), ignored=("source", "settings", "remote")),
+)
