@@ -1,8 +1,8 @@
 """Puts the auth room together for the auth actor: the store, its locks, the flows and the way to the person.
 
 It does what it is asked, once. When to ask, and for whom, is decided by ``dmcp.actors.auth``; nothing here
-remembers a call. A refresh token that rotates is lost if its successor is: between asking and keeping nothing is
-cancelled.
+remembers a call. A refresh token that rotates is lost if its successor is: between asking and keeping
+nothing is cancelled.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from dmcp.auth.web import Web
     from dmcp.config.model import RemoteServer
 
-PATIENCE: Final = 300.0
-"""Seconds a person has to sign in."""
 _FORBIDDEN = 403
 
 
@@ -50,7 +48,7 @@ class Authorizer:
         store: FileStore,
         may_ask: Callable[[], bool] = browser.is_available,
         show: Callable[[str, str], None] = browser.show,
-        patience: float = PATIENCE,
+        patience: float = flow.PATIENCE,
         request_time: float | None = None,
     ) -> None:
         self._store = store
@@ -107,8 +105,9 @@ class Authorizer:
         status: int,
         challenge: str,
         rejected: str | None,
+        renew: bool,
         ask: bool,
-        announce: Callable[[str], None],
+        announce: Callable[[str], object],
     ) -> Tokens:
         """Get something better than what was refused: renewed tokens, or new ones by a sign-in.
 
@@ -118,6 +117,7 @@ class Authorizer:
             status: 401 or 403.
             challenge: the ``WWW-Authenticate`` header that came with it.
             rejected: the header value that was not accepted, if one was sent.
+            renew: whether to try without a sign-in first.
             ask: whether the person may be bothered.
             announce: is told the address as soon as a sign-in waits for the person.
 
@@ -131,7 +131,12 @@ class Authorizer:
             raise AuthError(
                 "it forbids the request (HTTP 403): the account that is signed in may not do this"
             )
-        if status != _FORBIDDEN:
+        entry = (await self._store.read(name)).find(discovery.canonical(server.url))
+        if entry and entry.is_better_than(
+            rejected, wanted.scopes if wanted.wants_more_scope else (), time.time()
+        ):
+            return _tokens_of(entry)  # somebody ran `dmcp auth login`, or another process was faster
+        if status != _FORBIDDEN and renew:
             try:
                 return await self.renew(name, server, rejected)
             except SignInNeeded as reason:
@@ -147,7 +152,7 @@ class Authorizer:
         *,
         wanted: Challenge,
         rejected: str | None,
-        announce: Callable[[str], None],
+        announce: Callable[[str], object],
     ) -> Tokens:
         """Sign in, unless another process does or did so meanwhile.
 
@@ -203,7 +208,7 @@ class Authorizer:
         found: Discovered,
         record: Record,
         wanted: Challenge,
-        announce: Callable[[str], None],
+        announce: Callable[[str], object],
     ) -> Entry:
         resource, settings = discovery.canonical(server.url), server.oauth
         entry = record.find_issuer(resource, found.server.issuer)

@@ -20,7 +20,7 @@ SERVICE: Final = "dmcp"
 
 
 class KeyringStore(FileStore):
-    """Credentials in the keyring: service ``dmcp``, the server's name as user. The disk has lock files only."""
+    """Credentials in the keyring: service ``dmcp``, user the server's name. The disk has lock files only."""
 
     def _load(self, server: str) -> bytes:
         try:

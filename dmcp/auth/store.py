@@ -1,8 +1,8 @@
 """Where credentials are kept: one file for each server, shared by all dmcp processes of the person.
 
 It owns the files, their permissions and the locks; what stands in a file is ``dmcp.auth.record``'s. The
-directory is 0700, the files 0600 and replaced as a whole. A lock is an operating system lock on a file beside it:
-it ends with its process.
+directory is 0700, the files 0600 and replaced as a whole. A lock is an operating system lock on a file
+beside it: it ends with its process.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class FileStore:
         """
         await asyncio.to_thread(self._prepare)
         path = self._folder / f"{file_name(server)}.{purpose}.lock"
-        # Tried without blocking, on the loop: a wait in a thread could not be cancelled and might hold it then.
+        # Tried without blocking, on the loop: a wait in a thread cannot be cancelled and may win in the end.
         lock = FileLock(path, mode=0o600, thread_local=False, blocking=False)
         try:
             async with asyncio.timeout(patience):

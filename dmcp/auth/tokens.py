@@ -20,8 +20,8 @@ class Tokens:
 
     Attributes:
         obtained_at: when it came, in seconds since the epoch by this machine's clock; 0 when unknown.
-        expires_at: the same clock; ``None`` when the server did not say. It is reckoned from ``expires_in`` by
-            our own clock, so the server's clock does not matter.
+        expires_at: the same clock; ``None`` when the server did not say. Reckoned from ``expires_in`` by our
+            own clock, so the server's clock does not matter.
         scopes: what was granted.
     """
 

@@ -1,0 +1,173 @@
+"""What the auth actor knows about one group, and what follows from it. Pure: time is an argument, nothing waits.
+
+The credentials themselves are opaque here (``Held``): ``dmcp.auth`` makes them and knows how to get better ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
+
+if TYPE_CHECKING:
+    from dmcp.config.model import RemoteServer
+
+Kind = Literal["load", "renew", "mend"]
+FRESH: Final = 60.0
+"""Seconds. Credentials refused when younger than this are not renewed again: that would be a loop."""
+PAUSE: Final = 300.0
+"""Seconds after a sign-in that failed before the person's browser is opened again unasked."""
+_STEP_UPS = 2  # for one and the same challenge ...
+_STEP_UP_WINDOW = 600.0  # ... within so many seconds
+_LONGEST_BACKOFF = 60.0  # seconds
+_ASKS = 3  # times the browser is opened for one group ...
+_ASK_WINDOW = 3600.0  # ... within so many seconds, whatever the server says
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
+
+
+class Held(Protocol):
+    """Credentials as the auth actor sees them."""
+
+    @property
+    def authorization(self) -> str:
+        """The header value."""
+
+    @property
+    def obtained_at(self) -> float:
+        """Seconds since the epoch."""
+
+    def is_due(self, now: float) -> bool:
+        """Whether to renew them."""
+
+    def is_good(self, now: float) -> bool:
+        """Whether they have not expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Say this at once."""
+
+    authorization: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Nothing better can be had."""
+
+    error: AuthError
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Wait for the flight that is under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fly:
+    """Begin a flight and wait for it. ``renew`` and ``ask`` are for mending: see ``Authorizer.mend``."""
+
+    kind: Kind
+    renew: bool = True
+    ask: bool = True
+
+
+Decision = Answer | Refuse | Join | Fly
+
+
+@dataclass(slots=True)
+class Account:
+    """One group's credentials and what has been tried for them.
+
+    Attributes:
+        held: the credentials in use.
+        loaded: whether the store has been asked.
+        flight: the flight under way.
+        asks_person: whether that flight waits for a person now.
+        failure: why the last flight failed, until one succeeds.
+        retry_at: not before this time is the authorization server asked again.
+        ask_at: not before this time is the person asked again.
+        asked: when the person was asked, lately.
+        step_ups: when more permissions were asked for, by challenge.
+    """
+
+    server: RemoteServer
+    held: Held | None = None
+    loaded: bool = False
+    flight: Kind | None = None
+    asks_person: bool = False
+    failure: AuthError | None = None
+    failures: int = 0
+    retry_at: float = 0.0
+    ask_at: float = 0.0
+    asked: list[float] = field(default_factory=list)
+    step_ups: dict[str, list[float]] = field(default_factory=dict)
+
+    def authorize(self, now: float) -> Decision:
+        """What to say to a request that is about to be sent. It never waits for a person."""
+        if self.flight is not None and not self.asks_person:
+            return Join()
+        held = self.held
+        if self.flight is None:
+            if not self.loaded:
+                return Fly("load")
+            if held is not None and held.is_due(now) and now >= self.retry_at:
+                return Fly("renew")
+        if held is not None and held.is_good(now):
+            return Answer(held.authorization)
+        if held is not None and isinstance(self.failure, AuthUnavailable) and now < self.retry_at:
+            return Refuse(self.failure)
+        # The server will say what it wants; that answer leads to a sign-in.
+        return Answer(None)
+
+    def challenged(self, now: float, status: int, challenge: str, rejected: str | None) -> Decision:
+        """What to say to a request that was refused."""
+        held = self.held
+        if held is not None and held.authorization != rejected and held.is_good(now):
+            return Answer(held.authorization)  # somebody else was refused first, and has mended it
+        if self.flight is not None:
+            return Join()
+        if self.failure is not None and now < self.retry_at and not isinstance(self.failure, SignInNeeded):
+            return Refuse(self.failure)
+        if status == _FORBIDDEN and not self._may_step_up(challenge, now):
+            return Refuse(
+                AuthError("it asks for more permissions than a sign-in gives, even when asked for them")
+            )
+        fresh = held is not None and held.authorization == rejected and now - held.obtained_at < FRESH
+        recent = sum(now - t < _ASK_WINDOW for t in self.asked)
+        ask = now >= self.ask_at and recent < _ASKS
+        return Fly("mend", renew=status == _UNAUTHORIZED and not fresh, ask=ask)
+
+    def _may_step_up(self, challenge: str, now: float) -> bool:
+        tried = [t for t in self.step_ups.get(challenge, []) if now - t < _STEP_UP_WINDOW]
+        if len(tried) >= _STEP_UPS:
+            return False
+        # Bounded: challenges that have aged are dropped whenever one is added.
+        kept = {c: times for c, times in self.step_ups.items() if now - times[-1] < _STEP_UP_WINDOW}
+        self.step_ups = kept | {challenge: [*tried, now]}
+        return True
+
+    def take_off(self, kind: Kind) -> None:
+        """A flight has begun."""
+        self.flight, self.asks_person = kind, False
+
+    def offered(self, now: float) -> None:
+        """The flight waits for the person now."""
+        self.asks_person = True
+        self.asked = [*(t for t in self.asked if now - t < _ASK_WINDOW), now]
+
+    def landed(self, held: Held | None) -> None:
+        """The flight brought this; ``None`` only from the store."""
+        self.held, self.loaded = held, True
+        self.flight, self.asks_person = None, False
+        self.failure, self.failures, self.retry_at, self.ask_at = None, 0, 0.0, 0.0
+
+    def crashed(self, error: AuthError, now: float) -> None:
+        """The flight failed. What is held stays in use as long as it is good."""
+        asked = self.asks_person
+        self.flight, self.asks_person, self.failure = None, False, error
+        self.failures += 1
+        backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self.failures, 10) / 2)
+        self.retry_at = float("inf") if isinstance(error, SignInNeeded) else now + backoff
+        if asked:
+            self.ask_at = now + PAUSE

@@ -1,0 +1,219 @@
+"""The auth actor: one flight a group. However many requests find an expiring token, it is renewed once.
+
+It decides when credentials are loaded, renewed and asked for (``dmcp.actors.account``), and has it done by the
+``Authorizer`` it is given. It knows no OAuth and no file. A group's flight never holds up another group.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+from dmcp import log
+from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
+from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
+from dmcp.errors import AuthError
+from dmcp.messages.auth import Authorize, Challenged, Forget, SignInEnded, SignInOffered, Subscribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.actors.account import Decision
+    from dmcp.config.model import RemoteServer
+    from dmcp.messages import Address
+
+
+class Authorizer(Protocol):
+    """Does what the actor decides: ``dmcp.auth.authorizer.Authorizer``, or a fake. All of it raises ``AuthError``."""
+
+    async def load(self, name: str, server: RemoteServer) -> Held | None:
+        """What is stored."""
+
+    async def renew(self, name: str, server: RemoteServer) -> Held:
+        """Something that is not due."""
+
+    async def mend(
+        self,
+        name: str,
+        server: RemoteServer,
+        *,
+        status: int,
+        challenge: str,
+        rejected: str | None,
+        renew: bool,
+        ask: bool,
+        announce: Callable[[str], object],
+    ) -> Held:
+        """Something better than ``rejected``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Offered:
+    account: Account
+    group: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ended:
+    account: Account
+    group: str
+    outcome: Outcome[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    question: Authorize | Challenged
+    answer: LoopFuture[str | None]
+
+
+class AuthActor(LoopActor):
+    """Serialises everything that concerns the credentials of a group.
+
+    Args:
+        authorizer: does the work.
+        watch: who is told of a failure.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, authorizer: Authorizer, watch: Watch | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(watch)
+        self._authorizer = authorizer
+        self._clock = clock
+        self._accounts: dict[str, Account] = {}
+        self._waiters: dict[str, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
+        self._listeners: list[Address] = []
+
+    def __repr__(self) -> str:
+        flying = {group: account.flight for group, account in self._accounts.items() if account.flight}
+        return f"<AuthActor groups={len(self._accounts)} flights={flying}>"
+
+    def on_receive(self, message: object) -> Any:
+        """Handle one message; ``Authorize`` and ``Challenged`` are asked and answered with a header value."""
+        match message:
+            case Authorize() | Challenged():
+                return self._answer(message)
+            case Subscribe():
+                self._listeners.append(message.listener)
+            case Forget():
+                self._forget(message.group, "it is no longer configured")
+            case _Offered():
+                self._offered(message)
+            case _Ended():
+                self._ended_flight(message)
+            case _:
+                raise TypeError(f"AuthActor does not understand {type(message).__name__}")
+        return None
+
+    def on_end(self) -> None:
+        """See ``LoopActor``: nobody is left waiting."""
+        for group in list(self._waiters):
+            self._forget(group, "dmcp is shutting down")
+
+    def _answer(self, question: Authorize | Challenged) -> LoopFuture[str | None]:
+        waiter = _Waiter(question, LoopFuture())
+        self._consider(waiter)
+        return waiter.answer
+
+    def _consider(self, waiter: _Waiter) -> None:
+        question = waiter.question
+        account = self._account(question.group, question.server)
+        decision = self._decide(account, question)
+        match decision:
+            case Answer():
+                waiter.answer.set(decision.authorization)
+            case Refuse():
+                _refuse(waiter, decision.error)
+            case Join():
+                self._waiters.setdefault(question.group, []).append(waiter)
+            case Fly():
+                self._waiters.setdefault(question.group, []).append(waiter)
+                self._fly(account, decision, question)
+            case _:
+                assert_never(decision)
+
+    def _decide(self, account: Account, question: Authorize | Challenged) -> Decision:
+        now = self._clock()
+        if isinstance(question, Authorize):
+            return account.authorize(now)
+        return account.challenged(now, question.status, question.challenge, question.rejected)
+
+    def _account(self, group: str, server: RemoteServer) -> Account:
+        account = self._accounts.get(group)
+        if account is None or account.server != server:
+            # Another address or client is another account: nothing of the old one may leak into it.
+            self._forget(group, "its configuration has changed")
+            account = self._accounts[group] = Account(server)
+        return account
+
+    def _fly(self, account: Account, fly: Fly, question: Authorize | Challenged) -> None:
+        group, server = question.group, question.server
+        account.take_off(fly.kind)
+        if fly.kind == "load":
+            work: Any = self._authorizer.load(group, server)
+        elif fly.kind == "renew" or isinstance(question, Authorize):
+            work = self._authorizer.renew(group, server)
+        else:
+            work = self._authorizer.mend(
+                group,
+                server,
+                status=question.status,
+                challenge=question.challenge,
+                rejected=question.rejected,
+                renew=fly.renew,
+                ask=fly.ask,
+                announce=lambda url: post(self.actor_ref, _Offered(account, group, url)),
+            )
+        self.own(work, lambda outcome: _Ended(account, group, outcome))
+
+    def _offered(self, offer: _Offered) -> None:
+        if self._accounts.get(offer.group) is not offer.account:
+            return
+        offer.account.offered(self._clock())
+        self._tell(SignInOffered(offer.group, offer.url))
+        self._reconsider(offer.group)  # requests that only wanted a header need not wait for a person
+
+    def _ended_flight(self, end: _Ended) -> None:
+        account, error, now = end.account, end.outcome.error, self._clock()
+        if self._accounts.get(end.group) is not account:
+            return  # of a configuration that is gone
+        kind, asked = account.flight, account.asks_person
+        if error is None:
+            account.landed(end.outcome.value)
+        else:
+            if not isinstance(error, AuthError):
+                log.error(f"signing in failed: {type(error).__name__}: {error}", end.group)
+                error = AuthError(
+                    f"dmcp failed while signing in ({type(error).__name__}): this is a bug of dmcp"
+                )
+            account.crashed(error, now)
+        if asked:
+            self._tell(SignInEnded(end.group, str(error or "")))
+        for waiter in self._waiters.pop(end.group, []):
+            # A flight begun for these very questions has given its answer; others may need another flight.
+            if error is not None and (
+                kind == "load" or (kind == "mend" and isinstance(waiter.question, Challenged))
+            ):
+                _refuse(waiter, error)
+            else:
+                self._consider(waiter)
+
+    def _reconsider(self, group: str) -> None:
+        for waiter in self._waiters.pop(group, []):
+            self._consider(waiter)
+
+    def _forget(self, group: str, why: str) -> None:
+        self._accounts.pop(group, None)
+        for waiter in self._waiters.pop(group, []):
+            _refuse(waiter, AuthError(why))
+
+    def _tell(self, news: SignInOffered | SignInEnded) -> None:
+        for listener in self._listeners:
+            post(listener, news)
+
+
+def _refuse(waiter: _Waiter, error: AuthError) -> None:
+    waiter.answer.set_exception((type(error), error, None))

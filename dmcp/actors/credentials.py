@@ -1,0 +1,51 @@
+"""What an HTTP link is given as its ``Credentials``: it asks the auth actor, every time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from dmcp.errors import AuthError
+from dmcp.messages.auth import Authorize, Challenged
+
+if TYPE_CHECKING:
+    from dmcp.config.model import RemoteServer
+
+
+class AskedCredentials:
+    """``Credentials`` (see ``dmcp.protocol.link``) of one group, over the auth actor.
+
+    Args:
+        auth: the auth actor.
+        group: whose credentials.
+        server: its configuration.
+    """
+
+    def __init__(self, auth: pykka.ActorRef[Any], group: str, server: RemoteServer) -> None:
+        self._auth = auth
+        self._group = group
+        self._server = server
+
+    def __repr__(self) -> str:
+        return f"<AskedCredentials {self._group}>"
+
+    async def authorization(self) -> str | None:
+        """See ``Credentials``. Waits for a renewal of this very group at most, never for a person."""
+        answer: str | None = await self._ask(Authorize(self._group, self._server))
+        return answer
+
+    async def challenged(self, status: int, challenge: str, rejected: str | None) -> str:
+        """See ``Credentials``. May wait for a person: cancel it to give up; the sign-in itself goes on."""
+        answer: str | None = await self._ask(
+            Challenged(self._group, self._server, status, challenge, rejected)
+        )
+        if answer is None:
+            raise AuthError("it needs credentials that dmcp does not have")
+        return answer
+
+    async def _ask(self, question: Authorize | Challenged) -> Any:
+        try:
+            return await self._auth.ask(question, block=False)
+        except pykka.ActorDeadError as error:
+            raise AuthError("dmcp is shutting down") from error

@@ -1,0 +1,64 @@
+"""What the auth actor accepts, and what it tells those who subscribe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dmcp.config.model import RemoteServer
+    from dmcp.messages import Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Authorize:
+    """Asked with ``ask``: the ``Authorization`` header for the next request, or ``None``."""
+
+    group: str
+    server: RemoteServer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Challenged:
+    """Asked with ``ask``: the server refused ``rejected`` (``None``: no header); a better header is wanted.
+
+    Attributes:
+        status: 401, or 403 with ``insufficient_scope``.
+        challenge: the ``WWW-Authenticate`` header.
+    """
+
+    group: str
+    server: RemoteServer
+    status: int
+    challenge: str
+    rejected: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subscribe:
+    """Tell this actor about sign-ins from now on."""
+
+    listener: Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forget:
+    """This group is no longer configured: drop what is in memory; what is stored stays."""
+
+    group: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignInOffered:
+    """To subscribers: this group waits for the person to sign in at ``url``; show it."""
+
+    group: str
+    url: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SignInEnded:
+    """To subscribers: the sign-in is over; ``reason`` is empty when it succeeded."""
+
+    group: str
+    reason: str = ""
