@@ -140,10 +140,16 @@ class ServerPart(Part):
         description="What the server is good for, in a sentence: the assistant chooses by it."
     )
     enabled: bool = Field(default=True, description="Whether the server takes part at all.")
-    features: FeaturesPart = Field(default=FeaturesPart(), description=FeaturesPart.__doc__)
-    timeout: TimeoutPart = Field(default=TimeoutPart(), description=TimeoutPart.__doc__)
-    restart: RestartPart = Field(default=RestartPart(), description=RestartPart.__doc__)
-    tools: ToolsPart = Field(default=ToolsPart(), description=ToolsPart.__doc__)
+    features: FeaturesPart = Field(
+        default_factory=FeaturesPart, description="Which parts of the server the client may see."
+    )
+    timeout: TimeoutPart = Field(
+        default_factory=TimeoutPart, description="How long dmcp waits for the server."
+    )
+    restart: RestartPart = Field(
+        default_factory=RestartPart, description="When the server is started again after a failure."
+    )
+    tools: ToolsPart = Field(default_factory=ToolsPart, description="Which of its tools are switched on.")
     startup: Startup | None = Field(
         default=None,
         description="`eager` starts the server with dmcp, `lazy` at its first use; "
@@ -179,7 +185,10 @@ class RemotePart(ServerPart):
     headers: dict[Text, str] | None = Field(
         default=None, description=f"Headers sent with every request. {REFERENCES}"
     )
-    oauth: OAuthPart = Field(default=OAuthPart(), description=OAuthPart.__doc__)
+    oauth: OAuthPart = Field(
+        default_factory=OAuthPart,
+        description="How to sign in. All optional: discovery and registration fill the gaps.",
+    )
     oauth_client_id: Text | None = Field(default=None, description="The older spelling of `oauth.client_id`.")
     oauth_scopes: list[Text] | None = Field(default=None, description="The older spelling of `oauth.scopes`.")
 
@@ -222,9 +231,22 @@ class ConfigurationFile(Part):
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a configuration file; the same on every call."""
-    schema = ConfigurationFile.model_json_schema(by_alias=True)
+    schema = _without_noise(ConfigurationFile.model_json_schema(by_alias=True))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dmcp configuration",
-        **{key: value for key, value in schema.items() if key != "title"},
+        **schema,
+    }
+
+
+def _without_noise(schema: Any) -> Any:
+    """Without the titles pydantic derives from the keys, and without defaults that are only "absent"."""
+    if isinstance(schema, list):
+        return [_without_noise(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _without_noise(value)
+        for key, value in schema.items()
+        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
     }

@@ -1,0 +1,67 @@
+"""``dmcp plan OLD NEW``: what a reload from one configuration to another would do. Nothing is started or stopped."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import click
+
+from dmcp.config.diff import ReloadPlan, plan
+from dmcp.config.loading import load
+from dmcp.errors import ConfigError
+
+_MEANING: Final = {
+    "start": "is new",
+    "restart": "gets a new connection, after its calls in flight",
+    "update": "takes over the new settings and stays connected",
+    "keep": "is not touched",
+    "stop": "is gone, after its calls in flight",
+}
+
+
+class _Refused(click.ClickException):
+    """A configuration is at fault: exit status 2, as everywhere in dmcp."""
+
+    exit_code = 2
+
+
+@click.command("plan", short_help="Show what a changed configuration would start, stop or leave alone.")
+@click.argument("old", type=click.Path())
+@click.argument("new", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")
+def plan_command(old: str, new: str, as_json: bool) -> None:
+    """Show what a reload from the configuration OLD to the configuration NEW would do to each server.
+
+    Nothing is started or stopped. ${VAR} is filled in from the present environment, for both files.
+    Exits with 0, or with 2 when a file is not a valid configuration.
+
+    \b
+    Example:
+      dmcp plan dmcp.json dmcp.new.json
+    """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
+    try:
+        result = plan(load(old, os.environ), load(new, os.environ))
+    except ConfigError as error:
+        raise _Refused(str(error)) from None
+    click.echo(_as_json(result) if as_json else _as_text(result))
+
+
+def _as_json(result: ReloadPlan) -> str:
+    from pydantic_core import to_json  # noqa: PLC0415 - only for --json
+
+    values = {action: getattr(result, action) for action in _MEANING}
+    return to_json({**values, "changed": dict(result.changed)}, indent=2).decode()
+
+
+def _as_text(result: ReloadPlan) -> str:
+    lines: list[str] = []
+    for action, meaning in _MEANING.items():
+        for name in getattr(result, action):
+            keys = result.changed.get(name)
+            lines.append(
+                f"{action: <8} {name} {meaning}" + (f" (changed: {', '.join(keys)})" if keys else "")
+            )
+    if result.is_empty:
+        lines.append("Nothing would change.")
+    return "\n".join(lines)

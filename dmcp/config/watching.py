@@ -1,0 +1,116 @@
+"""Tells when the content of the configuration file has really changed.
+
+What is watched is directories, because files are replaced: by editors that write a new file and rename it, and where
+the path leads through symlinks (Kubernetes swaps a whole directory that way) in any directory on that way.
+Not here: loading the file, and what a change means. watchfiles is imported when watching begins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+_SETTLE: Final = 200
+"""Milliseconds: changes closer together than this are one change, so that a file is not read half-written."""
+
+_LOOK_ANYWAY: Final = 2000
+"""Milliseconds after which the file is looked at even without an event: network file systems send none, and
+neither do directories in the moment between two watches."""
+
+_MOST_LINKS: Final = 40
+"""Symlinks followed on the way to the file, as in Linux (ELOOP)."""
+
+
+def fingerprint(path: Path) -> str | None:
+    """A digest of the file's content; ``None`` if there is nothing to read. Blocks for the time of reading it."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+async def changes(path: Path, since: str | None) -> AsyncGenerator[str | None, None]:
+    """Yield whenever the file's content differs from what it was at the last yield; runs until it is closed.
+
+    A file that is gone has changed, and has changed again when it is back. Changes that come while the consumer
+    is busy are one change. Runs on the event loop; the waiting is done in a worker thread.
+
+    Args:
+        path: the configuration file; it need not exist.
+        since: the ``fingerprint`` of the content already in use, taken before it was loaded.
+
+    Yields:
+        The new fingerprint.
+    """
+    from watchfiles import awatch  # noqa: PLC0415 - not needed before the first answer to the client
+
+    path = _absolute(path)
+    last = since
+    while True:
+        places = await to_thread.run_sync(directories, path)
+        watch = awatch(
+            *places,
+            watch_filter=None,
+            recursive=False,
+            debounce=_SETTLE * 5,
+            step=_SETTLE,
+            rust_timeout=_LOOK_ANYWAY,
+            yield_on_timeout=True,
+            raise_interrupt=False,
+        )
+        try:
+            async for _ in watch:
+                now = await to_thread.run_sync(fingerprint, path)
+                if now != last:
+                    last = now
+                    yield now
+                if await to_thread.run_sync(directories, path) != places:
+                    break
+        except FileNotFoundError:
+            # A directory went away between looking and watching; the next look finds what is there instead.
+            continue
+        finally:
+            await watch.aclose()
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow the very symlinks to be watched
+
+
+def directories(path: Path) -> frozenset[Path]:
+    """Every directory in which a change of an entry can change what ``path`` leads to.
+
+    These are the directories of the file and of each symlink on the way to it. Where one does not exist (yet), it
+    is the nearest one above it that does. Blocks for a few ``lstat`` calls.
+    """
+    found: set[Path] = set()
+    pending = list(reversed(path.parts[1:]))
+    here = Path(path.anchor)
+    links = 0
+    while pending:
+        step = pending.pop()
+        if step == os.pardir:
+            here = here.parent
+            continue
+        there = here / step
+        is_last = not pending
+        if there.is_symlink() and links < _MOST_LINKS:
+            links += 1
+            found.add(here)
+            target = there.readlink()
+            if target.is_absolute():
+                here = Path(target.anchor)
+            pending += reversed([part for part in target.parts if part != target.anchor])
+        elif is_last or not there.is_dir():
+            found.add(here)
+            break
+        else:
+            here = there
+    return frozenset(found)
