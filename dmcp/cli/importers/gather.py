@@ -50,8 +50,8 @@ def _resolved(
     for place in places:
         if place.platforms and machine.platform not in place.platforms:
             continue
-        variable = place.path[1:] if place.path.startswith("$") else None
-        path = machine.environ.get(variable, "") if variable else place.path.format_map(names)
+        moved = place.path[1:] if place.path.startswith("$") else None
+        path = machine.environ.get(moved, "") if moved else place.path.format_map(names)
         keys = tuple(str(machine.cwd) if key == "{cwd}" else key for key in place.servers)
         found += [(each, keys) for each in _matching(path)]
     return found

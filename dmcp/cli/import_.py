@@ -1,0 +1,210 @@
+"""``dmcp import``: from the configuration of other coding tools to dmcp's own. The command and its order of steps.
+
+Input exists -> overwrite question -> parse -> servers by name -> questions -> written once. Until the last step
+nothing has changed. Not here: how tools keep their servers (``dmcp.cli.importers``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dmcp.cli.importers import questions
+from dmcp.cli.importers.acceptance import refusal
+from dmcp.cli.importers.descriptions import suggestion
+from dmcp.cli.importers.harvest import find, find_all
+from dmcp.cli.importers.machine import Machine
+from dmcp.cli.importers.model import NotCarried
+from dmcp.cli.importers.output import Outcome, check_name, fresh, merged
+from dmcp.cli.importers.overview import overview
+from dmcp.cli.importers.redaction import redacted
+from dmcp.cli.importers.registry import TOOLS
+from dmcp.cli.importers.rendering import entry_of, json_text
+from dmcp.cli.importers.writing import backup_of, write_whole
+from dmcp.errors import ConfigError, DmcpError
+
+if TYPE_CHECKING:
+    from dmcp.cli.importers.harvest import Read
+    from dmcp.cli.importers.model import Harvest, ImportedServer
+
+DEFAULT_OUTPUT = "dynamic-mcp.json"
+Probe = Callable[[dict[str, Any]], str | None]
+"""Asks the server an entry describes what it is good for; ``None`` when it does not say."""
+
+
+class ImportFailure(click.ClickException):
+    """Nothing was written, and why."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for."""
+
+    output: Path
+    force: bool
+    merge: bool
+    dry_run: bool
+    ask: bool
+    probe: Probe | None = None
+
+
+_EPILOG = f"""\b
+Tools: {", ".join(list(TOOLS)[:10])},
+       {", ".join(list(TOOLS)[10:])}
+
+\b
+Examples:
+  dmcp import cursor                      this project's servers, asking about each
+  dmcp import claude --global --yes       the user's servers, asking nothing
+  dmcp import opencode --force            replace {DEFAULT_OUTPUT}, keep the old one as .bak
+  dmcp import ~/Downloads/mcp.json        a file of any of these tools
+  dmcp import --all --merge               all that is found here, added to what is there
+
+Without a terminal, or with --yes, no question is asked. Exit status: 0 written, 2 nothing written.
+"""
+
+
+@click.command("import", epilog=_EPILOG, short_help="Import servers from other coding tools.")
+@click.argument("source", metavar="[TOOL|FILE]", required=False)
+@click.option("--all", "everything", is_flag=True, help="Import from every tool that has servers here.")
+@click.option("--list", "list_only", is_flag=True, help="Show which tools have servers here, and where.")
+@click.option(
+    "--global", "user_scope", is_flag=True, help="Read the user's configuration, not the project's."
+)
+@click.option("--force", is_flag=True, help="Replace an existing output file; it is kept as .bak.")
+@click.option("--merge", is_flag=True, help="Add to an existing output file; what is in it stays.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    help="Where to.",
+)
+@click.option(
+    "-y", "--yes", is_flag=True, help="Ask nothing; descriptions are the tool's own or suggested ones."
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would be written, secrets masked, and write nothing."
+)
+def import_command(
+    *,
+    source: str | None,
+    everything: bool,
+    list_only: bool,
+    user_scope: bool,
+    force: bool,
+    merge: bool,
+    output: Path,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Import MCP servers from a coding tool, or from a file of one, into dmcp's configuration."""
+    machine = Machine.here()
+    if list_only:
+        click.echo(overview(machine))
+        return
+    if everything == (source is not None):
+        raise click.UsageError("give a tool or a file, or --all; dmcp import --list shows what there is")
+    ask = questions.somebody_there() and not yes and not dry_run
+    request = Request(output, force, merge, dry_run, ask)
+    try:
+        check_name(output, merge=merge)
+        read = (
+            find_all(machine)
+            if everything
+            else find(source or "", "user" if user_scope else "project", machine)
+        )
+        run(request, read)
+    except DmcpError as error:
+        raise ImportFailure(str(error)) from None
+    except click.Abort:
+        raise ImportFailure("stopped before the end; nothing was written") from None
+
+
+def run(request: Request, read: Read) -> None:
+    """All steps after the input was found.
+
+    Raises:
+        ConfigError: something is wrong with the input or the output; nothing was written.
+        click.Abort: the person stopped it; nothing was written.
+    """
+    _settle_overwriting(request)
+    harvest = read()
+    entries, refused = _entries(request, harvest)
+    if not entries:
+        raise ConfigError("\n".join(["no server can be imported", *(f"  {note}" for note in refused)]))
+    merging = request.merge and request.output.exists()
+    outcome = merged(request.output, entries) if merging else fresh(entries)
+    if request.dry_run:
+        click.echo(json_text({"mcpServers": {name: redacted(entries[name]) for name in outcome.added}}))
+    backup = write_whole(request.output, outcome.text) if outcome.added and not request.dry_run else None
+    _report(request, replace(harvest, not_carried=(*harvest.not_carried, *refused)), outcome, entries)
+    if backup is not None:
+        click.echo(f"The earlier file is kept as {backup}")
+
+
+def _settle_overwriting(request: Request) -> None:
+    if not request.output.exists() or request.force or request.merge or request.dry_run:
+        return
+    if not request.ask:
+        raise ConfigError(
+            f"{request.output} exists; use --force to replace it (it is kept as {backup_of(request.output).name}), "
+            "--merge to add to it, or --output to write another file"
+        )
+    if not questions.may_overwrite(request.output):
+        raise ConfigError(f"{request.output} was left as it is")
+
+
+def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, Any]], list[NotCarried]]:
+    """The entries dmcp accepts, in the order of the servers, and why it does not accept the others."""
+    entries, refused = {}, []
+    for server in harvest.servers:
+        entry = _described(request, server)
+        why = refusal(server.name, entry)
+        if why is None:
+            entries[server.name] = entry
+        else:
+            refused.append(
+                NotCarried(server.name, f"not imported, since {why}", "correct it in the tool's file")
+            )
+    return entries, refused
+
+
+def _described(request: Request, server: ImportedServer) -> dict[str, Any]:
+    """The entry with a description: the tool's own, the server's, a suggested one, or a person's."""
+    description = server.description
+    if description is None and request.probe is not None and server.enabled:
+        description = request.probe(entry_of(server, suggestion(server)))
+    description = description or suggestion(server)
+    if request.ask:
+        server, description = questions.about(server, description)
+    return entry_of(server, description)
+
+
+def _report(request: Request, harvest: Harvest, outcome: Outcome, entries: dict[str, dict[str, Any]]) -> None:
+    for remark in harvest.remarks:
+        click.echo(remark)
+    verb = "Would import" if request.dry_run else "Imported"
+    click.echo(f"{verb} {_count(len(outcome.added))} into {request.output}")
+    shown = {server.name: questions.shown(server) for server in harvest.servers}
+    width = max((len(name) for name in outcome.added), default=0)
+    for name in outcome.added:
+        off = "" if entries[name].get("enabled", True) else "  (switched off)"
+        click.echo(f"  {name:<{width}}  {shown[name]}{off}")
+    for name in outcome.kept:
+        click.echo(f"  {name}: already in {request.output}, left as it is")
+    if harvest.not_carried:
+        click.echo("Not carried:")
+    for note in harvest.not_carried:
+        click.echo(f"  {note}")
+
+
+def _count(number: int) -> str:
+    return "1 server" if number == 1 else f"{number} servers"

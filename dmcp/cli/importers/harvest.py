@@ -1,0 +1,164 @@
+"""What ``dmcp import`` was pointed at - a tool, a file, everything - as servers.
+
+Looking whether there is something to read, and reading it, are two steps: between them a person may be asked
+whether to overwrite. Not here: the questions, and dmcp's own file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmcp.cli.importers.detect import project_of, tool_of
+from dmcp.cli.importers.documents import parse_document, read_text
+from dmcp.cli.importers.gather import Source, locations, read_sources, servers_at, sources
+from dmcp.cli.importers.model import Harvest, NotCarried
+from dmcp.cli.importers.registry import TOOLS, nearest
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dmcp.cli.importers.machine import Machine
+    from dmcp.cli.importers.model import ImportedServer
+    from dmcp.cli.importers.tool import CodingTool, Scope
+
+Read = Callable[[], Harvest]
+"""Reads what was found to be there. Raises ``ConfigError`` when it cannot be read or holds no servers."""
+
+
+def find(what: str, scope: Scope, machine: Machine) -> Read:
+    """Find a tool's files, or the file itself.
+
+    Args:
+        what: the name of a tool, or the path of a file.
+        scope: whose files of a tool; a tool without files of projects has the person's read instead.
+        machine: where to look.
+
+    Raises:
+        ConfigError: there is no such tool, or nothing of it on this machine.
+    """
+    if what in TOOLS:
+        return _find_tool(TOOLS[what], scope, machine)
+    path = Path(what).expanduser()
+    if path.is_file():
+        return lambda: _read_file(path, machine)
+    if path.suffix or "/" in what or "\\" in what or path.exists():
+        raise ConfigError(
+            f"{what}: this is a directory; give a file in it"
+            if path.is_dir()
+            else f"{what}: there is no such file"
+        )
+    close = nearest(what)
+    meant = f'did you mean "{close}"? ' if close else ""
+    raise ConfigError(
+        f'"{what}" is neither a file nor a tool dmcp knows; {meant}The tools are: {", ".join(TOOLS)}'
+    )
+
+
+def find_all(machine: Machine) -> Read:
+    """Everything of every tool on this machine, a project's servers over the person's.
+
+    Raises:
+        ConfigError: there is nothing at all.
+    """
+    if not any(_present(tool, scope, machine) for tool in TOOLS.values() for scope in ("user", "project")):
+        raise ConfigError(
+            "no coding tool has a configuration here; dmcp import --list shows where was looked"
+        )
+    return lambda: _read_all(machine)
+
+
+def _present(tool: CodingTool, scope: Scope, machine: Machine) -> list[Path]:
+    return [path for path, _ in locations(tool, scope, machine) if path.is_file()]
+
+
+def _find_tool(tool: CodingTool, scope: Scope, machine: Machine) -> Read:
+    remarks: tuple[str, ...] = ()
+    if scope == "project" and not tool.project:
+        scope = "user"
+        remarks = (f"{tool.title} keeps nothing in projects: the user's configuration was read",)
+    if not _present(tool, scope, machine):
+        raise ConfigError(_nothing(tool, scope, machine))
+
+    def read() -> Harvest:
+        harvest = read_sources(tool, sources(tool, scope, machine), machine)
+        if not harvest.servers:
+            raise ConfigError(_no_servers(f"{tool.title} has no MCP servers here ({scope} scope)", harvest))
+        return replace(harvest, remarks=(*remarks, *harvest.remarks))
+
+    return read
+
+
+def _nothing(tool: CodingTool, scope: Scope, machine: Machine) -> str:
+    looked = (
+        ", ".join(str(path) for path, _ in locations(tool, scope, machine)) or "nowhere: it has no such files"
+    )
+    other: Scope = "user" if scope == "project" else "project"
+    hint = ""
+    if _present(tool, other, machine):
+        hint = (
+            "; the user has one: add --global"
+            if other == "user"
+            else "; this project has one: leave out --global"
+        )
+    return f"{tool.title} has no {scope} configuration here (looked for {looked}){hint}"
+
+
+def _read_file(path: Path, machine: Machine) -> Harvest:
+    text = read_text(path)
+    contents = parse_document(text, str(path), path.suffix)
+    tool, key = tool_of(path, contents, text)
+    servers = servers_at(contents, (key,), path) or {}
+    source = Source(path, "project", servers, contents)
+    # The settings beside a tool's own files say nothing about a file that lies elsewhere.
+    harvest = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=project_of(path)))
+    if not harvest.servers:
+        raise ConfigError(_no_servers(f"{path} has no MCP servers", harvest))
+    return replace(harvest, remarks=(f"{path}: read as a file of {tool.title}",))
+
+
+def _no_servers(what: str, harvest: Harvest) -> str:
+    why = [f"  {note}" for note in harvest.not_carried]
+    return "\n".join([f"{what} that can be imported" if why else what, *why])
+
+
+def _read_all(machine: Machine) -> Harvest:
+    kept: dict[str, tuple[ImportedServer, CodingTool]] = {}
+    notes: list[NotCarried] = []
+    remarks: list[str] = []
+    for tool in TOOLS.values():
+        try:
+            found = [each for scope in ("user", "project") for each in sources(tool, scope, machine)]
+            harvest = read_sources(tool, found, machine)
+        except ConfigError as error:
+            notes.append(NotCarried(tool.title, str(error), "mend the file and import again"))
+            continue
+        notes += harvest.not_carried
+        remarks += harvest.remarks
+        for server in harvest.servers:
+            remark = _add(server, tool, kept)
+            remarks += [remark] if remark else []
+    servers = tuple(kept[name][0] for name in sorted(kept))
+    if not servers:
+        raise ConfigError(_no_servers("no coding tool has MCP servers here", Harvest((), tuple(notes))))
+    return Harvest(servers, tuple(notes), tuple(remarks))
+
+
+def _add(
+    server: ImportedServer, tool: CodingTool, kept: dict[str, tuple[ImportedServer, CodingTool]]
+) -> str | None:
+    """Take a server in. The same one under the same name is taken once; another one gets another name."""
+    earlier = kept.get(server.name)
+    if earlier is None:
+        kept[server.name] = (server, tool)
+        return None
+    if earlier[0].target == server.target:
+        if server.enabled and not earlier[0].enabled:
+            kept[server.name] = (server, tool)
+        return f"{server.name}: the same in {earlier[1].title} and {tool.title}, imported once"
+    name, count = f"{server.name}-{tool.name}", 2
+    while name in kept:
+        name, count = f"{server.name}-{tool.name}-{count}", count + 1
+    kept[name] = (replace(server, name=name), tool)
+    return f"{server.name}: {tool.title} has another one than {earlier[1].title}, imported as {name}"

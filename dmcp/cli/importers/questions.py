@@ -1,0 +1,50 @@
+"""What ``dmcp import`` asks a person at a terminal. Nothing of it runs in a script.
+
+Not here: what is done with the answers.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from dmcp.cli.importers.model import Command
+from dmcp.cli.importers.redaction import address, arguments
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmcp.cli.importers.model import ImportedServer
+
+_FEATURES = ("tools", "resources", "prompts")
+
+
+def somebody_there() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty()
+
+
+def may_overwrite(path: Path) -> bool:
+    """Whether an existing file may be replaced. Enter alone means no."""
+    return click.confirm(f"{path} exists. Replace it (it will be kept as {path.name}.bak)?", default=False)
+
+
+def about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str]:
+    """The server with the features a person wants to keep, and the description given."""
+    click.echo(f"\n{server.name}{'' if server.enabled else ' (switched off)'}: {shown(server)}")
+    description = click.prompt("  What is it good for?", default=suggested, type=str).strip() or suggested
+    if click.confirm("  Keep all its features (tools, resources, prompts)?", default=True):
+        return server, description
+    kept = {feature: click.confirm(f"  Keep its {feature}?", default=True) for feature in _FEATURES}
+    return replace(server, features_off=tuple(name for name, keep in kept.items() if not keep)), description
+
+
+def shown(server: ImportedServer) -> str:
+    """The server's command or address on one line, secrets masked."""
+    target = server.target
+    if isinstance(target, Command):
+        return " ".join((target.command, *arguments(list(target.args))))
+    return address(target.url)
