@@ -1,0 +1,137 @@
+"""Decides which faults of a script are due at a moment of a session. Pure but for the record it is given.
+
+Each decision of a fault draws from a generator of its own, seeded by the script's seed, the fault's place and how
+many fitting moments it has seen. So a run is reproduced by its seed however calls interleave, and with a journal
+also over restarts of the process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from random import Random
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dmcp.fault.limits import Limits, Phase, Transport
+
+_CARRIED_OUT: Final = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Something a fault can act at.
+
+    Attributes:
+        phase: where in the session it is.
+        method: the JSON-RPC method, or GET and DELETE; empty for a new connection and the end.
+        tool: the tool called.
+        departing: whether the server is about to say it, of its own accord.
+    """
+
+    phase: Phase
+    method: str = ""
+    tool: str = ""
+    departing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A fault that acts now, with the generator for whatever it leaves to chance."""
+
+    fault: Limits
+    random: Random
+
+
+class Record(Protocol):
+    """What has been seen and done so far."""
+
+    def counted(self, index: int) -> tuple[int, int]:
+        """How many fitting moments the fault at this place has seen, and at how many of them it acted."""
+
+    def decided(self, index: int, name: str, moment: Moment, *, acted: bool) -> None:
+        """One more decision."""
+
+
+class FaultPlan:
+    """The faults of a script, over one transport."""
+
+    __slots__ = ("_exists", "_faults", "_record", "_seed", "_transport")
+
+    def __init__(
+        self,
+        faults: Sequence[Limits],
+        transport: Transport,
+        seed: int,
+        record: Record,
+        exists: Callable[[str], bool],
+    ) -> None:
+        self._faults = tuple(faults)
+        self._transport = transport
+        self._seed = seed
+        self._record = record
+        self._exists = exists
+
+    def __repr__(self) -> str:
+        return f"<FaultPlan of {len(self._faults)} over {self._transport} seed={self._seed}>"
+
+    def due(self, moment: Moment) -> tuple[Due, ...]:
+        """The faults that act at this moment, in the script's order. Each call counts as a moment."""
+        due: list[Due] = []
+        for index, fault in enumerate(self._faults):
+            if not _fits(fault, moment, self._transport) or not self._in_force(fault):
+                continue
+            seen, acted = self._record.counted(index)
+            random = Random(f"{self._seed}/{index}/{seen}")  # noqa: S311 - reproducible chance, not a secret
+            acts = _limits_allow(fault, seen, acted) and random.random() < fault.probability
+            self._record.decided(index, name_of(fault), moment, acted=acts)
+            if acts:
+                due.append(Due(fault, random))
+        return tuple(due)
+
+    def _in_force(self, fault: Limits) -> bool:
+        if fault.while_exists is not None and not self._exists(fault.while_exists):
+            return False
+        return fault.until_exists is None or not self._exists(fault.until_exists)
+
+
+def name_of(fault: Limits) -> str:
+    """What the fault is called in a script."""
+    return str(type(fault).model_fields["fault"].default)
+
+
+def phase_of(method: str) -> Phase:
+    """The phase a message belongs to.
+
+    ``initialise`` is ``initialize`` and ``notifications/initialized``; ``list`` every listing; ``notify`` every
+    other notification; ``call`` every other request.
+    """
+    if method in {"initialize", "notifications/initialized"}:
+        return "initialise"
+    if method.startswith("notifications/"):
+        return "notify"
+    return "list" if method.endswith("/list") and method != "roots/list" else "call"
+
+
+def _fits(fault: Limits, moment: Moment, transport: Transport) -> bool:
+    if fault.on != moment.phase or fault.transport not in {None, transport}:
+        return False
+    if moment.phase == "notify" and fault.SIDE not in {
+        "both",
+        "departing" if moment.departing else "arriving",
+    }:
+        return False
+    if fault.method is None:
+        # ping, logging/setLevel and the like are calls only for a fault that names them: a hanging call is not a
+        # hanging server, and a client that pings must not use up what is meant for its calls.
+        if moment.phase == "call" and moment.method not in _CARRIED_OUT:
+            return False
+    elif not fnmatchcase(moment.method, fault.method):
+        return False
+    return fault.tool is None or fnmatchcase(moment.tool, fault.tool)
+
+
+def _limits_allow(fault: Limits, seen: int, acted: int) -> bool:
+    return seen >= fault.after and (fault.times is None or acted < fault.times)
