@@ -13,6 +13,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from dmcp.transports.direct import DirectTransport
+
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_TIMEOUT: Final = 15.0
 """Seconds until a host that does not even accept the connection is unreachable: our only HTTP timeout."""
@@ -58,12 +60,17 @@ async def leave(origin: Origin) -> None:
 
 
 def _transport(url: httpx.URL) -> httpx.AsyncBaseTransport:
-    # 300: the 256 calls an upstream may have in flight, and its streams.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=300, keepalive_expiry=_KEEP_ALIVE)
-    timeout = httpx.Timeout(None, connect=_CONNECT_TIMEOUT)
     if _proxied(url):
+        # 300: the 256 calls an upstream may have in flight, and its streams.
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=300, keepalive_expiry=_KEEP_ALIVE
+        )
+        timeout = httpx.Timeout(None, connect=_CONNECT_TIMEOUT)
         return _Proxied(httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=True))
-    return httpx.AsyncHTTPTransport(limits=limits, trust_env=True)
+    scheme, host, port = key(url)
+    # The context honours SSL_CERT_FILE and SSL_CERT_DIR.
+    tls = httpx.create_ssl_context(trust_env=True) if scheme == "https" else None
+    return DirectTransport(host, port, tls, _CONNECT_TIMEOUT)
 
 
 def _proxied(url: httpx.URL) -> bool:

@@ -1,0 +1,128 @@
+"""HTTP/1.1 connections to one origin, without a proxy, behind httpx's own seam for transports.
+
+Why not httpx's: its pool looks at every connection for every request, so that with 64 requests in flight it manages
+some 700 a second where this one manages 15,000 (docs/performance.md). Parsing is httptools'; TLS contexts, requests
+and responses are httpx's. Owns which connection is free. Not here: one connection's bytes (``connection``),
+redirects, credentials, anything of MCP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import httpx
+
+from dmcp.transports.connection import Connection
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncIterator
+
+_KEEP_ALIVE: Final = 60.0
+"""Seconds a connection stays open unused."""
+
+
+class DirectTransport(httpx.AsyncBaseTransport):
+    """Connections to one origin: as many as there are requests at a time, kept for the next ones."""
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
+        """Connect nothing yet.
+
+        Args:
+            host: its name or address.
+            port: its port.
+            tls: how to verify it; ``None`` for plain HTTP.
+            connect_timeout: seconds until a connection must stand, TLS included.
+        """
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._connect_timeout = connect_timeout
+        self._all: set[Connection] = set()
+        self._free: list[Connection] = []  # the most recently used last
+
+    def __repr__(self) -> str:
+        return f"<DirectTransport {self._host}:{self._port}, {len(self._free)} of {len(self._all)} free>"
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request; its body must be an ``httpx.ByteStream``, its headers complete.
+
+        Raises:
+            httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
+            httpx.ReadError, httpx.RemoteProtocolError: something was sent, and no answer can be had.
+        """
+        connection = self._reusable() or await self._connect()
+        try:
+            head = await connection.ask(_encoded(request, b"".join(request.stream)))  # type: ignore[arg-type]  # a ByteStream is also a plain iterable
+        except BaseException:
+            connection.close()
+            raise
+        return httpx.Response(head.status, headers=head.headers, stream=_Body(connection, self))
+
+    async def aclose(self) -> None:
+        """Close every connection; requests in flight break."""
+        for connection in tuple(self._all):
+            connection.close()
+
+    def release(self, connection: Connection) -> None:
+        """A request is over: keep its connection if it can carry another, close it if not."""
+        if not connection.idle:
+            connection.close()
+            return
+        now = asyncio.get_running_loop().time()
+        while self._free and now - self._free[0].since > _KEEP_ALIVE:
+            self._free.pop(0).close()
+        connection.since = now
+        self._free.append(connection)
+
+    def _reusable(self) -> Connection | None:
+        now = asyncio.get_running_loop().time()
+        while self._free:
+            connection = self._free.pop()
+            if connection.idle and now - connection.since <= _KEEP_ALIVE:
+                return connection
+            connection.close()
+        return None
+
+    async def _connect(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                _, connection = await loop.create_connection(
+                    lambda: Connection(self._all.discard),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    server_hostname=self._host if self._tls else None,
+                )
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout("no connection in time") from error
+        except OSError as error:  # ssl.SSLError is one
+            raise httpx.ConnectError(str(error)) from error
+        self._all.add(connection)
+        return connection
+
+
+def _encoded(request: httpx.Request, body: bytes) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+    lines += [name + b": " + value for name, value in request.headers.raw]
+    return b"\r\n".join([*lines, b"", body])
+
+
+class _Body(httpx.AsyncByteStream):
+    """The rest of an answer. Closing it early closes the connection: what is left would have to be read."""
+
+    def __init__(self, connection: Connection, pool: DirectTransport) -> None:
+        self._connection: Connection | None = connection
+        self._pool = pool
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        connection = self._connection
+        while connection is not None and (chunk := await connection.chunk()):
+            yield chunk
+
+    async def aclose(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.release(connection)
