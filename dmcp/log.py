@@ -86,7 +86,7 @@ def _write(level: str, text: str, server: str) -> None:
         logger.add(
             sys.stderr,
             level=0,
-            format="{time:HH:mm:ss.SSS} <level>{level: <7}</level> {extra[server]}: {message}\n",
+            format="{time:HH:mm:ss.SSS} <level>{level: <7}</level> {extra[server]}: {message}",
             colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,
             backtrace=False,
             diagnose=False,

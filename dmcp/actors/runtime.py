@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from weakref import WeakKeyDictionary
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pykka._envelope import Envelope
+
+    from dmcp.messages import Address
 
 T = TypeVar("T")
 _BATCH = 64  # messages an actor handles before the next one has its turn
@@ -184,7 +185,7 @@ class LoopInbox:
 class Watch:
     """Who is told when an actor fails, and under which name."""
 
-    watcher: pykka.ActorRef[Any]
+    watcher: Address
     child: str
     generation: int = 0
 
@@ -231,17 +232,27 @@ class LoopActor(pykka.Actor):
             handled += 1
             self._handle(inbox.get())
         if self._ended:
-            self._actor_loop_teardown()
+            self._turn_away()
         if isinstance(inbox, LoopInbox):
             inbox.queued = False
             if not inbox.empty():
                 inbox._wake()  # noqa: SLF001 - inbox and actor are one mechanism
         return max(handled, 1)
 
+    def _turn_away(self) -> None:
+        """What still waits when the actor has ended: askers get an error, the rest is the actor's to hand on."""
+        while not self.actor_inbox.empty():
+            envelope = self.actor_inbox.get()
+            if envelope.reply_to is not None:
+                error = pykka.ActorDeadError(f"{self.actor_ref} has ended")
+                envelope.reply_to.set_exception((type(error), error, None))
+            else:
+                self.on_leftover(envelope.message)
+
     def _handle(self, envelope: Envelope[Any]) -> None:
         message, reply_to = envelope.message, envelope.reply_to
         try:
-            response = self._end(None) if isinstance(message, _ActorStop) else self.on_receive(message)
+            response = self.end() if isinstance(message, _ActorStop) else self.on_receive(message)
         except Exception as error:  # noqa: BLE001 - the runtime's error boundary
             if reply_to is None:
                 self._fail(error)
@@ -267,13 +278,13 @@ class LoopActor(pykka.Actor):
 
         def on_done(done: asyncio.Task[T]) -> None:
             self._tasks.discard(done)
-            if done.cancelled() or self._ended:
+            if done.cancelled():
                 return
             error = done.exception()
             if ended is not None:
-                outcome = Outcome[T](error=error) if error else Outcome(done.result())
-                self.actor_ref.tell(ended(outcome))
-            elif isinstance(error, Exception):
+                message = ended(Outcome(error=error) if error else Outcome(done.result()))
+                self.on_leftover(message) if self._ended else self.actor_ref.tell(message)
+            elif isinstance(error, Exception) and not self._ended:
                 self._fail(error)
 
         task.add_done_callback(on_done)
@@ -297,18 +308,25 @@ class LoopActor(pykka.Actor):
             timer.cancel()
             self._timers.discard(timer)
 
+    def end(self) -> None:
+        """End now, after the message being handled. ``on_end`` and ``on_leftover`` follow."""
+        self._end(None)
+
+    def on_leftover(self, message: object) -> None:
+        """Hook: a message, or the end of an owned task, that came after the end. Dropped unless overridden."""
+
     def on_end(self) -> None:
         """Hook: the actor has ended, by ``stop`` or by a failure. Tasks and timers are cancelled already."""
 
     def _fail(self, error: Exception) -> None:
-        log.error(f"{type(self).__name__} failed: {type(error).__name__}: {error}", self._name())
+        log.error(f"{type(self).__name__} failed: {type(error).__name__}: {error}", self._label())
         if log.enabled("debug"):
             import traceback  # noqa: PLC0415 - for the one who looks for a fault
 
-            log.debug("".join(traceback.format_exception(error)), self._name())
+            log.debug("".join(traceback.format_exception(error)), self._label())
         self._end(error)
 
-    def _name(self) -> str:
+    def _label(self) -> str:
         return self._watch.child if self._watch else "dmcp"
 
     def _end(self, error: Exception | None) -> None:
@@ -324,13 +342,21 @@ class LoopActor(pykka.Actor):
         try:
             self.on_end()
         except Exception as second:  # noqa: BLE001 - the runtime's error boundary
-            log.error(f"{type(self).__name__} failed while ending: {second}", self._name())
+            log.error(f"{type(self).__name__} failed while ending: {second}", self._label())
         if error is not None and self._watch is not None:
             reason = f"{type(error).__name__}: {error}"
             post(self._watch.watcher, ChildFailed(self._watch.child, self._watch.generation, reason))
 
 
-def post(ref: pykka.ActorRef[Any], message: object) -> None:
-    """Tell an actor that may be gone. A message to a dead actor is dropped: its watcher knows."""
-    with suppress(pykka.ActorDeadError):
-        ref.tell(message)
+def post(address: Address, message: object) -> bool:
+    """Tell an actor that may have ended; returns whether it had not."""
+    try:
+        address.tell(message)
+    except pykka.ActorDeadError:
+        return False
+    return True
+
+
+def stop(address: Address) -> None:
+    """Have an actor end when it has handled what is in its inbox. For actors that have nothing to finish."""
+    post(address, _ActorStop())

@@ -37,7 +37,7 @@ class ReloadPlan:
     update: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
-    changed: Mapping[str, tuple[str, ...]] = field(default=_NO_REASONS)
+    changed: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_REASONS)
 
     @property
     def is_empty(self) -> bool:

@@ -74,6 +74,7 @@ class UpstreamLost:
         reason: in words.
         repeat: requests that may be sent again to the next generation.
         subscriptions: resource URIs to subscribe to again.
+        was_ready: whether it had been ready.
     """
 
     group: str
@@ -82,6 +83,15 @@ class UpstreamLost:
     reason: str
     repeat: tuple[Request, ...] = ()
     subscriptions: frozenset[str] = frozenset()
+    was_ready: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Undelivered:
+    """A request reached an upstream that has ended: give it to the present generation."""
+
+    group: str
+    request: Request
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +100,6 @@ class IdleLongEnough:
 
     group: str
     generation: int
-    subscriptions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,6 +14,38 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Beginning:
+    """What a new life starts from.
+
+    Attributes:
+        delay: seconds to wait before connecting, after a failure.
+        reason: the failure, empty for a first life.
+        asleep: connect only when somebody asks for something.
+        profile: the client, if it is known already.
+        log_level: what the client has asked for, if it has.
+        repeat: requests taken over from the life before.
+        subscriptions: resource URIs to subscribe to again.
+    """
+
+    delay: float = 0.0
+    reason: str = ""
+    asleep: bool = False
+    profile: ClientProfile | None = None
+    log_level: str | None = None
+    repeat: tuple[Request, ...] = ()
+    subscriptions: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peers:
+    """The actors an upstream talks to."""
+
+    supervisor: Address
+    catalog: Address
+    frontend: Address
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Initialise:
     """The client is known: do the handshake as soon as the link is open."""
 

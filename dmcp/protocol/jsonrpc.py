@@ -10,6 +10,32 @@ from typing import Any, TypeAlias
 
 from dmcp.protocol.wire import answer_body, answered_id, decode, encode
 
+__all__ = [
+    "INTERNAL_ERROR",
+    "INVALID_PARAMS",
+    "INVALID_REQUEST",
+    "METHOD_NOT_FOUND",
+    "PARSE_ERROR",
+    "RESOURCE_NOT_FOUND",
+    "UPSTREAM_FAILED",
+    "UPSTREAM_TIMEOUT",
+    "Answer",
+    "Batch",
+    "Call",
+    "JsonObject",
+    "Malformed",
+    "Message",
+    "Note",
+    "Single",
+    "encode",
+    "error_object",
+    "failure",
+    "notification",
+    "read",
+    "request",
+    "result",
+]
+
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601

@@ -1,0 +1,56 @@
+"""The command line's front door. Serving a client takes the short way in, without the command line's libraries."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from dmcp import log
+
+COMMANDS = frozenset({"demo", "plan", "schema", "import", "fault", "auth"})
+"""Words that are commands; a configuration file of the same name is given as ``./name``."""
+
+_USAGE = """\
+dmcp is one MCP server in front of all of yours. It is meant to be started by a coding assistant.
+
+  Add it to the assistant as a stdio server:  command "dmcp", args ["/path/to/dynamic-mcp.json"]
+  See it work:                                dmcp demo
+  Everything else:                            dmcp --help
+"""
+
+
+def main() -> int:
+    """Run the command line and return the exit status: 0 all well, 1 a fault of dmcp's, 2 configuration or usage."""
+    log.set_level(os.environ.get("DMCP_LOG", "warning"))
+    arguments = sys.argv[1:]
+    if not arguments or (len(arguments) == 1 and not arguments[0].startswith("-") and arguments[0] not in COMMANDS):
+        return serve(arguments[0] if arguments else None)
+    from dmcp.cli.main import command_line  # noqa: PLC0415 - see the module's docstring
+
+    return command_line(arguments)
+
+
+def serve(config: str | None) -> int:
+    """Be the MCP server of whoever started this process.
+
+    Args:
+        config: the configuration file; without it ``DYNAMIC_MCP_CONFIG`` names it.
+    """
+    path = config or os.environ.get("DYNAMIC_MCP_CONFIG")
+    if not path:
+        print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
+        print("No configuration: give its path, or set DYNAMIC_MCP_CONFIG.", file=sys.stderr)  # noqa: T201
+        return 2
+    if sys.stdin is None or sys.stdout is None:
+        return 2
+    if sys.stdin.isatty():
+        print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
+        print(f"Now serving {path} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
+    from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
+
+    return run(Path(path))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,388 @@
+"""Translates between the client's JSON-RPC and the messages of the house. Owns what the client waits for.
+
+It reads each frame once, finds out who can answer, and writes each answer under the client's own id, exactly once.
+It knows no upstream's state: where a group's requests go is in the directory the supervisor publishes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from dmcp import log
+from dmcp.actors.runtime import LoopActor, Watch, post
+from dmcp.errors import DownstreamError
+from dmcp.messages import catalog, lifecycle, supervisor, upstream
+from dmcp.messages.frontend import (
+    Announce,
+    ClientFrames,
+    ClientGone,
+    Finish,
+    GraceOver,
+    Progressed,
+    Question,
+    QuestionWithdrawn,
+    Reply,
+    Routed,
+    SignInOffered,
+    UpstreamGone,
+    Writable,
+)
+from dmcp.messages.supervisor import Directory
+from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
+from dmcp.protocol.exchanges import Asked, BatchAnswer, Exchange, ExchangeTable, QuestionTable
+from dmcp.protocol.session import ServerSession
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.messages import Address
+    from dmcp.protocol.jsonrpc import JsonObject
+
+EOF_GRACE: Final = 10.0
+"""Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
+
+_CAPABILITY_FOR: Final = {
+    "roots/list": "roots",
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+}
+_TOO_LONG = "Invalid request: a message must not be longer than 64 MiB"
+
+
+class Frontend(LoopActor):
+    """The actor that faces the client."""
+
+    def __init__(
+        self, write: Callable[[bytes], None], supervisor_: Address, catalog_: Address, watch: Watch | None = None
+    ) -> None:
+        super().__init__(watch)
+        self._write = write
+        self._supervisor = supervisor_
+        self._catalog = catalog_
+        self._session = ServerSession()
+        self._directory: Directory | None = None
+        self._early: list[tuple[jsonrpc.Call, BatchAnswer | None]] = []
+        self._exchanges: ExchangeTable[Address] = ExchangeTable()
+        self._questions: QuestionTable[Address] = QuestionTable()
+        self._held: list[Question] = []
+        self._log_level: str | None = None
+        self._finishing = False
+
+    def __repr__(self) -> str:
+        return f"<Frontend {self._session!r} {len(self._exchanges)} in flight>"
+
+    def on_receive(self, message: Any) -> None:  # noqa: C901 - one line per message
+        """Handle one message, on the loop."""
+        match message:
+            case ClientFrames(frames):
+                for frame in frames:
+                    self._on_frame(frame)
+            case Reply():
+                self._on_reply(message)
+            case Routed():
+                self._on_routed(message)
+            case Progressed(ticket, params):
+                self._on_progressed(ticket, params)
+            case Question():
+                self._on_question(message)
+            case QuestionWithdrawn():
+                self._on_withdrawn(message)
+            case Announce(method, params):
+                self._announce(method, params)
+            case SignInOffered(group, url):
+                self._on_sign_in(group, url)
+            case Directory():
+                self._on_directory(message)
+            case UpstreamGone():
+                self._on_upstream_gone(message)
+            case Writable(writable):
+                self._supervisor.tell(supervisor.Congestion(not writable))
+            case ClientGone(reading):
+                self._supervisor.tell(supervisor.Shutdown(EOF_GRACE if reading else 0.0))
+            case Finish(grace):
+                self._finishing = True
+                self.later(grace, GraceOver())
+                self._finish_if_idle()
+            case GraceOver():
+                self._give_up()
+            case _:
+                assert_never(message)
+
+    # Frames of the client -----------------------------------------------------------------------------------------
+
+    def _on_frame(self, frame: bytes | None) -> None:
+        if frame is None:
+            self._refuse(b"null", jsonrpc.INVALID_REQUEST, _TOO_LONG, None)
+        elif frame.strip():
+            message = jsonrpc.read(frame)
+            if isinstance(message, jsonrpc.Batch):
+                self._on_batch(message)
+            else:
+                self._on_single(message, None)
+
+    def _on_batch(self, batch: jsonrpc.Batch) -> None:
+        if not batch.messages:
+            self._refuse(b"null", jsonrpc.INVALID_REQUEST, "Invalid request: an empty batch", None)
+        elif not self._session.takes_batches:
+            text = "Invalid request: batches belong to revision 2025-03-26 and follow its initialize"
+            self._refuse(b"null", jsonrpc.INVALID_REQUEST, text, None)
+        else:
+            expected = sum(isinstance(m, jsonrpc.Call | jsonrpc.Malformed) for m in batch.messages)
+            answer = BatchAnswer(expected)
+            for message in batch.messages:
+                self._on_single(message, answer)
+
+    def _on_single(self, message: jsonrpc.Single, batch: BatchAnswer | None) -> None:
+        match message:
+            case jsonrpc.Call():
+                self._on_call(message, batch)
+            case jsonrpc.Note(method, params):
+                self._on_note(method, params)
+            case jsonrpc.Answer():
+                self._on_answer(message)
+            case jsonrpc.Malformed():
+                self._refuse(message.id, message.code, message.message, batch)
+
+    def _on_call(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        if call.id in self._exchanges:
+            text = f"Invalid request: a request with the id {call.id.decode()} is in flight already"
+            self._refuse(call.id, jsonrpc.INVALID_REQUEST, text, batch)
+        elif call.method not in client_requests.KNOWN:
+            self._refuse(call.id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {call.method}", batch)
+        elif call.method == "ping":
+            self._send(jsonrpc.result(call.id, b"{}"), batch)
+        elif call.method != "initialize" and self._session.profile is None:
+            self._refuse(call.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch)
+        elif self._finishing:
+            self._refuse(call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch)
+        else:
+            self._accept(call, batch)
+
+    def _accept(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        try:
+            self._dispatch(call, batch)
+        except DownstreamError as error:
+            self._refuse(call.id, error.code, str(error), batch)
+
+    def _dispatch(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        method, params = call.method, call.params
+        if method == "initialize":
+            result = self._session.initialize(params)
+            self._send(jsonrpc.result(call.id, jsonrpc.encode(result)), batch)
+            if self._session.profile is not None:
+                self._supervisor.tell(supervisor.ClientKnown(self._session.profile))
+        elif method == "logging/setLevel":
+            self._log_level = client_requests.log_level(params)
+            self._supervisor.tell(supervisor.LogLevelSet(self._log_level))
+            self._send(jsonrpc.result(call.id, b"{}"), batch)
+        elif self._directory is None:
+            self._early.append((call, batch))
+        elif method == "tools/call":
+            self._call_tool(call, self._directory, batch)
+        else:
+            exchange, params = self._open(call, batch)
+            ticket = self._exchanges.open(exchange)
+            message = catalog.Browse if method in client_requests.LISTS else catalog.FindRoute
+            self._catalog.tell(message(ticket, method, params, self.actor_ref))
+
+    @staticmethod
+    def _open(call: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[Exchange[Address], JsonObject]:
+        token, params = client_requests.take_progress_token(call.params)
+        return Exchange(call.id, call.method, progress_token=token, batch=batch), params
+
+    def _call_tool(self, call: jsonrpc.Call, directory: Directory, batch: BatchAnswer | None) -> None:
+        name = client_requests.text(call.params, "name")
+        arguments = client_requests.mapping(call.params, "arguments")
+        if name == tools.GET_TOOLS:
+            group = client_requests.text(arguments, "group", "arguments.")
+            exchange, _ = self._open(call, batch)
+            ticket = self._exchanges.open(exchange)
+            self._catalog.tell(catalog.ShowTools(ticket, group, self.actor_ref))
+        elif name == tools.CALL_TOOL:
+            self._call_dynamic_tool(call, arguments, directory, batch)
+        else:
+            text = f"Invalid params: unknown tool {name!r}; there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
+            raise DownstreamError(jsonrpc.INVALID_PARAMS, text)
+
+    def _call_dynamic_tool(
+        self, call: jsonrpc.Call, arguments: JsonObject, directory: Directory, batch: BatchAnswer | None
+    ) -> None:
+        wanted = tools.read_call(arguments)
+        if isinstance(wanted, str):
+            raise DownstreamError(jsonrpc.INVALID_PARAMS, f"Invalid params: {wanted}")
+        group = directory.groups.get(wanted.group)
+        if group is None:
+            known = [name for name, g in directory.groups.items() if g.config.features.tools]
+            self._send(jsonrpc.result(call.id, tools.unknown("group", wanted.group, known)), batch)
+        elif not group.config.features.tools:
+            text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
+            self._send(jsonrpc.result(call.id, tools.text_result(text, failed=True)), batch)
+        else:
+            exchange, params = self._open(call, batch)
+            ticket = self._exchanges.open(exchange)
+            self._forward(ticket, wanted.group, client_requests.upstream_call(params, wanted.name, wanted.arguments))
+
+    def _forward(self, ticket: int, name: str, params: JsonObject) -> None:
+        """Give a request to the upstream of a group. The exchange is open, so every way out answers it."""
+        exchange = self._exchanges.get(ticket)
+        group = self._directory.groups.get(name) if self._directory else None
+        if exchange is None:
+            return
+        if group is None or group.upstream is None:
+            reason = group.reason if group else "it is no longer configured"
+            self._on_reply(Reply(ticket, None, verdicts.unavailable(name, reason)))
+            return
+        exchange.upstream, exchange.group = group.upstream, name
+        wants_progress = exchange.progress_token is not None
+        request = upstream.Request(ticket, exchange.method, params, self.actor_ref, wants_progress)
+        if not post(group.upstream, request):
+            self._supervisor.tell(supervisor.Undelivered(name, request))
+
+    def _on_routed(self, routed: Routed) -> None:
+        self._forward(routed.ticket, routed.group, routed.params)
+
+    # Notifications and answers of the client ----------------------------------------------------------------------
+
+    def _on_note(self, method: str, params: JsonObject) -> None:
+        match method:
+            case "notifications/initialized":
+                self._session.operating = self._session.profile is not None
+                held, self._held = self._held, []
+                for question in held:
+                    self._on_question(question)
+            case "notifications/cancelled":
+                self._on_cancelled(params)
+            case "notifications/progress":
+                asked = self._questions.get(params.get("progressToken"))
+                if asked is not None and asked.upstream is not None and asked.progress_token is not None:
+                    onward = {**params, "progressToken": asked.progress_token}
+                    post(asked.upstream, upstream.Inform(method, onward))
+            case "notifications/roots/list_changed":
+                self._supervisor.tell(supervisor.ClientSaid(method))
+            case _:
+                log.debug(f"ignored {method} of the client")
+
+    def _on_cancelled(self, params: JsonObject) -> None:
+        ticket = self._exchanges.ticket_of(jsonrpc.encode(params.get("requestId")))
+        exchange = self._exchanges.close(ticket) if ticket is not None else None
+        if exchange is None or ticket is None:
+            return
+        if exchange.upstream is None:
+            self._catalog.tell(catalog.Forget(ticket))
+        else:
+            post(exchange.upstream, upstream.Cancel(ticket, str(params.get("reason") or "")))
+        if exchange.batch is not None:
+            self._send_batch(exchange.batch.add(None))
+        self._finish_if_idle()
+
+    def _on_answer(self, answer: jsonrpc.Answer) -> None:
+        asked = self._questions.answered(answer.id)
+        if asked is None:
+            log.debug(f"the client answered id {answer.id.decode()}, which waits for no answer")
+            return
+        if asked.upstream is not None:
+            post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
+
+    # From the upstreams -------------------------------------------------------------------------------------------
+
+    def _on_reply(self, reply: Reply) -> None:
+        exchange = self._exchanges.close(reply.ticket)
+        if exchange is None:
+            return  # cancelled, or answered already
+        if reply.error is not None:
+            self._send(jsonrpc.failure(exchange.id, reply.error), exchange.batch)
+        else:
+            self._send(jsonrpc.result(exchange.id, reply.result or b"{}"), exchange.batch)
+        self._finish_if_idle()
+
+    def _on_progressed(self, ticket: int, params: JsonObject) -> None:
+        exchange = self._exchanges.get(ticket)
+        if exchange is not None and exchange.progress_token is not None:
+            self._announce("notifications/progress", {**params, "progressToken": exchange.progress_token})
+
+    def _on_question(self, question: Question) -> None:
+        if not self._session.operating:
+            self._held.append(question)
+            return
+        needed = _CAPABILITY_FOR.get(question.method)
+        if self._session.profile is None or needed is None or not self._session.profile.can(needed):
+            text = f"Method not found: the client of dmcp does not offer {question.method}"
+            error = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, text)
+            post(question.upstream, upstream.Respond(question.question, None, error))
+            return
+        token, params = client_requests.take_progress_token(question.params)
+        number = self._questions.ask(Asked(question.upstream, question.question, token))
+        if token is not None:
+            params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
+        self._write(jsonrpc.request(b"%d" % number, question.method, params or None))
+
+    def _on_withdrawn(self, message: QuestionWithdrawn) -> None:
+        self._held = [
+            q
+            for q in self._held
+            if q.upstream is not message.upstream or message.question not in (None, q.question)
+        ]
+        for number in self._questions.withdraw(message.upstream, message.question):
+            self._announce("notifications/cancelled", {"requestId": number, "reason": message.reason})
+
+    def _announce(self, method: str, params: JsonObject | None) -> None:
+        if not self._session.operating:
+            return
+        loud = method != "notifications/message" or client_requests.is_loud_enough(
+            (params or {}).get("level"), self._log_level
+        )
+        if loud:
+            self._write(jsonrpc.notification(method, params))
+
+    def _on_sign_in(self, group: str, url: str) -> None:
+        profile = self._session.profile
+        if self._session.operating and profile is not None and profile.can("elicitation", "url"):
+            number = self._questions.ask(Asked(None, b"", None))
+            params = {
+                "mode": "url",
+                "elicitationId": f"dmcp-sign-in-{number}",
+                "url": url,
+                "message": f"Sign in to use the MCP server {group}.",
+            }
+            self._write(jsonrpc.request(b"%d" % number, "elicitation/create", params))
+
+    def _on_directory(self, directory: Directory) -> None:
+        self._directory = directory
+        early, self._early = self._early, []
+        for call, batch in early:
+            self._accept(call, batch)
+        self._finish_if_idle()
+
+    def _on_upstream_gone(self, message: UpstreamGone) -> None:
+        error = verdicts.lost(message.group, message.reason, may_have_run=True)
+        for ticket in self._exchanges.of_upstream(message.upstream):
+            self._on_reply(Reply(ticket, None, error))
+
+    # Writing and the end ------------------------------------------------------------------------------------------
+
+    def _send(self, frame: bytes, batch: BatchAnswer | None) -> None:
+        if batch is None:
+            self._write(frame)
+        else:
+            self._send_batch(batch.add(frame))
+
+    def _send_batch(self, whole: bytes | None) -> None:
+        if whole is not None:
+            self._write(whole)
+
+    def _refuse(self, identifier: bytes, code: int, text: str, batch: BatchAnswer | None) -> None:
+        self._send(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)), batch)
+
+    def _finish_if_idle(self) -> None:
+        if self._finishing and not self._early and not len(self._exchanges):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self._finishing = False
+        for call, batch in self._early:
+            self._refuse(call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch)
+        for ticket, exchange in self._exchanges.all():
+            error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=True)
+            self._on_reply(Reply(ticket, None, error))
+        self._supervisor.tell(lifecycle.ChildStopped("frontend", 0))
+        self.end()

@@ -1,0 +1,321 @@
+"""Starts, restarts and stops everything else. Children are data; what a configuration change means is decided purely.
+
+The core (auth, catalog, frontend) is started once: a core actor that fails ends the process. Upstreams are
+one-for-one: each is started again by its own policy, whatever happens to the others. A restart is a new actor
+with a new generation; what an old one still says is dropped.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
+
+from dmcp import log
+from dmcp.actors.restart import History, after_failure
+from dmcp.actors.runtime import LoopActor, Watch, post, stop
+from dmcp.config.diff import plan
+from dmcp.config.model import Configuration, Unresolved
+from dmcp.messages import frontend, upstream
+from dmcp.messages.lifecycle import ChildFailed, ChildStopped
+from dmcp.messages.supervisor import (
+    ClientKnown,
+    ClientSaid,
+    ConfigurationRejected,
+    Configure,
+    Congestion,
+    Directory,
+    Group,
+    IdleLongEnough,
+    LogLevelSet,
+    Shutdown,
+    Undelivered,
+    UpstreamLost,
+    UpstreamReady,
+)
+from dmcp.messages.upstream import Beginning, Peers
+from dmcp.protocol import verdicts
+from dmcp.protocol.link import FaultKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.config.model import ServerConfig
+    from dmcp.messages import Address
+    from dmcp.protocol.session import ClientProfile
+
+RELOAD_GRACE: Final = 10.0
+"""Seconds the calls in flight of an upstream that a reload stops or restarts get to finish."""
+
+_STOP_PATIENCE = 6.0  # seconds stopping may take beyond the grace before the process ends all the same
+
+
+class Factories(Protocol):
+    """How the children are made; given by the composition root, so that no actor imports another."""
+
+    def auth(self, watch: Watch) -> Address:
+        """Start the auth actor."""
+
+    def catalog(self, watch: Watch) -> Address:
+        """Start the catalog."""
+
+    def frontend(self, supervisor: Address, catalog: Address, watch: Watch) -> Address:
+        """Start the frontend."""
+
+    def upstream(
+        self, config: ServerConfig, generation: int, beginning: Beginning, peers: Peers, auth: Address, watch: Watch
+    ) -> Address:
+        """Start one life of an upstream."""
+
+
+@dataclass(slots=True)
+class _Child:
+    """One configured server. ``address`` is the actor of its present life, ``None`` if it cannot be started."""
+
+    config: ServerConfig
+    generation: int = 0
+    address: Address | None = None
+    history: History = field(default_factory=History)
+
+
+class Supervisor(LoopActor):
+    """The actor at the root of the tree."""
+
+    def __init__(
+        self,
+        factories: Factories,
+        on_end: Callable[[int], None],
+        clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        super().__init__()
+        self._make = factories
+        self._on_end = on_end
+        self._clock = clock
+        self._jitter = jitter
+        self._configuration = Configuration()
+        self._children: dict[str, _Child] = {}
+        self._stopping: dict[tuple[str, int], Address] = {}
+        self._generation = 0
+        self._profile: ClientProfile | None = None
+        self._log_level: str | None = None
+        self._problem = ""
+        self._ending: Shutdown | None = None
+        self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
+        self._auth: Address
+        self._catalog: Address
+        self._frontend: Address
+
+    def __repr__(self) -> str:
+        return f"<Supervisor {len(self._children)} upstreams, {len(self._stopping)} stopping>"
+
+    def on_start(self) -> None:
+        """The start list; ``_on_stopped`` holds the stop list that mirrors it."""
+        self._auth = self._make.auth(Watch(self.actor_ref, "auth"))
+        self._catalog = self._make.catalog(Watch(self.actor_ref, "catalog"))
+        self._frontend = self._make.frontend(self.actor_ref, self._catalog, Watch(self.actor_ref, "frontend"))
+
+    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
+        """Handle one message, on the loop."""
+        match message:
+            case Configure(configuration):
+                self._configure(configuration)
+            case ConfigurationRejected(problem):
+                self._problem = problem
+                self._publish()
+            case ClientKnown(profile):
+                self._profile = profile
+                self._tell_all(upstream.Initialise(profile))
+            case ClientSaid(method):
+                self._tell_all(upstream.Inform(method, {}))
+            case LogLevelSet(level):
+                self._log_level = level
+                self._tell_all(upstream.SetLogLevel(level))
+            case Congestion(congested):
+                self._tell_all(upstream.HoldBack(congested))
+            case UpstreamReady(group, generation):
+                child = self._present(group, generation)
+                if child is not None:
+                    child.history = child.history.ready(self._clock())
+            case UpstreamLost():
+                self._on_lost(message)
+            case Undelivered(group, request):
+                self._redeliver(group, request)
+            case IdleLongEnough(group, generation):
+                child = self._present(group, generation)
+                if child is not None:
+                    self._start(child, Beginning(asleep=True))
+                    self._publish()
+            case ChildFailed():
+                self._on_failed(message)
+            case ChildStopped(name, generation):
+                self._on_stopped(name, generation)
+            case Shutdown():
+                self._shut_down(message)
+            case _:
+                assert_never(message)
+
+    # Configurations -----------------------------------------------------------------------------------------------
+
+    def _configure(self, configuration: Configuration) -> None:
+        if self._closing:
+            return
+        log.hide(configuration.secrets)
+        changes = plan(self._configuration, configuration)
+        self._configuration, self._problem = configuration, ""
+        old, self._children = self._children, {}
+        for name, config in configuration.servers.items():
+            child = old.pop(name, None) or _Child(config)
+            self._children[name] = child
+            if name in changes.update:
+                child.config = config
+                if child.address is not None:
+                    post(child.address, upstream.Reconfigure(config))
+            elif name in changes.restart:
+                self._retire(child)
+                self._children[name] = child = _Child(config)
+                self._start(child, self._first_life(config))
+            elif name in changes.start:
+                self._start(child, self._first_life(config))
+        for child in old.values():
+            self._retire(child)
+        log.info(
+            f"configuration in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
+            f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
+        )
+        self._publish()
+
+    @staticmethod
+    def _first_life(config: ServerConfig) -> Beginning:
+        return Beginning(asleep=config.startup == "lazy")
+
+    def _start(self, child: _Child, beginning: Beginning) -> None:
+        if isinstance(child.config.target, Unresolved):
+            return
+        self._generation += 1
+        child.generation = self._generation
+        beginning = replace(beginning, profile=self._profile, log_level=self._log_level)
+        peers = Peers(self.actor_ref, self._catalog, self._frontend)
+        watch = Watch(self.actor_ref, child.config.name, child.generation)
+        child.address = self._make.upstream(child.config, child.generation, beginning, peers, self._auth, watch)
+
+    def _retire(self, child: _Child) -> None:
+        if child.address is not None:
+            self._stopping[child.config.name, child.generation] = child.address
+            if not post(child.address, upstream.Stop(RELOAD_GRACE)):
+                del self._stopping[child.config.name, child.generation]
+
+    def _publish(self) -> None:
+        groups = {name: _group(child) for name, child in self._children.items()}
+        directory = Directory(groups, self._problem)
+        post(self._catalog, directory)
+        post(self._frontend, directory)
+
+    # The lives of upstreams ---------------------------------------------------------------------------------------
+
+    def _present(self, group: str, generation: int) -> _Child | None:
+        child = self._children.get(group)
+        return child if child is not None and child.generation == generation else None
+
+    def _tell_all(self, message: object) -> None:
+        for child in self._children.values():
+            if child.address is not None:
+                post(child.address, message)
+
+    def _on_lost(self, news: UpstreamLost) -> None:
+        child = self._present(news.group, news.generation)
+        if child is None or self._closing:
+            self._stopping.pop((news.group, news.generation), None)
+            for request in news.repeat:
+                self._redeliver(news.group, request)
+            self._end_if_stopped()
+            return
+        if news.kind is FaultKind.SESSION_LOST and news.was_ready:
+            delay = 0.0  # the server is there and has forgotten us: nothing to wait for
+        else:
+            delay = self._judge(child, news.reason)
+        beginning = Beginning(delay, news.reason, repeat=news.repeat, subscriptions=news.subscriptions)
+        self._start(child, beginning)
+        self._publish()
+
+    def _judge(self, child: _Child, reason: str) -> float:
+        child.history, verdict = after_failure(child.config.restart, child.history, self._clock(), self._jitter())
+        what = "parked, next try" if verdict.parked else "trying again"
+        log.warning(f"{reason}; {what} in {verdict.delay:.1f} s", child.config.name)
+        return verdict.delay
+
+    def _redeliver(self, group: str, request: upstream.Request) -> None:
+        child = self._children.get(group)
+        if child is None or child.address is None or self._closing:
+            error = verdicts.unavailable(group, "dmcp is stopping it")
+            post(request.reply_to, frontend.Reply(request.ticket, None, error))
+        elif not post(child.address, request):
+            # Its end is in our inbox behind this message: the next generation will be there when we come back to it.
+            self.actor_ref.tell(Undelivered(group, request))
+
+    def _on_failed(self, news: ChildFailed) -> None:
+        child = self._present(news.child, news.generation)
+        address = child.address if child else self._stopping.pop((news.child, news.generation), None)
+        if news.generation == 0:  # the core has one generation, numbered 0
+            log.error(f"{news.child} failed, dmcp ends: {news.reason}")
+            self._shut_down(Shutdown(grace=0.0, status=1))
+            return
+        if address is not None:
+            post(self._frontend, frontend.UpstreamGone(address, news.child, f"dmcp failed: {news.reason}"))
+        if child is not None and not self._closing:
+            self._start(child, Beginning(self._judge(child, news.reason), news.reason))
+            self._publish()
+        self._end_if_stopped()
+
+    # Stopping -----------------------------------------------------------------------------------------------------
+
+    def _shut_down(self, order: Shutdown) -> None:
+        if self._ending is not None:
+            # Asked again, or something broke on the way: no more patience.
+            self._ending = replace(order, status=max(order.status, self._ending.status))
+            self._stop_upstreams()
+            return
+        self._ending = order
+        self.later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
+        if not post(self._frontend, frontend.Finish(order.grace)):
+            self._stop_upstreams()
+
+    def _on_stopped(self, name: str, generation: int) -> None:
+        """The stop list: the frontend, then the upstreams, then the catalog and auth, which have nothing to finish."""
+        if name == "frontend" and generation == 0:
+            self._stop_upstreams()
+        elif name == "supervisor" and generation == 0:
+            log.error(f"did not stop in time: {', '.join(group for group, _ in self._stopping) or 'nothing'}")
+            self._finish()
+        else:
+            self._stopping.pop((name, generation), None)
+            self._end_if_stopped()
+
+    def _stop_upstreams(self) -> None:
+        self._closing = True
+        children, self._children = self._children, {}
+        for child in children.values():
+            if child.address is not None:
+                self._stopping[child.config.name, child.generation] = child.address
+        for key, address in list(self._stopping.items()):
+            if not post(address, upstream.Stop(0.0)):
+                del self._stopping[key]
+        self._end_if_stopped()
+
+    def _end_if_stopped(self) -> None:
+        if self._closing and not self._stopping:
+            self._finish()
+
+    def _finish(self) -> None:
+        for core in (self._catalog, self._auth):
+            stop(core)
+        status = self._ending.status if self._ending else 1
+        self.end()
+        self._on_end(status)
+
+
+def _group(child: _Child) -> Group:
+    target = child.config.target
+    reason = target.reason if isinstance(target, Unresolved) else ""
+    return Group(child.config, child.address, reason)

@@ -1,0 +1,195 @@
+"""The composition root: makes the parts, starts them in order, and stops them in the reverse order.
+
+Start list                          Stop list
+1. the supervisor, which starts     5. standard input and output are flushed and closed
+   auth, catalog and frontend       4. the supervisor ends, and with it catalog and auth
+2. standard input and output        3. every upstream: its input closes, SIGTERM, SIGKILL
+3. the first look at what the       2. calls in flight get their grace
+   client has sent already          1. the frontend takes no new requests
+4. the configuration, and with
+   it one upstream per server
+5. the watch on the configuration
+
+The client's ``initialize`` is answered before the configuration is read (steps 3 and 4): reading and checking it
+costs more than everything before together, and the answer does not depend on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from dmcp import log
+from dmcp.actors.runtime import LoopActor as Auth
+from dmcp.actors.catalog import Catalog
+from dmcp.actors.frontend import Frontend
+from dmcp.actors.runtime import Dispatcher, Watch, post
+from dmcp.actors.supervisor import Supervisor
+from dmcp.actors.upstream import Upstream
+from dmcp.config import loading
+from dmcp.config.model import RemoteServer, StdioServer
+from dmcp.errors import ConfigError, LinkRefused
+from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
+from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
+from dmcp.transports.downstream import Downstream
+from dmcp.transports.stdio import stdio_opener
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmcp.config.model import ServerConfig
+    from dmcp.messages import Address
+    from dmcp.messages.upstream import Beginning, Peers
+    from dmcp.protocol.link import Link, LinkEvents, OpenLink
+
+SIGNAL_GRACE = 0.5
+"""Seconds calls in flight get when dmcp is told to end by a signal."""
+
+_FLUSH_PATIENCE = 2.0  # seconds the client gets to read the last answers
+_SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very end
+_FIRST_LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
+
+
+class House:
+    """One running dmcp: the supervisor's factories, and the ends of everything that is not an actor."""
+
+    def __init__(self, config: Path) -> None:
+        self._config = config
+        self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._frontend: Address
+        self._downstream = Downstream(
+            on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
+            on_gone=lambda reading: self._tell_frontend(ClientGone(reading)),
+            on_writable=lambda writable: self._tell_frontend(Writable(writable)),
+        )
+
+    def __repr__(self) -> str:
+        return f"<House {self._config}>"
+
+    async def live(self) -> int:
+        """Run until the client leaves, a signal comes or something breaks; returns the exit status.
+
+        Raises:
+            ConfigError: the configuration is invalid.
+        """
+        supervisor = Supervisor.start(self, self._end)
+        self._listen_to_signals(supervisor)
+        await self._downstream.open()
+        for _ in range(_FIRST_LOOK):
+            await asyncio.sleep(0)
+        try:
+            post(supervisor, Configure(loading.load(self._config, os.environ)))
+        except ConfigError:
+            post(supervisor, Shutdown(grace=0.0, status=2))
+            await self._settle()
+            raise
+        reloading = asyncio.create_task(self._reload_on_change(supervisor))
+        status = await self._done
+        reloading.cancel()
+        await self._settle()
+        return status
+
+    def _end(self, status: int) -> None:
+        if not self._done.done():
+            self._done.set_result(status)
+
+    async def _settle(self) -> None:
+        """Nothing dmcp started outlives it."""
+        await self._done
+        try:
+            async with asyncio.timeout(_SETTLE_PATIENCE):
+                await Dispatcher.running().settled()
+        except TimeoutError:
+            log.error("some servers did not end in time")
+        await self._downstream.aclose(_FLUSH_PATIENCE)
+
+    def _tell_frontend(self, message: object) -> None:
+        post(self._frontend, message)
+
+    def _listen_to_signals(self, supervisor: Address) -> None:
+        loop = asyncio.get_running_loop()
+
+        def leave(name: str) -> None:
+            log.info(f"{name}: shutting down")
+            post(supervisor, Shutdown(SIGNAL_GRACE))
+
+        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is None:
+                continue
+            try:
+                loop.add_signal_handler(number, leave, name)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda _number, _frame, name=name: loop.call_soon_threadsafe(leave, name))
+
+    async def _reload_on_change(self, supervisor: Address) -> None:
+        from dmcp.config.watching import changes  # noqa: PLC0415 - imports watchfiles, which the start must not wait for
+
+        async for _ in changes(self._config):
+            try:
+                post(supervisor, Configure(loading.load(self._config, os.environ)))
+            except ConfigError as error:
+                log.error(f"the changed configuration is invalid, the previous one stays in force: {error}")
+                post(supervisor, ConfigurationRejected(error.problems[0]))
+
+    # Factories of the supervisor ----------------------------------------------------------------------------------
+
+    def auth(self, watch: Watch) -> Address:
+        """See ``Factories``."""
+        return Auth.start(watch=watch)
+
+    def catalog(self, watch: Watch) -> Address:
+        """See ``Factories``."""
+        return Catalog.start(watch=watch)
+
+    def frontend(self, supervisor: Address, catalog: Address, watch: Watch) -> Address:
+        """See ``Factories``."""
+        self._frontend = Frontend.start(self._downstream.write, supervisor, catalog, watch=watch)
+        return self._frontend
+
+    def upstream(
+        self, config: ServerConfig, generation: int, beginning: Beginning, peers: Peers, auth: Address, watch: Watch
+    ) -> Address:
+        """See ``Factories``."""
+        return Upstream.start(config, generation, beginning, _opener(config, auth), peers, watch=watch)
+
+
+def _opener(config: ServerConfig, auth: Address) -> OpenLink:
+    """How to reach a server: the only place that knows which transport is for which configuration."""
+    match config.target:
+        case StdioServer() as server:
+            return stdio_opener(server)
+        case RemoteServer():
+            return _not_yet
+    raise AssertionError(config.target)
+
+
+async def _not_yet(events: LinkEvents) -> Link:
+    raise LinkRefused("remote servers are not supported yet")
+
+
+def run(config: Path) -> int:
+    """Serve until the client leaves. Blocks; runs the event loop; returns the exit status (0, 1 or 2)."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        try:
+            return runner.run(_live(config))
+        except ConfigError as error:
+            for problem in error.problems:
+                print(problem, file=sys.stderr)  # noqa: T201 - for the person, before there is anybody to log for
+            return 2
+
+
+async def _live(config: Path) -> int:
+    return await House(config).live()
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    """uvloop's loop where there is one: it halves the time of a call (docs/performance.md)."""
+    try:
+        import uvloop  # noqa: PLC0415 - not on Windows
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,97 @@
+"""What dmcp says of a request that an upstream did not answer, and which requests may be sent twice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dmcp.protocol.jsonrpc import INTERNAL_ERROR, UPSTREAM_FAILED, UPSTREAM_TIMEOUT, error_object
+from dmcp.protocol.tools import may_repeat
+from dmcp.protocol.wire import encode, with_member
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dmcp.config.model import Timeouts
+    from dmcp.protocol.jsonrpc import Answer, JsonObject
+
+_READS: Final = frozenset(
+    {
+        "completion/complete",
+        "prompts/get",
+        "prompts/list",
+        "resources/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/templates/list",
+        "resources/unsubscribe",
+        "tools/list",
+    }
+)
+
+
+def timeout_of(method: str, timeouts: Timeouts) -> float:
+    """Seconds a request of this method may take."""
+    if method.startswith("resources/"):
+        return timeouts.resources
+    if method.startswith(("prompts/", "completion/")):
+        return timeouts.prompts
+    return timeouts.tools
+
+
+def is_repeatable(method: str, params: JsonObject, tools: Mapping[str, JsonObject]) -> bool:
+    """Whether a request does no harm when the server executes it twice."""
+    if method == "tools/call":
+        tool = tools.get(str(params.get("name")))
+        return tool is not None and may_repeat(tool)
+    return method in _READS
+
+
+def timed_out(group: str, method: str, seconds: float) -> bytes:
+    """The error for a request whose deadline has passed."""
+    text = f"{group}: no answer to {method} within {seconds:g} s; the call was cancelled and may have run"
+    return error_object(UPSTREAM_TIMEOUT, text)
+
+
+def lost(group: str, reason: str, *, may_have_run: bool) -> bytes:
+    """The error for a request whose connection has gone."""
+    outcome = "the call may have run, its outcome is unknown" if may_have_run else "the call has not run"
+    return error_object(UPSTREAM_FAILED, f"{group}: {reason}; {outcome}")
+
+
+def unavailable(group: str, reason: str) -> bytes:
+    """The error for a request to a server that cannot be reached."""
+    return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}; the call has not run")
+
+
+def overloaded(group: str, limit: int) -> bytes:
+    """The error for a request beyond the bound on calls in flight."""
+    text = f"{group} has {limit} calls in flight, which is the most dmcp sends it at once; try again when some are done"
+    return error_object(UPSTREAM_FAILED, text)
+
+
+def unreadable(group: str, reason: str) -> bytes:
+    """The error for a request whose answer is no valid JSON-RPC."""
+    return error_object(INTERNAL_ERROR, f"{group}: sent an answer that cannot be passed on ({reason}); the call has run")
+
+
+def with_group(group: str, error: bytes, value: Any) -> bytes:
+    """An upstream's error object with the group named in its message, and every other byte as it was."""
+    message = value.get("message") if isinstance(value, dict) else None
+    if not isinstance(message, str):
+        return error
+    return with_member(error, "message", encode(f"{group}: {message}"))
+
+
+def resources_named(answer: Answer) -> tuple[str, ...]:
+    """The URIs of the resources a tool's result links to or embeds."""
+    content = answer.value.get("content") if isinstance(answer.value, dict) else None
+    if not isinstance(content, list):
+        return ()
+    found = []
+    for block in content:
+        if not isinstance(block, dict):
+            continue
+        holder = block.get("resource") if block.get("type") == "resource" else block
+        if block.get("type") in ("resource", "resource_link") and isinstance(holder, dict):
+            found.append(holder.get("uri"))
+    return tuple(uri for uri in found if isinstance(uri, str))

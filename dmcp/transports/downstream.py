@@ -1,0 +1,214 @@
+"""dmcp's own standard input and output: where the client is.
+
+Pipes and sockets are handled by the loop. Anything else (a file, a terminal, Windows) is read and written by a
+thread each, because an event loop cannot wait for it. Only this module touches stdin and stdout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import sys
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from dmcp.protocol.frames import LineSplitter
+from dmcp.protocol.link import MAX_FRAME
+from dmcp.transports.processes import widen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HIGH_WATER: Final = 4 * 1024 * 1024
+"""Bytes the client may leave unread before dmcp stops reading, from it and from the servers."""
+
+_CHUNK = 256 * 1024
+
+
+class Downstream:
+    """Reads the client's lines and writes dmcp's.
+
+    Args:
+        on_frames: called on the loop with the lines that have arrived; ``None`` stands for one over 64 MiB.
+        on_gone: called on the loop once: with True when the client has closed stdin, with False when it no longer
+            reads stdout.
+        on_writable: called on the loop with False when the client does not keep up, with True when it does again.
+    """
+
+    def __init__(
+        self,
+        on_frames: Callable[[tuple[bytes | None, ...]], None],
+        on_gone: Callable[[bool], None],
+        on_writable: Callable[[bool], None],
+    ) -> None:
+        self._on_frames = on_frames
+        self._on_gone = on_gone
+        self._on_writable = on_writable
+        self._splitter = LineSplitter(MAX_FRAME)
+        self._reader: asyncio.ReadTransport | None = None
+        self._writer: asyncio.WriteTransport | _ThreadWriter
+        self._gone = False
+        self._flushed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Downstream gone={self._gone}>"
+
+    async def open(self) -> None:
+        """Start reading and writing."""
+        loop = asyncio.get_running_loop()
+        stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
+        if _is_pipe(stdout.fileno()):
+            widen(stdout.fileno())
+            self._writer, _ = await loop.connect_write_pipe(lambda: _WriteSide(self), stdout)
+            self._writer.set_write_buffer_limits(high=HIGH_WATER)
+        else:
+            self._writer = _ThreadWriter(stdout.fileno(), self)
+        if _is_pipe(stdin.fileno()):
+            widen(stdin.fileno())
+            self._reader, _ = await loop.connect_read_pipe(lambda: _ReadSide(self), stdin)
+        else:
+            threading.Thread(target=self._read_in_thread, args=(stdin.fileno(), loop), daemon=True).start()
+
+    def write(self, frame: bytes) -> None:
+        """Send one frame. On the loop; never blocks."""
+        self._writer.write(frame + b"\n")
+
+    async def aclose(self, patience: float) -> None:
+        """Write out what is buffered, for so many seconds at most, and stop reading."""
+        if self._reader is not None:
+            self._reader.close()
+        self._writer.close()
+        try:
+            async with asyncio.timeout(patience):
+                await self._flushed.wait()
+        except TimeoutError:
+            if isinstance(self._writer, asyncio.WriteTransport):
+                self._writer.abort()
+
+    # Called by the two sides --------------------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the client."""
+        lines = self._splitter.feed(data)
+        if lines:
+            self._on_frames(tuple(lines))
+
+    def ended(self) -> None:
+        """The client has closed stdin. A last line without a line feed counts."""
+        last = self._splitter.feed(b"\n") if self._splitter.pending else []
+        if last:
+            self._on_frames(tuple(last))
+        self._leave(reading=True)
+
+    def writable(self, writable: bool) -> None:
+        """The client does not keep up, or does again."""
+        if self._reader is not None and not self._reader.is_closing():
+            (self._reader.resume_reading if writable else self._reader.pause_reading)()
+        self._on_writable(writable)
+
+    def write_side_closed(self) -> None:
+        """Everything is written, or cannot be."""
+        self._flushed.set()
+        self._leave(reading=False)
+
+    def _leave(self, *, reading: bool) -> None:
+        if not self._gone:
+            self._gone = True
+            self._on_gone(reading)
+
+    def _read_in_thread(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
+        """In a thread of its own, which may be left waiting for input when the process ends."""
+        try:
+            while chunk := os.read(fd, _CHUNK):
+                loop.call_soon_threadsafe(self.received, chunk)
+            loop.call_soon_threadsafe(self.ended)
+        except OSError:
+            loop.call_soon_threadsafe(self.ended)
+        except RuntimeError:
+            return  # the loop is closed: nobody listens any more
+
+
+def _is_pipe(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    return sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+
+
+class _ReadSide(asyncio.Protocol):
+    def __init__(self, owner: Downstream) -> None:
+        self._owner = owner
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.received(data)
+
+    def eof_received(self) -> None:
+        self._owner.ended()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._owner.ended()
+
+
+class _WriteSide(asyncio.Protocol):
+    def __init__(self, owner: Downstream) -> None:
+        self._owner = owner
+
+    def pause_writing(self) -> None:
+        self._owner.writable(False)
+
+    def resume_writing(self) -> None:
+        self._owner.writable(True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._owner.write_side_closed()
+
+
+class _ThreadWriter:
+    """Writes to a file descriptor the loop cannot wait for."""
+
+    def __init__(self, fd: int, owner: Downstream) -> None:
+        self._fd = fd
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._frames: deque[bytes | None] = deque()
+        self._size = 0
+        self._full = False
+        self._wake = threading.Semaphore(0)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def write(self, frame: bytes) -> None:
+        self._size += len(frame)
+        self._frames.append(frame)
+        self._wake.release()
+        if self._size > HIGH_WATER and not self._full:
+            self._full = True
+            self._owner.writable(False)
+
+    def close(self) -> None:
+        self._frames.append(None)
+        self._wake.release()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._wake.acquire()
+                frame = self._frames.popleft()
+                if frame is None:
+                    break
+                view = memoryview(frame)
+                while view:
+                    view = view[os.write(self._fd, view) :]
+                self._loop.call_soon_threadsafe(self._written, len(frame))
+            self._loop.call_soon_threadsafe(self._owner.write_side_closed)
+        except OSError:
+            self._loop.call_soon_threadsafe(self._owner.write_side_closed)
+        except RuntimeError:
+            return  # the loop is closed: nobody listens any more
+
+    def _written(self, size: int) -> None:
+        self._size -= size
+        if self._full and self._size <= HIGH_WATER // 4:
+            self._full = False
+            self._owner.writable(True)

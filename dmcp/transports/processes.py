@@ -1,0 +1,118 @@
+"""What starting and ending a process group takes on each platform. No event loop here.
+
+A server runs in a session (on Windows: a process group) of its own, so that signals meant for dmcp do not reach it
+and everything it starts can be ended with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from dmcp.errors import LinkRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_PR_SET_PDEATHSIG: Final = 1
+_WANTED_PIPE: Final = 1024 * 1024  # bytes; the usual 64 KiB cost a 1 MB answer sixteen wake-ups
+
+
+def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
+    """The executable a command means, looked up in the server's own PATH (and PATHEXT, for ``npx`` on Windows).
+
+    Raises:
+        LinkRefused: there is none, or the working directory does not exist.
+    """
+    if cwd is not None and not Path(cwd).is_dir():
+        raise LinkRefused(f"the working directory {cwd} does not exist")
+    if os.path.dirname(command) and cwd is not None:  # noqa: PTH120 - Path would drop a leading "./"
+        command = os.path.join(cwd, command)  # noqa: PTH118 - an absolute command stays absolute in both
+    found = shutil.which(command, path=env.get("PATH"))
+    if found is None:
+        if os.path.isfile(command):  # noqa: PTH113 - the same test as which makes
+            raise LinkRefused(f"the command {command} is not executable")
+        raise LinkRefused(f"the command {command} was not found; is it installed and in PATH?")
+    return os.path.abspath(found)  # noqa: PTH100 - resolving links would change what npx and venvs start
+
+
+def group_options() -> dict[str, Any]:
+    """Options for starting a subprocess in a group of its own that ends when dmcp is killed, where that can be had."""
+    if sys.platform == "win32":
+        import subprocess  # noqa: PLC0415 - its constants exist on Windows only
+
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+    options: dict[str, Any] = {"start_new_session": True}
+    tie = _tie_to_parent()
+    if tie is not None:
+        options["preexec_fn"] = tie
+    return options
+
+
+def _tie_to_parent() -> Callable[[], None] | None:
+    """On Linux, a function for the child that has the kernel kill it when dmcp dies (prctl(2), PR_SET_PDEATHSIG)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    import ctypes  # noqa: PLC0415 - Linux only
+
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def tie() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # dmcp died before the line above
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return tie
+
+
+def signal_group(pid: int, *, kill: bool) -> bool:
+    """Ask a whole process group to end, or make it; returns whether anything of it was still there.
+
+    Args:
+        pid: of the group's leader, which may have ended already.
+        kill: SIGKILL instead of SIGTERM. Windows knows only the former.
+    """
+    if sys.platform == "win32":
+        with suppress(OSError):
+            os.kill(pid, signal.SIGTERM)  # TerminateProcess
+            return True
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL if kill else signal.SIGTERM)
+        return True
+    return False
+
+
+def is_group_alive(pid: int) -> bool:
+    """Whether anything of a process group is left."""
+    if sys.platform == "win32":
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, 0)
+        return True
+    return False
+
+
+def widen(pipe: int) -> None:
+    """Give a pipe a larger buffer where the system lets us (Linux: fcntl(2), F_SETPIPE_SZ); otherwise leave it."""
+    if sys.platform.startswith("linux"):
+        import fcntl  # noqa: PLC0415 - not on Windows
+
+        with suppress(OSError):  # beyond the user's limit, or no pipe: the usual size does too
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WANTED_PIPE)
+
+
+def how_it_ended(status: int | None) -> str:
+    """An exit status in words: "exited with status 3", "was killed by SIGSEGV"."""
+    if status is None:
+        return "ended"
+    if status < 0:
+        with suppress(ValueError):
+            return f"was killed by {signal.Signals(-status).name}"
+        return f"was killed by signal {-status}"
+    return f"exited with status {status}"
