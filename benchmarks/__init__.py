@@ -1,0 +1,1 @@
+"""Measures dmcp beside its predecessor. ``python -m benchmarks`` does everything; timings are never tests."""
