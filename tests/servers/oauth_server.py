@@ -1,0 +1,316 @@
+"""An authorization server and the MCP-like resource it protects, in a process of their own on loopback.
+
+Run as ``python oauth_server.py [JSON settings]``; the first line on stdout is the base address. It signs everybody in
+at once (the authorization endpoint redirects straight back), rotates refresh tokens and revokes the whole family when
+one is used twice. ``POST /control`` changes settings while it runs, ``GET /control`` gives the counts. Not an MCP
+server: ``/mcp`` says 200, 401 or 403 and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import secrets
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+_SLOW = 30.0  # seconds; every client in the tests gives up long before
+
+DEFAULTS: dict[str, Any] = {
+    "lifetime": 3600,  # seconds of an access token; None: not told
+    "refresh_tokens": True,
+    "issuer_path": "",
+    "resource": "/mcp",  # the `resource` of the metadata: a path, or a whole address
+    "scopes_supported": None,
+    "server_scopes": None,
+    "challenge_scope": None,
+    "needed_scope": None,  # /mcp answers 403 to tokens without it
+    "name_metadata": True,  # whether the challenge carries resource_metadata
+    "named_metadata": None,  # an address to name instead of the right one
+    "protected_metadata": True,  # whether there is protected resource metadata
+    "server_metadata": "",  # "", "absent", "500", "garbage", "slow", "elsewhere", "huge"
+    "claimed_issuer": None,
+    "methods": ["none", "client_secret_basic", "client_secret_post"],
+    "s256": True,
+    "registration": True,
+    "documents": False,
+    "iss": "right",  # "right", "wrong", "absent", "promised and absent"
+    "refuse": None,  # an error code for the authorization response
+    "stray_state": False,  # a callback with a wrong state first
+    "token": "",  # "", "500", "garbage", "slow", "html", or an OAuth error code
+    "reject_all": False,  # /mcp refuses every token
+}
+
+
+@dataclass
+class State:
+    settings: dict[str, Any]
+    base: str = ""
+    clients: dict[str, dict[str, Any]] = field(default_factory=dict)
+    codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    access: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refresh: dict[str, dict[str, Any]] = field(default_factory=dict)
+    spent: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    last: dict[str, Any] = field(default_factory=dict)
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    @property
+    def issuer(self) -> str:
+        return self.base + self.settings["issuer_path"]
+
+
+state = State({})
+
+
+async def control(request: Request) -> Response:
+    if request.method == "POST":
+        changes = await request.json()
+        if changes.pop("revoke", False):
+            state.access.clear()
+            state.refresh.clear()
+        if changes.pop("expire_access", False):
+            state.access.clear()
+        state.settings.update(changes)
+    return JSONResponse({"counts": state.counts, "last": state.last, "clients": list(state.clients)})
+
+
+async def protected_metadata(request: Request) -> Response:
+    state.count("protected_metadata")
+    if not state.settings["protected_metadata"]:
+        return Response(status_code=404)
+    resource = state.settings["resource"]
+    document = {
+        "resource": state.base + resource if resource.startswith("/") else resource,
+        "authorization_servers": [state.issuer],
+    }
+    if state.settings["scopes_supported"] is not None:
+        document["scopes_supported"] = state.settings["scopes_supported"]
+    return JSONResponse(document)
+
+
+async def server_metadata(request: Request) -> Response:
+    state.count("server_metadata")
+    s = state.settings
+    match s["server_metadata"]:
+        case "absent":
+            return Response(status_code=404)
+        case "500":
+            return Response(status_code=500)
+        case "garbage":
+            return HTMLResponse("<html>welcome to the hotel</html>")
+        case "slow":
+            await asyncio.sleep(_SLOW)
+        case "elsewhere":
+            return RedirectResponse(str(request.url).replace("127.0.0.1", "localhost"), 302)
+        case "huge":
+            return Response(b" " * (2 * 1024 * 1024), media_type="application/json")
+    document = {
+        "issuer": s["claimed_issuer"] or state.issuer,
+        "authorization_endpoint": f"{state.base}/authorize",
+        "token_endpoint": f"{state.base}/token",
+        "response_types_supported": ["code"],
+        "token_endpoint_auth_methods_supported": s["methods"],
+        "client_id_metadata_document_supported": s["documents"],
+        "authorization_response_iss_parameter_supported": s["iss"] == "promised and absent",
+    }
+    if s["registration"]:
+        document["registration_endpoint"] = f"{state.base}/register"
+    if s["s256"]:
+        document["code_challenge_methods_supported"] = ["S256"]
+    if s["server_scopes"] is not None:
+        document["scopes_supported"] = s["server_scopes"]
+    return JSONResponse(document)
+
+
+async def register(request: Request) -> Response:
+    state.count("registrations")
+    body = await request.json()
+    state.last["registration"] = body
+    if not state.settings["registration"]:
+        return JSONResponse({"error": "invalid_client_metadata"}, 400)
+    client_id = f"client-{secrets.token_hex(4)}"
+    method = body["token_endpoint_auth_method"]
+    answer = {**body, "client_id": client_id}
+    if method != "none":
+        answer["client_secret"] = secrets.token_urlsafe(16)
+    state.clients[client_id] = answer
+    return JSONResponse(answer, 201)
+
+
+async def authorize(request: Request) -> Response:
+    state.count("authorizations")
+    query = dict(request.query_params)
+    state.last["authorization"] = query
+    s = state.settings
+    answer = {"state": query["state"]}
+    if s["iss"] in {"right", "wrong"}:
+        answer["iss"] = state.issuer if s["iss"] == "right" else "https://attacker.example"
+    if s["stray_state"]:
+        s["stray_state"] = False
+        await _call_back(query["redirect_uri"], {"state": "of-somebody-else", "code": "stolen"})
+    if s["refuse"]:
+        answer |= {"error": s["refuse"], "error_description": "because the test says so"}
+    else:
+        answer["code"] = secrets.token_urlsafe(16)
+        state.codes[answer["code"]] = query
+    return RedirectResponse(f"{query['redirect_uri']}?{urlencode(answer)}", 302)
+
+
+async def token(request: Request) -> Response:
+    form = dict(parse_qsl((await request.body()).decode()))
+    grant = form.get("grant_type", "")
+    state.count(f"token:{grant}")
+    client, method = _client_of(form, request.headers.get("authorization", ""))
+    state.last["token"] = {k: v for k, v in form.items() if k != "client_secret"} | {
+        "method": method,
+        "client": client,
+    }
+    fault = state.settings["token"]
+    match fault:
+        case "":
+            pass
+        case "500":
+            return Response(status_code=500)
+        case "garbage":
+            return Response(b'{"access_token": ', media_type="application/json")
+        case "html":
+            return HTMLResponse("<html>welcome to the hotel</html>")
+        case "slow":
+            await asyncio.sleep(_SLOW)
+        case _:
+            return JSONResponse({"error": fault}, 400)
+    if grant == "authorization_code":
+        return _for_code(form, client)
+    if grant == "refresh_token":
+        return _for_refresh(form, client)
+    if grant == "client_credentials":
+        return JSONResponse(_issue(client, form.get("scope", ""), "", refresh=False))
+    return JSONResponse({"error": "unsupported_grant_type"}, 400)
+
+
+async def mcp(request: Request) -> Response:
+    state.count("mcp")
+    s = state.settings
+    header = request.headers.get("authorization", "")
+    known = state.access.get(header.removeprefix("Bearer "))
+    challenge = "Bearer"
+    if s["name_metadata"]:
+        address = s["named_metadata"] or f"{state.base}/.well-known/oauth-protected-resource/mcp"
+        challenge += f' resource_metadata="{address}",'
+    if known is None or s["reject_all"] or (known["expires"] is not None and time.time() > known["expires"]):
+        if s["challenge_scope"]:
+            challenge += f' scope="{s["challenge_scope"]}",'
+        challenge += ' error="invalid_token"' if header else ' realm="test"'
+        return Response(status_code=401, headers={"WWW-Authenticate": challenge})
+    if s["needed_scope"] and s["needed_scope"] not in known["scope"].split():
+        challenge += f' error="insufficient_scope", scope="{s["needed_scope"]}"'
+        return Response(status_code=403, headers={"WWW-Authenticate": challenge})
+    return JSONResponse({"scope": known["scope"]})
+
+
+def _for_code(form: dict[str, str], client: str) -> Response:
+    query = state.codes.pop(form.get("code", ""), None)
+    digest = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
+    proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    if query is None or query["code_challenge"] != proof or query["redirect_uri"] != form.get("redirect_uri"):
+        return JSONResponse({"error": "invalid_grant"}, 400)
+    if query["client_id"] != client or query["resource"] != form.get("resource"):
+        return JSONResponse({"error": "invalid_target"}, 400)
+    return JSONResponse(_issue(client, query.get("scope", ""), secrets.token_hex(4)))
+
+
+def _for_refresh(form: dict[str, str], client: str) -> Response:
+    old = form.get("refresh_token", "")
+    if old in state.spent:
+        # Used twice: somebody has stolen it, so that everything that came from it ends.
+        state.count("reuses")
+        family = state.spent[old]
+        state.refresh = {k: v for k, v in state.refresh.items() if v["family"] != family}
+        state.access = {k: v for k, v in state.access.items() if v["family"] != family}
+    known = state.refresh.pop(old, None)
+    if known is None or known["client"] != client:
+        return JSONResponse({"error": "invalid_grant"}, 400)
+    state.spent[old] = known["family"]
+    return JSONResponse(_issue(client, known["scope"], known["family"]))
+
+
+def _issue(client: str, scope: str, family: str, *, refresh: bool = True) -> dict[str, Any]:
+    lifetime = state.settings["lifetime"]
+    access, renewal = f"at-{secrets.token_urlsafe(16)}", f"rt-{secrets.token_urlsafe(16)}"
+    expires = None if lifetime is None else time.time() + lifetime
+    state.access[access] = {"scope": scope, "family": family, "expires": expires}
+    answer: dict[str, Any] = {"access_token": access, "token_type": "Bearer", "scope": scope}
+    if lifetime is not None:
+        answer["expires_in"] = lifetime
+    if refresh and state.settings["refresh_tokens"]:
+        state.refresh[renewal] = {"scope": scope, "family": family, "client": client}
+        answer["refresh_token"] = renewal
+    return answer
+
+
+def _client_of(form: dict[str, str], header: str) -> tuple[str, str]:
+    if header.startswith("Basic "):
+        client, _, _ = base64.b64decode(header[6:]).decode().partition(":")
+        return unquote(client), "client_secret_basic"
+    if assertion := form.get("client_assertion"):
+        payload = assertion.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        state.last["assertion"] = claims
+        return claims["sub"], "private_key_jwt"
+    return form.get("client_id", ""), "client_secret_post" if "client_secret" in form else "none"
+
+
+async def _call_back(redirect_uri: str, answer: dict[str, str]) -> None:
+    host, _, rest = redirect_uri.removeprefix("http://").partition("/")
+    name, _, port = host.partition(":")
+    reader, writer = await asyncio.open_connection(name, int(port))
+    writer.write(f"GET /{rest}?{urlencode(answer)} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    state.last["stray_answer"] = (await reader.readline()).decode()
+    writer.close()
+    await writer.wait_closed()
+
+
+_METADATA = (
+    "/.well-known/oauth-authorization-server",
+    "/.well-known/oauth-authorization-server/{rest:path}",
+    "/.well-known/openid-configuration",
+)
+app = Starlette(
+    routes=[
+        Route("/control", control, methods=["GET", "POST"]),
+        Route("/.well-known/oauth-protected-resource/mcp", protected_metadata),
+        *(Route(path, server_metadata) for path in _METADATA),
+        Route("/register", register, methods=["POST"]),
+        Route("/authorize", authorize),
+        Route("/token", token, methods=["POST"]),
+        Route("/mcp", mcp, methods=["GET", "POST"]),
+    ]
+)
+
+
+def main() -> None:
+    state.settings = DEFAULTS | (json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    state.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    print(state.base, flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
