@@ -53,7 +53,7 @@ def read(path: str | Path) -> Document:
     values, positions = parse(decode(_content(file), file), file)
     document = Document(file, values, positions)
     twice = [
-        Problem(r.path, f"stands here again after line {r.first_line}: keep one of them")
+        Problem(r.path, f"stands here again after line {r.first_line}: keep one of them", r.line)
         for r in positions.repeated
     ]
     if twice:

@@ -63,16 +63,21 @@ _VALUES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake: where, and a predicate that continues a sentence begun with the key's path."""
+    """One mistake: where, and a predicate that continues a sentence begun with the key's path.
+
+    ``line`` is given only where the path does not lead to it.
+    """
 
     path: Path
     text: str
+    line: int | None = None
 
 
 def sentences(file: str, problems: Iterable[Problem], positions: Positions) -> tuple[str, ...]:
     """One finished sentence for each problem, in the order of the file."""
     placed = {
-        (positions.line(problem.path) or 0, spell_path(problem.path), problem.text) for problem in problems
+        (problem.line or positions.line(problem.path) or 0, spell_path(problem.path), problem.text)
+        for problem in problems
     }
     return tuple(
         f"{file}:{line}: {path} {text}" if line else f"{file}: {path} {text}"
@@ -91,14 +96,14 @@ def spell_path(path: Path) -> str:
 def from_pydantic(error: ErrorDetails) -> Problem:
     """The problem behind one error of the models in ``dmcp.config.schema``."""
     location = error["loc"]
+    if location[-1:] == ("[key]",):
+        return Problem(_without_tag(location[:-1]), "is an empty name: give it one")
     path = _without_tag(location)
     kind = error["type"]
     if kind == "extra_forbidden":
         return Problem(path, _unknown_key(location))
     if kind == "missing":
         return Problem(path[:-1], _missing_key(location, error["input"]))
-    if path[-1:] == ("[key]",):
-        return Problem(path[:-1], "is an empty name: give it one")
     return Problem(path, _wrong_value(kind, error, path))
 
 
@@ -169,13 +174,15 @@ def _unknown_key(location: tuple[int | str, ...]) -> str:
         other = "remote" if kind == "stdio" else "stdio"
         if key in _keys(_KINDS[other]):
             return f"is only for servers with a {'url' if other == 'remote' else 'command'}: remove it"
-    if key in _FOREIGN and (is_server_key or len(location) == 1):
-        return f"is not a known key: here it is called {_FOREIGN[key]}"
     known = _keys(_model_at(location[:-1]))
-    close = get_close_matches(key, known, n=1) or get_close_matches(key.lower(), known, n=1, cutoff=0.5)
-    if close:
-        return f"is not a known key: did you mean {_quote(close[0])}?"
-    return f"is not a known key: the known ones are {', '.join(known)}"
+    foreign = _FOREIGN if is_server_key or len(location) == 1 else {}
+    close = get_close_matches(key, [*foreign, *known], n=1)
+    close = close or get_close_matches(key.lower(), known, n=1, cutoff=0.5)
+    if not close:
+        return f"is not a known key: the known ones are {', '.join(known)}"
+    if close[0] in foreign:
+        return f"is not a known key: here it is called {foreign[close[0]]}"
+    return f"is not a known key: did you mean {_quote(close[0])}?"
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:

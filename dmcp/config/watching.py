@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
 _SETTLE: Final = 200
-"""Milliseconds: changes closer together than this are one change, so that a file is not read half-written."""
+"""Milliseconds: events closer together than this are one change, so that a file is not read half-written."""
+
+_LONGEST_SETTLE: Final = 1000
+"""Milliseconds after which the file is looked at even if the events do not end."""
 
 _LOOK_ANYWAY: Final = 2000
 """Milliseconds after which the file is looked at even without an event: network file systems send none, and
@@ -49,17 +53,28 @@ async def changes(path: Path, since: str | None) -> AsyncGenerator[str | None, N
     Yields:
         The new fingerprint.
     """
+    last = since
+    path = _absolute(path)
+    async with aclosing(_moments(path)) as moments:
+        async for _ in moments:
+            now = await to_thread.run_sync(fingerprint, path)
+            if now != last:
+                last = now
+                yield now
+
+
+async def _moments(path: Path) -> AsyncGenerator[None, None]:
+    """Yield whenever it is worth looking at the file: at once, then after every event near it and now and then."""
     from watchfiles import awatch  # noqa: PLC0415 - not needed before the first answer to the client
 
-    path = _absolute(path)
-    last = since
     while True:
         places = await to_thread.run_sync(directories, path)
+        yield
         watch = awatch(
             *places,
             watch_filter=None,
             recursive=False,
-            debounce=_SETTLE * 5,
+            debounce=_LONGEST_SETTLE,
             step=_SETTLE,
             rust_timeout=_LOOK_ANYWAY,
             yield_on_timeout=True,
@@ -67,10 +82,7 @@ async def changes(path: Path, since: str | None) -> AsyncGenerator[str | None, N
         )
         try:
             async for _ in watch:
-                now = await to_thread.run_sync(fingerprint, path)
-                if now != last:
-                    last = now
-                    yield now
+                yield
                 if await to_thread.run_sync(directories, path) != places:
                     break
         except FileNotFoundError:
