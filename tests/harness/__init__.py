@@ -3,13 +3,16 @@
 Not here: fixtures (``tests/conftest.py``) and the servers that stand behind dmcp (``tests/servers``, ``tests/npm``).
 """
 
+from harness.child import WAIT, Child
 from harness.configs import Entry, npm_server, sdk_server, tapped, write_config
-from harness.official import OfficialClient
+from harness.official import OfficialClient, text_of
 from harness.processes import alive, descendants, gone, marked
 from harness.raw import RawClient, RpcError, dmcp_command
 from harness.wire import Ledger, read_tap
 
 __all__ = [
+    "WAIT",
+    "Child",
     "Entry",
     "Ledger",
     "OfficialClient",
@@ -24,5 +27,6 @@ __all__ = [
     "read_tap",
     "sdk_server",
     "tapped",
+    "text_of",
     "write_config",
 ]

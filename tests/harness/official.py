@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
@@ -14,17 +15,20 @@ from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from harness.child import WAIT
+from harness.configs import Entry, tapped, write_config
 from harness.raw import dmcp_command
-from harness.wire import Ledger, Side
+from harness.wire import Ledger, Side, read_tap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
 
 class OfficialClient:
     """A ``mcp.ClientSession`` over stdio that declares every client capability. An asynchronous context manager.
+
+    Leaving the context without an error checks all that was said.
 
     Attributes:
         session: the SDK's session, initialised.
@@ -34,8 +38,9 @@ class OfficialClient:
         roots, reply, form: what the "person" answers; tests may change them.
     """
 
-    def __init__(self, config: Path, *, command: list[str] | None = None) -> None:
-        self._command = command or dmcp_command(config)
+    def __init__(self, command: list[str], taps: Sequence[Path] = ()) -> None:
+        self._command = command
+        self._taps = taps
         self._stack = AsyncExitStack()
         self._news = anyio.Event()
         self.ledger = Ledger()
@@ -45,6 +50,23 @@ class OfficialClient:
         self.reply = "A sampled reply"
         self.form: types.ElicitResult = types.ElicitResult(action="accept", content={"colour": "green"})
         self.session: ClientSession
+
+    @classmethod
+    def straight_to(cls, server: Entry) -> Self:
+        """A client of this server, with nothing between."""
+        return cls([server["command"], *server["args"]])
+
+    @classmethod
+    def through_dmcp(cls, room: Path, **servers: Entry) -> Self:
+        """A client of a dmcp in front of these servers; what dmcp and they say to each other is checked too.
+
+        Args:
+            room: an empty directory for the configuration and the records.
+            servers: by group.
+        """
+        entries = {name: tapped(entry, room / f"{name}.tap") for name, entry in servers.items()}
+        config = write_config(room / "config.json", entries)
+        return cls(dmcp_command(config), [room / f"{name}.tap" for name in servers])
 
     async def __aenter__(self) -> Self:
         executable, *arguments = self._command
@@ -75,11 +97,27 @@ class OfficialClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+        if error is None:
+            self.check()
 
     def check(self) -> None:
         """Fail unless every message was valid and every request was answered, once."""
         assert not self.ledger.problems, "\n".join(self.ledger.problems)
         assert not self.ledger.unanswered("client"), f"unanswered: {self.ledger.unanswered('client')}"
+        for tap in self._taps:
+            upstream = read_tap(tap)
+            assert not upstream.problems, f"{tap.stem}: " + "\n".join(upstream.problems)
+            assert not upstream.unanswered("server"), f"{tap.stem} waits: {upstream.unanswered('server')}"
+
+    def upstream(self, group: str) -> Ledger:
+        """What has been said between dmcp and one of its servers so far."""
+        return next(read_tap(tap) for tap in self._taps if tap.stem == group)
+
+    async def tools(self, group: str) -> list[dict[str, Any]]:
+        """What ``get_dynamic_tools`` says of a group."""
+        result = await self.session.call_tool("get_dynamic_tools", {"group": group})
+        tools: list[dict[str, Any]] = json.loads(text_of(result))
+        return tools
 
     async def call(self, group: str, name: str, args: Any = None, **options: Any) -> types.CallToolResult:
         """A tool called through dmcp."""
@@ -118,6 +156,13 @@ class OfficialClient:
     async def _list_roots(self, context: Any) -> types.ListRootsResult:
         self.questions.append("roots/list")
         return types.ListRootsResult(roots=self.roots)
+
+
+def text_of(result: types.CallToolResult) -> str:
+    """The text of a result that is one text."""
+    (content,) = result.content
+    assert isinstance(content, types.TextContent)
+    return content.text
 
 
 class _Tap:
