@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmcp.auth import browser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+URL = "https://a.example/authorize?x=1&y=%22"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "https://",
+        "https://a/ b",
+        'https://a/"',
+        "https://a/`id`",
+        "https://a/\n",
+        "https://a/|calc",
+        "https://[broken",
+        "--help",
+        "vscode://x/y",
+    ],
+)
+def test_nothing_but_a_plain_web_address_is_opened(url: str) -> None:
+    assert not browser.is_openable(url)
+
+
+def test_a_sign_in_address_is_opened() -> None:
+    assert browser.is_openable(URL)
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "expected"),
+    [
+        ({"BROWSER": "firefox"}, "linux", (("firefox", URL),)),
+        ({"BROWSER": "'my browser' --new %s"}, "linux", (("my browser", "--new", URL),)),
+        ({"BROWSER": "one:two"}, "linux", (("one", URL), ("two", URL))),
+        ({"BROWSER": "'never ends"}, "linux", ()),
+        ({"DISPLAY": ":0"}, "linux", (("xdg-open", URL),)),
+        ({"WAYLAND_DISPLAY": "w", "BROWSER": "x"}, "linux", (("x", URL), ("xdg-open", URL))),
+        ({}, "linux", ()),
+        ({}, "darwin", (("open", URL),)),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="BROWSER is split at ':' here")
+def test_the_browser_of_the_environment_comes_first(
+    environ: dict[str, str], platform: str, expected: tuple[tuple[str, ...], ...]
+) -> None:
+    assert browser.commands(URL, environ, platform) == expected
+
+
+def test_the_address_is_one_argument_and_never_passes_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seen = tmp_path / "seen"
+    script = tmp_path / "browser.py"
+    script.write_text(f"import sys; print('noise'); open({str(seen)!r}, 'w').write('|'.join(sys.argv[1:]))")
+    monkeypatch.setenv("BROWSER", f"{sys.executable} {script}")
+    url = "https://a.example/?a=$(id)&b=;ls"
+    browser.show(url, "group")
+    for thread in threading.enumerate():
+        if thread.name == "browser-group":
+            thread.join(20)
+    assert seen.read_text() == url
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert url in err
+    assert "noise" not in err
+
+
+def test_an_address_that_is_not_openable_is_neither_printed_nor_opened(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it was opened"))
+    browser.show("file:///etc/passwd", "group")
+    assert "passwd" not in capsys.readouterr().err

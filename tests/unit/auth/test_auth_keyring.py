@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmcp.auth.record import Entry, Record
+from dmcp.auth.tokens import Tokens
+from dmcp.errors import AuthError
+
+keyring = pytest.importorskip("keyring", reason="the keyring extra is optional")
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+RECORD = Record((Entry("https://r", "https://i", "https://r", tokens=Tokens("at", "rt")),))
+
+
+class Vault(keyring.backend.KeyringBackend):  # type: ignore[misc,name-defined]  # keyring is untyped for us
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+        self.locked = False
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.locked:
+            raise keyring.errors.KeyringLocked("no")
+        return self.kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+    def delete_password(self, service: str, username: str) -> None:
+        if (service, username) not in self.kept:
+            raise keyring.errors.PasswordDeleteError("none")
+        del self.kept[service, username]
+
+
+async def test_the_keyring_keeps_what_the_files_would(tmp_path: Path) -> None:
+    from dmcp.auth.keyring_store import KeyringStore  # noqa: PLC0415 - needs the extra
+
+    before, vault = keyring.get_keyring(), Vault()
+    keyring.set_keyring(vault)
+    try:
+        store = KeyringStore(tmp_path)
+        await store.write("odd/name", RECORD)
+        assert ("dmcp", "odd/name") in vault.kept
+        assert list(tmp_path.iterdir()) == []
+        assert await store.read("odd/name") == RECORD
+        assert await store.remove("odd/name")
+        assert not await store.remove("odd/name")
+        vault.locked = True
+        with pytest.raises(AuthError, match="keyring"):
+            await store.read("odd/name")
+    finally:
+        keyring.set_keyring(before)
