@@ -42,6 +42,12 @@ Duration = Annotated[
 Text = Annotated[str, StringConstraints(min_length=1)]
 Description = Annotated[str, StringConstraints(pattern=r"\S")]
 Startup = Literal["eager", "lazy"]
+_METHODS: Final = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+AuthMethod = Annotated[
+    Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+    # Spelt out, because typing caches unions by the set of their literals: another library's order would be ours.
+    WithJsonSchema({"type": "string", "enum": _METHODS}),
+]
 
 
 def _lasts(default: float | None, text: str) -> Any:
@@ -111,9 +117,9 @@ class OAuthPart(Part):
     grant: Literal["authorization_code", "client_credentials"] = Field(
         default="authorization_code", description="Sign-in by a person, or by the client's own credentials."
     )
-    token_endpoint_auth_method: (
-        Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None
-    ) = Field(default=None, description="How the client proves itself; what the server offers if absent.")
+    token_endpoint_auth_method: AuthMethod | None = Field(
+        default=None, description="How the client proves itself; what the server offers if absent."
+    )
     private_key_file: Text | None = Field(
         default=None, description=f"A PEM file with the key for `private_key_jwt`. {REFERENCES}"
     )

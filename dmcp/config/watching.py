@@ -78,7 +78,6 @@ async def _moments(path: Path) -> AsyncGenerator[None, None]:
             step=_SETTLE,
             rust_timeout=_LOOK_ANYWAY,
             yield_on_timeout=True,
-            raise_interrupt=False,
         )
         try:
             async for _ in watch:
