@@ -1,6 +1,7 @@
-"""A server made with the official SDK, over one of its HTTP transports, in a process of its own.
+"""A server made with the official SDK, over one of its transports, in a process of its own.
 
-Usage: ``remote_sdk.py MODE`` with a mode of ``MODES``. Prints its URL on the first line; ends when its stdin closes.
+Usage: ``remote_sdk.py MODE`` with a mode of ``MODES``. Prints its URL on the first line, but for stdio; ends when
+its stdin closes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mcp_types import JSONRPCMessage
     from starlette.applications import Starlette
 
-MODES = ("stateful", "stateless", "json", "resumable", "sse")
+MODES = ("stateful", "stateless", "json", "resumable", "sse", "stdio")
 
 
 class Memory(EventStore):
@@ -82,7 +83,7 @@ async def cut(ctx: Context) -> str:
 @server.tool()
 async def announce(ctx: Context) -> str:
     """Say on the standalone stream that the resources changed."""
-    await ctx.notify_resources_changed()
+    await ctx.request_context.session.send_resource_list_changed()
     return "announced"
 
 
@@ -107,6 +108,9 @@ def application(mode: str) -> Starlette:
 def main() -> None:
     """Serve until stdin closes."""
     mode = sys.argv[1]
+    if mode == "stdio":
+        server.run("stdio")
+        return
     listener = socket.create_server(("127.0.0.1", int(sys.argv[2]) if len(sys.argv) > 2 else 0))
     web = uvicorn.Server(
         uvicorn.Config(application(mode), log_level="critical", timeout_graceful_shutdown=0, ws="none")
