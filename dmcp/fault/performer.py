@@ -20,6 +20,7 @@ from dmcp.fault.steps import (
     Respond,
     Send,
     Stop,
+    TurnAway,
     Wait,
 )
 
@@ -52,7 +53,8 @@ class Outlet(Protocol):
 class Performer:
     """The hands of one server process; shared by its sessions."""
 
-    def __init__(self, process: Process, forget: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, process: Process, forget: Callable[[], None] | None = None) -> None:
+        """Set to work; ``forget`` drops all HTTP sessions, and is there when HTTP is served."""
         self.process = process
         self._forget = forget
         self._sent = 0
@@ -99,7 +101,13 @@ class Performer:
             case Respond():
                 await outlet.respond(step)
             case Forget():
-                self._forget()
+                if self._forget is not None:
+                    self._forget()
+            case TurnAway(reason, status):
+                self.process.diagnose(reason)
+                if self._forget is None:
+                    self.process.die(Die(status))
+                await outlet.cut(abort=True)
             case Deaf():
                 self.process.go_deaf(step)
             case Orphan():

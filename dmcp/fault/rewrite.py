@@ -27,6 +27,7 @@ from dmcp.fault.steps import (
     Respond,
     Send,
     Stop,
+    TurnAway,
     Wait,
 )
 from dmcp.protocol.jsonrpc import error_object, failure, notification, request
@@ -72,7 +73,7 @@ def outlasts_cancelling(due: Sequence[Due]) -> bool:
 def _before(fault: Limits, random: Random, identifier: bytes) -> list[Step]:  # noqa: C901, PLR0911, PLR0912 - a table
     match fault:
         case process.Refuse():
-            return [Diagnose(fault.reason), Cut(abort=True), Die(fault.status)]
+            return [TurnAway(fault.reason, fault.status), Stop()]
         case process.Exit(when="before") | process.Crash(when="before") | process.Hang(when="before"):
             return [_end(fault)]
         case process.Slow():
@@ -100,7 +101,8 @@ def _before(fault: Limits, random: Random, identifier: bytes) -> list[Step]:  # 
         case web.CutStream() if fault.when == "before" or fault.on in {"connect", "shutdown"}:
             return [Cut(fault.abort), Stop()]
         case web.ForgetSession():
-            return [Forget()]
+            gone = Respond(404, (("content-type", "text/plain"),), b"no such session")
+            return [gone, Forget(), Stop()]
     return []
 
 

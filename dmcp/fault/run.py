@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
+from dmcp.errors import ConfigError
 from dmcp.fault.core import Core
 from dmcp.fault.journal import Journal
 from dmcp.fault.performer import Performer
@@ -15,11 +17,14 @@ from dmcp.fault.plan import FaultPlan
 from dmcp.fault.process import Process
 from dmcp.fault.session import Session
 from dmcp.fault.stdio import serve_stdio
+from dmcp.fault.steps import Die
+from dmcp.fault.wrap import Wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from dmcp.fault.behind import Behind, Saying
+    from dmcp.fault.http import HttpServer
     from dmcp.fault.limits import Transport
     from dmcp.fault.performer import Outlet
     from dmcp.fault.script import Script
@@ -38,6 +43,8 @@ def run(script: Script, port: int | None = None, wrap: Sequence[str] = ()) -> No
     """
     transport: Transport = "stdio" if port is None else "http"
     script.check(transport)
+    if wrap and shutil.which(wrap[0]) is None:
+        raise ConfigError(f"--wrap: there is no command {wrap[0]}; check its name and PATH")
     seed = script.seed if script.seed is not None else SystemRandom().randrange(2**32)
     journal = Journal(Path(script.journal) if script.journal else None)
     plan = FaultPlan(script.faults, transport, seed, journal, os.path.exists)
@@ -53,13 +60,32 @@ async def _serve(
     script: Script, plan: FaultPlan, journal: Journal, port: int | None, wrap: Sequence[str]
 ) -> None:
     process = Process()
+    server: list[HttpServer] = []
 
     def behind(announce: Callable[[Saying], None]) -> Behind:
+        if wrap:
+            return Wrapped(wrap, announce, gone)
         return Core(script.server, journal, announce)
 
-    performer = Performer(process)
+    def gone(status: int) -> None:
+        process.diagnose(f"dmcp fault: the wrapped server ended with status {status}")
+        if server:
+            server[0].forget()
+        else:
+            process.die(Die(status if status >= 0 else 128 - status))
+
+    def forget() -> None:
+        server[0].forget()
+
+    performer = Performer(process, None if port is None else forget)
 
     def begin(outlet: Outlet) -> Session:
         return Session(plan, performer, behind, outlet)
 
-    await serve_stdio(process, performer, begin)
+    if port is None:
+        await serve_stdio(process, performer, begin)
+    else:
+        from dmcp.fault.http import HttpServer  # noqa: PLC0415 - h11 is for HTTP only
+
+        server.append(HttpServer(script.server, begin))
+        await server[0].serve(performer, port)

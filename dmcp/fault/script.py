@@ -30,6 +30,10 @@ class Server(Strict):
     page_size: int = Field(default=4, ge=1, le=10_000, description="Entries on each page of a listing.")
     extra_tools: int = Field(default=0, ge=0, le=10_000, description="How many more tools it has.")
     answers: Literal["sse", "json"] = Field(default="sse", description="How it answers a POST over HTTP.")
+    resumable: bool = Field(
+        default=False,
+        description="Whether its event streams have ids and can be resumed. Each then begins with an empty event.",
+    )
 
 
 class Script(Strict):

@@ -118,11 +118,19 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnAway:
+    """Let this client not in: the process exits with this status, or the connection is reset."""
+
+    reason: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Nothing more of this exchange; the request is not carried out."""
 
 
 Step: TypeAlias = (
     "Send | Noise | Part | Wait | Hang | AwaitOthers | Die | Diagnose | Cut | Respond | Forget | Deaf | Orphan"
-    " | Stop"
+    " | TurnAway | Stop"
 )

@@ -1,0 +1,220 @@
+"""Serves Streamable HTTP on loopback: one endpoint, many sessions (spec 2025-11-25, Transports).
+
+It decides which session and which outlet a request gets, and refuses what a correct server refuses; all that goes
+wrong on purpose comes out of the session and the plan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from dmcp.errors import ConfigError
+from dmcp.fault.http_outlets import SSE_HEAD, Bare, Events, Json, Standing
+from dmcp.fault.http_wire import Wire
+from dmcp.fault.plan import Moment
+from dmcp.fault.replay import Replay
+from dmcp.protocol import jsonrpc, revisions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.fault.http_wire import Request
+    from dmcp.fault.performer import Outlet, Performer
+    from dmcp.fault.script import Server
+    from dmcp.fault.session import Session
+
+PATH: Final = "/mcp"
+_MAX_SESSIONS: Final = 1000
+_JSON: Final = (("content-type", "application/json"),)
+
+
+class Visit:
+    """One HTTP session: its MCP session, its standing stream and what can be replayed of it."""
+
+    def __init__(self, begin: Callable[[Outlet], Session], *, resumable: bool) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.standing = Standing()
+        self.replay = Replay(keeps=resumable)
+        self.session = begin(self.standing)
+
+
+class HttpServer:
+    """The endpoint. Runs on the event loop."""
+
+    def __init__(self, settings: Server, begin: Callable[[Outlet], Session]) -> None:
+        self._settings = settings
+        self._begin = begin
+        self._visits: dict[str, Visit] = {}
+        self._lobby = begin(Standing())  # for moments outside of any session
+        self._closing: set[asyncio.Task[None]] = set()
+        self._handlers: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<HttpServer sessions={len(self._visits)} connections={len(self._handlers)}>"
+
+    def forget(self) -> None:
+        """Drop all sessions, as a restarted server has."""
+        for visit in self._visits.values():
+            self._close(visit)
+        self._visits.clear()
+
+    async def serve(self, performer: Performer, port: int) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        Raises:
+            ConfigError: the port cannot be had.
+        """
+        ended = asyncio.Event()
+        performer.process.on_signals(ended.set)
+        try:
+            server = await asyncio.start_server(
+                lambda r, w: self._connected(performer, Wire(r, w)), "127.0.0.1", port
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"port {port}: {error.strerror or error}; choose another, or 0 for any free one"
+            ) from None
+        actual = server.sockets[0].getsockname()[1]
+        performer.process.diagnose(f"dmcp fault: listening on http://127.0.0.1:{actual}{PATH}")
+        await ended.wait()
+        await self._lobby.moment(Moment("shutdown"), Standing())
+        server.close()
+        self.forget()
+        for task in self._handlers:
+            task.cancel()
+        await asyncio.gather(*self._closing, *self._handlers, self._lobby.aclose(), return_exceptions=True)
+
+    async def _connected(self, performer: Performer, wire: Wire) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._handlers.add(task)
+            task.add_done_callback(self._handlers.discard)
+        await performer.process.awake()
+        try:
+            if not await self._lobby.moment(Moment("connect"), Bare(wire)):
+                return
+            while (request := await wire.next_request()) is not None:
+                await performer.process.awake()
+                await self._request(request, wire)
+                if not wire.renew():
+                    return
+        finally:
+            await wire.close()
+
+    async def _request(self, request: Request, wire: Wire) -> None:
+        refusal = _refusal(request)
+        if refusal is not None:
+            await wire.whole(*refusal)
+        elif request.method == "POST":
+            await self._post(request, wire)
+        else:
+            visit = await self._visit(request, wire)
+            if visit is None:
+                return
+            outlet = Bare(wire)
+            if request.method == "GET":
+                if await visit.session.moment(Moment("notify", "GET"), outlet):
+                    await self._get(request, wire, visit)
+            elif await visit.session.moment(Moment("shutdown", "DELETE"), outlet):
+                self._visits.pop(visit.id, None)
+                self._close(visit)
+                await wire.whole(204)
+
+    async def _post(self, request: Request, wire: Wire) -> None:
+        message = jsonrpc.read(request.body)
+        if isinstance(message, jsonrpc.Malformed):
+            body = jsonrpc.failure(message.id, jsonrpc.error_object(message.code, message.message))
+            await wire.whole(400, _JSON, body)
+            return
+        headers: tuple[tuple[str, str], ...] = ()
+        if isinstance(message, jsonrpc.Call) and message.method == "initialize":
+            visit: Visit | None = self._enter()
+            headers = (("mcp-session-id", visit.id),) if visit else ()
+        else:
+            visit = await self._visit(request, wire)
+        if visit is None:
+            return
+        if not _expects_answer(message):
+            await visit.session.arrived(request.body, Bare(wire))
+            await wire.whole(202)
+            return
+        outlet: Events | Json
+        if self._settings.answers == "sse":
+            outlet = Events(wire, visit.replay.open(), headers)
+        else:
+            outlet = Json(wire, visit.standing, headers)
+        await visit.session.arrived(request.body, outlet)
+        await outlet.finish()
+
+    async def _get(self, request: Request, wire: Wire, visit: Visit) -> None:
+        found = visit.replay.find(request.headers.get("last-event-id", ""))
+        if found is not None:
+            await wire.head(200, SSE_HEAD)
+            async for event in found[0].after(found[1]):
+                await wire.body(event)
+            await wire.end()
+            return
+        events = await visit.standing.attach(wire, visit.replay.open())
+        try:
+            await wire.next_request()  # nothing may come on this connection but its end
+        finally:
+            visit.standing.detach(events)
+
+    async def _visit(self, request: Request, wire: Wire) -> Visit | None:
+        """The session a request belongs to, or an answer that says what is wrong."""
+        name = request.headers.get("mcp-session-id")
+        if name is None:
+            await wire.whole(400, _JSON, _error("Bad request: the header Mcp-Session-Id is missing"))
+        elif name not in self._visits:
+            await wire.whole(404, _JSON, _error("Not found: there is no such session; initialize again"))
+        else:
+            return self._visits[name]
+        return None
+
+    def _enter(self) -> Visit:
+        visit = Visit(self._begin, resumable=self._settings.resumable)
+        self._visits[visit.id] = visit
+        if len(self._visits) > _MAX_SESSIONS:
+            self._close(self._visits.pop(next(iter(self._visits))))
+        return visit
+
+    def _close(self, visit: Visit) -> None:
+        task = asyncio.create_task(visit.session.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+def _refusal(request: Request) -> tuple[int, tuple[tuple[str, str], ...], bytes] | None:
+    """What a correct server answers to a request that is wrong whatever is in it."""
+    headers = request.headers
+    accept = headers.get("accept", "*/*")
+    origin = headers.get("origin")
+    if request.path != PATH:
+        return 404, _JSON, _error(f"Not found: the endpoint is {PATH}")
+    if origin is not None and urlsplit(origin).hostname not in {"127.0.0.1", "localhost", "::1"}:
+        return 403, _JSON, _error("Forbidden: this origin is not local")
+    if request.method not in {"GET", "POST", "DELETE"}:
+        return 405, (("allow", "GET, POST, DELETE"), *_JSON), _error("Method not allowed")
+    wanted = {"POST": ("application/json", "text/event-stream"), "GET": ("text/event-stream",)}
+    if "*/*" not in accept and not all(kind in accept for kind in wanted.get(request.method, ())):
+        return 406, _JSON, _error("Not acceptable: see the transport's rules for Accept")
+    if request.method == "POST" and headers.get("content-type", "").partition(";")[0] != "application/json":
+        return 415, _JSON, _error("Unsupported media type: send application/json")
+    if not revisions.is_known(headers.get("mcp-protocol-version", revisions.LATEST)):
+        return 400, _JSON, _error("Bad request: unknown MCP-Protocol-Version")
+    return None
+
+
+def _expects_answer(message: jsonrpc.Message) -> bool:
+    if isinstance(message, jsonrpc.Batch):
+        return not message.messages or any(
+            not isinstance(m, jsonrpc.Note | jsonrpc.Answer) for m in message.messages
+        )
+    return isinstance(message, jsonrpc.Call)
+
+
+def _error(message: str) -> bytes:
+    return jsonrpc.failure(b"null", jsonrpc.error_object(jsonrpc.UPSTREAM_FAILED, message))
