@@ -46,7 +46,7 @@ def _program(command: Command) -> str:
     name = PurePath(command.command.replace("\\", "/")).name or command.command
     stem = name.removesuffix(".exe").removesuffix(".cmd")
     if stem not in _RUNNERS:
-        return name
+        return stem
     words = [word for word in command.args if not word.startswith("-") and word not in _VERBS]
     # Only the first word can be the package; behind an option it may as well be the option's value.
     package = (

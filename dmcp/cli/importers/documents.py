@@ -136,7 +136,7 @@ def _with_nulls(value: Any) -> Any:
         return {key: _with_nulls(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_with_nulls(item) for item in value]
-    return None if value in ("null", "~", "") else value
+    return None if value in ("null", "~") else value
 
 
 def _one_line(error: ValueError) -> str:

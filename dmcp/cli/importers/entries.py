@@ -23,7 +23,11 @@ _BY_HAND = "correct it there and import again, or add it to dmcp's configuration
 
 
 class BadEntry(Exception):  # noqa: N818 - says what was found, and never leaves the importers
-    """This one server cannot be imported; the others can. The text says why, without its values."""
+    """This one server cannot be imported; the others can. The texts say why, without its values, and what to do."""
+
+    def __init__(self, why: str, advice: str = "correct it in the tool's file and import again") -> None:
+        super().__init__(why)
+        self.advice = advice
 
 
 class Entry:
@@ -80,7 +84,7 @@ class Entry:
             BadEntry: it is something else.
         """
         value = self.take(key)
-        if value is None:
+        if value in (None, ""):  # YAML's spelling of nothing comes as an empty text: see ``documents``
             return ()
         if not isinstance(value, list) or any(isinstance(item, list | Mapping | None) for item in value):
             raise BadEntry(f'"{key}" is {kind_of(value)} where a list of texts belongs')
@@ -93,7 +97,7 @@ class Entry:
             BadEntry: it is something else.
         """
         value = self.take(key)
-        if value is None:
+        if value in (None, ""):
             return {}
         if not isinstance(value, Mapping):
             raise BadEntry(f'"{key}" is {kind_of(value)} where a table belongs')

@@ -149,16 +149,13 @@ def _one(
     if not name.strip():
         return None, [NotCarried('""', "a server without a name", "give it one and import again")]
     if not isinstance(raw, Mapping):
-        return None, [_left_out(name, f"the entry is {kind_of(raw)} where a table belongs")]
+        why = f"not imported, since the entry is {kind_of(raw)} where a table belongs"
+        return None, [NotCarried(name, why, "correct it in the tool's file and import again")]
     try:
         entry = Entry(name, tool.unwrap(name, raw), tool, machine.predefined())
         server = read_entry(entry, tool)
     except BadEntry as bad:
-        return None, [_left_out(name, str(bad))]
+        return None, [NotCarried(name, f"not imported, since {bad}", bad.advice)]
     if tool.switched_off(name, raw, files, str(machine.cwd)):
         server = replace(server, enabled=False)
     return server, entry.notes
-
-
-def _left_out(name: str, why: str) -> NotCarried:
-    return NotCarried(name, f"not imported, since {why}", "correct it in the tool's file and import again")

@@ -30,7 +30,7 @@ def _refuse_own(_name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         BadEntry: it is.
     """
     if raw.get("type") in _OWN:
-        raise BadEntry("it is a part of Goose, not an MCP server of its own")
+        raise BadEntry("it is a part of Goose, not an MCP server of its own", "nothing to do")
     return raw
 
 

@@ -21,7 +21,7 @@ def refuse_a_switch(_name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         BadEntry: it does.
     """
     if set(raw) == {"enabled"}:
-        raise BadEntry("the entry only switches on or off a server that another file describes")
+        raise BadEntry("it only switches a server of another file on or off", "import that file, or --all")
     return raw
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 MASK = "***"
 _REFERENCE_ONLY = re.compile(r"(?:Bearer |Basic |token )?(?:\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
@@ -51,15 +50,9 @@ def arguments(args: list[str]) -> list[str]:
 
 
 def address(url: str) -> str:
-    """A URL without what identifies a person: user, password, query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return MASK
-    host = parts.netloc.rpartition("@")[2]
-    user = f"{MASK}@" if "@" in parts.netloc else ""
-    query = f"?{MASK}" if parts.query else ""
-    return f"{parts.scheme}://{user}{host}{parts.path}{query}"
+    """A URL without what may identify a person: user, password, query and fragment."""
+    shown = re.sub(r"//[^/@]*@", f"//{MASK}@", url)
+    return re.sub(r"[?#].*", f"?{MASK}", shown)
 
 
 def _value(value: str) -> str:

@@ -14,24 +14,26 @@ from dataclasses import dataclass
 from dmcp.config.references import escape
 
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A reference in dmcp's spelling."""
-
-    text: str
+_WHOLE = "put the whole value into one environment variable and refer to that"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reference dmcp has no equivalent for. It stays in the text, as a literal."""
+    """A reference dmcp has no equivalent for, and what the person can do about it."""
 
     what: str
     advice: str
 
 
-Outcome = Reference | Problem | str
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference in dmcp's spelling; with a problem, it is one only once the person has done something."""
+
+    text: str
+    problem: Problem | None = None
+
+
+Outcome = Reference | str
 """What a tool's reference becomes; a plain ``str`` is the value itself."""
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str], Mapping[str, str]], Outcome]]
 """What to look for, and what it becomes, given the tool's predefined variables (``workspaceFolder``)."""
@@ -47,7 +49,8 @@ def rewritten(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[
         variables: the tool's predefined variables.
 
     Returns:
-        The text, and the references dmcp has no equivalent for (kept in it as literals).
+        The text, and the references dmcp has no equivalent for. They became references to variables that
+        the person has to set, so that a server without its secret says so instead of sending nonsense.
     """
     done: list[str] = []
     problems: list[Problem] = []
@@ -56,19 +59,16 @@ def rewritten(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[
     while at < len(text):
         end, outcome = _outcome(text, at, syntax, variables)
         at, taken = end, text[at:end]
-        if isinstance(outcome, Reference) and literal.endswith("$"):
+        if isinstance(outcome, str):
+            literal += outcome
+        elif literal.endswith("$"):
             # In dmcp's own spelling a dollar before a reference makes a literal of it.
-            outcome = Problem(
-                f"a dollar sign right before {taken}", "put the whole value into one environment variable"
-            )
-        if isinstance(outcome, Reference):
-            done += (escape(literal), outcome.text)
-            literal = ""
-        elif isinstance(outcome, Problem):
-            problems.append(outcome)
+            problems.append(Problem(f"a dollar sign right before {taken}", _WHOLE))
             literal += taken
         else:
-            literal += outcome
+            problems += [outcome.problem] if outcome.problem is not None else []
+            done += (escape(literal), outcome.text)
+            literal = ""
     return "".join((*done, escape(literal))), problems
 
 
@@ -92,30 +92,27 @@ def _reference(match: re.Match[str], _variables: Mapping[str, str]) -> Outcome:
 
 def _predefined(match: re.Match[str], variables: Mapping[str, str]) -> Outcome:
     value = variables.get(match["name"])
-    if value is not None:
-        return value
-    return Problem(
-        f"the reference {match.group()} is known to that editor only",
-        "write its value, or a reference to an environment variable, into dmcp's configuration",
-    )
+    return _to_be_set(match, "is known to that editor only") if value is None else value
 
 
 def _asked(match: re.Match[str], _variables: Mapping[str, str]) -> Outcome:
-    return Problem(
-        f"{match.group()} is asked for by the editor",
-        f"export an environment variable and write ${{{_variable_name(match['name'])}}} in its place",
-    )
+    return _to_be_set(match, "is asked for by the editor")
 
 
 def _from_file(match: re.Match[str], _variables: Mapping[str, str]) -> Outcome:
-    return Problem(
-        f"{match.group()} is the contents of a file",
-        "export them as an environment variable and refer to that with ${VAR}",
-    )
+    return _to_be_set(match, "is the contents of a file")
+
+
+def _to_be_set(match: re.Match[str], why: str) -> Reference:
+    name = _variable_name(match["name"])
+    advice = f"it became ${{{name}}}; set that environment variable before dmcp starts"
+    return Reference(f"${{{name}}}", Problem(f"{match.group()} {why}", advice))
 
 
 def _variable_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper() or "VAR"
+    """A name that an environment variable can have."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
+    return name if re.match(r"[A-Z]", name) else f"VALUE_{name}".rstrip("_")
 
 
 _DEFAULTED = re.compile(rf"\$\{{(?P<name>{_NAME})(?::-(?P<default>[^}}]*))?\}}", re.ASCII)
@@ -142,8 +139,8 @@ SHELL: Syntax = ((_DEFAULTED, _reference), (_BARE, _reference))
 PLAIN_SHELL: Syntax = ((_BRACED, _reference), (_BARE, _reference))
 """``$VAR`` and ``${VAR}``."""
 EDITOR: Syntax = ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked))
-"""``${env:VAR}``, ``${workspaceFolder}``, ``${userHome}`` and the like; ``${input:ID}`` cannot be carried."""
+"""``${env:VAR}``, ``${workspaceFolder}``, ``${userHome}`` and the like; ``${input:ID}`` has to be set."""
 CURLY: Syntax = ((_OPENCODE_ENV, _reference), (_OPENCODE_FILE, _from_file))
-"""``{env:VAR}``; ``{file:path}`` cannot be carried."""
+"""``{env:VAR}``; ``{file:path}`` has to be set."""
 TEMPLATED: Syntax = ((_SECRETS, _reference),)
 """``${{ secrets.VAR }}``."""

@@ -9,6 +9,7 @@ from dmcp.cli.importers.entries import BadEntry
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
 
 _KEY = ("context_servers",)
+_OWN_COMMAND = "find out how to start the server without Zed, and add it by hand"
 
 
 def _unwrapped(_name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -22,7 +23,7 @@ def _unwrapped(_name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
         inner = {("command" if key == "path" else key): value for key, value in command.items()}
         return {**{key: value for key, value in raw.items() if key != "command"}, **inner}
     if command is None and "url" not in raw and (raw.get("source") == "extension" or "settings" in raw):
-        raise BadEntry("it comes with an extension of Zed, which alone knows how to start it")
+        raise BadEntry("it comes with an extension of Zed, which alone knows how to start it", _OWN_COMMAND)
     return raw
 
 
