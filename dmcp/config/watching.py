@@ -28,6 +28,9 @@ _LOOK_ANYWAY: Final = 2000
 """Milliseconds after which the file is looked at even without an event: network file systems send none, and
 neither do directories in the moment between two watches."""
 
+UNKNOWN: Final = ""
+"""Stands for a fingerprint that was not taken; no content has it."""
+
 _MOST_LINKS: Final = 40
 """Symlinks followed on the way to the file, as in Linux (ELOOP)."""
 
@@ -40,7 +43,7 @@ def fingerprint(path: Path) -> str | None:
         return None
 
 
-async def changes(path: Path, since: str | None) -> AsyncGenerator[str | None, None]:
+async def changes(path: Path, since: str | None = UNKNOWN) -> AsyncGenerator[str | None, None]:
     """Yield whenever the file's content differs from what it was at the last yield; runs until it is closed.
 
     A file that is gone has changed, and has changed again when it is back. Changes that come while the consumer
@@ -48,7 +51,8 @@ async def changes(path: Path, since: str | None) -> AsyncGenerator[str | None, N
 
     Args:
         path: the configuration file; it need not exist.
-        since: the ``fingerprint`` of the content already in use, taken before it was loaded.
+        since: the ``fingerprint`` of the content already in use, taken before it was loaded. Without it the content
+            at the first look counts as in use, and a change made between loading and watching goes unnoticed.
 
     Yields:
         The new fingerprint.
@@ -58,7 +62,9 @@ async def changes(path: Path, since: str | None) -> AsyncGenerator[str | None, N
     async with aclosing(_moments(path)) as moments:
         async for _ in moments:
             now = await to_thread.run_sync(fingerprint, path)
-            if now != last:
+            if last == UNKNOWN:
+                last = now
+            elif now != last:
                 last = now
                 yield now
 

@@ -105,6 +105,16 @@ async def test_a_change_made_before_watching_began_is_not_lost(config: Path) -> 
             assert await anext(stream) == fingerprint(config)
 
 
+async def test_without_a_fingerprint_the_content_at_the_first_look_is_no_change(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = iter(["at first", "at first", "changed"])
+    monkeypatch.setattr(watching, "fingerprint", lambda path: next(contents))
+    async with aclosing(changes(config)) as stream:
+        with anyio.fail_after(PATIENCE):
+            assert await anext(stream) == "changed"
+
+
 async def test_a_file_that_is_touched_or_written_again_has_not_changed(config: Path) -> None:
     async with aclosing(changes(config, fingerprint(config))) as stream:
         put(config, "first")
