@@ -23,27 +23,32 @@ import sys
 from typing import TYPE_CHECKING
 
 from dmcp import log
-from dmcp.actors.runtime import LoopActor as Auth
+from dmcp.actors.auth import AuthActor
 from dmcp.actors.catalog import Catalog
+from dmcp.actors.credentials import AskedCredentials
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
 from dmcp.actors.upstream import Upstream
+from dmcp.auth.late import LateAuthorizer
 from dmcp.config import loading
-from dmcp.config.model import RemoteServer, StdioServer
-from dmcp.errors import ConfigError, LinkRefused
+from dmcp.config.model import Configuration, RemoteServer, StdioServer
+from dmcp.errors import ConfigError, InternalError
 from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
 from dmcp.transports.downstream import Downstream
+from dmcp.transports.remote import remote_opener
 from dmcp.transports.stdio import stdio_opener
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pykka import ActorRef
+
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Beginning, Peers
-    from dmcp.protocol.link import Link, LinkEvents, OpenLink
+    from dmcp.protocol.link import OpenLink
 
 SIGNAL_GRACE = 0.5
 """Seconds calls in flight get when dmcp is told to end by a signal."""
@@ -59,6 +64,10 @@ class House:
     def __init__(self, config: Path) -> None:
         self._config = config
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._configuration = Configuration()
+        self._in_force: str | None = None
+        self._openers: dict[str, tuple[object, OpenLink]] = {}
+        self._auth: ActorRef[AuthActor]
         self._frontend: Address
         self._downstream = Downstream(
             on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
@@ -81,7 +90,7 @@ class House:
         for _ in range(_FIRST_LOOK):
             await asyncio.sleep(0)
         try:
-            post(supervisor, Configure(loading.load(self._config, os.environ)))
+            self._apply(supervisor)
         except ConfigError:
             post(supervisor, Shutdown(grace=0.0, status=2))
             await self._settle()
@@ -123,23 +132,41 @@ class House:
             try:
                 loop.add_signal_handler(number, leave, name)
             except NotImplementedError:  # Windows
-                signal.signal(number, lambda _number, _frame, name=name: loop.call_soon_threadsafe(leave, name))
+                signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(leave, name))
+        if hasattr(signal, "SIGUSR1"):
+            loop.add_signal_handler(signal.SIGUSR1, self._reload, supervisor)
+
+    def _apply(self, supervisor: Address) -> None:
+        """Load the configuration and put it in force.
+
+        Raises:
+            ConfigError: it is invalid; the one before stays in force.
+        """
+        from dmcp.config.watching import fingerprint  # noqa: PLC0415 - the first answer does not wait for it
+
+        self._in_force = fingerprint(self._config)
+        self._configuration = loading.load(self._config, os.environ)
+        post(supervisor, Configure(self._configuration))
+
+    def _reload(self, supervisor: Address) -> None:
+        try:
+            self._apply(supervisor)
+        except ConfigError as error:
+            log.error(f"the changed configuration is invalid, the previous one stays in force: {error}")
+            post(supervisor, ConfigurationRejected(log.mask(error.problems[0])))
 
     async def _reload_on_change(self, supervisor: Address) -> None:
-        from dmcp.config.watching import changes  # noqa: PLC0415 - imports watchfiles, which the start must not wait for
+        from dmcp.config.watching import changes  # noqa: PLC0415 - imports watchfiles: the start must not wait for it
 
-        async for _ in changes(self._config):
-            try:
-                post(supervisor, Configure(loading.load(self._config, os.environ)))
-            except ConfigError as error:
-                log.error(f"the changed configuration is invalid, the previous one stays in force: {error}")
-                post(supervisor, ConfigurationRejected(error.problems[0]))
+        async for _ in changes(self._config, self._in_force):
+            self._reload(supervisor)
 
     # Factories of the supervisor ----------------------------------------------------------------------------------
 
     def auth(self, watch: Watch) -> Address:
         """See ``Factories``."""
-        return Auth.start(watch=watch)
+        self._auth = AuthActor.start(LateAuthorizer(lambda: self._configuration.oauth_store), watch=watch)
+        return self._auth
 
     def catalog(self, watch: Watch) -> Address:
         """See ``Factories``."""
@@ -150,25 +177,28 @@ class House:
         self._frontend = Frontend.start(self._downstream.write, supervisor, catalog, watch=watch)
         return self._frontend
 
-    def upstream(
-        self, config: ServerConfig, generation: int, beginning: Beginning, peers: Peers, auth: Address, watch: Watch
-    ) -> Address:
+    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
         """See ``Factories``."""
-        return Upstream.start(config, generation, beginning, _opener(config, auth), peers, watch=watch)
+        opener = self._opener(config)
+        return Upstream.start(config, beginning, open_link=opener, peers=peers, watch=watch)
 
+    def _opener(self, config: ServerConfig) -> OpenLink:
+        """How to reach a server: the only place that knows which transport is for which configuration.
 
-def _opener(config: ServerConfig, auth: Address) -> OpenLink:
-    """How to reach a server: the only place that knows which transport is for which configuration."""
-    match config.target:
-        case StdioServer() as server:
-            return stdio_opener(server)
-        case RemoteServer():
-            return _not_yet
-    raise AssertionError(config.target)
-
-
-async def _not_yet(events: LinkEvents) -> Link:
-    raise LinkRefused("remote servers are not supported yet")
+        An opener serves all lives of an upstream, because it remembers which transport worked.
+        """
+        kept = self._openers.get(config.name)
+        if kept is not None and kept[0] == config.target:
+            return kept[1]
+        if isinstance(config.target, StdioServer):
+            opener = stdio_opener(config.target)
+        elif isinstance(config.target, RemoteServer):
+            credentials = AskedCredentials(self._auth, config.name, config.target)
+            opener = remote_opener(config.target, credentials)
+        else:
+            raise InternalError(f"{config.name} has nothing to connect to")
+        self._openers[config.name] = (config.target, opener)
+        return opener
 
 
 def run(config: Path) -> int:
@@ -187,7 +217,7 @@ async def _live(config: Path) -> int:
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    """uvloop's loop where there is one: it halves the time of a call (docs/performance.md)."""
+    """Uvloop's loop where there is one: it halves the time of a call (docs/performance.md)."""
     try:
         import uvloop  # noqa: PLC0415 - not on Windows
     except ImportError:

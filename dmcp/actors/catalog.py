@@ -18,7 +18,6 @@ from dmcp.messages.catalog import (
     FindRoute,
     Forget,
     GroupState,
-    Kind,
     Learned,
     Listed,
     ResourceUpdated,
@@ -28,6 +27,7 @@ from dmcp.messages.catalog import (
 )
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import jsonrpc, tools, verdicts
+from dmcp.protocol.listing import MEMBERS, METHODS
 from dmcp.protocol.merge import Contribution, Merged, merge, split_qualified
 from dmcp.protocol.pages import PagedListing
 from dmcp.protocol.routes import Wanted, wanted
@@ -37,22 +37,12 @@ if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.messages.supervisor import Group
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.listing import Kind
 
 SETTLE_PATIENCE: Final = 5.0
 """Seconds a list request waits for upstreams that are connecting for the first time."""
 
-_MEMBERS: Final[dict[Kind, str]] = {
-    "tools": "tools",
-    "resources": "resources",
-    "templates": "resourceTemplates",
-    "prompts": "prompts",
-}
-_KIND_OF_LIST: Final[dict[str, Kind]] = {
-    "tools/list": "tools",
-    "resources/list": "resources",
-    "resources/templates/list": "templates",
-    "prompts/list": "prompts",
-}
+_KIND_OF_LIST: Final = {method: kind for kind, method in METHODS.items()}
 _CHANGED: Final[dict[Kind, str]] = {
     "tools": "notifications/tools/list_changed",
     "resources": "notifications/resources/list_changed",
@@ -89,7 +79,9 @@ class Catalog(LoopActor):
         super().__init__(watch)
         self._shelves: dict[str, _Shelf] = {}
         self._problem = ""
-        self._pages: dict[Kind, PagedListing] = {kind: PagedListing(member) for kind, member in _MEMBERS.items()}
+        self._pages: dict[Kind, PagedListing] = {
+            kind: PagedListing(member) for kind, member in MEMBERS.items()
+        }
         self._merged: dict[Kind, Merged] = {kind: Merged() for kind in _MERGED}
         self._shown: set[Kind] = set()
         self._names_shown: tuple[tuple[str, bool], ...] = ()
@@ -132,7 +124,10 @@ class Catalog(LoopActor):
         self._shelves = {}
         for name, group in directory.groups.items():
             shelf = self._shelves[name] = old.get(name) or _Shelf(group)
-            if group.config.tools != shelf.group.config.tools or group.config.features != shelf.group.config.features:
+            if (
+                group.config.tools != shelf.group.config.tools
+                or group.config.features != shelf.group.config.features
+            ):
                 shelf.rendered = None
             moved = group.upstream is not shelf.group.upstream
             shelf.group = group
@@ -238,13 +233,7 @@ class Catalog(LoopActor):
 
     def _try(self, message: Browse | ShowTools | FindRoute, *, final: bool) -> bool:
         try:
-            match message:
-                case ShowTools():
-                    answer = self._show_tools(message, final=final)
-                case Browse():
-                    answer = self._browse(message, final=final)
-                case FindRoute():
-                    answer = self._find_route(message, final=final)
+            answer = self._answer(message, final=final)
         except DownstreamError as error:
             details = jsonrpc.error_object(error.code, str(error))
             answer = frontend.Reply(message.ticket, None, details)
@@ -252,6 +241,17 @@ class Catalog(LoopActor):
             return False
         post(message.reply_to, answer)
         return True
+
+    def _answer(
+        self, message: Browse | ShowTools | FindRoute, *, final: bool
+    ) -> frontend.Reply | frontend.Routed | None:
+        match message:
+            case ShowTools():
+                return self._show_tools(message, final=final)
+            case Browse():
+                return self._browse(message, final=final)
+            case FindRoute():
+                return self._find_route(message, final=final)
 
     def _show_tools(self, message: ShowTools, *, final: bool) -> frontend.Reply | None:
         shelf = self._shelves.get(message.group)
@@ -284,7 +284,7 @@ class Catalog(LoopActor):
         shelf = self._shelf(group, kind)
         if shelf.trouble:
             raise DownstreamError(jsonrpc.UPSTREAM_FAILED, f"{group} is unavailable: {shelf.trouble}")
-        listing = PagedListing(_MEMBERS[kind])
+        listing = PagedListing(MEMBERS[kind])
         listing.update(shelf.listings.get(kind, ()))
         return listing.page()
 
@@ -343,7 +343,9 @@ class Catalog(LoopActor):
         """A resource nobody lists: from a result seen before, or of the only group there is to ask."""
         group = self._learned.get(uri)
         if group is None or group not in self._shelves:
-            offering = [name for name, s in self._shelves.items() if "resources" in s.offered and s.state == "ready"]
+            offering = [
+                name for name, s in self._shelves.items() if "resources" in s.offered and s.state == "ready"
+            ]
             group = offering[0] if len(offering) == 1 else None
         return (group, uri) if group else None
 

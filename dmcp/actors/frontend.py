@@ -53,7 +53,11 @@ class Frontend(LoopActor):
     """The actor that faces the client."""
 
     def __init__(
-        self, write: Callable[[bytes], None], supervisor_: Address, catalog_: Address, watch: Watch | None = None
+        self,
+        write: Callable[[bytes], None],
+        supervisor_: Address,
+        catalog_: Address,
+        watch: Watch | None = None,
     ) -> None:
         super().__init__(watch)
         self._write = write
@@ -71,7 +75,7 @@ class Frontend(LoopActor):
     def __repr__(self) -> str:
         return f"<Frontend {self._session!r} {len(self._exchanges)} in flight>"
 
-    def on_receive(self, message: Any) -> None:  # noqa: C901 - one line per message
+    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
         match message:
             case ClientFrames(frames):
@@ -154,7 +158,9 @@ class Frontend(LoopActor):
         elif call.method != "initialize" and self._session.profile is None:
             self._refuse(call.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch)
         elif self._finishing:
-            self._refuse(call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch)
+            self._refuse(
+                call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch
+            )
         else:
             self._accept(call, batch)
 
@@ -220,7 +226,9 @@ class Frontend(LoopActor):
         else:
             exchange, params = self._open(call, batch)
             ticket = self._exchanges.open(exchange)
-            self._forward(ticket, wanted.group, client_requests.upstream_call(params, wanted.name, wanted.arguments))
+            self._forward(
+                ticket, wanted.group, client_requests.upstream_call(params, wanted.name, wanted.arguments)
+            )
 
     def _forward(self, ticket: int, name: str, params: JsonObject) -> None:
         """Give a request to the upstream of a group. The exchange is open, so every way out answers it."""
@@ -380,7 +388,9 @@ class Frontend(LoopActor):
     def _give_up(self) -> None:
         self._finishing = False
         for call, batch in self._early:
-            self._refuse(call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch)
+            self._refuse(
+                call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch
+            )
         for ticket, exchange in self._exchanges.all():
             error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=True)
             self._on_reply(Reply(ticket, None, error))

@@ -44,7 +44,9 @@ class Verdict:
     parked: bool
 
 
-def after_failure(policy: RestartPolicy, history: History, now: float, jitter: float) -> tuple[History, Verdict]:
+def after_failure(
+    policy: RestartPolicy, history: History, now: float, jitter: float
+) -> tuple[History, Verdict]:
     """Decide what follows from a failure at ``now``.
 
     Args:

@@ -12,7 +12,7 @@ import asyncio
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 import pykka
@@ -73,8 +73,10 @@ class LoopFuture(pykka.Future[T]):
 
         def pass_on(done: asyncio.Future[T]) -> None:
             error = None if done.cancelled() else done.exception()
-            if done.cancelled() or error is not None:
-                onward.set_exception((type(error), error, None))
+            if error is not None:
+                onward.set_exception((type(error), error, error.__traceback__))
+            elif done.cancelled():
+                onward.set_exception()
             else:
                 onward.set(done.result())
 
@@ -87,7 +89,7 @@ class LoopFuture(pykka.Future[T]):
 class Dispatcher:
     """Drains the inboxes of all actors of one loop. Also keeps the work that outlives the actor that began it."""
 
-    _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Dispatcher] = WeakKeyDictionary()
+    _of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Dispatcher]] = WeakKeyDictionary()
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -252,7 +254,7 @@ class LoopActor(pykka.Actor):
     def _handle(self, envelope: Envelope[Any]) -> None:
         message, reply_to = envelope.message, envelope.reply_to
         try:
-            response = self.end() if isinstance(message, _ActorStop) else self.on_receive(message)
+            response = self._obey() if isinstance(message, _ActorStop) else self.on_receive(message)
         except Exception as error:  # noqa: BLE001 - the runtime's error boundary
             if reply_to is None:
                 self._fail(error)
@@ -265,7 +267,12 @@ class LoopActor(pykka.Actor):
             else:
                 reply_to.set(response)
 
-    def own(self, work: Coroutine[Any, Any, T], ended: Callable[[Outcome[T]], object] | None = None) -> asyncio.Task[T]:
+    def _obey(self) -> Any:
+        self.end()
+
+    def own(
+        self, work: Coroutine[Any, Any, T], ended: Callable[[Outcome[T]], object] | None = None
+    ) -> asyncio.Task[T]:
         """Run a task that lives no longer than this actor.
 
         Args:

@@ -17,7 +17,7 @@ from dmcp.actors.restart import History, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.config.diff import plan
 from dmcp.config.model import Configuration, Unresolved
-from dmcp.messages import frontend, upstream
+from dmcp.messages import auth, frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     ClientKnown,
@@ -63,10 +63,8 @@ class Factories(Protocol):
     def frontend(self, supervisor: Address, catalog: Address, watch: Watch) -> Address:
         """Start the frontend."""
 
-    def upstream(
-        self, config: ServerConfig, generation: int, beginning: Beginning, peers: Peers, auth: Address, watch: Watch
-    ) -> Address:
-        """Start one life of an upstream."""
+    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
+        """Start one life of an upstream; the watch has its generation."""
 
 
 @dataclass(slots=True)
@@ -113,6 +111,7 @@ class Supervisor(LoopActor):
     def on_start(self) -> None:
         """The start list; ``_on_stopped`` holds the stop list that mirrors it."""
         self._auth = self._make.auth(Watch(self.actor_ref, "auth"))
+        post(self._auth, auth.Subscribe(self.actor_ref))
         self._catalog = self._make.catalog(Watch(self.actor_ref, "catalog"))
         self._frontend = self._make.frontend(self.actor_ref, self._catalog, Watch(self.actor_ref, "frontend"))
 
@@ -147,6 +146,11 @@ class Supervisor(LoopActor):
                 if child is not None:
                     self._start(child, Beginning(asleep=True))
                     self._publish()
+            case auth.SignInOffered(group, url):
+                self._tell_one(group, upstream.SignInPending(pending=True, url=url))
+                post(self._frontend, frontend.SignInOffered(group, url))
+            case auth.SignInEnded(group):
+                self._tell_one(group, upstream.SignInPending(pending=False))
             case ChildFailed():
                 self._on_failed(message)
             case ChildStopped(name, generation):
@@ -178,8 +182,9 @@ class Supervisor(LoopActor):
                 self._start(child, self._first_life(config))
             elif name in changes.start:
                 self._start(child, self._first_life(config))
-        for child in old.values():
+        for name, child in old.items():
             self._retire(child)
+            post(self._auth, auth.Forget(name))
         log.info(
             f"configuration in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
@@ -198,7 +203,7 @@ class Supervisor(LoopActor):
         beginning = replace(beginning, profile=self._profile, log_level=self._log_level)
         peers = Peers(self.actor_ref, self._catalog, self._frontend)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
-        child.address = self._make.upstream(child.config, child.generation, beginning, peers, self._auth, watch)
+        child.address = self._make.upstream(child.config, beginning, peers, watch)
 
     def _retire(self, child: _Child) -> None:
         if child.address is not None:
@@ -218,6 +223,11 @@ class Supervisor(LoopActor):
         child = self._children.get(group)
         return child if child is not None and child.generation == generation else None
 
+    def _tell_one(self, group: str, message: object) -> None:
+        child = self._children.get(group)
+        if child is not None and child.address is not None:
+            post(child.address, message)
+
     def _tell_all(self, message: object) -> None:
         for child in self._children.values():
             if child.address is not None:
@@ -231,16 +241,18 @@ class Supervisor(LoopActor):
                 self._redeliver(news.group, request)
             self._end_if_stopped()
             return
-        if news.kind is FaultKind.SESSION_LOST and news.was_ready:
-            delay = 0.0  # the server is there and has forgotten us: nothing to wait for
-        else:
-            delay = self._judge(child, news.reason)
+        forgotten = news.kind is FaultKind.SESSION_LOST and news.was_ready
+        delay = (
+            0.0 if forgotten else self._judge(child, news.reason)
+        )  # a server that has forgotten us is there
         beginning = Beginning(delay, news.reason, repeat=news.repeat, subscriptions=news.subscriptions)
         self._start(child, beginning)
         self._publish()
 
     def _judge(self, child: _Child, reason: str) -> float:
-        child.history, verdict = after_failure(child.config.restart, child.history, self._clock(), self._jitter())
+        child.history, verdict = after_failure(
+            child.config.restart, child.history, self._clock(), self._jitter()
+        )
         what = "parked, next try" if verdict.parked else "trying again"
         log.warning(f"{reason}; {what} in {verdict.delay:.1f} s", child.config.name)
         return verdict.delay

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.listing import Kind
 
-Kind: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
 
 

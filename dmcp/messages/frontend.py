@@ -104,7 +104,7 @@ class SignInOffered:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finish:
-    """Take no new requests; say so (``lifecycle.ChildStopped``) when the last is answered or ``grace`` seconds are over."""
+    """Take no new requests; end when the last is answered, or after ``grace`` seconds."""
 
     grace: float
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Request
-    from dmcp.protocol.session import ClientProfile
     from dmcp.protocol.link import FaultKind
+    from dmcp.protocol.session import ClientProfile
 
 
 @dataclass(frozen=True, slots=True, eq=False)

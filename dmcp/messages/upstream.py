@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
-    from dmcp.protocol.session import ClientProfile
     from dmcp.protocol.link import Link, LinkFault
+    from dmcp.protocol.session import ClientProfile
 
 
 @dataclass(frozen=True, slots=True, eq=False)

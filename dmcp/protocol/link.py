@@ -6,11 +6,10 @@ The owner of a link (an upstream actor) implements ``LinkEvents``; the transport
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
-
-from collections.abc import Awaitable, Callable  # noqa: TC003 - a type alias below is made at run time
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,8 +105,9 @@ class Link(Protocol):
         """The last lines (at most 100) of diagnostics, oldest first."""
 
 
-OpenLink: TypeAlias = Callable[["LinkEvents"], Awaitable["Link"]]
-"""Opens a link for one configured server. Raises ``LinkRefused`` or ``AuthError``. Cancelling it leaves nothing behind."""
+OpenLink: TypeAlias = Callable[["LinkEvents"], Coroutine[Any, Any, "Link"]]
+"""Opens a link for one configured server. Raises ``LinkRefused`` or ``AuthError``.
+Cancelling it leaves nothing behind."""
 
 
 class Credentials(Protocol):

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
 
+Kind: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
+KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "templates", "prompts")
+
 MAX_PAGES: Final = 1000
-METHODS: Final = {
+METHODS: Final[dict[Kind, str]] = {
     "tools": "tools/list",
     "resources": "resources/list",
     "templates": "resources/templates/list",
     "prompts": "prompts/list",
 }
-_MEMBER: Final = {
+MEMBERS: Final[dict[Kind, str]] = {
     "tools": "tools",
     "resources": "resources",
     "templates": "resourceTemplates",
     "prompts": "prompts",
 }
-KEY: Final = {"tools": "name", "resources": "uri", "templates": "uriTemplate", "prompts": "name"}
+KEY: Final[dict[Kind, str]] = {
+    "tools": "name",
+    "resources": "uri",
+    "templates": "uriTemplate",
+    "prompts": "name",
+}
 """The member of an entry that identifies it."""
 
 
@@ -34,7 +42,7 @@ class Collector:
 
     __slots__ = ("_cursors", "_keys", "entries", "kind", "remarks")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.entries: list[JsonObject] = []
         self.remarks: list[str] = []
@@ -49,12 +57,12 @@ class Collector:
         if not isinstance(result, dict):
             self.remarks.append(f"answered {METHODS[self.kind]} with something that is not an object")
             return None
-        entries = result.get(_MEMBER[self.kind])
+        entries = result.get(MEMBERS[self.kind])
         if isinstance(entries, list):
             for entry in entries:
                 self._add(entry)
         else:
-            self.remarks.append(f"answered {METHODS[self.kind]} without a list of {_MEMBER[self.kind]}")
+            self.remarks.append(f"answered {METHODS[self.kind]} without a list of {MEMBERS[self.kind]}")
         return self._follow(result.get("nextCursor"))
 
     def _add(self, entry: Any) -> None:
@@ -71,7 +79,9 @@ class Collector:
         if not isinstance(cursor, str):
             return None
         if cursor in self._cursors or len(self._cursors) >= MAX_PAGES:
-            self.remarks.append(f"pages {METHODS[self.kind]} without an end; cut after {len(self._cursors) + 1} pages")
+            self.remarks.append(
+                f"pages {METHODS[self.kind]} without an end; cut after {len(self._cursors) + 1} pages"
+            )
             return None
         self._cursors.add(cursor)
         return cursor

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.listing import Kind
 
 _SCHEME: Final = "dmcp://"
 
@@ -44,7 +45,7 @@ class Merged:
     routes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
-def merge(kind: str, contributions: Iterable[Contribution]) -> Merged:
+def merge(kind: Kind, contributions: Iterable[Contribution]) -> Merged:
     """Merge one kind of listing."""
     key = KEY[kind]
     entries: list[JsonObject] = []
@@ -61,14 +62,14 @@ def merge(kind: str, contributions: Iterable[Contribution]) -> Merged:
     return Merged(tuple(entries), routes)
 
 
-def qualified(kind: str, group: str, name: str) -> str:
+def qualified(kind: Kind, group: str, name: str) -> str:
     """The name of an entry with its group in it."""
     if kind == "prompts":
         return f"{group}/{name}"
     return f"{_SCHEME}{quote(group, safe='')}/{name}"
 
 
-def split_qualified(kind: str, name: str, groups: Iterable[str]) -> tuple[str, str] | None:
+def split_qualified(kind: Kind, name: str, groups: Iterable[str]) -> tuple[str, str] | None:
     """Take a qualified name apart into (group, the server's name); ``None`` when it is not one of these groups'."""
     if kind == "prompts":
         found = [group for group in groups if name.startswith(f"{group}/")]

@@ -57,7 +57,9 @@ class PagedListing:
         generation, start = (self.generation, 0) if cursor is None else self._open(cursor)
         entries = self._entries_of(generation)
         if entries is None or start > len(entries):
-            raise DownstreamError(INVALID_PARAMS, "Invalid params: cursor has expired, start again without one")
+            raise DownstreamError(
+                INVALID_PARAMS, "Invalid params: cursor has expired, start again without one"
+            )
         result: JsonObject = {self._member: list(entries[start : start + PAGE_SIZE])}
         if start + PAGE_SIZE < len(entries):
             result["nextCursor"] = self._cursor(generation, start + PAGE_SIZE)
@@ -72,7 +74,9 @@ class PagedListing:
         return base64.urlsafe_b64encode(f"{self._member}:{generation}:{start}".encode()).decode()
 
     def _open(self, cursor: object) -> tuple[int, int]:
-        wrong = DownstreamError(INVALID_PARAMS, "Invalid params: cursor is not one that dmcp gave out for this list")
+        wrong = DownstreamError(
+            INVALID_PARAMS, "Invalid params: cursor is not one that dmcp gave out for this list"
+        )
         if not isinstance(cursor, str):
             raise wrong
         try:

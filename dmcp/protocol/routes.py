@@ -70,7 +70,9 @@ def wanted(method: str, params: JsonObject) -> Wanted:
 
 def _reference(ref: Any) -> tuple[Literal["resources", "prompts"], str]:
     if not isinstance(ref, dict) or ref.get("type") not in ("ref/prompt", "ref/resource"):
-        raise DownstreamError(INVALID_PARAMS, "Invalid params: ref must have the type ref/prompt or ref/resource")
+        raise DownstreamError(
+            INVALID_PARAMS, "Invalid params: ref must have the type ref/prompt or ref/resource"
+        )
     if ref["type"] == "ref/prompt":
         return "prompts", _text(ref, "name")
     return "resources", _text(ref, "uri")

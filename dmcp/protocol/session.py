@@ -53,7 +53,9 @@ class ServerSession:
         """Whether ``notifications/initialized`` has come: from then on dmcp may ask the client things."""
 
     def __repr__(self) -> str:
-        return f"<ServerSession {self.profile.revision if self.profile else 'new'} operating={self.operating}>"
+        return (
+            f"<ServerSession {self.profile.revision if self.profile else 'new'} operating={self.operating}>"
+        )
 
     @property
     def takes_batches(self) -> bool:

@@ -59,12 +59,22 @@ def definitions(groups: Sequence[GroupLine], problem: str = "") -> list[JsonObje
     name = {"type": "string", "description": "The tool's name within the group"}
     args = {"type": "object", "description": "The tool's arguments", "additionalProperties": True}
     return [
-        _tool(GET_TOOLS, f"{_GET_INTRO}\n\n{_lines(groups, problem)}", {"group": group}, ["group"], reads=True),
-        _tool(CALL_TOOL, _CALL_INTRO, {"group": group, "name": name, "args": args}, ["group", "name"], reads=False),
+        _tool(
+            GET_TOOLS, f"{_GET_INTRO}\n\n{_lines(groups, problem)}", {"group": group}, ["group"], reads=True
+        ),
+        _tool(
+            CALL_TOOL,
+            _CALL_INTRO,
+            {"group": group, "name": name, "args": args},
+            ["group", "name"],
+            reads=False,
+        ),
     ]
 
 
-def _tool(name: str, description: str, properties: JsonObject, required: list[str], *, reads: bool) -> JsonObject:
+def _tool(
+    name: str, description: str, properties: JsonObject, required: list[str], *, reads: bool
+) -> JsonObject:
     tool: JsonObject = {
         "name": name,
         "description": description,
@@ -76,13 +86,19 @@ def _tool(name: str, description: str, properties: JsonObject, required: list[st
 
 
 def _lines(groups: Sequence[GroupLine], problem: str) -> str:
-    usable = [f"- {g.name}: {g.description}" + (f" ({g.trouble})" if g.trouble else "") for g in groups if g.available]
+    usable = [
+        f"- {g.name}: {g.description}" + (f" ({g.trouble})" if g.trouble else "")
+        for g in groups
+        if g.available
+    ]
     broken = [f"- {g.name}: {g.description} (unavailable: {g.trouble})" for g in groups if not g.available]
     parts = ["Available groups:\n" + "\n".join(usable) if usable else "No group is available."]
     if broken:
         parts.append("Unavailable groups:\n" + "\n".join(broken))
     if problem:
-        parts.append(f"The configuration file was changed and is invalid, the previous one is in force: {problem}")
+        parts.append(
+            f"The configuration file was changed and is invalid, the previous one is in force: {problem}"
+        )
     return "\n\n".join(parts)
 
 
@@ -163,4 +179,6 @@ def is_selected(selection: ToolSelection, name: str) -> bool:
 def may_repeat(tool: JsonObject) -> bool:
     """Whether the server says of a tool that calling it twice does no harm (MCP 2025-03-26, ToolAnnotations)."""
     hints = tool.get("annotations")
-    return isinstance(hints, dict) and (hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True)
+    return isinstance(hints, dict) and (
+        hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True
+    )

@@ -65,13 +65,17 @@ def unavailable(group: str, reason: str) -> bytes:
 
 def overloaded(group: str, limit: int) -> bytes:
     """The error for a request beyond the bound on calls in flight."""
-    text = f"{group} has {limit} calls in flight, which is the most dmcp sends it at once; try again when some are done"
+    text = (
+        f"{group} has {limit} calls in flight, the most dmcp sends it at once; try again when some are done"
+    )
     return error_object(UPSTREAM_FAILED, text)
 
 
 def unreadable(group: str, reason: str) -> bytes:
     """The error for a request whose answer is no valid JSON-RPC."""
-    return error_object(INTERNAL_ERROR, f"{group}: sent an answer that cannot be passed on ({reason}); the call has run")
+    return error_object(
+        INTERNAL_ERROR, f"{group}: sent an answer that cannot be passed on ({reason}); the call has run"
+    )
 
 
 def with_group(group: str, error: bytes, value: Any) -> bytes:
@@ -80,6 +84,12 @@ def with_group(group: str, error: bytes, value: Any) -> bytes:
     if not isinstance(message, str):
         return error
     return with_member(error, "message", encode(f"{group}: {message}"))
+
+
+def error_text(answer: Answer) -> str:
+    """What an upstream's error says, for the log and for reasons."""
+    message = answer.value.get("message") if isinstance(answer.value, dict) else None
+    return str(message or answer.value)
 
 
 def resources_named(answer: Answer) -> tuple[str, ...]:

@@ -14,11 +14,19 @@ from pydantic_core import from_json, to_json
 
 _ID = rb'(-?\d+|"[^"\\]*")'
 _HEAD = re.compile(
-    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*' + _ID + rb'|"id"\s*:\s*' + _ID + rb'\s*,\s*"jsonrpc"'
+    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*'
+    + _ID
+    + rb'|"id"\s*:\s*'
+    + _ID
+    + rb'\s*,\s*"jsonrpc"'
     rb'\s*:\s*"2\.0")\s*,\s*"(?:result|error)"\s*:\s*'
 )
 _TAIL = re.compile(
-    rb'\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*' + _ID + rb'|"id"\s*:\s*' + _ID + rb'\s*,\s*"jsonrpc"'
+    rb'\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*'
+    + _ID
+    + rb'|"id"\s*:\s*'
+    + _ID
+    + rb'\s*,\s*"jsonrpc"'
     rb'\s*:\s*"2\.0")\s*\}\s*\Z'
 )
 _FRONT = re.compile(rb'\s*\{\s*"(?:result|error)"\s*:\s*')
@@ -35,7 +43,7 @@ def decode(text: bytes) -> Any:
     try:
         return from_json(text, allow_inf_nan=False, cache_strings="keys")
     except ValueError as strict:
-        if not text.lstrip()[:1] in (b"{", b"["):
+        if text.lstrip()[:1] not in (b"{", b"["):
             raise
         return _decode_leniently(text, strict)
 
@@ -112,7 +120,7 @@ def _body_first(frame: bytes, parsed: dict[str, Any], keys: tuple[str, ...], nam
 
 
 def answered_id(frame: bytes) -> bytes:
-    """The encoded id of what looks like an answer but cannot be read, so that its call fails now, not at its deadline."""
+    """The encoded id of what looks like an answer but cannot be read, so that its call can fail at once."""
     head = _HEAD.match(frame)
     return (head[1] or head[2]) if head else b"null"
 
@@ -150,13 +158,12 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 def _span(text: str, name: str) -> tuple[int, int]:
     """Where the value of the last member called ``name`` starts and ends (the last one wins, as in parsers)."""
     from json import JSONDecoder  # noqa: PLC0415 - see decode
-    from json.decoder import scanstring  # noqa: PLC0415
 
     scan = JSONDecoder().raw_decode
     found: tuple[int, int] | None = None
     at = _skip(text, _skip(text, 0) + 1)
     while text[at] != "}":
-        key, at = scanstring(text, at + 1, True)
+        key, at = scan(text, at)
         start = _skip(text, _skip(text, at) + 1)
         _, end = scan(text, start)
         if key == name:

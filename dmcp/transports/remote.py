@@ -10,15 +10,13 @@ import importlib
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from dmcp.config.model import RemoteServer
-    from dmcp.transports.link import Credentials, Link, LinkEvents
+    from dmcp.protocol.link import Credentials, Link, LinkEvents, OpenLink
 
 
 def remote_opener(
     server: RemoteServer, credentials: Credentials | None = None
-) -> Callable[[LinkEvents], Awaitable[Link]]:
+) -> OpenLink:
     """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
 
     Opening over Streamable HTTP sends nothing yet: trouble shows with the first request. Over HTTP+SSE it

@@ -1,0 +1,474 @@
+"""What an upstream and its server say to each other over one link: requests, answers, questions, listings.
+
+The part of the upstream actor that knows MCP's methods. It runs inside that actor, has no messages of its own, and
+asks its ``Owner`` for everything that touches the link or the clock. When the connection begins and ends is the owner's
+business (``dmcp.actors.upstream``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from dmcp import log
+from dmcp.actors.runtime import post
+from dmcp.errors import UpstreamError
+from dmcp.messages import catalog, frontend
+from dmcp.messages.upstream import Request, Tick
+from dmcp.protocol import jsonrpc, listing, tools, verdicts
+from dmcp.protocol.flights import FlightTable
+from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.session import ClientProfile, ClientSession
+from dmcp.protocol.toolbox import Toolbox, kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.config.model import ServerConfig
+    from dmcp.messages import Address
+    from dmcp.messages.upstream import Peers, Respond
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.link import Link
+    from dmcp.protocol.listing import Kind
+
+PING_PATIENCE: Final = 10.0
+"""Seconds a silent server gets to answer a ping before it counts as hung."""
+
+MAX_BACKLOG: Final = 64 * 1024 * 1024
+"""Bytes a server may leave unread before it is sent no more requests."""
+
+_QUESTION_PATIENCE = 1800.0  # seconds a person may take to answer a server's question
+_NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
+
+
+class Owner(Protocol):
+    """What a conversation asks of the actor it runs in."""
+
+    @property
+    def actor_ref(self) -> Address:
+        """The actor's address."""
+
+    def later(self, seconds: float, message: object) -> object:
+        """See ``LoopActor.later``."""
+
+    def arm(self) -> None:
+        """A deadline may be sooner than the timer knows."""
+
+    def welcomed(self) -> None:
+        """The handshake is done; ``notifications/initialized`` has been sent."""
+
+    def listed(self) -> None:
+        """A listing has come, or will not."""
+
+    def landed(self) -> None:
+        """A request is no longer in flight."""
+
+    def lose(self, kind: FaultKind | None, reason: str) -> None:
+        """The server is of no use any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A request dmcp makes for itself; ``purpose`` says what its answer is for."""
+
+    purpose: str
+    collector: listing.Collector | None = None
+
+
+Cargo = Request | Errand
+
+
+class Conversation:
+    """One MCP session with a server, over one link."""
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        generation: int,
+        *,
+        owner: Owner,
+        peers: Peers,
+        clock: Callable[[], float],
+    ) -> None:
+        self.config = config
+        self.link: Link | None = None
+        self.session = ClientSession()
+        self.flights: FlightTable[Cargo] = FlightTable()
+        self.subscriptions: set[str] = set()
+        self.toolbox = Toolbox()
+        self.heard = 0.0
+        """When the server last said something, in seconds of the clock."""
+        self._group = config.name
+        self._generation = generation
+        self._owner = owner
+        self._peers = peers
+        self._clock = clock
+        self._doubtful: list[Request] = []
+        self._questions: set[bytes] = set()
+        self._held = False
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self._group} {self.session!r} {self.flights!r}>"
+
+    @property
+    def load(self) -> int:
+        """Requests of the client that are in flight, or wait for a look at the listing."""
+        return len(self.flights) + len(self._doubtful)
+
+    @property
+    def is_carrying(self) -> bool:
+        """Whether a request of the client is in flight."""
+        return any(isinstance(cargo, Request) for _, cargo in self.flights.all())
+
+    # Sending ------------------------------------------------------------------------------------------------------
+
+    def transmit(self, frame: bytes) -> None:
+        """Send something that expects no answer."""
+        if self.link is not None:
+            self.link.send(frame)
+
+    def run(self, errand: Errand, method: str, params: JsonObject, patience: float | None = None) -> None:
+        """Make a request of dmcp's own."""
+        seconds = verdicts.timeout_of(method, self.config.timeout) if patience is None else patience
+        number = self.flights.launch(errand, seconds, self._clock())
+        if self.link is not None:
+            self.link.send(jsonrpc.request(b"%d" % number, method, params), number)
+        self._owner.arm()
+
+    def greet(self, profile: ClientProfile) -> None:
+        """Begin the handshake."""
+        self.run(Errand("initialize"), "initialize", ClientSession.hello(profile), _NEVER)
+
+    def send(self, request: Request, *, doubted: bool = False) -> None:
+        """Send a request of the client, or answer it here."""
+        if request.method == "tools/call" and not self._passes(request, doubted=doubted):
+            return
+        link = self.link
+        if link is None or link.backlog > MAX_BACKLOG:
+            self.reply(request, error=verdicts.unavailable(self._group, "it does not read what it is sent"))
+            return
+        seconds = verdicts.timeout_of(request.method, self.config.timeout)
+        number = self.flights.launch(request, seconds, self._clock())
+        params = request.params
+        if request.wants_progress:
+            params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
+        link.send(jsonrpc.request(b"%d" % number, request.method, params), number)
+        self._owner.arm()
+
+    def _passes(self, request: Request, *, doubted: bool) -> bool:
+        name = str(request.params.get("name"))
+        known = self.toolbox.knows(name)
+        if tools.is_selected(self.config.tools, name) and (known or not doubted):
+            if known:
+                return True
+            # The server may have got the tool since it was asked: look once more before refusing.
+            self._doubtful.append(request)
+            self.fetch("tools")
+            return False
+        self.reply(request, result=self.toolbox.refusal(name, self.config.tools, self._group))
+        return False
+
+    def reply(self, request: Request, *, result: bytes | None = None, error: bytes | None = None) -> None:
+        """Answer a request of the client."""
+        post(request.reply_to, frontend.Reply(request.ticket, result, error))
+
+    def cancel(self, ticket: int, reason: str) -> None:
+        """The client no longer wants this request."""
+        self._doubtful = [request for request in self._doubtful if request.ticket != ticket]
+        for number, cargo in self.flights.all():
+            if isinstance(cargo, Request) and cargo.ticket == ticket:
+                self.flights.land(number)
+                self._give_up(number, reason)
+
+    def _give_up(self, number: int, reason: str) -> None:
+        params: JsonObject = {"requestId": number}
+        if reason:
+            params["reason"] = reason
+        self.transmit(jsonrpc.notification("notifications/cancelled", params))
+        if self.link is not None:
+            self.link.abandon(number)
+
+    def take_doubtful(self) -> list[Request]:
+        """Take back the requests that wait for a look at the listing: they have not been sent."""
+        doubtful, self._doubtful = self._doubtful, []
+        return doubtful
+
+    # Listings -----------------------------------------------------------------------------------------------------
+
+    def kinds(self) -> list[Kind]:
+        """The listings worth fetching."""
+        return kinds(self.config.features, self.session)
+
+    def fetch(self, kind: Kind) -> None:
+        """Fetch a listing, from its first page."""
+        collector = self.toolbox.fetch(kind)
+        if collector is not None:
+            self.run(Errand("list", collector), listing.METHODS[kind], {})
+
+    def _on_page(self, collector: listing.Collector, result: Any) -> None:
+        cursor = collector.take(result)
+        if cursor is not None:
+            self.run(Errand("list", collector), listing.METHODS[collector.kind], {"cursor": cursor})
+            return
+        for remark in collector.remarks:
+            log.warning(remark, self._group)
+        self.publish(collector.kind, collector.entries)
+        self._on_fetched(collector.kind)
+
+    def fail_listing(self, collector: listing.Collector, reason: str) -> None:
+        """A page did not come. What was known before stays; at first, what has come so far is all there is."""
+        log.warning(f"{listing.METHODS[collector.kind]} failed: {reason}", self._group)
+        if not (collector.kind == "tools" and self.toolbox.complete):
+            self.publish(collector.kind, collector.entries, complete=False)
+        self._on_fetched(collector.kind)
+
+    def _on_fetched(self, kind: Kind) -> None:
+        if self.toolbox.fetched(kind):
+            self.fetch(kind)
+        if kind == "tools":
+            for request in self.take_doubtful():
+                self.send(request, doubted=True)
+        self._owner.listed()
+
+    def publish(
+        self, kind: Kind, entries: list[JsonObject], *, offered: bool = True, complete: bool = True
+    ) -> None:
+        """Tell the catalog a listing."""
+        if kind == "tools":
+            self.toolbox.take_tools(entries, complete=complete)
+            entries = [entry for entry in entries if tools.is_selected(self.config.tools, entry["name"])]
+        post(
+            self._peers.catalog, catalog.Listed(self._group, self._generation, kind, tuple(entries), offered)
+        )
+
+    # What the server says -----------------------------------------------------------------------------------------
+
+    def on_frame(self, message: jsonrpc.Message) -> None:
+        """Take one message of the server."""
+        self.heard = self._clock()
+        match message:
+            case jsonrpc.Answer():
+                self._on_answer(message)
+            case jsonrpc.Note(method, params):
+                self._on_note(method, params)
+            case jsonrpc.Call():
+                self._on_call(message)
+            case jsonrpc.Malformed():
+                self._on_malformed(message)
+            case jsonrpc.Batch(messages):
+                for single in messages:
+                    self.on_frame(single)
+
+    def _on_answer(self, answer: jsonrpc.Answer) -> None:
+        cargo = self.flights.land(int(answer.id)) if answer.id.isdigit() else None
+        match cargo:
+            case Request():
+                self._on_outcome(cargo, answer)
+                self._owner.landed()
+            case Errand():
+                self._on_errand_done(cargo, answer)
+            case None:
+                log.debug(f"answered id {answer.id.decode()}, which waits for no answer", self._group)
+
+    def _on_outcome(self, request: Request, answer: jsonrpc.Answer) -> None:
+        if answer.error is not None:
+            self.reply(request, error=verdicts.with_group(self._group, answer.error, answer.value))
+            return
+        self.reply(request, result=answer.result)
+        if request.method == "tools/call":
+            uris = verdicts.resources_named(answer)
+            if uris:
+                post(self._peers.catalog, catalog.Learned(self._group, uris))
+        elif request.method == "resources/subscribe":
+            self.subscriptions.add(str(request.params.get("uri")))
+        elif request.method == "resources/unsubscribe":
+            self.subscriptions.discard(str(request.params.get("uri")))
+
+    def _on_errand_done(self, errand: Errand, answer: jsonrpc.Answer) -> None:
+        failure = verdicts.error_text(answer) if answer.error is not None else ""
+        if errand.purpose == "initialize":
+            if failure:
+                self._owner.lose(None, f"refused to initialize: {failure}")
+            else:
+                self._on_welcome(answer.value)
+        elif errand.collector is not None:
+            if failure:
+                self.fail_listing(errand.collector, failure)
+            else:
+                self._on_page(errand.collector, answer.value)
+        elif failure and errand.purpose != "ping":  # an error is an answer: the server is alive
+            log.warning(f"{errand.purpose} failed: {failure}", self._group)
+
+    def _on_welcome(self, result: Any) -> None:
+        try:
+            self.session.welcome(result)
+        except UpstreamError as error:
+            self._owner.lose(None, str(error))
+            return
+        self.transmit(jsonrpc.notification("notifications/initialized"))
+        if self.link is not None:
+            self.link.established(self.session.revision)
+        self._owner.welcomed()
+
+    def _on_malformed(self, message: jsonrpc.Malformed) -> None:
+        cargo = self.flights.land(int(message.id)) if message.id.isdigit() else None
+        if isinstance(cargo, Request):
+            self.reply(cargo, error=verdicts.unreadable(self._group, message.message))
+            self._owner.landed()
+        elif isinstance(cargo, Errand):
+            error = jsonrpc.error_object(message.code, message.message)
+            self._on_errand_done(cargo, jsonrpc.Answer(message.id, None, error, {"message": message.message}))
+        else:
+            log.warning(f"sent something that is no message: {message.message}", self._group)
+
+    def _on_note(self, method: str, params: JsonObject) -> None:
+        match method:
+            case "notifications/progress":
+                self._on_progress(params)
+            case "notifications/message":
+                logger = params.get("logger")
+                name = f"{self._group}/{logger}" if isinstance(logger, str) and logger else self._group
+                self._announce(method, {**params, "logger": name})
+            case "notifications/resources/updated":
+                post(self._peers.catalog, catalog.ResourceUpdated(self._group, params))
+            case "notifications/tools/list_changed":
+                self._fetch_again("tools")
+            case "notifications/resources/list_changed":
+                self._fetch_again("resources", "templates")
+            case "notifications/prompts/list_changed":
+                self._fetch_again("prompts")
+            case "notifications/cancelled":
+                self._on_withdrawn(jsonrpc.encode(params.get("requestId")), str(params.get("reason", "")))
+            case _:
+                self._announce(method, params)
+
+    def _announce(self, method: str, params: JsonObject) -> None:
+        post(self._peers.frontend, frontend.Announce(method, params or None))
+
+    def _fetch_again(self, *changed: Kind) -> None:
+        for kind in changed:
+            if kind in self.kinds():
+                self.fetch(kind)
+
+    def _on_progress(self, params: JsonObject) -> None:
+        token = params.get("progressToken")
+        cargo = self.flights.get(token) if isinstance(token, int) else None
+        if isinstance(cargo, Request) and cargo.wants_progress and isinstance(token, int):
+            self.flights.extend(token, self._clock())
+            post(cargo.reply_to, frontend.Progressed(cargo.ticket, params))
+
+    # The server's questions ---------------------------------------------------------------------------------------
+
+    def _on_call(self, call: jsonrpc.Call) -> None:
+        if call.method == "ping":
+            self.transmit(jsonrpc.result(call.id, b"{}"))
+            return
+        self._questions.add(call.id)
+        self._set_clock()
+        self._owner.later(_QUESTION_PATIENCE, Tick(("question", call.id)))
+        question = frontend.Question(self._group, self._owner.actor_ref, call.id, call.method, call.params)
+        post(self._peers.frontend, question)
+
+    def respond(self, answer: Respond) -> None:
+        """The client has answered a question."""
+        if answer.question not in self._questions:
+            return
+        self._drop_question(answer.question)
+        if answer.error is not None:
+            self.transmit(jsonrpc.failure(answer.question, answer.error))
+        else:
+            self.transmit(jsonrpc.result(answer.question, answer.result or b"{}"))
+
+    def _on_withdrawn(self, question: bytes, reason: str) -> None:
+        if question in self._questions:
+            self._drop_question(question)
+            post(self._peers.frontend, frontend.QuestionWithdrawn(self._owner.actor_ref, question, reason))
+
+    def expire_question(self, question: bytes) -> None:
+        """The person has not answered in all this time."""
+        if question in self._questions:
+            text = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, "the person did not answer in time")
+            self.transmit(jsonrpc.failure(question, text))
+            self._on_withdrawn(question, "timed out")
+
+    def _drop_question(self, question: bytes) -> None:
+        self._questions.discard(question)
+        self._set_clock()
+
+    # Time ---------------------------------------------------------------------------------------------------------
+
+    def hold_back(self, hold: bool) -> None:
+        """Stop or go on reading: the client does not keep up, and no deadline passes because of that."""
+        self._held = hold
+        if self.link is not None:
+            (self.link.pause if hold else self.link.resume)()
+        self._set_clock()
+
+    def _set_clock(self) -> None:
+        """No deadline passes while a person is answering: over stdio nothing says which call a question belongs to."""
+        if self._questions or self._held:
+            self.flights.hold(self._clock())
+        else:
+            self.flights.release(self._clock())
+            self._owner.arm()
+
+    def expire(self) -> None:
+        """Deadlines have passed: answer those calls, and find out whether the server is still alive."""
+        now = self._clock()
+        for number, cargo in self.flights.due(now):
+            if isinstance(cargo, Request):
+                seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
+                self.reply(cargo, error=verdicts.timed_out(self._group, cargo.method, seconds))
+                self._give_up(number, "timed out")
+                if now - self.heard >= seconds:
+                    self._ask_for_life()
+                self._owner.landed()
+            elif cargo.purpose == "ping":
+                reason = f"hangs: silent, and no answer to ping within {PING_PATIENCE:g} s"
+                self._owner.lose(FaultKind.EXITED, reason)
+                return
+            elif cargo.collector is not None:
+                self.fail_listing(cargo.collector, "timed out")
+        self._owner.arm()
+
+    def _ask_for_life(self) -> None:
+        if not any(isinstance(cargo, Errand) and cargo.purpose == "ping" for _, cargo in self.flights.all()):
+            self.run(Errand("ping"), "ping", {}, PING_PATIENCE)
+
+    # Failure ------------------------------------------------------------------------------------------------------
+
+    def may_repeat(self, request: Request, *, may_have_run: bool) -> bool:
+        """Whether a request may be sent to the next generation."""
+        if request.repeated:
+            return False
+        return not may_have_run or verdicts.is_repeatable(request.method, request.params, self.toolbox.tools)
+
+    def on_failed(self, number: int, fault: LinkFault) -> Request | None:
+        """The link says that a request gets no answer. Returns it if it is to be repeated in another session."""
+        cargo = self.flights.land(number)
+        if isinstance(cargo, Errand):
+            if cargo.purpose == "initialize":
+                self._owner.lose(fault.kind, fault.reason)
+            elif cargo.collector is not None:
+                self.fail_listing(cargo.collector, fault.reason)
+        elif isinstance(cargo, Request):
+            lost_session = fault.kind is FaultKind.SESSION_LOST
+            if lost_session and self.may_repeat(cargo, may_have_run=fault.may_have_run):
+                return cargo
+            self.reply(cargo, error=verdicts.lost(self._group, fault.reason, may_have_run=fault.may_have_run))
+            self._owner.landed()
+        return None
+
+    def break_off(self, reason: str) -> list[Request]:
+        """The link is gone: answer what cannot be repeated, and return what can."""
+        repeat = []
+        for number, cargo in self.flights.all():
+            self.flights.land(number)
+            if not isinstance(cargo, Request):
+                continue
+            if self.may_repeat(cargo, may_have_run=True):
+                repeat.append(cargo)
+            else:
+                self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=True))
+        post(self._peers.frontend, frontend.QuestionWithdrawn(self._owner.actor_ref, None, reason))
+        return repeat + self.take_doubtful()

@@ -1,0 +1,80 @@
+"""What one upstream offers: its tools as dmcp needs them, and which of its listings are being fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dmcp.protocol import listing, tools
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dmcp.config.model import Features, ToolSelection
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.listing import Kind
+    from dmcp.protocol.session import ClientSession
+
+
+class Toolbox:
+    """The listings of one upstream on their way, and its tools by name when they have come.
+
+    Attributes:
+        tools: by name, those switched off included.
+        complete: whether ``tools`` can be trusted to hold every tool.
+    """
+
+    __slots__ = ("_again", "complete", "tools")
+
+    def __init__(self) -> None:
+        self.tools: dict[str, JsonObject] = {}
+        self.complete = False
+        self._again: dict[Kind, bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<Toolbox {len(self.tools)} tools, fetching {sorted(self._again)}>"
+
+    @property
+    def fetching(self) -> bool:
+        """Whether a listing is on its way."""
+        return bool(self._again)
+
+    def fetch(self, kind: Kind) -> listing.Collector | None:
+        """Begin to fetch a listing; ``None`` when that is going on, in which case it will be fetched once more."""
+        if kind in self._again:
+            self._again[kind] = True
+            return None
+        self._again[kind] = False
+        return listing.Collector(kind)
+
+    def fetched(self, kind: Kind) -> bool:
+        """A listing has come, or will not; returns whether it has to be fetched once more."""
+        return self._again.pop(kind, False)
+
+    def take_tools(self, entries: Sequence[JsonObject], *, complete: bool) -> None:
+        """Put the tools in their places."""
+        self.tools = {entry["name"]: entry for entry in entries}
+        self.complete = complete
+
+    def knows(self, name: object) -> bool:
+        """Whether a call of this tool can go out without another look at the listing."""
+        return not self.complete or name in self.tools
+
+    def refusal(self, name: str, selection: ToolSelection, group: str) -> bytes:
+        """The failed result for a tool that is switched off or does not exist."""
+        if not tools.is_selected(selection, name):
+            text = f"The tool {name!r} of {group} is switched off in dmcp's configuration."
+            return tools.text_result(text, failed=True)
+        known = [tool for tool in self.tools if tools.is_selected(selection, tool)]
+        return tools.unknown("tool", name, known, f" in group {group!r}")
+
+
+def kinds(features: Features, session: ClientSession) -> list[Kind]:
+    """The listings worth fetching: switched on here and offered there."""
+    wanted: list[Kind] = []
+    if features.tools and session.has("tools"):
+        wanted.append("tools")
+    if features.resources and session.has("resources"):
+        wanted += ["resources", "templates"]
+    if features.prompts and session.has("prompts"):
+        wanted.append("prompts")
+    return wanted
