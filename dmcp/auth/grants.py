@@ -19,11 +19,17 @@ from dmcp.errors import AuthError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from joserfc.jwk import Key
+
     from dmcp.auth.registration import Client
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFETIME = 300  # seconds; it is used at once
 _OFFLINE = "offline_access"
+# What a key of each kind signs with, by its curve (RFC 7518 section 3.1, RFC 9864).
+_RSA: Final = {"": "RS256"}
+_EC: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
+_OKP: Final = {"Ed25519": "Ed25519"}
 
 
 class GrantRefused(AuthError):  # noqa: N818 - says what happened, as LinkRefused does
@@ -216,32 +222,23 @@ def _assertion(client_id: str, issuer: str, private_key: str | None) -> str:
 
     if not private_key:
         raise AuthError("`oauth.private_key_file` is missing in its configuration; private_key_jwt needs it")
-    signed: str = private_key_jwt_sign(
-        private_key, client_id, issuer, alg=_algorithm(private_key), expires_in=_ASSERTION_LIFETIME
-    )
+    key, algorithm = _signing_key(private_key)
+    signed: str = private_key_jwt_sign(key, client_id, issuer, alg=algorithm, expires_in=_ASSERTION_LIFETIME)
     return signed
 
 
-def _algorithm(private_key: str) -> str:
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - see the module's docstring
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - see the module's docstring
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 - see the module's docstring
+def _signing_key(pem: str) -> tuple[Key, str]:
+    from joserfc.errors import JoseError  # noqa: PLC0415 - see the module's docstring; joserfc is Authlib's own
+    from joserfc.jwk import ECKey, OKPKey, RSAKey  # noqa: PLC0415 - as above
 
-    try:
-        key = load_pem_private_key(private_key.encode(), None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # The cause is left out: it may quote the key.
-        raise AuthError(
-            "`oauth.private_key_file` of its configuration is no unencrypted private key in PEM"
-        ) from None
-    match key:
-        case rsa.RSAPrivateKey():
-            return "RS256"
-        case ed25519.Ed25519PrivateKey():
-            return "EdDSA"
-        case ec.EllipticCurvePrivateKey() if key.curve.key_size in {256, 384, 521}:
-            return {256: "ES256", 384: "ES384", 521: "ES512"}[key.curve.key_size]
-        case _:
-            raise AuthError(
-                "`oauth.private_key_file` of its configuration holds a kind of key that signs no JWT"
-            )
+    for kind, algorithms in ((RSAKey, _RSA), (ECKey, _EC), (OKPKey, _OKP)):
+        try:
+            key = kind.import_key(pem)
+        except (ValueError, TypeError, JoseError):
+            continue  # another kind of key, or none: the cause is not repeated, for it may quote the key
+        algorithm = algorithms.get(str(key.as_dict().get("crv", "")))
+        if key.is_private and algorithm:
+            return key, algorithm
+    raise AuthError(
+        "`oauth.private_key_file` of its configuration is no unencrypted private key in PEM that can sign"
+    )

@@ -118,7 +118,9 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
     if client is not None:
         out["client"] = {
             "client_id": client.client_id,
-            "client_secret": client.secret if client.source == "registered" else None,  # else it is configured
+            "client_secret": client.secret
+            if client.source == "registered"
+            else None,  # else it is configured
             "token_endpoint_auth_method": client.auth_method,
             "source": client.source,
             "redirect_uri": client.redirect_uri,

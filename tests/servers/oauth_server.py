@@ -307,6 +307,7 @@ def main() -> None:
     state.settings = DEFAULTS | (json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(128)  # from here on a connection waits instead of being refused
     state.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
     print(state.base, flush=True)
     uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run(sockets=[listener])

@@ -7,6 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
 from dmcp.auth import grants
 from dmcp.auth.discovery import ServerMetadata
 from dmcp.auth.registration import Client
@@ -155,3 +158,24 @@ def test_a_refusal_is_described_in_one_printable_line() -> None:
     assert str(refusal).isprintable()
     assert len(str(refusal)) < 400
     assert grants.refusal(418, "<html>", "https://a").code == ""
+
+
+def test_every_kind_of_key_that_signs_is_recognised() -> None:
+    kinds = {
+        "RS256": rsa.generate_private_key(65537, 2048),
+        "ES256": ec.generate_private_key(ec.SECP256R1()),
+        "ES384": ec.generate_private_key(ec.SECP384R1()),
+        "Ed25519": ed25519.Ed25519PrivateKey.generate(),
+    }
+    for algorithm, key in kinds.items():
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        body, _ = grants.authenticated({}, Client("c", None, "private_key_jwt"), "https://a", pem)
+        header = body["client_assertion"].split(".")[0]
+        assert f'"alg":"{algorithm}"' in base64.urlsafe_b64decode(header + "==").decode()
+
+
+def test_a_public_key_is_no_private_key() -> None:
+    pem = ec.generate_private_key(ec.SECP256R1()).public_key()
+    text = pem.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    with pytest.raises(AuthError, match="private key"):
+        grants.authenticated({}, Client("c", None, "private_key_jwt"), "https://a", text)
