@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from anyio import to_thread
+from anyio import sleep, to_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -90,9 +90,10 @@ async def _moments(path: Path) -> AsyncGenerator[None, None]:
                 yield
                 if await to_thread.run_sync(directories, path) != places:
                     break
-        except FileNotFoundError:
-            # A directory went away between looking and watching; the next look finds what is there instead.
-            continue
+        except OSError:
+            # A directory went away between looking and watching, or the system grants no more watches: look again
+            # later instead.
+            await sleep(_LOOK_ANYWAY / 1000)
         finally:
             await watch.aclose()
 
@@ -118,16 +119,23 @@ def directories(path: Path) -> frozenset[Path]:
             continue
         there = here / step
         is_last = not pending
-        if there.is_symlink() and links < _MOST_LINKS:
+        target = _link_target(there)
+        if target is not None and links < _MOST_LINKS:
             links += 1
             found.add(here)
-            target = there.readlink()
             if target.is_absolute():
                 here = Path(target.anchor)
             pending += reversed([part for part in target.parts if part != target.anchor])
-        elif is_last or not there.is_dir():
+        elif is_last or not os.path.isdir(there):  # noqa: PTH112 - unlike Path.is_dir it never raises
             found.add(here)
             break
         else:
             here = there
     return frozenset(found)
+
+
+def _link_target(path: Path) -> Path | None:
+    try:
+        return path.readlink()
+    except OSError:  # no link, not there (any more), or not to be looked at
+        return None

@@ -115,6 +115,19 @@ async def test_without_a_fingerprint_the_content_at_the_first_look_is_no_change(
             assert await anext(stream) == "changed"
 
 
+async def test_where_the_system_grants_no_watch_the_file_is_looked_at_anyway(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*places: Path, **settings: object) -> None:
+        raise OSError("no more watches")
+
+    monkeypatch.setattr("watchfiles.main.RustNotify", refuse)
+    async with aclosing(changes(config, fingerprint(config))) as stream:
+        for text in ("second", "third"):
+            put(config, text)
+            await following(stream, config)
+
+
 async def test_a_file_that_is_touched_or_written_again_has_not_changed(config: Path) -> None:
     async with aclosing(changes(config, fingerprint(config))) as stream:
         put(config, "first")
