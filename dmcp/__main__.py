@@ -8,8 +8,10 @@ from pathlib import Path
 
 from dmcp import log
 
-COMMANDS = frozenset({"demo", "plan", "schema", "import", "fault", "auth"})
-"""Words that are commands; a configuration file of the same name is given as ``./name``."""
+COMMANDS = frozenset({"demo", "import", "plan", "schema", "fault"})
+"""Words that are commands; a configuration file of the same name is given as ``./name``. A test keeps it true."""
+
+_COMPLETING = "_DMCP_COMPLETE"  # set by a shell that completes a command line: click answers it
 
 _USAGE = """\
 dmcp is one MCP server in front of all of yours. It is meant to be started by a coding assistant.
@@ -23,12 +25,31 @@ dmcp is one MCP server in front of all of yours. It is meant to be started by a 
 def main() -> int:
     """Run the command line and return the exit status: 0 all well, 1 a fault of dmcp's, 2 configuration or usage."""
     log.set_level(os.environ.get("DMCP_LOG", "warning"))
-    arguments = sys.argv[1:]
-    if not arguments or (len(arguments) == 1 and not arguments[0].startswith("-") and arguments[0] not in COMMANDS):
+    try:
+        return _dispatch(sys.argv[1:])
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:  # noqa: BLE001 - the last boundary: a person gets a sentence, not a traceback
+        return _report_fault(error)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    is_word = len(arguments) == 1 and not arguments[0].startswith("-") and arguments[0] not in COMMANDS
+    if is_word or (not arguments and _COMPLETING not in os.environ):
         return serve(arguments[0] if arguments else None)
     from dmcp.cli.main import command_line  # noqa: PLC0415 - see the module's docstring
 
     return command_line(arguments)
+
+
+def _report_fault(error: Exception) -> int:
+    import traceback  # noqa: PLC0415 - nothing else needs it
+
+    log.debug("".join(traceback.format_exception(error)))
+    text = log.mask(f"{type(error).__name__}: {error}")
+    told = f"dmcp: a fault of dmcp's own: {text}. Please report it; DMCP_LOG=debug shows where."
+    print(told, file=sys.stderr)  # noqa: T201 - for the person
+    return 1
 
 
 def serve(config: str | None) -> int:
@@ -44,12 +65,28 @@ def serve(config: str | None) -> int:
         return 2
     if sys.stdin is None or sys.stdout is None:
         return 2
+    if config and not Path(config).expanduser().exists():
+        return _no_such(config)
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
         print(f"Now serving {path} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
     return run(Path(path))
+
+
+def _no_such(word: str) -> int:
+    """Neither a configuration nor a command: a wrong path, or a mistyped command."""
+    if Path(word).name == word and not Path(word).suffix:
+        from dmcp.cli.main import nearest  # noqa: PLC0415 - only when somebody has mistyped
+
+        close = nearest(word)
+        hint = f"Did you mean: dmcp {close}?" if close else "dmcp --help shows the commands."
+        text = f"dmcp: {word} is neither a command nor a configuration file. {hint}"
+    else:
+        text = f"dmcp: {word}: there is no such file: check the path to the configuration."
+    print(text, file=sys.stderr)  # noqa: T201 - for the person
+    return 2
 
 
 if __name__ == "__main__":

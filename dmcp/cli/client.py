@@ -1,0 +1,243 @@
+"""The small MCP client behind the commands that try things out: it starts a real dmcp process and talks to it.
+
+It takes the way every assistant takes, so that what a command shows is what an assistant gets. It declares no
+capabilities, and therefore answers no questions of a server's. Not here: what the answers mean, and printing them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic_core import from_json, to_json
+
+from dmcp import __version__
+from dmcp.errors import InternalError, UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+REVISION: Final = "2025-11-25"
+LONGEST_WAIT: Final = 600.0
+"""Seconds. dmcp's own deadlines come first; this one is for a dmcp that hangs."""
+
+_LONGEST_LINE = 80 * 1024 * 1024  # bytes; dmcp's messages are shorter
+_LEAVE_PATIENCE = 20.0  # seconds dmcp gets to end its servers, after its input was closed
+_METHOD_NOT_FOUND = -32601
+
+
+class RpcError(UpstreamError):
+    """A request was answered with an error. ``code`` and the text are the answer's."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def python(*arguments: str) -> list[str]:
+    """How to start this interpreter so that it finds dmcp where this process found it, and nothing else.
+
+    ``-P`` keeps modules that lie in the person's working directory from standing in for the standard library's.
+    """
+    found_here = Path(sys.path[0] or ".").resolve() == Path.cwd()
+    return [sys.executable, *([] if found_here else ["-P"]), *arguments]
+
+
+def dmcp_serving(config: Path | str) -> list[str]:
+    """How to start a dmcp that serves this configuration."""
+    return python("-m", "dmcp", str(config))
+
+
+class Client:
+    """One server process and the conversation with it: an asynchronous context manager, on asyncio.
+
+    Entering starts the process and shakes hands; leaving closes its input and waits for its end. Either way the
+    process does not outlive the context.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        errors: Callable[[str], None] | None = None,
+        log_level: str | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            command: the server to start.
+            errors: is given each line the process writes to stderr; without it they go where this process's go.
+            log_level: dmcp's ``DMCP_LOG``, if it shall be another one than this process's.
+        """
+        self._command = list(command)
+        self._errors = errors
+        self._env = {**os.environ, **({"DMCP_LOG": log_level} if log_level else {})}
+        self._process: asyncio.subprocess.Process
+        self._input: asyncio.StreamWriter
+        self._readers: list[asyncio.Task[None]] = []
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._last_id = 0
+        self._gone: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Client {self._command} {len(self._waiting)} waiting>"
+
+    async def __aenter__(self) -> Self:
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE if self._errors else None,
+                env=self._env,
+                limit=_LONGEST_LINE,
+            )
+        except OSError as error:
+            raise UpstreamError(f"{self._command[0]} does not start: {error.strerror}") from None
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise InternalError("a process was started without pipes")
+        self._input = stdin
+        self._readers = [
+            asyncio.create_task(self._read_answers(stdout)),
+            asyncio.create_task(self._read_errors(self._process.stderr)),
+        ]
+        try:
+            await self._shake_hands()
+        except BaseException:  # whatever it was, cancelling included: nobody else will end the process
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the server's input, wait for its end, and see to it if it does not come."""
+        self._input.close()
+        try:
+            async with asyncio.timeout(_LEAVE_PATIENCE):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        await asyncio.gather(*self._readers)
+
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, *, within: float = LONGEST_WAIT
+    ) -> Any:
+        """The result of a request.
+
+        Args:
+            method: what is asked for.
+            params: with which parameters.
+            within: seconds until it is given up.
+
+        Raises:
+            RpcError: it was answered with an error.
+            InternalError: it was not answered, because the process has ended or in this time.
+        """
+        if self._gone is not None:
+            raise InternalError(self._gone)
+        self._last_id += 1
+        answer = self._waiting[self._last_id] = asyncio.get_running_loop().create_future()
+        self._say({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}})
+        try:
+            async with asyncio.timeout(within):
+                return await answer
+        except TimeoutError:
+            raise InternalError(f"{method} was not answered within {within:g} s") from None
+
+    async def everything(self, kind: str, group: str | None = None) -> list[dict[str, Any]]:
+        """All pages of a listing.
+
+        Args:
+            kind: "tools", "resources", "resources/templates" or "prompts".
+            group: only the entries of this group (an extension of dmcp's).
+        """
+        params: dict[str, Any] = {} if group is None else {"group": group}
+        key = "resourceTemplates" if kind == "resources/templates" else kind
+        entries: list[dict[str, Any]] = []
+        while True:
+            page = await self.request(f"{kind}/list", params)
+            entries += page[key]
+            if not page.get("nextCursor"):
+                return entries
+            params["cursor"] = page["nextCursor"]
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of one of the tools the server shows. Its failure is a result too (``isError``)."""
+        result: dict[str, Any] = await self.request("tools/call", {"name": tool, "arguments": arguments})
+        return result
+
+    async def group_tools(self, group: str) -> list[dict[str, Any]]:
+        """The definitions of a group's tools, as dmcp shows them.
+
+        Raises:
+            UpstreamError: the group does not exist, or is not available; the text says why.
+        """
+        result = await self.call("get_dynamic_tools", {"group": group})
+        text = result["content"][0]["text"]
+        if result.get("isError"):
+            raise UpstreamError(text)
+        tools: list[dict[str, Any]] = from_json(text)
+        return tools
+
+    async def group_call(self, group: str, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The result of a group's tool."""
+        return await self.call("call_dynamic_tool", {"group": group, "name": tool, "args": arguments})
+
+    async def _shake_hands(self) -> None:
+        me = {"name": "dmcp-cli", "version": __version__}
+        params = {"protocolVersion": REVISION, "capabilities": {}, "clientInfo": me}
+        await self.request("initialize", params)
+        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        self._input.write(to_json(message) + b"\n")
+
+    async def _read_answers(self, stdout: asyncio.StreamReader) -> None:
+        while line := await stdout.readline():
+            with suppress(ValueError):  # a server that is not dmcp may print what is no JSON
+                self._on_message(from_json(line))
+        status = await self._process.wait()
+        self._gone = f"the server process ended with status {status}"
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(InternalError(self._gone))
+
+    def _on_message(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        if "method" not in message:
+            self._on_answer(message)
+        elif "id" in message and message["method"] == "ping":
+            self._say({"jsonrpc": "2.0", "id": message["id"], "result": {}})
+        elif "id" in message:
+            error = {
+                "code": _METHOD_NOT_FOUND,
+                "message": f"dmcp's command line does not do {message['method']}",
+            }
+            self._say({"jsonrpc": "2.0", "id": message["id"], "error": error})
+
+    def _on_answer(self, message: Mapping[str, Any]) -> None:
+        identifier = message.get("id")
+        answer = self._waiting.pop(identifier, None) if isinstance(identifier, int) else None
+        if answer is None or answer.done():
+            return
+        if "error" in message:
+            error = message["error"]
+            answer.set_exception(RpcError(error.get("code", 0), str(error.get("message", ""))))
+        else:
+            answer.set_result(message.get("result"))
+
+    async def _read_errors(self, stderr: asyncio.StreamReader | None) -> None:
+        while stderr is not None and self._errors is not None and (line := await stderr.readline()):
+            self._errors(line.decode(errors="replace").rstrip())

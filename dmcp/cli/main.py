@@ -1,0 +1,171 @@
+"""The command line's frame: which commands there are, what is common to all, and how a failure ends the process.
+
+A command's module is imported when the command is used, so the table below repeats the one line of help that the
+overview shows. Not here: the commands, and the short way into serving (``dmcp.__main__``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, Final
+
+import click
+
+from dmcp import __version__, log
+from dmcp.errors import ConfigError, DmcpError
+
+INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, as shells have it (128 + SIGINT)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a command is, and what the overview says of it."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+PLACES: Final = {
+    "demo": _Place("demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."),
+    "import": _Place("import_", "import_command", "Import servers from other coding tools."),
+    "plan": _Place(
+        "plan", "plan_command", "Show what a changed configuration would start, stop or leave alone."
+    ),
+    "schema": _Place("schema", "schema_command", "Print the JSON schema of the configuration file."),
+    "fault": _Place("fault", "fault", "Run an MCP server that misbehaves, to test MCP clients with."),
+}
+
+_EPILOG = """\b
+Examples:
+  dmcp demo                        see it work, without any configuration
+  dmcp dmcp.json                   serve the servers of dmcp.json on stdin and stdout
+  dmcp import claude --global      make a configuration of what Claude Code has
+  dmcp -v dmcp.json                the same as above, and log what happens to stderr
+
+\b
+Environment:
+  DYNAMIC_MCP_CONFIG   the configuration, when none is given
+  DMCP_LOG             debug, info, warning (the default) or error; -v and -q come first
+  NO_COLOR             no colours
+
+\b
+Exit status:
+  0    all well; when serving: the client left
+  1    a fault of dmcp's, or what a command says in its own help
+  2    the configuration or the command line is wrong
+  130  interrupted
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is used, and takes any other first word for a configuration."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the overview."""
+        del ctx
+        return list(PLACES)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, if there is one."""
+        del ctx
+        place = PLACES.get(cmd_name)
+        if place is None:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"dmcp.cli.{place.module}"), place.attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """A command, or the configuration to serve."""
+        if args[0] in PLACES or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        return "CONFIG", _serve, args
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The overview, from the table: importing every command for its one line takes too long."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, place.help) for name, place in PLACES.items()])
+
+
+def _set_level(verbose: int, quiet: bool) -> None:
+    if not verbose and not quiet:
+        return
+    level = "error" if quiet else "info" if verbose == 1 else "debug"
+    log.set_level(level)
+    os.environ["DMCP_LOG"] = level  # for the dmcp processes that commands start
+
+
+_verbose = click.option("-v", "--verbose", count=True, help="Log what happens; -vv logs everything.")
+_quiet = click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    no_args_is_help=False,
+    subcommand_metavar="[CONFIG | COMMAND [ARGS]...]",
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="dmcp", message="%(prog)s %(version)s")
+@_verbose
+@_quiet
+@click.pass_context
+def dmcp(ctx: click.Context, verbose: int, quiet: bool) -> Any:
+    """One MCP server in front of all of yours: two tools for the assistant instead of hundreds.
+
+    With CONFIG, dmcp serves: it is what a coding assistant starts as its stdio server.
+    """
+    if "NO_COLOR" in os.environ:
+        ctx.color = False
+    _set_level(verbose, quiet)
+    if ctx.invoked_subcommand is None:
+        from dmcp.__main__ import serve  # noqa: PLC0415 - it imports this module, when a person asks for a command
+
+        return serve(None)
+    return None
+
+
+@click.command("CONFIG")
+@click.argument("config")
+@_verbose
+@_quiet
+def _serve(config: str, verbose: int, quiet: bool) -> int:
+    """Serve the servers of CONFIG on stdin and stdout, until the client leaves."""
+    from dmcp.__main__ import serve  # noqa: PLC0415 - see above
+
+    _set_level(verbose, quiet)
+    return serve(config)
+
+
+def command_line(arguments: list[str]) -> int:
+    """Do what the arguments say. Blocks; returns the exit status. No exception but ``SystemExit`` comes out."""
+    try:
+        status = dmcp.main(arguments, prog_name="dmcp", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except DmcpError as error:
+        click.echo(f"dmcp: {log.mask(str(error))}", err=True)
+        return 2 if isinstance(error, ConfigError) else 1
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (``dmcp schema | head``). Nothing more can be written there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def nearest(word: str) -> str | None:
+    """The command a person probably meant."""
+    close = difflib.get_close_matches(word.lower(), PLACES, n=1, cutoff=0.6)
+    return close[0] if close else None
