@@ -30,17 +30,18 @@ def content_type(response: httpx.Response) -> str:
     return value.partition(";")[0].strip().lower()
 
 
-async def whole(response: httpx.Response, reading: asyncio.Event, limit: int = MAX_FRAME) -> bytes:
+async def whole(response: httpx.Response, reading: asyncio.Event, limit: int | None = None) -> bytes:
     """The body, once it is complete. Closes the answer however it ends.
 
     Args:
         response: an answer whose body is unread.
         reading: cleared while the link is paused.
-        limit: bytes.
+        limit: bytes; ``MAX_FRAME`` unless given.
 
     Raises:
         LinkFailure: the body is longer than ``limit``, or the connection broke within it.
     """
+    limit = MAX_FRAME if limit is None else limit
     try:
         if int(response.headers.get("content-length", "0")) > limit:
             raise faults.oversized()

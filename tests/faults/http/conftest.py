@@ -1,0 +1,55 @@
+"""A misbehaving server and a link to it, for each test."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import pytest
+
+from contract.owner import Owner
+from dmcp.config.model import RemoteServer
+from dmcp.transports.remote import remote_opener
+from servers.raw_http import RawServer, raw_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from dmcp.protocol.link import Credentials
+
+
+class Connect(Protocol):
+    """Opens a link to a server; closed after the test."""
+
+    async def __call__(
+        self,
+        url: str,
+        kind: Literal["http", "sse", "auto"] = "http",
+        credentials: Credentials | None = None,
+        **headers: str,
+    ) -> Owner: ...
+
+
+@pytest.fixture
+async def server(anyio_backend: Any) -> AsyncIterator[RawServer]:
+    async with raw_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def connect(anyio_backend: Any) -> AsyncIterator[Connect]:
+    async with AsyncExitStack() as stack:
+
+        async def connected(
+            url: str,
+            kind: Literal["http", "sse", "auto"] = "http",
+            credentials: Credentials | None = None,
+            **headers: str,
+        ) -> Owner:
+            owner = Owner()
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            link = await owner.open(remote_opener(RemoteServer(url, kind, named), credentials))
+            stack.push_async_callback(link.aclose, 2.0)
+            return owner
+
+        yield connected
