@@ -17,14 +17,16 @@ import socket
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 _SLOW = 30.0  # seconds; every client in the tests gives up long before
 
@@ -75,6 +77,11 @@ class State:
 
 
 state = State({})
+_TOKEN_FAULTS = {
+    "500": Response(status_code=500),
+    "garbage": Response(b'{"access_token": ', media_type="application/json"),
+    "html": HTMLResponse("<html>welcome to the hotel</html>"),
+}
 
 
 async def control(request: Request) -> Response:
@@ -181,26 +188,15 @@ async def token(request: Request) -> Response:
         "client": client,
     }
     fault = state.settings["token"]
-    match fault:
-        case "":
-            pass
-        case "500":
-            return Response(status_code=500)
-        case "garbage":
-            return Response(b'{"access_token": ', media_type="application/json")
-        case "html":
-            return HTMLResponse("<html>welcome to the hotel</html>")
-        case "slow":
-            await asyncio.sleep(_SLOW)
-        case _:
-            return JSONResponse({"error": fault}, 400)
+    if fault == "slow":
+        await asyncio.sleep(_SLOW)
+    if fault:
+        return _TOKEN_FAULTS.get(fault) or JSONResponse({"error": fault}, 400)
     if grant == "authorization_code":
         return _for_code(form, client)
     if grant == "refresh_token":
         return _for_refresh(form, client)
-    if grant == "client_credentials":
-        return JSONResponse(_issue(client, form.get("scope", ""), "", refresh=False))
-    return JSONResponse({"error": "unsupported_grant_type"}, 400)
+    return JSONResponse(_issue(client, form.get("scope", ""), "", refresh=False))
 
 
 async def mcp(request: Request) -> Response:
@@ -309,7 +305,8 @@ def main() -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)  # from here on a connection waits instead of being refused
     state.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    print(state.base, flush=True)
+    sys.stdout.write(state.base + "\n")
+    sys.stdout.flush()
     uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run(sockets=[listener])
 
 

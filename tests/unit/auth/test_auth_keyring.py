@@ -39,6 +39,10 @@ class Vault(keyring.backend.KeyringBackend):  # type: ignore[misc,name-defined] 
         del self.kept[service, username]
 
 
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
 async def test_the_keyring_keeps_what_the_files_would(tmp_path: Path) -> None:
     from dmcp.auth.keyring_store import KeyringStore  # noqa: PLC0415 - needs the extra
 
@@ -48,7 +52,7 @@ async def test_the_keyring_keeps_what_the_files_would(tmp_path: Path) -> None:
         store = KeyringStore(tmp_path)
         await store.write("odd/name", RECORD)
         assert ("dmcp", "odd/name") in vault.kept
-        assert list(tmp_path.iterdir()) == []
+        assert _files(tmp_path) == []
         assert await store.read("odd/name") == RECORD
         assert await store.remove("odd/name")
         assert not await store.remove("odd/name")

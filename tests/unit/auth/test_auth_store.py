@@ -38,6 +38,20 @@ def hidden(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     return seen
 
 
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def _left_by_predecessor(folder: Path, content: bytes) -> Path:
+    folder.mkdir(parents=True)
+    path = folder / "one.json"
+    path.write_bytes(content)
+    if os.name == "posix":
+        path.chmod(0o644)
+        folder.chmod(0o755)
+    return path
+
+
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -58,19 +72,15 @@ async def test_files_and_directory_belong_to_their_owner_alone(folder: Path) -> 
     async with store.locked("one", "refresh"):
         await store.write("one", RECORD)
     assert _mode(folder) == 0o700
-    assert {_mode(path) for path in folder.iterdir()} == {0o600}
+    assert {_mode(path) for path in _files(folder)} == {0o600}
 
 
 @posix
 async def test_a_file_the_predecessor_left_open_is_closed_when_read(folder: Path) -> None:
-    folder.mkdir(parents=True)
-    path = folder / "old.json"
-    path.write_text('{"access_token": "at"}')
-    path.chmod(0o644)
-    folder.chmod(0o755)
+    path = _left_by_predecessor(folder, b'{"access_token": "at"}')
     store = FileStore(folder)
-    assert (await store.read("old")).find("https://any") is not None
-    await store.write("old", RECORD)
+    assert (await store.read("one")).find("https://any") is not None
+    await store.write("one", RECORD)
     assert (_mode(path), _mode(folder)) == (0o600, 0o700)
 
 
@@ -86,9 +96,7 @@ async def test_tokens_are_hidden_from_the_log_as_soon_as_they_are_known(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"version": 99}', b"\xff\xfe"])
 async def test_a_corrupt_file_is_as_good_as_none_and_is_kept(folder: Path, content: bytes) -> None:
-    folder.mkdir(parents=True)
-    path = folder / "one.json"
-    path.write_bytes(content)
+    path = _left_by_predecessor(folder, content)
     assert await FileStore(folder).read("one") == Record()
     assert path.read_bytes() == content
 
@@ -105,12 +113,12 @@ async def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(AuthError, match="No space left"):
         await store.write("one", Record())
-    assert [path.name for path in folder.iterdir()] == ["one.json"]
+    assert [path.name for path in _files(folder)] == ["one.json"]
     assert json.loads((folder / "one.json").read_text())["entries"]
 
 
 async def test_a_directory_that_cannot_be_made_is_told_with_its_path(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").touch()
     with pytest.raises(AuthError, match="file"):
         await FileStore(tmp_path / "file" / "sub").write("one", RECORD)
 
