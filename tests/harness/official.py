@@ -113,6 +113,22 @@ class OfficialClient:
         """What has been said between dmcp and one of its servers so far."""
         return next(read_tap(tap) for tap in self._taps if tap.stem == group)
 
+    async def heard_upstream(self, group: str, method: str, params: dict[str, Any] | None = None) -> None:
+        """Wait until dmcp has said this to a server, with at least these params.
+
+        Raises:
+            AssertionError: it has not, after ``WAIT`` seconds.
+        """
+        with anyio.move_on_after(WAIT):
+            while not self._has_heard(group, method, params or {}):  # noqa: ASYNC110 - a file has no event
+                await anyio.sleep(0.02)
+            return
+        raise AssertionError(f"{group} has not heard {method} {params}")
+
+    def _has_heard(self, group: str, method: str, params: dict[str, Any]) -> bool:
+        said = (message for side, message in self.upstream(group).heard if side == "client")
+        return any(m.get("method") == method and params.items() <= m.get("params", {}).items() for m in said)
+
     async def tools(self, group: str) -> list[dict[str, Any]]:
         """What ``get_dynamic_tools`` says of a group."""
         result = await self.session.call_tool("get_dynamic_tools", {"group": group})
