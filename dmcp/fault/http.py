@@ -187,7 +187,9 @@ class HttpServer:
         task.add_done_callback(self._closing.discard)
 
 
-def _refusal(request: Request) -> tuple[int, tuple[tuple[str, str], ...], bytes] | None:
+def _refusal(  # noqa: PLR0911 - one line for each reason
+    request: Request,
+) -> tuple[int, tuple[tuple[str, str], ...], bytes] | None:
     """What a correct server answers to a request that is wrong whatever is in it."""
     headers = request.headers
     accept = headers.get("accept", "*/*")

@@ -108,7 +108,9 @@ class Wire:
         await self._put(text)
 
     def cut(self, *, abort: bool) -> None:
-        """End the connection here and now: by a reset, or in order at whatever point it is."""
+        """End the connection here and now: by a reset, or in order at whatever point it is. Idempotent."""
+        if self.gone:
+            return
         self.gone = True
         raw = self._writer.get_extra_info("socket")
         if abort and raw is not None:

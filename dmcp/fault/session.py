@@ -91,9 +91,7 @@ class Session:
         task = asyncio.create_task(self._exchange(call, due, outlet))
         self._running[call.id] = (task, due)
         task.add_done_callback(lambda _: self._running.pop(call.id, None))
-        # The client may cancel the request, which ends the task; that is no error of the one who waits here.
-        with suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
+        await asyncio.wait([task])  # not the task itself: the client may cancel it, and that is no error here
 
     async def _exchange(self, call: jsonrpc.Call, due: tuple[Due, ...], outlet: Outlet) -> None:
         if not await self._performer.perform(rewrite.arriving(due, call.id), outlet):
