@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dmcp import log
 
-COMMANDS = frozenset({"demo", "import", "plan", "schema", "fault"})
+COMMANDS = frozenset({"demo", "import", "auth", "plan", "schema", "fault"})
 """Words that are commands; a configuration file of the same name is given as ``./name``. A test keeps it true."""
 
 _COMPLETING = "_DMCP_COMPLETE"  # set by a shell that completes a command line: click answers it

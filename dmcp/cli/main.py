@@ -34,6 +34,9 @@ class _Place:
 PLACES: Final = {
     "demo": _Place("demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."),
     "import": _Place("import_", "import_command", "Import servers from other coding tools."),
+    "auth": _Place(
+        "auth", "auth_command", "Sign in to remote servers, or out; see which sign-ins there are."
+    ),
     "plan": _Place(
         "plan", "plan_command", "Show what a changed configuration would start, stop or leave alone."
     ),

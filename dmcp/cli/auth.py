@@ -1,0 +1,216 @@
+"""``dmcp auth``: sign in to remote servers by hand, see which sign-ins there are, forget them.
+
+What a sign-in is and where it is kept is ``dmcp.auth``'s. A dmcp that is running finds a new one by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from dmcp.config.loading import load
+from dmcp.config.model import RemoteServer
+from dmcp.errors import AuthError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from dmcp.auth.authorizer import Authorizer
+    from dmcp.auth.store import FileStore
+    from dmcp.config.model import Configuration
+
+
+class _Refused(click.ClickException):
+    """The configuration or the command line is at fault: exit status 2, as everywhere in dmcp."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line of ``dmcp auth status``. Nothing in it is secret."""
+
+    server: str
+    state: str
+    issuer: str | None = None
+    expires: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+_config = click.option(
+    "-c",
+    "--config",
+    envvar="DYNAMIC_MCP_CONFIG",
+    type=click.Path(),
+    required=True,
+    show_envvar=True,
+    help="The configuration file.",
+)
+_server = click.argument("server", required=False)
+
+
+@click.group("auth", short_help="Sign in to remote servers, or out; see which sign-ins there are.")
+def auth_command() -> None:
+    """Sign in to remote servers that want it (OAuth), see which sign-ins there are, forget them.
+
+    \b
+    Examples:
+      dmcp auth status -c dmcp.json
+      dmcp auth login -c dmcp.json github
+      dmcp auth logout -c dmcp.json github
+    """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
+
+
+@auth_command.command("login", short_help="Sign in to SERVER in the browser.")
+@_server
+@_config
+def login(server: str | None, config: str) -> None:
+    """Sign in to SERVER in the browser; the address is printed too. SERVER may be left out if there is only one.
+
+    Exits with 0, with 1 when the sign-in failed, or with 2 when the configuration is wrong.
+    """
+    configuration = _read(config)
+    name, remote = _pick(configuration, server)
+    try:
+        state = asyncio.run(_login(_store(configuration), name, remote))
+    except AuthError as error:
+        raise click.ClickException(f"{name}: {error}") from None
+    click.echo(f"{name}: {state}. A dmcp that is running will use it.")
+
+
+@auth_command.command("logout", short_help="Forget the sign-in to SERVER.")
+@_server
+@_config
+def logout(server: str | None, config: str) -> None:
+    """Forget the sign-in to SERVER on this machine, and the client that was registered for it.
+
+    Exits with 0, with 1 when it could not be removed, or with 2 when the configuration is wrong.
+    """
+    configuration = _read(config)
+    name, _ = _pick(configuration, server)
+    try:
+        was_there = asyncio.run(_authorizer(_store(configuration)).sign_out(name))
+    except AuthError as error:
+        raise click.ClickException(f"{name}: {error}") from None
+    click.echo(f"{name}: the sign-in is forgotten." if was_there else f"{name}: there was no sign-in.")
+
+
+@auth_command.command("status", short_help="Show the sign-ins to all remote servers, or to SERVER.")
+@_server
+@_config
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+def status(server: str | None, config: str, as_json: bool) -> None:
+    """Show the sign-ins to all remote servers, or to SERVER. No server is asked; no token is shown.
+
+    Exits with 0, with 1 when a sign-in cannot be read, or with 2 when the configuration is wrong.
+    """
+    configuration = _read(config)
+    servers = dict([_pick(configuration, server)]) if server else _remotes(configuration)
+    try:
+        rows = asyncio.run(_rows(_store(configuration), servers))
+    except AuthError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        from pydantic_core import to_json  # noqa: PLC0415 - only for --json
+
+        click.echo(to_json([asdict(row) for row in rows], indent=2).decode())
+        return
+    for row in rows:
+        click.echo(_as_text(row))
+    if not rows:
+        click.echo("There are no remote servers in this configuration.")
+
+
+async def _login(store: FileStore, name: str, remote: RemoteServer) -> str:
+    authorizer = _authorizer(store)
+    before = await authorizer.load(name, remote)
+    tokens = await authorizer.sign_in(
+        name,
+        remote,
+        wanted=await authorizer.challenge_of(remote),
+        rejected=before.authorization if before else None,
+        announce=lambda _: None,
+    )
+    return (
+        "signed in"
+        if tokens.expires_at is None or tokens.refresh
+        else f"signed in until {_date(tokens.expires_at)}"
+    )
+
+
+async def _rows(store: FileStore, servers: Mapping[str, RemoteServer]) -> list[_Row]:
+    from dmcp.auth.discovery import canonical  # noqa: PLC0415 - needed only when the command really runs
+
+    rows = []
+    for name, remote in servers.items():
+        entry = (await store.read(name)).find(canonical(remote.url))
+        tokens = entry.tokens if entry else None
+        if entry is None or tokens is None:
+            rows.append(_Row(name, "not signed in"))
+            continue
+        good, renewable = tokens.is_good(time.time()), bool(tokens.refresh)
+        state = (
+            "signed in" if good else "signed in, to be renewed at the next use" if renewable else "expired"
+        )
+        expires = None if tokens.expires_at is None else _date(tokens.expires_at)
+        rows.append(_Row(name, state, entry.issuer or None, expires, tokens.scopes))
+    return rows
+
+
+def _as_text(row: _Row) -> str:
+    details = [f"by {row.issuer}"] if row.issuer else []
+    details += [f"token until {row.expires}"] if row.expires else []
+    details += [f"scopes {' '.join(row.scopes)}"] if row.scopes else []
+    return f"{row.server}: {', '.join([row.state, *details])}"
+
+
+def _date(seconds: float) -> str:
+    return datetime.fromtimestamp(min(seconds, 253402300799.0), UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _read(config: str) -> Configuration:
+    try:
+        return load(config, os.environ)
+    except ConfigError as error:
+        raise _Refused(str(error)) from None
+
+
+def _remotes(configuration: Configuration) -> dict[str, RemoteServer]:
+    return {name: s.target for name, s in configuration.servers.items() if isinstance(s.target, RemoteServer)}
+
+
+def _pick(configuration: Configuration, server: str | None) -> tuple[str, RemoteServer]:
+    remotes = _remotes(configuration)
+    if server is None and len(remotes) == 1:
+        return next(iter(remotes.items()))
+    if server in remotes:
+        return server, remotes[server]
+    known = ", ".join(sorted(remotes)) or "none"
+    if server is None:
+        raise _Refused(f"Say which server: the remote ones in this configuration are {known}.")
+    if server in configuration.servers:
+        raise _Refused(
+            f"{server} is no remote server, or its address is incomplete; the remote ones are {known}."
+        )
+    raise _Refused(f"There is no server {server} in this configuration; the remote ones are {known}.")
+
+
+def _store(configuration: Configuration) -> FileStore:
+    from dmcp.auth.store import open_store  # noqa: PLC0415 - needed only when the command really runs
+
+    try:
+        return open_store(configuration.oauth_store)
+    except AuthError as error:
+        raise _Refused(str(error)) from None
+
+
+def _authorizer(store: FileStore) -> Authorizer:
+    from dmcp.auth.authorizer import Authorizer  # noqa: PLC0415 - needed only when the command really runs
+
+    return Authorizer(store, may_ask=lambda: True)

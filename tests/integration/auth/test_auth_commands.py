@@ -1,0 +1,110 @@
+"""``dmcp auth`` in a terminal of its own, with a home directory of its own and a BROWSER that signs in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from dmcp.cli.auth import auth_command
+from servers.oauth_process import OAuthServer, running
+
+_ROOT = Path(__file__).parents[3]
+_BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=20).close()"
+_RUN = "import sys; from dmcp.cli.auth import auth_command; auth_command(sys.argv[1:], prog_name='dmcp auth')"
+
+
+class Terminal:
+    def __init__(self, folder: Path, server: OAuthServer) -> None:
+        self.home = folder / "home"
+        self.home.mkdir()
+        browser = folder / "browser.py"
+        browser.write_text(_BROWSER)
+        self.config = folder / "dmcp.json"
+        entries = {
+            "far": {"description": "a remote one", "url": server.url},
+            "near": {"description": "a local one", "command": "true"},
+        }
+        self.config.write_text(json.dumps({"mcpServers": entries}))
+        self.environment = os.environ | {
+            "HOME": str(self.home),
+            "USERPROFILE": str(self.home),
+            "BROWSER": f"{sys.executable} {browser}",
+            "DYNAMIC_MCP_CONFIG": str(self.config),
+            "PYTHONPATH": str(_ROOT),
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", _RUN, *arguments]
+        return subprocess.run(
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def stored(self) -> Path:
+        return self.home / ".dynamic-mcp" / "oauth-servers" / "far.json"
+
+
+def test_a_person_signs_in_looks_and_signs_out(tmp_path: Path) -> None:
+    with running() as server:
+        terminal = Terminal(tmp_path, server)
+        assert terminal.run("status").stdout == "far: not signed in\n"
+        login = terminal.run("login")
+        assert login.returncode == 0, login.stderr
+        assert login.stdout.startswith("far: signed in")
+        assert f"{server.base}/authorize" in login.stderr
+        tokens = json.loads(terminal.stored().read_text())["entries"][0]["tokens"]
+        status = terminal.run("status", "far", "--json")
+        assert json.loads(status.stdout)[0]["state"] == "signed in"
+        for secret in (tokens["access_token"], tokens["refresh_token"]):
+            assert secret not in login.stdout + login.stderr + status.stdout + status.stderr
+        assert terminal.run("logout", "far").stdout == "far: the sign-in is forgotten.\n"
+        assert not terminal.stored().exists()
+
+
+def test_a_login_replaces_a_sign_in_that_is_still_good(tmp_path: Path) -> None:
+    with running() as server:
+        terminal = Terminal(tmp_path, server)
+        terminal.run("login", "far")
+        first = terminal.stored().read_text()
+        assert terminal.run("login", "far").returncode == 0
+        assert terminal.stored().read_text() != first
+
+
+def test_a_login_that_is_refused_ends_with_1_and_a_sentence(tmp_path: Path) -> None:
+    with running(refuse="access_denied") as server:
+        done = Terminal(tmp_path, server).run("login", "far")
+    assert done.returncode == 1
+    assert "refused in the browser" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["login", "near"], "near is no remote server"),
+        (["login", "else"], "no server else"),
+        (["logout"], "Say which server"),
+        (["status", "-c", "missing.json"], "missing.json"),
+    ],
+)
+def test_a_command_that_makes_no_sense_ends_with_2_and_says_why(
+    tmp_path: Path, arguments: list[str], text: str
+) -> None:
+    config = tmp_path / "dmcp.json"
+    remote = {"description": "d", "url": "https://mcp.example"}
+    local = {"description": "d", "command": "true"}
+    config.write_text(json.dumps({"mcpServers": {"one": remote, "two": remote, "near": local}}))
+    result = CliRunner().invoke(auth_command, arguments, env={"DYNAMIC_MCP_CONFIG": str(config)})
+    assert result.exit_code == 2
+    assert text in result.output
