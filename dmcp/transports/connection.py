@@ -105,6 +105,15 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return part
 
+    def whole(self) -> bytes | None:
+        """The whole rest of the body if it has come already and was never paused, else ``None``."""
+        if not self._complete or self._paused:
+            return None
+        parts = b"".join(self._chunks)
+        self._chunks.clear()
+        self._held = 0
+        return parts
+
     def close(self) -> None:
         """Close at once. Whoever waits on it gets an error."""
         self._end(httpx.ReadError("closed"))

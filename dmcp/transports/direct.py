@@ -58,7 +58,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         except BaseException:
             connection.close()
             raise
-        return httpx.Response(head.status, headers=head.headers, stream=_Body(connection, self))
+        return httpx.Response(head.status, headers=head.headers, stream=Body(connection, self))
 
     async def aclose(self) -> None:
         """Close every connection; requests in flight break."""
@@ -110,12 +110,16 @@ def _encoded(request: httpx.Request, body: bytes) -> bytes:
     return b"\r\n".join([*lines, b"", body])
 
 
-class _Body(httpx.AsyncByteStream):
+class Body(httpx.AsyncByteStream):
     """The rest of an answer. Closing it early closes the connection: what is left would have to be read."""
 
     def __init__(self, connection: Connection, pool: DirectTransport) -> None:
         self._connection: Connection | None = connection
         self._pool = pool
+
+    def ready(self) -> bytes | None:
+        """The whole body if it has come already and is short, else ``None``."""
+        return None if self._connection is None else self._connection.whole()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         connection = self._connection
@@ -123,6 +127,7 @@ class _Body(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
+        """httpx: the answer is done with."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.release(connection)
