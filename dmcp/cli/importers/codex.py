@@ -15,7 +15,7 @@ from dmcp.cli.importers.model import Address, Command
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location, SignInKeys
 
 if TYPE_CHECKING:
-    from dmcp.cli.importers.entries import Entry
+    from dmcp.cli.importers.fields import Entry
     from dmcp.cli.importers.model import ImportedServer
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

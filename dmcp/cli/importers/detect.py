@@ -66,8 +66,8 @@ def _by_path(path: Path, contents: Mapping[str, Any]) -> tuple[CodingTool, str] 
     for tool in TOOLS.values():
         for place in (*tool.project, *tool.user):
             tail, key = _tail(place, tool), place.servers[0]
-            fits = path.absolute().as_posix().endswith("/" + tail) and len(place.servers) == 1
-            if tail not in _TOO_COMMON and fits and key in contents and len(tail) > (best or (0,))[0]:
+            fits = tail not in _TOO_COMMON and path.absolute().match(tail) and len(place.servers) == 1
+            if fits and key in contents and len(tail) > (best or (0,))[0]:
                 best = (len(tail), tool, key)
     return (best[1], best[2]) if best is not None else None
 
@@ -76,7 +76,7 @@ def _tail(place: Location, tool: CodingTool) -> str:
     """The end of a location that is the same on every machine."""
     text = place.path.replace("{root}", tool.root[1]) if tool.root is not None else place.path
     tail = text.rpartition("}")[2].lstrip("/")
-    return "" if tail.startswith("$") or tail.endswith("*") else tail
+    return "" if tail.startswith("$") else tail
 
 
 def _by_spelling(servers: Mapping[str, Any], text: str) -> str:

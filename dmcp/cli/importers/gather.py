@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.importers.documents import read_document
-from dmcp.cli.importers.entries import BadEntry, Entry, kind_of, read_entry
+from dmcp.cli.importers.entries import read_entry
+from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
 from dmcp.cli.importers.model import Harvest, NotCarried
 from dmcp.cli.importers.tool import Found
 from dmcp.errors import ConfigError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dmcp.cli.importers.entries import BadEntry
+from dmcp.cli.importers.fields import BadEntry
 from dmcp.cli.importers.model import Command
 from dmcp.cli.importers.references import PLAIN_BRACES
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
@@ -16,7 +16,7 @@ from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dmcp.cli.importers.entries import Entry
+    from dmcp.cli.importers.fields import Entry
     from dmcp.cli.importers.model import ImportedServer
 
 _OWN = frozenset({"builtin", "platform", "frontend", "inline_python"})

@@ -15,15 +15,17 @@ _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|//[^\n\r]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"\'/]+|/', re.DOTALL
 )
 
+_REST_OF_LINE = re.compile(r"[ \t]*(?:/\*[^\r\n]*?\*/[ \t]*)*(?://[^\r\n]*)?")
+
 
 @dataclass(slots=True)
 class _Table:
-    """An object in the text: its members by key, where it opens, where its last member ends, if a comma follows."""
+    """An object in the text: its members by key, where it opens, where its last member and the comma after it end."""
 
     opened: int
     members: dict[str, _Table | None] = field(default_factory=dict)
     last_end: int = 0
-    comma: bool = False
+    comma: int = 0
 
 
 def with_member(text: str, path: tuple[str, ...], key: str, value: Any) -> str:
@@ -58,11 +60,11 @@ def _inserted(text: str, table: _Table, key: str, value: Any, depth: int) -> str
     lines = to_json(value, indent=2).decode().split("\n")
     body = [to_json(key).decode() + ": " + lines[0], *(_reindented(line, indent, step) for line in lines[1:])]
     member = indent + newline.join(body)
-    at = table.last_end or table.opened + 1
+    at = table.comma or table.last_end or table.opened + 1
     comma = "," if table.last_end and not table.comma else ""
     rest = text[at:]
     # What follows the last member on its line, such as a comment, stays with that member.
-    follows = re.match(r",?[ \t]*(?:/\*[^\r\n]*?\*/[ \t]*)?(?://[^\r\n]*)?", rest) if table.last_end else None
+    follows = _REST_OF_LINE.match(rest) if table.last_end else None
     kept = follows.group() if follows else ""
     after = rest[len(kept) :]
     closing = "" if re.match(r"[ \t]*[\r\n]", after) else newline + indent[len(step) :]
@@ -118,7 +120,7 @@ class _Scanner:
             self._key = _unquoted(self._before)
         elif self.stack and (top := self.stack[-1]) is not None:
             if piece == ",":
-                top.comma, self._key = True, None
+                top.comma, self._key = end, None
             elif self._key is not None:
                 top.members[self._key] = None
                 self._ended(end)
@@ -135,7 +137,7 @@ class _Scanner:
     def _ended(self, end: int) -> None:
         """A member of the innermost table ends here."""
         if self.stack and (top := self.stack[-1]) is not None:
-            top.last_end, top.comma = end, False
+            top.last_end, top.comma = end, 0
 
 
 def _unquoted(key: str) -> str:

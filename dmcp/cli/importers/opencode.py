@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dmcp.cli.importers.entries import BadEntry
+from dmcp.cli.importers.fields import BadEntry
 from dmcp.cli.importers.references import CURLY
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location, SignInKeys
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from dmcp.cli.importers.entries import Entry
+    from dmcp.cli.importers.fields import Entry
     from dmcp.cli.importers.model import ImportedServer, Kind
     from dmcp.cli.importers.references import Syntax
 

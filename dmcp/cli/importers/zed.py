@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dmcp.cli.importers.entries import BadEntry
+from dmcp.cli.importers.fields import BadEntry
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
 
 _KEY = ("context_servers",)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dmcp.cli.importers.acceptance import refusal
+from dmcp.cli.importers.descriptions import suggestion
+from dmcp.cli.importers.entries import read_entry
+from dmcp.cli.importers.fields import BadEntry, Entry
+from dmcp.cli.importers.model import Address, Command, ImportedServer
+from dmcp.cli.importers.registry import TOOLS
+from dmcp.cli.importers.rendering import duration, entry_of
+
+
+def read(tool: str, raw: dict[str, Any]) -> tuple[ImportedServer, list[str]]:
+    entry = Entry("one", TOOLS[tool].unwrap("one", raw), TOOLS[tool], {})
+    server = read_entry(entry, TOOLS[tool])
+    return server, [str(note) for note in entry.notes]
+
+
+def test_numbers_and_truth_values_in_env_arrive_as_the_tool_would_pass_them() -> None:
+    server, _ = read("claude", {"command": "x", "env": {"A": 3, "B": True, "C": 1.5, "D": 2.0, "E": None}})
+    assert isinstance(server.target, Command)
+    assert server.target.env == {"A": "3", "B": "true", "C": "1.5", "D": "2"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        ({}, 'no "command" or "url"'),
+        ({"command": 5}, '"command" is a number where a text belongs'),
+        ({"command": "  "}, '"command" is empty'),
+        ({"command": "x", "args": "y"}, '"args" is a text where a list'),
+        ({"command": "x", "args": [["y"]]}, '"args" is a list where a list of texts'),
+        ({"command": "x", "env": ["y"]}, '"env" is a list where a table'),
+        ({"url": "wss://x"}, "no http or https address"),
+        ({"url": "https://x", "type": "ws"}, "'ws' is none that dmcp speaks"),
+        ({"url": "https://x", "type": ["http"]}, '"type" is a list'),
+        ({"command": "x", "type": "http"}, 'no "command" or "url"'),
+    ],
+)
+def test_an_entry_dmcp_cannot_run_says_why_and_quotes_no_value(raw: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadEntry, match=why.replace("(", "\\(")):
+        read("claude", raw)
+
+
+@pytest.mark.parametrize(
+    ("tool", "raw", "kind"),
+    [
+        ("claude", {"type": "streamable-http", "url": "https://x"}, "http"),
+        ("gemini", {"url": "https://x"}, "sse"),
+        ("gemini", {"httpUrl": "https://x"}, "http"),
+        ("gemini", {"url": "https://x", "type": "http"}, "http"),
+        ("qwen", {"url": "https://x"}, "sse"),
+        ("cline", {"url": "https://x"}, "sse"),
+        ("cline", {"transport": {"type": "streamableHttp", "url": "https://x"}}, "http"),
+        ("cline", {"url": "https://x", "transportType": "http"}, "http"),
+        ("cursor", {"url": "https://x"}, "auto"),
+        ("opencode", {"type": "remote", "url": "https://x"}, "auto"),
+        ("windsurf", {"serverUrl": "https://x"}, "auto"),
+        ("goose", {"type": "streamable_http", "uri": "https://x"}, "http"),
+        ("vscode", {"type": "sse", "url": "https://x"}, "sse"),
+    ],
+)
+def test_each_tool_has_its_own_rule_for_the_transport_of_an_address(
+    tool: str, raw: dict[str, Any], kind: str
+) -> None:
+    server, _ = read(tool, raw)
+    assert isinstance(server.target, Address)
+    assert server.target.kind == kind
+
+
+def test_optional_values_of_the_wrong_type_are_left_behind_and_said() -> None:
+    raw = {
+        "httpUrl": "https://x",
+        "timeout": "soon",
+        "includeTools": "all",
+        "disabled": 1,
+        "oauth": "yes",
+        "new": {},
+    }
+    server, notes = read("gemini", raw)
+    assert (server.tools_timeout, server.include, server.enabled) == (None, (), True)
+    assert len(notes) == 5
+    assert any('"new" has no equivalent' in note for note in notes)
+
+
+def test_a_command_beside_an_address_wins_and_it_is_said() -> None:
+    server, notes = read("cursor", {"command": "x", "url": "https://x"})
+    assert isinstance(server.target, Command)
+    assert '"url" beside "command"' in notes[0]
+
+
+def test_keys_that_mean_nothing_outside_the_tool_are_dropped_in_silence() -> None:
+    _, notes = read("gemini", {"command": "x", "trust": True})
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "spelled"), [(60.0, "60s"), (0.5, "500ms"), (90.5, "90500ms"), (0.0001, "1ms")]
+)
+def test_durations_are_spelled_as_dmcp_reads_them(seconds: float, spelled: str) -> None:
+    assert duration(seconds) == spelled
+
+
+def test_an_entry_the_configuration_would_refuse_is_found_out_beforehand() -> None:
+    server, _ = read("cursor", {"url": "https://x/${NOT closed", "headers": {"A\nB": "c"}})
+    assert "headers" in (refusal("one", entry_of(server, "text")) or "")
+    assert refusal("one", {"description": "fine", "command": "x", "env": {"A": "${UNSET}"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (Command("npx", ("-y", "@scope/server@1.2", "secret")), "started by npx @scope/server@1.2"),
+        (Command("npx", ("--token", "secret", "pkg")), "started by npx"),
+        (Command("uvx", ("--from", "secret", "pkg")), "started by uvx"),
+        (Command(r"C:\Program Files\x.exe"), "started by x"),
+        (Command("${RUNNER}"), "started by a command of its own"),
+        (Address("https://user:secret@host.example/mcp?key=secret"), "at host.example"),
+        (Address("${URL}"), "Tools of the one server"),
+        (Address("http://[broken"), "Tools of the one server"),
+    ],
+)
+def test_a_suggested_description_names_program_or_host_and_no_secret(
+    target: Command | Address, said: str
+) -> None:
+    text = suggestion(ImportedServer("one", target))
+    assert text.endswith(said)
+    assert "secret" not in text
