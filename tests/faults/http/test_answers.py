@@ -397,3 +397,73 @@ async def test_a_compressed_answer_is_read(server: RawServer, connect: Connect) 
     owner = await connect(server.url)
     await owner.establish()
     assert await owner.answer(owner.call("x")) == "unpacked"
+
+
+async def test_a_paused_link_holds_an_answer_back_until_it_is_resumed(
+    server: RawServer, connect: Connect
+) -> None:
+    owner, other = await connect(server.url), await connect(server.url)
+    await owner.establish()
+    assert owner.link is not None
+    owner.link.pause()
+    call = owner.call("x")
+    await server.arrived("tools/call")
+    # By the time another link has had ten answers, this one's has long been written.
+    for _ in range(10):
+        await other.answer(other.ask("ping"))
+    assert owner.unheard == []
+    owner.link.resume()
+    await owner.answer(call)
+
+
+async def test_a_paused_link_stops_the_server_from_sending(server: RawServer, connect: Connect) -> None:
+    sent: list[int] = []
+    size, count = 1_000_000, 48
+
+    async def flood(peer: Peer, request: Request) -> None:
+        await peer.stream()
+        for number in range(count):
+            await peer.event(
+                {"jsonrpc": "2.0", "method": "notifications/message", "params": {"x": "y" * size}}
+            )
+            sent.append(number)
+        await peer.event(answer(request, "end"))
+        await peer.end()
+
+    server.on("tools/call", flood)
+    owner, other = await connect(server.url), await connect(server.url)
+    await owner.establish()
+    call = owner.call("x")
+    assert owner.link is not None
+    await owner.hear()
+    owner.link.pause()
+    for _ in range(200):
+        await other.answer(other.ask("ping"))
+    assert len(sent) < count
+    owner.link.resume()
+    while (await owner.hear())[1].get("id") != call:
+        pass
+    assert len(sent) == count
+
+
+async def test_a_server_restarted_in_the_middle_of_a_call_is_found_again(
+    server: RawServer, connect: Connect
+) -> None:
+    async def hang(peer: Peer, request: Request) -> None:
+        await peer.closed()
+
+    async def forgotten(peer: Peer, request: Request) -> None:
+        await peer.body(b"", 404)
+
+    server.on("tools/call", hang, forgotten)
+    owner = await connect(server.url)
+    await owner.establish()
+    call = owner.call("x")
+    await server.arrived("tools/call")
+    await server.stop()
+    fault = await owner.failure(call)
+    assert (fault.kind, fault.may_have_run) == (FaultKind.UNREACHABLE, True)
+    await server.start(port=int(server.url.split(":")[2].split("/")[0]))
+    fault = await owner.failure(owner.call("x"))
+    assert (fault.kind, fault.may_have_run) == (FaultKind.SESSION_LOST, False)
+    assert (await owner.closing()).kind is FaultKind.SESSION_LOST
