@@ -152,7 +152,13 @@ class Conversation:
         params = request.params
         if request.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
-        link.send(jsonrpc.request(b"%d" % number, request.method, params), number)
+        try:
+            frame = jsonrpc.request(b"%d" % number, request.method, params)
+        except ValueError as error:  # the client's doing: it must not cost the others their connection
+            self.flights.land(number)
+            self.reply(request, error=verdicts.unsendable(self._group, str(error)))
+            return
+        link.send(frame, number)
         self._owner.arm()
 
     def _passes(self, request: Request, *, doubted: bool) -> bool:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dmcp.protocol.jsonrpc import INTERNAL_ERROR, UPSTREAM_FAILED, UPSTREAM_TIMEOUT, error_object
+from dmcp.protocol.jsonrpc import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    UPSTREAM_FAILED,
+    UPSTREAM_TIMEOUT,
+    error_object,
+)
 from dmcp.protocol.tools import may_repeat
 from dmcp.protocol.wire import encode, with_member
 
@@ -69,6 +75,12 @@ def overloaded(group: str, limit: int) -> bytes:
         f"{group} has {limit} calls in flight, the most dmcp sends it at once; try again when some are done"
     )
     return error_object(UPSTREAM_FAILED, text)
+
+
+def unsendable(group: str, reason: str) -> bytes:
+    """The error for a request that cannot be written down again."""
+    text = f"Invalid params: {reason}; the call was not passed on to {group} and has not run"
+    return error_object(INVALID_PARAMS, text)
 
 
 def unreadable(group: str, reason: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-_ID = rb'(-?\d+|"[^"\\]*")'
+_ID = rb'(-?\d{1,18}|"[^"\\]*")'  # an id dmcp gives out is never longer
 _HEAD = re.compile(
     rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*'
     + _ID
@@ -68,10 +68,11 @@ def encode(value: Any) -> bytes:
     """Write compact JSON, on one line.
 
     Raises:
-        ValueError: the value nests deeper than any reader here would have accepted.
+        ValueError: the value nests too deeply for what is on the stack already.
     """
     try:
-        return to_json(value)
+        # 1e400 is JSON, but no reader here can tell it from infinity, which is not.
+        return to_json(value, inf_nan_mode="null")
     except (ValueError, RecursionError):
         import json  # noqa: PLC0415 - only for lone surrogates and deep nesting
 
