@@ -148,7 +148,7 @@ class Frontend(LoopActor):
                 self._refuse(message.id, message.code, message.message, batch)
 
     def _on_call(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        if call.id in self._exchanges:
+        if call.id in self._exchanges or any(early.id == call.id for early, _ in self._early):
             text = f"Invalid request: a request with the id {call.id.decode()} is in flight already"
             self._refuse(call.id, jsonrpc.INVALID_REQUEST, text, batch)
         elif call.method not in client_requests.KNOWN:
