@@ -349,6 +349,7 @@ class Upstream(LoopActor):
     def lose(self, kind: FaultKind | None, reason: str) -> None:
         """See ``Owner``. Answers what cannot be repeated, hands over what can, and ends this life."""
         if self._phase is Phase.ENDING:
+            self._answer_rest(reason)
             self._finish()
             return
         was_ready = self._phase is Phase.READY
@@ -392,10 +393,14 @@ class Upstream(LoopActor):
         if self._phase is Phase.ENDING and not self._talk.is_carrying:
             self._close()
 
+    def _answer_rest(self, reason: str) -> None:
+        """There is no next life to repeat anything in."""
+        for request in self._repeat + self._talk.break_off(reason):
+            self._talk.reply(request, error=verdicts.lost(self._group, reason, may_have_run=True))
+        self._repeat.clear()
+
     def _close(self) -> None:
-        for request in self._talk.break_off("dmcp is stopping it"):
-            error = verdicts.lost(self._group, "dmcp is stopping it", may_have_run=True)
-            self._talk.reply(request, error=error)
+        self._answer_rest("dmcp is stopping it")
         link, self._talk.link = self._talk.link, None
         if link is not None:
             self._closing = True
