@@ -86,14 +86,14 @@ async def test_no_request_overtakes_what_ends_the_opening(server: RawServer, con
         await peer.body(b"", 202)
 
     server.on("notifications/initialized", slow)
-    owner = await connect(server.url)
+    owner, other = await connect(server.url), await connect(server.url)
     await owner.establish()
-    calls = {owner.ask("ping") for _ in range(3)}
+    calls = {owner.call("x") for _ in range(3)}
     await server.arrived("notifications/initialized")
-    assert [request.message["method"] for request in server.requests] == [
-        "initialize",
-        "notifications/initialized",
-    ]
+    # By the time another link has had ten answers, these calls would long have arrived.
+    for _ in range(10):
+        await other.answer(other.ask("ping"))
+    assert "tools/call" not in {request.message.get("method") for request in server.requests}
     gate.set()
     assert {(await owner.hear())[1]["id"] for _ in range(3)} == calls
 
@@ -161,6 +161,53 @@ async def test_a_forgotten_session_fails_calls_as_not_run_and_closes_the_link_on
     await owner.link.aclose(2.0)
     assert owner.unheard == []
     assert "DELETE" not in {request.method for request in server.requests}
+
+
+async def test_calls_of_a_forgotten_session_may_hear_so_themselves_before_the_link_closes(
+    server: RawServer, connect: Connect
+) -> None:
+    gate = asyncio.Event()
+
+    async def late(peer: Peer, request: Request) -> None:
+        await gate.wait()
+        await peer.body(b"", 404)
+
+    owner = await connect(server.url)
+    await owner.establish()
+    server.on("tools/call", late)
+    slow = owner.call("x")
+    await server.arrived("tools/call")
+    server.on("tools/call", status(404))
+    await owner.failure(owner.call("x"))
+    gate.set()
+    fault = await owner.failure(slow)
+    assert (fault.kind, fault.may_have_run) == (FaultKind.SESSION_LOST, False)
+    await owner.closing()
+
+
+async def test_a_call_that_hangs_does_not_keep_a_link_without_session_open(
+    server: RawServer, connect: Connect
+) -> None:
+    async def hang(peer: Peer, request: Request) -> None:
+        await peer.closed()
+
+    owner = await connect(server.url)
+    await owner.establish()
+    server.on("tools/call", hang)
+    owner.call("x")
+    await server.arrived("tools/call")
+    server.on("tools/call", status(404))
+    await owner.failure(owner.call("x"))
+    fault = await owner.closing()
+    assert (fault.kind, fault.may_have_run) == (FaultKind.SESSION_LOST, True)
+
+
+async def test_256_calls_at_once_are_all_answered(server: RawServer, connect: Connect) -> None:
+    owner = await connect(server.url)
+    await owner.establish()
+    calls = {owner.call("x", number=number) for number in range(256)}
+    answered = {(await owner.hear())[1]["id"] for _ in range(256)}
+    assert answered == calls
 
 
 async def test_a_404_without_a_session_refuses_the_request_only(server: RawServer, connect: Connect) -> None:
