@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from dmcp.cli.importers.documents import read_document
 from dmcp.cli.importers.entries import read_entry
 from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
@@ -149,6 +151,9 @@ def _one(
 ) -> tuple[ImportedServer | None, list[NotCarried]]:
     if not name.strip():
         return None, [NotCarried('""', "a server without a name", "give it one and import again")]
+    if not _can_be_written(name, raw):
+        why = "not imported, since it holds half a character (a lone surrogate), or is nested too deeply"
+        return None, [NotCarried(ascii(name), why, "correct it in the tool's file and import again")]
     if not isinstance(raw, Mapping):
         why = f"not imported, since the entry is {kind_of(raw)} where a table belongs"
         return None, [NotCarried(name, why, "correct it in the tool's file and import again")]
@@ -160,3 +165,12 @@ def _one(
     if tool.switched_off(name, raw, files, str(machine.cwd)):
         server = replace(server, enabled=False)
     return server, entry.notes
+
+
+def _can_be_written(name: str, raw: Any) -> bool:
+    """Whether a terminal and a file can show it at all: JSON may spell what UTF-8 cannot."""
+    try:
+        to_json({name: raw}, fallback=str)
+    except ValueError:
+        return False
+    return True

@@ -7,7 +7,7 @@ whether to overwrite. Not here: the questions, and dmcp's own file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 
 Read = Callable[[], Harvest]
 """Reads what was found to be there. Raises ``ConfigError`` when it cannot be read or holds no servers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A server taken in, the tool it is from, and its name there."""
+
+    server: ImportedServer
+    tool: CodingTool
+    found_as: str
 
 
 def find(what: str, scope: Scope, machine: Machine) -> Read:
@@ -124,7 +133,7 @@ def _no_servers(what: str, harvest: Harvest) -> str:
 
 
 def _read_all(machine: Machine) -> Harvest:
-    kept: dict[str, tuple[ImportedServer, CodingTool]] = {}
+    kept: dict[str, _Kept] = {}
     notes: list[NotCarried] = []
     remarks: list[str] = []
     for tool in TOOLS.values():
@@ -139,26 +148,26 @@ def _read_all(machine: Machine) -> Harvest:
         for server in harvest.servers:
             remark = _add(server, tool, kept)
             remarks += [remark] if remark else []
-    servers = tuple(kept[name][0] for name in sorted(kept))
+    servers = tuple(kept[name].server for name in sorted(kept))
     if not servers:
         raise ConfigError(_no_servers("no coding tool has MCP servers here", Harvest((), tuple(notes))))
     return Harvest(servers, tuple(notes), tuple(remarks))
 
 
-def _add(
-    server: ImportedServer, tool: CodingTool, kept: dict[str, tuple[ImportedServer, CodingTool]]
-) -> str | None:
+def _add(server: ImportedServer, tool: CodingTool, kept: dict[str, _Kept]) -> str | None:
     """Take a server in. The same one under the same name is taken once; another one gets another name."""
-    earlier = kept.get(server.name)
-    if earlier is None:
-        kept[server.name] = (server, tool)
-        return None
-    if earlier[0].target == server.target:
-        if server.enabled and not earlier[0].enabled:
-            kept[server.name] = (server, tool)
-        return f"{server.name}: the same in {earlier[1].title} and {tool.title}, imported once"
-    name, count = f"{server.name}-{tool.name}", 2
+    namesakes = [each for each in kept.values() if each.found_as == server.name]
+    for earlier in namesakes:
+        if earlier.server.target == server.target:
+            if server.enabled and not earlier.server.enabled:
+                kept[earlier.server.name] = replace(earlier, server=replace(server, name=earlier.server.name))
+            return f"{server.name}: the same in {earlier.tool.title} and {tool.title}, imported once"
+    name, count = server.name, 1
     while name in kept:
-        name, count = f"{server.name}-{tool.name}-{count}", count + 1
-    kept[name] = (replace(server, name=name), tool)
-    return f"{server.name}: {tool.title} has another one than {earlier[1].title}, imported as {name}"
+        name = f"{server.name}-{tool.name}" if count == 1 else f"{server.name}-{tool.name}-{count}"
+        count += 1
+    kept[name] = _Kept(replace(server, name=name), tool, server.name)
+    if name == server.name:
+        return None
+    others = " and ".join(each.tool.title for each in namesakes) or "another tool"
+    return f"{server.name}: {tool.title} has another one than {others}, imported as {name}"

@@ -64,5 +64,5 @@ def test_a_file_without_servers_is_refused() -> None:
 
 
 def test_the_project_of_a_file_is_above_the_tools_folder() -> None:
-    assert project_of(Path("/work/.cursor/mcp.json")) == Path("/work")
-    assert project_of(Path("/work/mcp.json")) == Path("/work")
+    assert project_of(Path("/work/.cursor/mcp.json")) == Path("/work").absolute()
+    assert project_of(Path("/work/mcp.json")) == Path("/work").absolute()
