@@ -14,15 +14,17 @@ if TYPE_CHECKING:
     from dmcp.config.model import RemoteServer
 
 Kind = Literal["load", "renew", "mend"]
-FRESH: Final = 60.0
+FRESH: Final = 5.0
 """Seconds. Credentials refused when younger than this are not renewed again: that would be a loop."""
+RENEWALS: Final = 30
+"""Renewals an hour because of a refusal; more do not help with a server that refuses everything."""
 PAUSE: Final = 300.0
 """Seconds after a sign-in that failed before the person's browser is opened again unasked."""
 _STEP_UPS = 2  # for one and the same challenge ...
 _STEP_UP_WINDOW = 600.0  # ... within so many seconds
 _LONGEST_BACKOFF = 60.0  # seconds
 _ASKS = 3  # times the browser is opened for one group ...
-_ASK_WINDOW = 3600.0  # ... within so many seconds, whatever the server says
+_HOUR = 3600.0  # ... within so many seconds, whatever the server says
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
 
@@ -87,7 +89,8 @@ class Account:
         failure: why the last flight failed, until one succeeds.
         retry_at: not before this time is the authorization server asked again.
         ask_at: not before this time is the person asked again.
-        asked: when the person was asked, lately.
+        asked: when the person was asked, in the last hour.
+        renewed: when something was renewed because it was refused, in the last hour.
         step_ups: when more permissions were asked for, by challenge.
     """
 
@@ -101,6 +104,7 @@ class Account:
     retry_at: float = 0.0
     ask_at: float = 0.0
     asked: list[float] = field(default_factory=list)
+    renewed: list[float] = field(default_factory=list)
     step_ups: dict[str, list[float]] = field(default_factory=dict)
 
     def authorize(self, now: float) -> Decision:
@@ -134,9 +138,12 @@ class Account:
                 AuthError("it asks for more permissions than a sign-in gives, even when asked for them")
             )
         fresh = held is not None and held.authorization == rejected and now - held.obtained_at < FRESH
-        recent = sum(now - t < _ASK_WINDOW for t in self.asked)
-        ask = now >= self.ask_at and recent < _ASKS
-        return Fly("mend", renew=status == _UNAUTHORIZED and not fresh, ask=ask)
+        self.renewed = [t for t in self.renewed if now - t < _HOUR]
+        renew = status == _UNAUTHORIZED and not fresh and len(self.renewed) < RENEWALS
+        if renew:
+            self.renewed.append(now)
+        ask = now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
+        return Fly("mend", renew=renew, ask=ask)
 
     def _may_step_up(self, challenge: str, now: float) -> bool:
         tried = [t for t in self.step_ups.get(challenge, []) if now - t < _STEP_UP_WINDOW]
@@ -154,7 +161,7 @@ class Account:
     def offered(self, now: float) -> None:
         """The flight waits for the person now."""
         self.asks_person = True
-        self.asked = [*(t for t in self.asked if now - t < _ASK_WINDOW), now]
+        self.asked = [*(t for t in self.asked if now - t < _HOUR), now]
 
     def landed(self, held: Held | None) -> None:
         """The flight brought this; ``None`` only from the store."""

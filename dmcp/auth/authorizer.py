@@ -214,7 +214,8 @@ class Authorizer:
         entry = record.find_issuer(resource, found.server.issuer)
         _check_issuer(name, server, record, found.server.issuer)
         scopes = grants.scopes_for(settings.scopes, wanted.scopes, found.scopes, found.server)
-        if wanted.wants_more_scope and entry is not None:
+        if entry is not None:
+            # What was allowed before stays allowed (MCP 2026-07-28, "Step-Up Authorization Flow").
             scopes = tuple(dict.fromkeys((*entry.requested, *scopes)))
         fresh = Entry(
             resource, found.server.issuer, found.audience, found.server.token_endpoint, requested=scopes

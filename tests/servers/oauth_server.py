@@ -2,8 +2,8 @@
 
 Run as ``python oauth_server.py [JSON settings]``; the first line on stdout is the base address. It signs everybody in
 at once (the authorization endpoint redirects straight back), rotates refresh tokens and revokes the whole family when
-one is used twice. ``POST /control`` changes settings while it runs, ``GET /control`` gives the counts. Not an MCP
-server: ``/mcp`` says 200, 401 or 403 and nothing else.
+one is used twice. ``POST /control`` changes settings while it runs, ``GET /control`` gives the counts. ``/mcp`` is
+as little of an MCP server as will do: one tool, JSON answers, no session.
 """
 
 from __future__ import annotations
@@ -216,7 +216,25 @@ async def mcp(request: Request) -> Response:
     if s["needed_scope"] and s["needed_scope"] not in known["scope"].split():
         challenge += f' error="insufficient_scope", scope="{s["needed_scope"]}"'
         return Response(status_code=403, headers={"WWW-Authenticate": challenge})
-    return JSONResponse({"scope": known["scope"]})
+    if request.method == "POST" and (message := await request.body()):
+        return _mcp_answer(json.loads(message))
+    return JSONResponse({"scope": known["scope"]}, 200 if request.method == "POST" else 405)
+
+
+def _mcp_answer(message: dict[str, Any]) -> Response:
+    if "id" not in message:
+        return Response(status_code=202)
+    tool = {"name": "whoami", "inputSchema": {"type": "object"}}
+    results = {
+        "initialize": {
+            "protocolVersion": message.get("params", {}).get("protocolVersion"),
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "guarded", "version": "1"},
+        },
+        "tools/list": {"tools": [tool]},
+        "tools/call": {"content": [{"type": "text", "text": "somebody who signed in"}]},
+    }
+    return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": results.get(message["method"], {})})
 
 
 def _for_code(form: dict[str, str], client: str) -> Response:

@@ -187,6 +187,16 @@ async def test_a_step_up_asks_for_the_union_of_scopes(tmp_path: Path, server: OA
     assert server.count("token:refresh_token") == 0
 
 
+async def test_a_later_sign_in_asks_for_what_was_allowed_before_too(
+    tmp_path: Path, server: OAuthServer
+) -> None:
+    home = Home(tmp_path, server)
+    tokens = await home.sign_in('Bearer scope="read"')
+    server.set(revoke=True)
+    again = await home.sign_in('Bearer scope="write"', rejected=tokens.authorization)
+    assert set(again.scopes) == {"read", "write"}
+
+
 async def test_a_forbidden_request_without_a_scope_challenge_opens_no_browser(
     tmp_path: Path, server: OAuthServer
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.actors.account import FRESH, PAUSE
+from dmcp.actors.account import FRESH, PAUSE, RENEWALS
 from dmcp.actors.auth import AuthActor
 from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.tokens import Tokens
@@ -160,6 +160,17 @@ async def test_a_second_refusal_of_a_fresh_token_is_not_answered_by_another_rene
         house.work.open["one"].set_result(house.tokens(given))
         await soon(task)
     assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, False]
+
+
+async def test_a_server_that_refuses_everything_does_not_cause_renewals_for_ever(house: House) -> None:
+    rejected = None
+    for turn in range(RENEWALS + 5):
+        house.now += FRESH * 2
+        task = asyncio.create_task(house.credentials().challenged(401, "", rejected))
+        await settle()
+        house.work.open["one"].set_result(house.tokens(f"t{turn}"))
+        rejected = await soon(task)
+    assert sum(how["renew"] for what, _, how in house.work.calls if what == "mend") == RENEWALS
 
 
 async def test_while_a_person_signs_in_other_requests_go_on_and_listeners_know_the_address(
