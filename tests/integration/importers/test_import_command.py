@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import json5
 import pytest
 from click.testing import CliRunner, Result
 
+import dmcp
 from dmcp.cli import import_
 from dmcp.cli.importers import questions
 from dmcp.cli.importers.machine import Machine
