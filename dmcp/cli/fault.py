@@ -41,6 +41,7 @@ Examples:
 @click.option("--schema", is_flag=True, help="Print the JSON schema of a fault script.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def fault(
+    *,
     path: Path | None,
     flags: tuple[str, ...],
     arguments: tuple[str, ...],
@@ -48,7 +49,6 @@ def fault(
     seed: int | None,
     journal: str | None,
     command: tuple[str, ...],
-    *,
     wrap: bool,
     listing: bool,
     schema: bool,
@@ -58,7 +58,6 @@ def fault(
     It serves stdio, or Streamable HTTP with --http. Without a fault it is a correct little server. The seed is
     printed on stderr and reproduces the run.
 
-    \b
     Exit status: 0 the client left, 2 a mistake in the script or on the command line, else what a fault says.
     """
     if listing or schema:

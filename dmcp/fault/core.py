@@ -6,7 +6,7 @@ comes out of ``work`` (about one request) or goes to ``announce`` (on its own ac
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
@@ -35,6 +35,25 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import Call, JsonObject, Note
 
 
+_METHODS: Final = frozenset(
+    {
+        "initialize",
+        "ping",
+        "tools/list",
+        "tools/call",
+        "resources/list",
+        "resources/templates/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "prompts/list",
+        "prompts/get",
+        "completion/complete",
+        "logging/setLevel",
+    }
+)  # fmt: skip - one name a line would say no more
+
+
 class Core:
     """A correct server for one client."""
 
@@ -53,15 +72,14 @@ class Core:
     async def work(self, call: Call) -> AsyncIterator[Saying]:
         """See ``Behind``."""
         try:
+            self._admit(call.method)
             if call.method == "tools/call":
                 async for saying in self._tools.call(call):
                     yield saying
-                return
-            body = self._answer(call)
+            else:
+                yield Saying(result(call.id, to_json(self._answer(call))))
         except Trouble as trouble:
             yield Saying(failure(call.id, error_object(trouble.code, str(trouble), trouble.details)))
-        else:
-            yield Saying(result(call.id, to_json(body)))
 
     def heard(self, note: Note) -> None:
         """See ``Behind``. Nothing a client notifies of changes anything here; cancelling is the session's."""
@@ -85,14 +103,16 @@ class Core:
             return
         self._announce(Saying(notification(method, params or None), method))
 
-    def _answer(self, call: Call) -> JsonObject:  # noqa: PLR0911 - one line for each method
-        if call.method == "initialize":
-            return self._initialize(call.params)
-        if call.method == "ping":
-            return {}
-        if not self._revision:
+    def _admit(self, method: str) -> None:
+        if method not in _METHODS:
+            raise Trouble(METHOD_NOT_FOUND, f"there is no method {method!r}")
+        if not self._revision and method not in {"initialize", "ping"}:
             raise Trouble(INVALID_REQUEST, "the session is not initialized: send initialize first")
+
+    def _answer(self, call: Call) -> JsonObject:
         match call.method:
+            case "initialize":
+                return self._initialize(call.params)
             case "tools/list":
                 return self._page("tools", self._tools.listing(), call.params)
             case "resources/list":
@@ -124,9 +144,7 @@ class Core:
                 if level not in LEVELS:
                     raise Trouble(INVALID_PARAMS, f"level must be one of {', '.join(LEVELS)}, not {level!r}")
                 self._level = LEVELS.index(level)
-            case _:
-                raise Trouble(METHOD_NOT_FOUND, f"there is no method {call.method!r}")
-        return {}
+        return {}  # ping too
 
     def _initialize(self, params: JsonObject) -> JsonObject:
         if self._revision:

@@ -71,7 +71,9 @@ class Process:
         def told() -> None:
             if self._awake.is_set():
                 end()
-            elif not self._stubborn:
+            elif self._stubborn:
+                self.diagnose("dmcp fault: ignoring the signal")
+            else:
                 os._exit(128 + signal.SIGTERM)
 
         loop = asyncio.get_running_loop()

@@ -92,6 +92,8 @@ class Session:
         self._running[call.id] = (task, due)
         task.add_done_callback(lambda _: self._running.pop(call.id, None))
         await asyncio.wait([task])  # not the task itself: the client may cancel it, and that is no error here
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._performer.process.diagnose(f"dmcp fault: a mistake of its own, please report it: {error!r}")
 
     async def _exchange(self, call: jsonrpc.Call, due: tuple[Due, ...], outlet: Outlet) -> None:
         if not await self._performer.perform(rewrite.arriving(due, call.id), outlet):
