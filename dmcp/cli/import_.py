@@ -6,6 +6,7 @@ nothing has changed. Not here: how tools keep their servers (``dmcp.cli.importer
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.importers import questions
 from dmcp.cli.importers.acceptance import refusal
 from dmcp.cli.importers.descriptions import suggestion
+from dmcp.cli.importers.env_file import inlined, left_out
 from dmcp.cli.importers.harvest import find, find_all
 from dmcp.cli.importers.machine import Machine
 from dmcp.cli.importers.model import NotCarried
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.harvest import Read
     from dmcp.cli.importers.model import Harvest, ImportedServer
 
-DEFAULT_OUTPUT = "dynamic-mcp.json"
 Probe = Callable[[dict[str, Any]], str | None]
 """Asks the server an entry describes what it is good for; ``None`` when it does not say."""
 
@@ -62,7 +64,7 @@ Tools: {", ".join(list(TOOLS)[:10])},
 Examples:
   dmcp import cursor                      this project's servers, asking about each
   dmcp import claude --global --yes       the user's servers, asking nothing
-  dmcp import opencode --force            replace {DEFAULT_OUTPUT}, keep the old one as .bak
+  dmcp import opencode --force            replace {USUAL_FILE}, keep the old one as .bak
   dmcp import ~/Downloads/mcp.json        a file of any of these tools
   dmcp import --all --merge               all that is found here, added to what is there
 
@@ -83,7 +85,7 @@ Without a terminal, or with --yes, no question is asked. Exit status: 0 written,
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    default=DEFAULT_OUTPUT,
+    default=USUAL_FILE,
     show_default=True,
     help="Where to.",
 )
@@ -137,15 +139,15 @@ def run(request: Request, read: Read) -> None:
     """
     _settle_overwriting(request)
     harvest = read()
-    entries, refused = _entries(request, harvest)
+    entries, notes = _entries(request, harvest)
     if not entries:
-        raise ConfigError("\n".join(["no server can be imported", *(f"  {note}" for note in refused)]))
+        raise ConfigError("\n".join(["no server can be imported", *(f"  {note}" for note in notes)]))
     merging = request.merge and request.output.exists()
     outcome = merged(request.output, entries) if merging else fresh(entries)
     if request.dry_run:
         click.echo(json_text({"mcpServers": {name: redacted(entries[name]) for name in outcome.added}}))
     backup = write_whole(request.output, outcome.text) if outcome.added and not request.dry_run else None
-    _report(request, replace(harvest, not_carried=(*harvest.not_carried, *refused)), outcome, entries)
+    _report(request, replace(harvest, not_carried=(*harvest.not_carried, *notes)), outcome, entries)
     if backup is not None:
         click.echo(f"The earlier file is kept as {backup}")
 
@@ -163,18 +165,34 @@ def _settle_overwriting(request: Request) -> None:
 
 
 def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, Any]], list[NotCarried]]:
-    """The entries dmcp accepts, in the order of the servers, and why it does not accept the others."""
-    entries, refused = {}, []
-    for server in harvest.servers:
+    """The entries dmcp accepts, in the order of the servers, and what was left behind on the way."""
+    entries, notes = {}, []
+    for found in harvest.servers:
+        server, note = _with_env_file(request, found)
+        notes += [note] if note is not None else []
         entry = _described(request, server)
         why = refusal(server.name, entry)
         if why is None:
             entries[server.name] = entry
         else:
-            refused.append(
+            notes.append(
                 NotCarried(server.name, f"not imported, since {why}", "correct it in the tool's file")
             )
-    return entries, refused
+    return entries, notes
+
+
+def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedServer, NotCarried | None]:
+    """The server, with the names in its envFile only when a person says so."""
+    if server.env_file is None:
+        return server, None
+    if not request.ask or not questions.may_inline(server):
+        return server, left_out(server)
+    try:
+        return inlined(server, os.environ)
+    except ConfigError as error:
+        return server, NotCarried(
+            server.name, f"its envFile, since {error}", "list its variables in env by hand"
+        )
 
 
 def _described(request: Request, server: ImportedServer) -> dict[str, Any]:

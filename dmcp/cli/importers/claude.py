@@ -47,6 +47,7 @@ TOOL = CodingTool(
         Location("{cwd}/.claude/settings.local.json"),
     ),
     switched_off=_switched_off,
+    remark="`disabledMcpServers` and `disabledMcpjsonServers` of project or settings become `enabled: false`",
     shape=EntryShape(
         sign_in=SignInKeys(redirect_port="callbackPort"),
         timeout=("timeout", 0.001),

@@ -28,6 +28,7 @@ TOOL = CodingTool(
         Location("$CLINE_MCP_SETTINGS_PATH"),
     ),
     unwrap=_unwrapped,
+    remark="what a nested `transport` says is read as if it stood in the entry",
     shape=EntryShape(
         urls={"url": "sse"},
         type=("type", "transportType"),

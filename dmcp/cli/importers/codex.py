@@ -65,6 +65,7 @@ TOOL = CodingTool(
     project=(Location("{cwd}/.codex/config.toml", ("mcp_servers",)),),
     user=(Location("{root}/config.toml", ("mcp_servers",)),),
     finish=_with_variables,
+    remark="`env_vars`, `env_http_headers` and `bearer_token_env_var` become references; `scopes`",
     shape=EntryShape(
         headers=("http_headers",),
         enabled="enabled",

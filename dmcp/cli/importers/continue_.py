@@ -33,8 +33,10 @@ TOOL = CodingTool(
         Location("{home}/.continue/mcpServers/*"),
     ),
     unwrap=_unwrapped,
+    remark="`requestOptions.headers` and `apiKey` become headers",
     shape=EntryShape(
+        env_file="envFile",
         startup=("connectionTimeout", 0.001),
-        ignored=("name", "faviconUrl", "icon", "sourceFile", "serverName"),
+        ignored=("name", "faviconUrl", "icon", "sourceFile", "sourceSlug", "serverName"),
     ),
 )

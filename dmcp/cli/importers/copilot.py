@@ -28,5 +28,6 @@ TOOL = CodingTool(
     user=(Location("{root}/mcp-config.json"),),
     settings=(Location("{root}/settings.json"),),
     switched_off=_switched_off,
+    remark="`disabledMcpServers` of its settings become `enabled: false`; `tools` of `*` means all",
     shape=EntryShape(timeout=("timeout", 0.001), include="tools", ignored=("isDefaultServer",)),
 )

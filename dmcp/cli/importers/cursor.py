@@ -5,8 +5,6 @@ from __future__ import annotations
 from dmcp.cli.importers.references import EDITOR
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location, SignInKeys
 
-ENV_FILE = "list its variables in env, each as NAME: ${NAME}, and export them before dmcp starts"
-
 TOOL = CodingTool(
     name="cursor",
     title="Cursor",
@@ -15,6 +13,6 @@ TOOL = CodingTool(
     user=(Location("{home}/.cursor/mcp.json"),),
     shape=EntryShape(
         sign_in=SignInKeys("auth", "CLIENT_ID", "CLIENT_SECRET"),
-        cannot={"envFile": ENV_FILE},
+        env_file="envFile",
     ),
 )

@@ -37,6 +37,7 @@ def read_entry(entry: Entry, tool: CodingTool) -> ImportedServer:
         connect_timeout=entry.seconds(shape.startup),
         include=tuple(name for name in entry.names(shape.include) if name != "*"),
         exclude=entry.names(shape.exclude),
+        env_file=entry.text(shape.env_file) or None,
     )
     server = tool.finish(entry, server)
     entry.leave(*shape.ignored)

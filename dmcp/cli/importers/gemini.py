@@ -57,5 +57,6 @@ TOOL = CodingTool(
         Location("{root}/.gemini/mcp-server-enablement.json"),
     ),
     switched_off=switched_off,
+    remark="`mcp.allowed`, `mcp.excluded` and what `gemini mcp disable` writes become `enabled: false`",
     shape=SHAPE,
 )

@@ -56,6 +56,7 @@ TOOL = CodingTool(
     ),
     unwrap=_refuse_own,
     finish=_with_keys,
+    remark="`env_keys` become references to variables to be set; parts of Goose itself are left out",
     shape=EntryShape(
         command="cmd",
         env=("envs",),

@@ -9,7 +9,7 @@ from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
 TOOL = CodingTool(
     name="kilocode",
     title="Kilo Code",
-    syntax=(*EDITOR, *CURLY),
+    syntax=EDITOR + CURLY,
     project=(
         Location("{cwd}/.kilocode/mcp.json", note="older"),
         Location("{cwd}/.kilo/kilo.json", ("mcp",)),
@@ -22,6 +22,7 @@ TOOL = CodingTool(
     ),
     overlays=True,
     unwrap=refuse_a_switch,
+    remark="as OpenCode; the older format of the editor extension is read too",
     shape=EntryShape(
         env=("env", "environment"),
         enabled="enabled",

@@ -10,5 +10,5 @@ TOOL = CodingTool(
     title="LM Studio",
     syntax=EDITOR,
     user=(Location("{home}/.lmstudio/mcp.json"),),
-    shape=EntryShape(timeout=("timeout", 0.001)),
+    shape=EntryShape(env_file="envFile", timeout=("timeout", 0.001)),
 )

@@ -48,7 +48,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class ImportedServer:
-    """One server as found. Durations are seconds; an empty ``include`` means every tool."""
+    """One server as found. Durations are seconds; an empty ``include`` means every tool.
+
+    ``env_file`` is the path of a file with more variables, which dmcp's configuration has no key for.
+    """
 
     name: str
     target: Command | Address
@@ -59,6 +62,7 @@ class ImportedServer:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     features_off: tuple[str, ...] = ()
+    env_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,5 +42,6 @@ TOOL = CodingTool(
     ),
     overlays=True,
     unwrap=refuse_a_switch,
+    remark="files are merged key by key; an entry of only `enabled` is for a server of another file",
     shape=EntryShape(env=("environment",), enabled="enabled", timeout=("timeout", 0.001), sign_in=SIGN_IN),
 )

@@ -42,6 +42,12 @@ def about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str]:
     return replace(server, features_off=tuple(name for name, keep in kept.items() if not keep)), description
 
 
+def may_inline(server: ImportedServer) -> bool:
+    """Whether the variables of the server's envFile are to stand in env, as references. Enter alone means yes."""
+    click.echo(f"\n{server.name} takes variables from the file {server.env_file}")
+    return click.confirm("  List their names in env, as references to the environment?", default=True)
+
+
 def shown(server: ImportedServer) -> str:
     """The server's command or address on one line, secrets masked."""
     target = server.target

@@ -15,5 +15,6 @@ TOOL = CodingTool(
     user=(Location("{root}/settings.json"),),
     settings=(Location("{root}/settings.json"),),
     switched_off=switched_off,
+    remark="`mcp.allowed` and `mcp.excluded` become `enabled: false`",
     shape=SHAPE,
 )

@@ -37,7 +37,23 @@ Outcome = Reference | str
 """What a tool's reference becomes; a plain ``str`` is the value itself."""
 Rule = tuple[re.Pattern[str], Callable[[re.Match[str], Mapping[str, str]], Outcome]]
 """What to look for, and what it becomes, given the tool's predefined variables (``workspaceFolder``)."""
-Syntax = tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A tool's way to refer to variables.
+
+    Attributes:
+        rules: what is a reference; the first that matches at a position wins.
+        spelled: the same for people, in Markdown.
+    """
+
+    rules: tuple[Rule, ...]
+    spelled: str
+
+    def __add__(self, other: Syntax) -> Syntax:
+        """Both ways at once; the rules of the first win."""
+        return Syntax((*self.rules, *other.rules), f"{self.spelled}; {other.spelled}")
 
 
 def rewritten(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[str, list[Problem]]:
@@ -45,7 +61,7 @@ def rewritten(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[
 
     Args:
         text: the value as the tool's file has it.
-        syntax: the tool's rules; the first that matches at a position wins.
+        syntax: the tool's way to refer to variables.
         variables: the tool's predefined variables.
 
     Returns:
@@ -74,7 +90,7 @@ def rewritten(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[
 
 def _outcome(text: str, at: int, syntax: Syntax, variables: Mapping[str, str]) -> tuple[int, Outcome]:
     """What stands at a position, and where it ends; text goes on to the next sign that could begin a reference."""
-    for pattern, become in syntax:
+    for pattern, become in syntax.rules:
         match = pattern.match(text, at)
         if match is not None:
             return match.end(), become(match, variables)
@@ -128,19 +144,20 @@ _OPENCODE_ENV = re.compile(rf"\{{env:(?P<name>{_NAME})\}}")
 _OPENCODE_FILE = re.compile(r"\{file:(?P<name>[^}]*)\}")
 _SECRETS = re.compile(rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_NAME})\s*\}}\}}")
 
-NOTHING: Syntax = ()
-"""Everything is literal."""
-BRACES: Syntax = ((_DEFAULTED, _reference),)
-"""``${VAR}`` and ``${VAR:-default}``; ``$VAR`` is literal."""
-PLAIN_BRACES: Syntax = ((_BRACED, _reference),)
-"""``${VAR}`` only."""
-SHELL: Syntax = ((_DEFAULTED, _reference), (_BARE, _reference))
-"""``$VAR``, ``${VAR}`` and ``${VAR:-default}``."""
-PLAIN_SHELL: Syntax = ((_BRACED, _reference), (_BARE, _reference))
-"""``$VAR`` and ``${VAR}``."""
-EDITOR: Syntax = ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked))
-"""``${env:VAR}``, ``${workspaceFolder}``, ``${userHome}`` and the like; ``${input:ID}`` has to be set."""
-CURLY: Syntax = ((_OPENCODE_ENV, _reference), (_OPENCODE_FILE, _from_file))
-"""``{env:VAR}``; ``{file:path}`` has to be set."""
-TEMPLATED: Syntax = ((_SECRETS, _reference),)
-"""``${{ secrets.VAR }}``."""
+_EDITORS_OWN = (
+    "`${workspaceFolder}`, `${userHome}` and the like become the paths, `${input:ID}` a variable to be set"
+)
+
+NOTHING = Syntax((), "none, `${X}` is literal and is escaped as `$${X}`")
+BRACES = Syntax(((_DEFAULTED, _reference),), "`${VAR}`, `${VAR:-default}`")
+PLAIN_BRACES = Syntax(((_BRACED, _reference),), "`${VAR}`")
+SHELL = Syntax(((_DEFAULTED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`, `${VAR:-default}`")
+PLAIN_SHELL = Syntax(((_BRACED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`")
+EDITOR = Syntax(
+    ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked)), f"`${{env:VAR}}`; {_EDITORS_OWN}"
+)
+CURLY = Syntax(
+    ((_OPENCODE_ENV, _reference), (_OPENCODE_FILE, _from_file)),
+    "`{env:VAR}`; `{file:PATH}` becomes a variable to be set",
+)
+TEMPLATED = Syntax(((_SECRETS, _reference),), "`${{ secrets.VAR }}`, `${{ inputs.VAR }}`")

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
+from dmcp.cli.importers.references import NOTHING, Syntax
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dmcp.cli.importers.fields import Entry
     from dmcp.cli.importers.model import ImportedServer, Kind
-    from dmcp.cli.importers.references import Syntax
 
 Scope = Literal["project", "user"]
 
@@ -70,6 +71,7 @@ class EntryShape:
     Attributes:
         urls: keys of the address, each with the kind it means when no ``type`` says otherwise.
         types: the tool's names of transports that differ from the usual ones.
+        env_file: the key of a file with more variables; its names are inlined only when a person says so.
         timeout: the key of the time a call may take, and its unit in seconds.
         startup: the key of the time a start may take, and its unit in seconds.
         ignored: keys that mean something to that tool only (approval, appearance); dropped in silence.
@@ -89,6 +91,7 @@ class EntryShape:
     description: str | None = "description"
     timeout: tuple[str, float] | None = None
     startup: tuple[str, float] | None = None
+    env_file: str | None = None
     include: str | None = None
     exclude: str | None = None
     sign_in: SignInKeys | None = None
@@ -134,13 +137,13 @@ class CodingTool:
         unwrap: brings a nested entry into the flat form ``shape`` describes.
         finish: carries what the shape alone cannot say.
         switched_off: whether something other than the entry itself disables it.
-        remarks: sentences for the documentation.
+        remark: what ``unwrap``, ``finish`` and ``switched_off`` do, for the documentation.
     """
 
     name: str
     title: str
     shape: EntryShape = EntryShape()
-    syntax: Syntax = ()
+    syntax: Syntax = NOTHING
     project: tuple[Location, ...] = ()
     user: tuple[Location, ...] = ()
     root: tuple[str, str] | None = None
@@ -149,4 +152,4 @@ class CodingTool:
     unwrap: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = _as_it_is
     finish: Callable[[Entry, ImportedServer], ImportedServer] = _no_more
     switched_off: Callable[[str, Mapping[str, Any], tuple[Found, ...], str], bool] = _none_off
-    remarks: tuple[str, ...] = ()
+    remark: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dmcp.cli.importers.cursor import ENV_FILE
 from dmcp.cli.importers.references import EDITOR
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location, SignInKeys
 
@@ -14,9 +13,9 @@ TOOL = CodingTool(
     user=(Location("{code}/mcp.json", ("servers",)),),
     shape=EntryShape(
         sign_in=SignInKeys(client_secret=None),
+        env_file="envFile",
         ignored=("gallery", "version", "dev"),
         cannot={
-            "envFile": ENV_FILE,
             "sandboxEnabled": "dmcp starts servers without a sandbox",
             "sandbox": "dmcp starts servers without a sandbox",
         },

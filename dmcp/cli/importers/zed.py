@@ -37,5 +37,6 @@ TOOL = CodingTool(
         Location("{appdata}/Zed/settings.json", _KEY, ("win32",)),
     ),
     unwrap=_unwrapped,
+    remark="an older nested `command` table is read too; servers that come with an extension are left out",
     shape=EntryShape(enabled="enabled", timeout=("timeout", 1.0), ignored=("source", "settings", "remote")),
 )

@@ -269,3 +269,45 @@ def test_a_probe_is_asked_only_where_the_tool_says_nothing(
         "Tools of the silent server, started by z",
     ]
     assert "Imported 3 servers" in capsys.readouterr().out
+
+
+def test_an_env_file_is_inlined_as_references_only_when_a_person_says_so(
+    project: Path, invoke: Callable[..., Result]
+) -> None:
+    (project / "vars.env").write_text("# comment\nexport TOKEN=top-secret-value\nKEY = top-secret-value\n")
+    (project / ".cursor").mkdir()
+    server = {"command": "x", "env": {"KEY": "own"}, "envFile": "${workspaceFolder}/vars.env"}
+    (project / ".cursor" / "mcp.json").write_text(json.dumps({"mcpServers": {"a": server}}))
+    assert "a: its envFile" in invoke("cursor").output
+    assert written(project)["a"]["env"] == {"KEY": "own"}
+    assert "a: its envFile" in invoke("cursor", "--force", answers="n\n\n\n").output
+    assert written(project)["a"]["env"] == {"KEY": "own"}
+    assert "export them" in invoke("cursor", "--force", answers="y\n\n\n").output
+    assert written(project)["a"]["env"] == {"TOKEN": "${TOKEN}", "KEY": "own"}
+    (project / "vars.env").unlink()
+    assert "no such file" in invoke("cursor", "--force", answers="y\n\n\n").output
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+@pytest.mark.parametrize(("options", "asked"), [([], True), (["--yes"], False)])
+def test_at_a_terminal_it_asks_unless_told_not_to(project: Path, options: list[str], asked: bool) -> None:
+    import pty  # noqa: PLC0415 - there is none on Windows
+
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, b"First\n\nSecond\n\n")
+        done = subprocess.run(
+            [*ALONE, "claude", *options],
+            env={**os.environ, "PYTHONPATH": str(Path(dmcp.__file__).parents[1])},
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("What is it good for?" in done.stdout) == asked
+    assert (written(project)["zeta"]["description"] == "Second") == asked

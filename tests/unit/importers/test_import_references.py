@@ -74,7 +74,7 @@ def test_a_text_without_references_means_itself_in_dmcp(syntax: Syntax) -> None:
     dice = random.Random(7)
     for _ in range(300):
         text = "".join(dice.choice("$$${}:-aA1 /\\\"'\n") for _ in range(dice.randrange(12)))
-        carried, problems = rewritten(text, (), {})
+        carried, problems = rewritten(text, NOTHING, {})
         assert resolve(carried, {"a": "x", "A": "x"}).text == text
         assert problems == []
         again, _ = rewritten(text, syntax, {})
