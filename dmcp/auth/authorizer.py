@@ -56,9 +56,7 @@ class Authorizer:
         self._show = show
         self._patience = patience
         self._request_time = request_time
-        self._distrusted: set[tuple[str, str]] = (
-            set()
-        )  # registrations (issuer, client id) that did not work any more
+        self._distrusted: set[tuple[str, str]] = set()  # registrations (issuer, client id) that work no more
 
     def __repr__(self) -> str:
         return f"<Authorizer {self._store!r}>"
@@ -233,9 +231,9 @@ class Authorizer:
             client, tokens = await flow.sign_in(
                 web, found, settings, known=known, scopes=scopes, offer=offer, patience=self._patience
             )
-        except (SignInNeeded, grants.GrantRefused):
+        except (SignInNeeded, grants.GrantRefused) as failure:
             # The server may have forgotten the client and shows that only in the browser: register anew then.
-            if known is not None:
+            if known is not None and getattr(failure, "code", "") != "access_denied":
                 self._distrusted.add((found.server.issuer, known.client_id))
             raise
         return replace(fresh, client=client, tokens=tokens)
