@@ -22,11 +22,12 @@ from dmcp.cli.importers.env_file import inlined, left_out
 from dmcp.cli.importers.harvest import find, find_all
 from dmcp.cli.importers.machine import Machine
 from dmcp.cli.importers.model import NotCarried
-from dmcp.cli.importers.output import Outcome, check_name, fresh, merged
+from dmcp.cli.importers.output import check_name, fresh, merged
 from dmcp.cli.importers.overview import overview
 from dmcp.cli.importers.redaction import redacted
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
+from dmcp.cli.importers.report import report
 from dmcp.cli.importers.writing import backup_of, write_whole
 from dmcp.errors import ConfigError, DmcpError
 
@@ -147,7 +148,10 @@ def run(request: Request, read: Read) -> None:
     if request.dry_run:
         click.echo(json_text({"mcpServers": {name: redacted(entries[name]) for name in outcome.added}}))
     backup = write_whole(request.output, outcome.text) if outcome.added and not request.dry_run else None
-    _report(request, replace(harvest, not_carried=(*harvest.not_carried, *notes)), outcome, entries)
+    harvest = replace(harvest, not_carried=(*harvest.not_carried, *notes))
+    verb = "Would import" if request.dry_run else "Imported"
+    for line in report(harvest, outcome, entries, verb, str(request.output)):
+        click.echo(line)
     if backup is not None:
         click.echo(f"The earlier file is kept as {backup}")
 
@@ -204,25 +208,3 @@ def _described(request: Request, server: ImportedServer) -> dict[str, Any]:
     if request.ask:
         server, description = questions.about(server, description)
     return entry_of(server, description)
-
-
-def _report(request: Request, harvest: Harvest, outcome: Outcome, entries: dict[str, dict[str, Any]]) -> None:
-    for remark in harvest.remarks:
-        click.echo(remark)
-    verb = "Would import" if request.dry_run else "Imported"
-    click.echo(f"{verb} {_count(len(outcome.added))} into {request.output}")
-    shown = {server.name: questions.shown(server) for server in harvest.servers}
-    width = max((len(name) for name in outcome.added), default=0)
-    for name in outcome.added:
-        off = "" if entries[name].get("enabled", True) else "  (switched off)"
-        click.echo(f"  {name:<{width}}  {shown[name]}{off}")
-    for name in outcome.kept:
-        click.echo(f"  {name}: already in {request.output}, left as it is")
-    if harvest.not_carried:
-        click.echo("Not carried:")
-    for note in harvest.not_carried:
-        click.echo(f"  {note}")
-
-
-def _count(number: int) -> str:
-    return "1 server" if number == 1 else f"{number} servers"

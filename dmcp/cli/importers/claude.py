@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 _FILE = "{root}/.claude.json"
 
 
-def _switched_off(name: str, _raw: Mapping[str, Any], files: tuple[Found, ...], cwd: str) -> bool:
+def _switched_off(
+    name: str, _raw: Mapping[str, Any], files: tuple[Found, ...], projects: tuple[str, ...]
+) -> bool:
     """Whether the project's own lists, or its settings, switch the server off."""
     for file in files:
-        projects = file.contents.get("projects")
-        project = projects.get(cwd) if isinstance(projects, Mapping) else None
-        for table in (file.contents, project if isinstance(project, Mapping) else {}):
+        entries = file.contents.get("projects")
+        tables = [entries.get(project) for project in projects] if isinstance(entries, Mapping) else []
+        for table in (file.contents, *tables):
             for key in ("disabledMcpServers", "disabledMcpjsonServers"):
-                names = table.get(key)
+                names = table.get(key) if isinstance(table, Mapping) else None
                 if isinstance(names, list) and name in names:
                     return True
     return False

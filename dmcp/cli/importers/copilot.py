@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.tool import Found
 
 
-def _switched_off(name: str, _raw: Mapping[str, Any], files: tuple[Found, ...], _cwd: str) -> bool:
+def _switched_off(
+    name: str, _raw: Mapping[str, Any], files: tuple[Found, ...], _projects: tuple[str, ...]
+) -> bool:
     """Whether the person's settings switch the server off."""
     lists = (file.contents.get("disabledMcpServers") for file in files)
     return any(isinstance(names, list) and name in names for names in lists)

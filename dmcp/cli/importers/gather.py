@@ -55,8 +55,11 @@ def _resolved(
             continue
         moved = place.path[1:] if place.path.startswith("$") else None
         path = machine.environ.get(moved, "") if moved else place.path.format_map(names)
-        keys = tuple(str(machine.cwd) if key == "{cwd}" else key for key in place.servers)
-        found += [(each, keys) for each in _matching(path)]
+        ways = dict.fromkeys(
+            tuple(project if key == "{cwd}" else key for key in place.servers)
+            for project in machine.projects()
+        )
+        found += [(each, keys) for each in _matching(path) for keys in ways]
     return found
 
 
@@ -162,7 +165,7 @@ def _one(
         server = read_entry(entry, tool)
     except BadEntry as bad:
         return None, [NotCarried(name, f"not imported, since {bad}", bad.advice)]
-    if tool.switched_off(name, raw, files, str(machine.cwd)):
+    if tool.switched_off(name, raw, files, machine.projects()):
         server = replace(server, enabled=False)
     return server, entry.notes
 

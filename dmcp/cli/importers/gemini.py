@@ -29,7 +29,9 @@ SHAPE = EntryShape(
 )
 
 
-def switched_off(name: str, _raw: Mapping[str, Any], files: tuple[Found, ...], _cwd: str) -> bool:
+def switched_off(
+    name: str, _raw: Mapping[str, Any], files: tuple[Found, ...], _projects: tuple[str, ...]
+) -> bool:
     """Whether the allowed and excluded lists, or the file of ``mcp disable``, switch the server off."""
     for file in files:
         lists = file.contents.get("mcp")

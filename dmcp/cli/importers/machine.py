@@ -52,6 +52,12 @@ class Machine:
             "code": f"{programs}/Code/User",
         }
 
+    def projects(self) -> tuple[str, ...]:
+        """What a tool may take for the project: the root of the repository, then the directory itself."""
+        above = (self.cwd, *self.cwd.parents)
+        root = next((folder for folder in above if (folder / ".git").exists()), self.cwd)
+        return tuple(dict.fromkeys((str(root), str(self.cwd))))
+
     def predefined(self) -> dict[str, str]:
         """The variables editors define themselves, for ``references``."""
         separator = "\\" if self.platform == "win32" else "/"

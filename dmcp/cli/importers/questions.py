@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.cli.importers.model import Command
-from dmcp.cli.importers.redaction import address, arguments
+from dmcp.cli.importers.report import in_short, plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +33,7 @@ def may_overwrite(path: Path) -> bool:
 
 def about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str]:
     """The server with the features a person wants to keep, and the description given."""
-    click.echo(f"\n{server.name}{'' if server.enabled else ' (switched off)'}: {shown(server)}")
+    click.echo(f"\n{plain(server.name)}{'' if server.enabled else ' (switched off)'}: {in_short(server)}")
     description = click.prompt("  What is it good for?", default=suggested, type=str).strip() or suggested
     if click.confirm("  Keep all its features (tools, resources, prompts)?", default=True):
         return server, description
@@ -44,13 +43,5 @@ def about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str]:
 
 def may_inline(server: ImportedServer) -> bool:
     """Whether the variables of the server's envFile are to stand in env, as references. Enter alone means yes."""
-    click.echo(f"\n{server.name} takes variables from the file {server.env_file}")
+    click.echo(f"\n{plain(server.name)} takes variables from the file {plain(server.env_file or '')}")
     return click.confirm("  List their names in env, as references to the environment?", default=True)
-
-
-def shown(server: ImportedServer) -> str:
-    """The server's command or address on one line, secrets masked."""
-    target = server.target
-    if isinstance(target, Command):
-        return " ".join((target.command, *arguments(list(target.args))))
-    return address(target.url)

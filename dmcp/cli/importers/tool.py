@@ -42,7 +42,7 @@ class Location:
     Attributes:
         path: a template over ``Machine.places`` and ``{root}``; ``$NAME`` is the path in that variable, and
             ``/*`` at the end means each file of the directory.
-        servers: the keys that lead to the servers; ``{cwd}`` in one is the project's directory.
+        servers: the keys that lead to the servers; ``{cwd}`` in one is the project's directory, or its repository's.
         platforms: as ``sys.platform``; empty means all.
         note: how the place is called in the documentation.
     """
@@ -116,7 +116,9 @@ def _no_more(_entry: Entry, server: ImportedServer) -> ImportedServer:
     return server
 
 
-def _none_off(_name: str, _raw: Mapping[str, Any], _files: tuple[Found, ...], _cwd: str) -> bool:
+def _none_off(
+    _name: str, _raw: Mapping[str, Any], _files: tuple[Found, ...], _projects: tuple[str, ...]
+) -> bool:
     return False
 
 
@@ -151,5 +153,5 @@ class CodingTool:
     overlays: bool = False
     unwrap: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = _as_it_is
     finish: Callable[[Entry, ImportedServer], ImportedServer] = _no_more
-    switched_off: Callable[[str, Mapping[str, Any], tuple[Found, ...], str], bool] = _none_off
+    switched_off: Callable[[str, Mapping[str, Any], tuple[Found, ...], tuple[str, ...]], bool] = _none_off
     remark: str = ""

@@ -288,6 +288,15 @@ def test_an_env_file_is_inlined_as_references_only_when_a_person_says_so(
     assert "no such file" in invoke("cursor", "--force", answers="y\n\n\n").output
 
 
+def test_names_from_a_file_cannot_drive_the_terminal(project: Path, invoke: Callable[..., Result]) -> None:
+    servers = {"a\x1b[2J": {"command": "x\x07", "new\x1b": 1}}
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    result = invoke("claude", "--dry-run")
+    assert "\x1b" not in result.output
+    assert "\x07" not in result.output
+    assert "a\\x1b[2J" in result.output
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize(("options", "asked"), [([], True), (["--yes"], False)])
 def test_at_a_terminal_it_asks_unless_told_not_to(project: Path, options: list[str], asked: bool) -> None:

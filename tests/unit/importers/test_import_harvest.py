@@ -127,3 +127,13 @@ def test_the_overview_counts_servers_and_says_what_cannot_be_read(machine: Machi
     assert claude.split()[:3] == ["claude", "project", "2"]
     assert any(line.startswith("cursor") and "unreadable" in line for line in lines)
     assert "gemini" in lines[-1]
+
+
+def test_claude_codes_local_scope_is_found_from_within_the_repository(machine: Machine) -> None:
+    (machine.cwd / ".git").mkdir()
+    local = {str(machine.cwd): {"mcpServers": {"a": {"command": "a"}}, "disabledMcpServers": ["a"]}}
+    put(machine.home / ".claude.json", local, "projects")
+    below = Machine(machine.home, machine.cwd / "src" / "deep", {}, "linux")
+    below.cwd.mkdir(parents=True)
+    servers = find("claude", "project", below)().servers
+    assert [(server.name, server.enabled) for server in servers] == [("a", False)]
