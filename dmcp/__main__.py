@@ -8,7 +8,9 @@ from pathlib import Path
 
 from dmcp import log
 
-COMMANDS = frozenset({"demo", "import", "auth", "plan", "schema", "fault"})
+COMMANDS = frozenset(
+    {"auth", "call", "check", "demo", "fault", "import", "init", "list", "plan", "prompt", "read", "schema"}
+)
 """Words that are commands; a configuration file of the same name is given as ``./name``. A test keeps it true."""
 
 _COMPLETING = "_DMCP_COMPLETE"  # set by a shell that completes a command line: click answers it
@@ -66,27 +68,16 @@ def serve(config: str | None) -> int:
     if sys.stdin is None or sys.stdout is None:
         return 2
     if config and not Path(config).expanduser().exists():
-        return _no_such(config)
+        from dmcp.cli.main import neither  # noqa: PLC0415 - only when somebody has mistyped
+
+        print(f"dmcp: {neither(config)}", file=sys.stderr)  # noqa: T201 - for the person
+        return 2
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
         print(f"Now serving {path} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
     return run(Path(path))
-
-
-def _no_such(word: str) -> int:
-    """Neither a configuration nor a command: a wrong path, or a mistyped command."""
-    if Path(word).name == word and not Path(word).suffix:
-        from dmcp.cli.main import nearest  # noqa: PLC0415 - only when somebody has mistyped
-
-        close = nearest(word)
-        hint = f"Did you mean: dmcp {close}?" if close else "dmcp --help shows the commands."
-        text = f"dmcp: {word} is neither a command nor a configuration file. {hint}"
-    else:
-        text = f"dmcp: {word}: there is no such file: check the path to the configuration."
-    print(text, file=sys.stderr)  # noqa: T201 - for the person
-    return 2
 
 
 if __name__ == "__main__":

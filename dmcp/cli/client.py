@@ -27,6 +27,7 @@ LONGEST_WAIT: Final = 600.0
 """Seconds. dmcp's own deadlines come first; this one is for a dmcp that hangs."""
 
 _LONGEST_LINE = 80 * 1024 * 1024  # bytes; dmcp's messages are shorter
+_HANDSHAKE_PATIENCE = 30.0  # seconds; dmcp takes a fraction of one
 _LEAVE_PATIENCE = 20.0  # seconds dmcp gets to end its servers, after its input was closed
 _METHOD_NOT_FOUND = -32601
 
@@ -197,7 +198,7 @@ class Client:
     async def _shake_hands(self) -> None:
         me = {"name": "dmcp-cli", "version": __version__}
         params = {"protocolVersion": REVISION, "capabilities": {}, "clientInfo": me}
-        await self.request("initialize", params)
+        await self.request("initialize", params, within=_HANDSHAKE_PATIENCE)
         self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
     def _say(self, message: Mapping[str, Any]) -> None:

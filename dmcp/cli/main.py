@@ -11,6 +11,7 @@ import importlib
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -33,7 +34,15 @@ class _Place:
 
 PLACES: Final = {
     "demo": _Place("demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."),
+    "init": _Place("init", "init_command", "Write a commented configuration to start from."),
     "import": _Place("import_", "import_command", "Import servers from other coding tools."),
+    "check": _Place(
+        "check", "check_command", "Connect to every server, and show what works and what does not."
+    ),
+    "list": _Place("list_", "list_command", "Show the tools, resources and prompts of the servers."),
+    "call": _Place("call", "call_command", "Call one tool of one group."),
+    "read": _Place("call", "read_command", "Read one resource."),
+    "prompt": _Place("call", "prompt_command", "Get one prompt."),
     "auth": _Place(
         "auth", "auth_command", "Sign in to remote servers, or out; see which sign-ins there are."
     ),
@@ -47,9 +56,9 @@ PLACES: Final = {
 _EPILOG = """\b
 Examples:
   dmcp demo                        see it work, without any configuration
-  dmcp dmcp.json                   serve the servers of dmcp.json on stdin and stdout
   dmcp import claude --global      make a configuration of what Claude Code has
-  dmcp -v dmcp.json                the same as above, and log what happens to stderr
+  dmcp check                       does every server of it work?
+  dmcp dynamic-mcp.json            serve it on stdin and stdout, as an assistant has it done
 
 \b
 Environment:
@@ -87,9 +96,11 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """A command, or the configuration to serve."""
-        if args[0] in PLACES or ctx.resilient_parsing:
+        if args[0] in PLACES or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        return "CONFIG", _serve, args
+        if not Path(args[0]).expanduser().exists():
+            raise click.UsageError(neither(args[0]), ctx)
+        return "", _serve, args
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, from the table: importing every command for its one line takes too long."""
@@ -159,7 +170,7 @@ def command_line(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except DmcpError as error:
-        click.echo(f"dmcp: {log.mask(str(error))}", err=True)
+        click.echo(log.mask(str(error)), err=True)
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough (``dmcp schema | head``). Nothing more can be written there.
@@ -168,7 +179,10 @@ def command_line(arguments: list[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
-def nearest(word: str) -> str | None:
-    """The command a person probably meant."""
+def neither(word: str) -> str:
+    """What to say of a first word that is neither a command nor a file: a mistyped command, or a wrong path."""
+    if Path(word).name != word or Path(word).suffix:
+        return f"{word}: there is no such file: check the path to the configuration."
     close = difflib.get_close_matches(word.lower(), PLACES, n=1, cutoff=0.6)
-    return close[0] if close else None
+    hint = f"Did you mean: dmcp {close[0]}?" if close else "dmcp --help shows the commands."
+    return f"{word} is neither a command nor a configuration file. {hint}"

@@ -1,0 +1,115 @@
+"""``dmcp call``, ``dmcp read`` and ``dmcp prompt``: one request, on the way an assistant's request takes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic_core import to_json
+
+from dmcp.cli import arguments, results
+from dmcp.cli.chosen import configuration, session, split
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_CALL_EPILOG = """\b
+Examples:
+  dmcp call files list_directory -a path=.
+  dmcp call units convert -a value=26.2 -a from_unit=mi -a to_unit=km
+  dmcp call work.json tickets create --args '{"title": "It is broken", "labels": ["bug"]}'
+  echo '{"query": "mcp"}' | dmcp call search web --args -
+
+\b
+A value of -a is text where the tool's schema says text, else JSON if it is JSON.
+Exit status: 0 done, 1 the tool or its server failed, 2 the configuration or the command line is wrong.
+"""
+_as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as JSON, as the server gave it."
+)
+_pairs = click.option(
+    "-a", "--arg", "pairs", multiple=True, metavar="KEY=VALUE", help="One argument; repeatable."
+)
+
+
+@click.command("call", short_help="Call one tool of one group.", epilog=_CALL_EPILOG)
+@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] GROUP TOOL")
+@click.option(
+    "--args", "whole", metavar="JSON", help='All arguments as one JSON object; "-" reads it from stdin.'
+)
+@_pairs
+@_as_json
+def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ...], as_json: bool) -> int:
+    """Call TOOL of GROUP and print its result. Images and audio are said, not dumped."""
+    given, rest = split(words, 2)
+    if len(rest) != 2:  # noqa: PLR2004 - GROUP and TOOL
+        raise click.UsageError("give a group and a tool: dmcp call [CONFIG] GROUP TOOL")
+    if whole is not None and pairs:
+        raise click.UsageError("--args and -a exclude each other")
+    values = arguments.pairs(pairs) if whole is None else arguments.whole(whole)
+    path, _ = configuration(given)
+    result = asyncio.run(_call(path, *rest, values, spell=whole is None))
+    click.echo(to_json(result, indent=2).decode() if as_json else results.tool_result(result))
+    return 1 if result.get("isError") else 0
+
+
+async def _call(
+    path: Path, group: str, tool: str, values: Mapping[str, Any], *, spell: bool
+) -> dict[str, Any]:
+    async with session(path) as client:
+        known = await client.group_tools(group) if spell and values else []
+        for definition in known:
+            if definition["name"] == tool:
+                values = arguments.typed(values, definition.get("inputSchema") or {})
+        return await client.group_call(group, tool, values)
+
+
+@click.command("read", short_help="Read one resource.")
+@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] URI")
+@_as_json
+def read_command(words: tuple[str, ...], as_json: bool) -> int:
+    """Read the resource with this URI, from whichever group has it, and print it.
+
+    \b
+    Example:
+      dmcp read file:///home/me/notes.md
+    """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
+    given, rest = split(words, 1)
+    if len(rest) != 1:
+        raise click.UsageError("give one URI: dmcp read [CONFIG] URI")
+    path, _ = configuration(given)
+    result = asyncio.run(_request(path, "resources/read", {"uri": rest[0]}))
+    text = "\n".join(results.resource(contents) for contents in result.get("contents", ()))
+    click.echo(to_json(result, indent=2).decode() if as_json else text)
+    return 0
+
+
+@click.command("prompt", short_help="Get one prompt.")
+@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] NAME")
+@_pairs
+@_as_json
+def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> int:
+    """Get the prompt with this NAME, from whichever group has it, and print its messages.
+
+    \b
+    Example:
+      dmcp prompt review -a language=python
+    """  # noqa: D301 - see above
+    given, rest = split(words, 1)
+    if len(rest) != 1:
+        raise click.UsageError("give one name: dmcp prompt [CONFIG] NAME")
+    params = {"name": rest[0], "arguments": arguments.pairs(pairs)}
+    path, _ = configuration(given)
+    result = asyncio.run(_request(path, "prompts/get", params))
+    click.echo(
+        to_json(result, indent=2).decode() if as_json else results.messages(result.get("messages", ()))
+    )
+    return 0
+
+
+async def _request(path: Path, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async with session(path) as client:
+        result: dict[str, Any] = await client.request(method, params)
+        return result

@@ -1,0 +1,70 @@
+"""Which configuration a command is about, and a session with a dmcp that serves it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dmcp import log
+from dmcp.cli.client import Client, dmcp_serving
+from dmcp.config.loading import load
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dmcp.config.model import Configuration
+
+USUAL_FILE: Final = "dynamic-mcp.json"
+"""What ``dmcp import`` and ``dmcp init`` write, and what the commands read when nothing else is said."""
+
+_SUFFIXES = (".json", ".jsonc", ".toml")
+
+
+def names_file(word: str) -> bool:
+    """Whether a word on the command line is a configuration file rather than a group's name."""
+    return word.endswith(_SUFFIXES) or os.sep in word or Path(word).is_file()
+
+
+def split(words: Sequence[str], wanted: int) -> tuple[str | None, tuple[str, ...]]:
+    """Take the configuration off the front of a command's words, where it may stand.
+
+    Args:
+        words: all words of the command.
+        wanted: how many there are at most without the configuration.
+    """
+    if len(words) > wanted or (words and "://" not in words[0] and names_file(words[0])):
+        return words[0], tuple(words[1:])
+    return None, tuple(words)
+
+
+def configuration(given: str | None) -> tuple[Path, Configuration]:
+    """The configuration a command is about, checked.
+
+    Args:
+        given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE``.
+
+    Raises:
+        ConfigError: there is none, or it is invalid.
+    """
+    name = given or os.environ.get("DYNAMIC_MCP_CONFIG")
+    if name is None and not Path(USUAL_FILE).is_file():
+        raise ConfigError(
+            f"no configuration: name it, or set DYNAMIC_MCP_CONFIG, or have a {USUAL_FILE} here "
+            "(dmcp import and dmcp init write one)"
+        )
+    path = Path(name or USUAL_FILE).expanduser()
+    loaded = load(path, os.environ)
+    log.hide(loaded.secrets)
+    return path, loaded
+
+
+def session(path: Path, errors: Callable[[str], None] | None = None, log_level: str | None = None) -> Client:
+    """A client of a dmcp that serves this configuration, to be entered. See ``Client``.
+
+    Unless a level is asked for, here or by the person, that dmcp logs errors only: what is wrong with servers a
+    command is not about would drown what it prints.
+    """
+    level = log_level or os.environ.get("DMCP_LOG") or "error"
+    return Client(dmcp_serving(path), errors=errors, log_level=level)

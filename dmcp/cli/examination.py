@@ -1,0 +1,159 @@
+"""What ``dmcp check`` finds out about each server, and what it advises. Printing it is the business of ``check``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dmcp import log
+from dmcp.cli.amounts import size, tokens
+from dmcp.config.model import RemoteServer
+from dmcp.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from dmcp.cli.client import Client
+    from dmcp.config.model import ServerConfig
+
+_STDERR_LINES: Final = 5
+_ADVICE: Final = (
+    ("was not found", 'install it, or give the full path as "command"'),
+    (
+        "did not answer initialize",
+        'run its command in a terminal; if it is only slow, raise "timeout": {"connect": ...}',
+    ),
+    ("exited with status", "run its command in a terminal to see why"),
+    ("cannot be reached", "check the address, and whether the server runs"),
+    ("sign in", "dmcp auth login NAME"),
+    ("HTTP 404", 'check the path of the "url"'),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One server. Counts are ``None`` where the configuration switches the feature off.
+
+    Attributes:
+        ready: whether it can be used.
+        transport: "stdio", "http", "sse" or "auto".
+        revision: the protocol revision it speaks, if it told.
+        definition_bytes: size of its tools' definitions as compact JSON.
+        seconds: from the start of dmcp until its first answer.
+        reason: why it is unavailable.
+        stderr: the last lines it wrote there, if it is unavailable.
+        hint: what the person can do.
+    """
+
+    group: str
+    ready: bool
+    transport: str
+    revision: str | None = None
+    tools: int | None = None
+    resources: int | None = None
+    prompts: int | None = None
+    definition_bytes: int = 0
+    seconds: float | None = None
+    reason: str | None = None
+    stderr: tuple[str, ...] = ()
+    hint: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The finding as ``--json`` prints it."""
+        return {**asdict(self), "approximate_tokens": tokens(self.definition_bytes)}
+
+
+class Ear:
+    """Hears in dmcp's log what no answer says: the revision of each server, and what it writes to stderr."""
+
+    def __init__(
+        self, groups: Mapping[str, ServerConfig], pass_on: Callable[[str], None] | None = None
+    ) -> None:
+        names = "|".join(re.escape(name) for name in groups)
+        self._line = re.compile(rf"^\S+ [A-Z]+ +({names})( stderr)?: (.*)$")
+        self._pass_on = pass_on
+        self.revisions: dict[str, str] = {}
+        self.stderr: dict[str, list[str]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Ear {self.revisions}>"
+
+    def hear(self, line: str) -> None:
+        """One line of dmcp's log, at level debug."""
+        if self._pass_on is not None:
+            self._pass_on(line)
+        match = self._line.match(line)
+        if match is None:
+            return
+        group, from_server, text = match.groups()
+        if from_server:
+            self.stderr.setdefault(group, []).append(text)
+            del self.stderr[group][:-_STDERR_LINES]
+        elif text.startswith("ready, protocol "):
+            self.revisions[group] = text.removeprefix("ready, protocol ")
+
+
+async def examine(client: Client, config: ServerConfig, ear: Ear, started: float) -> Finding:
+    """Find out about one server, waiting for it as an assistant would.
+
+    Args:
+        client: the session with dmcp.
+        config: the server.
+        ear: what hears dmcp's log.
+        started: ``time.monotonic()`` when dmcp was started.
+    """
+    name, features = config.name, config.features
+    transport = config.target.kind if isinstance(config.target, RemoteServer) else "stdio"
+    try:
+        tools = await client.group_tools(name) if features.tools else None
+        seconds = time.monotonic() - started
+        resources = await client.everything("resources", name) if features.resources else None
+        prompts = await client.everything("prompts", name) if features.prompts else None
+    except UpstreamError as error:
+        reason = plain_reason(name, log.mask(str(error)))
+        stderr = tuple(ear.stderr.get(name, ()))
+        return Finding(name, False, transport, reason=reason, stderr=stderr, hint=advice(name, reason))
+    return Finding(
+        name,
+        True,
+        transport,
+        ear.revisions.get(name),
+        tools=None if tools is None else len(tools),
+        resources=None if resources is None else len(resources),
+        prompts=None if prompts is None else len(prompts),
+        definition_bytes=size(tools) if tools else 0,
+        seconds=round(seconds, 3),
+    )
+
+
+async def examine_all(
+    client: Client,
+    servers: Mapping[str, ServerConfig],
+    ear: Ear,
+    started: float,
+    on_finding: Callable[[], None],
+) -> list[Finding]:
+    """All servers at once; findings in the order of the configuration. ``on_finding`` is called after each."""
+
+    async def one(config: ServerConfig) -> Finding:
+        finding = await examine(client, config, ear, started)
+        on_finding()
+        return finding
+
+    return list(await asyncio.gather(*(one(config) for config in servers.values())))
+
+
+def plain_reason(group: str, text: str) -> str:
+    """The reason alone, out of the error an assistant gets."""
+    return text.removeprefix(f"{group} is unavailable: ").removesuffix("; the call has not run")
+
+
+def advice(group: str, reason: str) -> str | None:
+    """What the person can do about a reason, where the reason itself does not say."""
+    for sign, hint in _ADVICE:
+        if sign in reason:
+            return hint.replace("NAME", group)
+    return None

@@ -1,0 +1,68 @@
+"""``dmcp init``: write a configuration to start from. Not here: importing what other tools have (``import_``)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+from pydantic_core import to_json
+
+from dmcp.cli.chosen import USUAL_FILE
+from dmcp.cli.client import python
+from dmcp.cli.importers.rendering import SCHEMA
+from dmcp.cli.importers.writing import write_whole
+from dmcp.errors import ConfigError
+
+_STARTER: Final = """\
+// The MCP servers dmcp stands in front of. Comments and trailing commas are allowed here.
+// Every key is explained in docs/configuration.md; `dmcp check` says whether all is well.
+{
+  "$schema": %(schema)s,
+  "mcpServers": {
+    // A local server. This one comes with dmcp, so that there is something to try; take it out when you like:
+    //   dmcp call notes list_notes
+    "notes": {
+      "description": "Write, find, tag and change short notes (a demonstration, nothing is kept)",
+      "command": %(command)s,
+      "args": %(args)s,
+    },
+
+    // The official file server. It needs Node.
+    // "files": {
+    //   "description": "Read, write and search the files below a directory",
+    //   "command": "npx",
+    //   "args": ["-y", "@modelcontextprotocol/server-filesystem", "${HOME}/work"],
+    // },
+
+    // A remote server. Without "headers", dmcp signs in with the browser when the server asks for it.
+    // "tickets": {
+    //   "description": "Find, read and comment on tickets",
+    //   "url": "https://tickets.example.com/mcp",
+    //   "headers": { "Authorization": "Bearer ${TICKETS_TOKEN}" },
+    //   "timeout": { "tools": "2m" },
+    // },
+  },
+}
+"""
+
+
+@click.command("init", short_help="Write a commented configuration to start from.")
+@click.argument("file", type=click.Path(path_type=Path), default=USUAL_FILE)
+@click.option("--force", is_flag=True, help="Replace an existing file; it is kept as .bak.")
+def init_command(file: Path, force: bool) -> None:
+    """Write a commented configuration to FILE (dynamic-mcp.json, if none is given).
+
+    Servers of another coding tool are better brought along with dmcp import.
+    """
+    if file.suffix == ".toml":
+        raise ConfigError(
+            f"{file}: the starter configuration is JSON with comments: choose a name in .json or .jsonc"
+        )
+    if file.exists() and not force:
+        raise ConfigError(f"{file} exists: --force replaces it (it is kept as .bak), or name another file")
+    command, *arguments = python("-m", "dmcp.demo.notes")
+    shown = {"schema": SCHEMA, "command": command, "args": arguments}
+    backup = write_whole(file, _STARTER % {key: to_json(value).decode() for key, value in shown.items()})
+    click.echo(f"Wrote {file}." + (f" The earlier file is kept as {backup}." if backup else ""))
+    click.echo(f"Next: dmcp check {file}")

@@ -1,0 +1,123 @@
+"""``dmcp list``: what the servers of a configuration offer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from pydantic_core import to_json
+
+from dmcp import log
+from dmcp.cli.amounts import count
+from dmcp.cli.chosen import configuration, session, split
+from dmcp.cli.examination import plain_reason
+from dmcp.cli.results import first_sentence, parameters
+from dmcp.errors import ConfigError, UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from dmcp.cli.client import Client
+    from dmcp.config.model import ServerConfig
+
+_EPILOG = """\b
+Examples:
+  dmcp list                     every group, with the names of its tools
+  dmcp list files               one group: its tools with their arguments, resources, prompts
+  dmcp list work.json files     the same, of another configuration
+  dmcp list --json | jq -r '.groups[].tools[].name'
+
+Exit status: 0 all well, 1 a group is unavailable, 2 the configuration or the command line is wrong.
+"""
+_OTHERS: Final = (("resources", "uri"), ("resources/templates", "uriTemplate"), ("prompts", "name"))
+
+
+@click.command("list", short_help="Show the tools, resources and prompts of the servers.", epilog=_EPILOG)
+@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with whole definitions.")
+def list_command(words: tuple[str, ...], as_json: bool) -> int:
+    """Show what each group offers, or all about one GROUP."""
+    given, rest = split(words, 1)
+    if len(rest) > 1:
+        raise click.UsageError("give a configuration and a group, at most")
+    path, loaded = configuration(given)
+    servers = dict(loaded.servers)
+    if rest:
+        servers = {rest[0]: _known(rest[0], servers)}
+    groups = asyncio.run(_look(path, servers))
+    if as_json:
+        click.echo(to_json({"groups": groups}, indent=2).decode())
+    else:
+        click.echo(
+            "\n\n".join(_whole(g) if rest else _overview(g) for g in groups) or "There are no servers."
+        )
+    return 1 if any("unavailable" in group for group in groups) else 0
+
+
+def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:
+    if group not in servers:
+        raise ConfigError(f"there is no group {group!r}; there are: {', '.join(servers) or 'none'}")
+    return servers[group]
+
+
+async def _look(path: Path, servers: Mapping[str, ServerConfig]) -> list[dict[str, Any]]:
+    async with session(path) as client:
+        return list(await asyncio.gather(*(_of_group(client, server) for server in servers.values())))
+
+
+async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
+    group: dict[str, Any] = {"name": server.name, "description": server.description}
+    features = server.features
+    switched = {
+        "resources": features.resources,
+        "resources/templates": features.resources,
+        "prompts": features.prompts,
+    }
+    try:
+        group["tools"] = await client.group_tools(server.name) if features.tools else []
+        for kind, _ in _OTHERS:
+            group[kind] = await client.everything(kind, server.name) if switched[kind] else []
+    except UpstreamError as error:
+        group["unavailable"] = plain_reason(server.name, log.mask(str(error)))
+    return group
+
+
+def _head(group: Mapping[str, Any]) -> str:
+    return click.style(group["name"], bold=True) + f"  {group['description']}"
+
+
+def _overview(group: Mapping[str, Any]) -> str:
+    if "unavailable" in group:
+        return f"{_head(group)}\n  unavailable: {group['unavailable']}"
+    width = max((len(tool["name"]) for tool in group["tools"]), default=0)
+    lines = [
+        f"  {t['name']:<{width}}  {first_sentence(t.get('description') or '')}".rstrip()
+        for t in group["tools"]
+    ]
+    more = [count(len(group[kind]), kind.split("/")[-1].rstrip("s")) for kind, _ in _OTHERS if group[kind]]
+    return "\n".join([_head(group), *lines, *([f"  and {', '.join(more)}"] if more else [])])
+
+
+def _whole(group: Mapping[str, Any]) -> str:
+    if "unavailable" in group:
+        return _overview(group)
+    parts = [_head(group)]
+    for tool in group["tools"]:
+        lines = [click.style(tool["name"], bold=True), *_indented((tool.get("description") or "").strip())]
+        lines += [f"  - {line}" for line in parameters(tool.get("inputSchema") or {})]
+        parts.append("\n".join(lines))
+    for kind, key in _OTHERS:
+        if group[kind]:
+            title = kind.replace("resources/templates", "resource templates")
+            entries = [
+                f"  {e[key]}  {first_sentence(e.get('description') or e.get('name', ''))}"
+                for e in group[kind]
+            ]
+            parts.append("\n".join([click.style(title, bold=True), *entries]))
+    return "\n\n".join(parts)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {line}".rstrip() for line in text.splitlines()]
