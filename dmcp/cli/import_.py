@@ -27,9 +27,9 @@ from dmcp.cli.importers.overview import overview
 from dmcp.cli.importers.redaction import redacted
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
-from dmcp.cli.importers.report import report
+from dmcp.cli.importers.report import plain, report
 from dmcp.cli.importers.writing import backup_of, write_whole
-from dmcp.errors import ConfigError, DmcpError
+from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from dmcp.cli.importers.harvest import Read
@@ -109,7 +109,7 @@ def import_command(
     dry_run: bool,
 ) -> None:
     """Import MCP servers from a coding tool, or from a file of one, into dmcp's configuration."""
-    machine = Machine.here()
+    machine, output = Machine.here(), output.expanduser()
     if list_only:
         click.echo(overview(machine))
         return
@@ -125,8 +125,8 @@ def import_command(
             else find(source or "", "user" if user_scope else "project", machine)
         )
         run(request, read)
-    except DmcpError as error:
-        raise ImportFailure(str(error)) from None
+    except ConfigError as error:
+        raise ImportFailure("\n".join(map(plain, str(error).splitlines()))) from None
     except click.Abort:
         raise ImportFailure("stopped before the end; nothing was written") from None
 

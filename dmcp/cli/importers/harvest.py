@@ -100,9 +100,8 @@ def _find_tool(tool: CodingTool, scope: Scope, machine: Machine) -> Read:
 
 
 def _nothing(tool: CodingTool, scope: Scope, machine: Machine) -> str:
-    looked = (
-        ", ".join(str(path) for path, _ in locations(tool, scope, machine)) or "nowhere: it has no such files"
-    )
+    paths = dict.fromkeys(str(path) for path, _ in locations(tool, scope, machine))
+    looked = ", ".join(paths) or "nowhere: it has no such files"
     other: Scope = "user" if scope == "project" else "project"
     hint = ""
     if _present(tool, other, machine):
