@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from harness import Entry
 
 pytestmark = pytest.mark.anyio
-_HANDSHAKE = {
-    "protocolVersion": "2025-11-25",
-    "capabilities": {},
-    "clientInfo": {"name": "t", "version": "1"},
-}
+_ALL_SHAPES: list[tuple[str, dict[str, Any]]] = [
+    ("contents", {}),
+    ("add", {"a": 1, "b": 2.50}),
+    ("fail", {}),
+    ("echo", {"text": 'quotes " and \\ and \u2028 and \U0001f600'}),
+    ("blob", {"bytes": 2_000_000}),
+]
 
 
 async def all_tools_of(server: Entry) -> list[dict[str, Any]]:
@@ -78,31 +80,22 @@ async def test_the_tools_of_the_official_servers_are_shown_as_they_are(tmp_path:
                 assert shown[tool["name"]] == tool
 
 
-@pytest.mark.parametrize(
-    ("tool", "args"),
-    [
-        ("contents", {}),
-        ("add", {"a": 1, "b": 2.50}),
-        ("fail", {}),
-        ("echo", {"text": 'quotes " and \\ and \u2028 and \U0001f600'}),
-        ("blob", {"bytes": 2_000_000}),
-    ],
-)
-async def test_a_result_arrives_byte_for_byte_as_the_server_sent_it(
-    tool: str, args: dict[str, Any], tmp_path: Path
-) -> None:
+async def test_a_result_arrives_byte_for_byte_as_the_server_sent_it(tmp_path: Path) -> None:
     server = sdk_server()
+    config = write_config(tmp_path / "config.json", {"sdk": server})
+    sent, received = [], []
     async with RawClient([server["command"], *server["args"]]) as direct:
         await direct.initialize()
-        await direct.request("tools/call", {"name": tool, "arguments": args})
-        sent = direct.lines[-1]
-    config = write_config(tmp_path / "config.json", {"sdk": server})
+        for tool, args in _ALL_SHAPES:
+            await direct.request("tools/call", {"name": tool, "arguments": args})
+            sent.append(direct.lines[-1].partition(b'"result":')[2])
     async with RawClient(dmcp_command(config)) as client:
         await client.initialize()
-        await client.call("sdk", tool, args)
-        received = client.lines[-1]
-    marker = b'"result":'
-    assert received.partition(marker)[2] == sent.partition(marker)[2]
+        for tool, args in _ALL_SHAPES:
+            await client.call("sdk", tool, args)
+            received.append(client.lines[-1].partition(b'"result":')[2])
+    assert all(sent)
+    assert received == sent
 
 
 async def test_a_json_rpc_error_keeps_its_code_and_data_and_names_the_group(tmp_path: Path) -> None:
