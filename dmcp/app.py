@@ -23,29 +23,21 @@ import sys
 from typing import TYPE_CHECKING
 
 from dmcp import log
-from dmcp.actors.auth import AuthActor
-from dmcp.actors.catalog import Catalog
-from dmcp.actors.credentials import AskedCredentials
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
-from dmcp.actors.upstream import Upstream
-from dmcp.auth.late import LateAuthorizer
-from dmcp.config import loading
-from dmcp.config.model import Configuration, RemoteServer, StdioServer
 from dmcp.errors import ConfigError, InternalError
 from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
 from dmcp.transports.downstream import Downstream
-from dmcp.transports.remote import remote_opener
-from dmcp.transports.stdio import stdio_opener
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pykka import ActorRef
 
-    from dmcp.config.model import ServerConfig
+    from dmcp.actors.auth import AuthActor
+    from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Beginning, Peers
     from dmcp.protocol.link import OpenLink
@@ -64,7 +56,7 @@ class House:
     def __init__(self, config: Path) -> None:
         self._config = config
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._configuration = Configuration()
+        self._configuration: Configuration
         self._in_force: str | None = None
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
@@ -73,6 +65,7 @@ class House:
             on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
             on_gone=lambda reading: self._tell_frontend(ClientGone(reading)),
             on_writable=lambda writable: self._tell_frontend(Writable(writable)),
+            after_turn=Dispatcher.running().after_turn,
         )
 
     def __repr__(self) -> str:
@@ -86,6 +79,8 @@ class House:
         """
         supervisor = Supervisor.start(self, self._end)
         self._listen_to_signals(supervisor)
+        if self._done.done():
+            return await self._done
         await self._downstream.open()
         for _ in range(_FIRST_LOOK):
             await asyncio.sleep(0)
@@ -142,7 +137,8 @@ class House:
         Raises:
             ConfigError: it is invalid; the one before stays in force.
         """
-        from dmcp.config.watching import fingerprint  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.config import loading  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.config.watching import fingerprint  # noqa: PLC0415 - likewise
 
         self._in_force = fingerprint(self._config)
         self._configuration = loading.load(self._config, os.environ)
@@ -165,20 +161,27 @@ class House:
 
     def auth(self, watch: Watch) -> Address:
         """See ``Factories``."""
+        from dmcp.actors.auth import AuthActor  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.auth.late import LateAuthorizer  # noqa: PLC0415 - likewise
+
         self._auth = AuthActor.start(LateAuthorizer(lambda: self._configuration.oauth_store), watch=watch)
         return self._auth
 
     def catalog(self, watch: Watch) -> Address:
         """See ``Factories``."""
+        from dmcp.actors.catalog import Catalog  # noqa: PLC0415 - the first answer does not wait for it
+
         return Catalog.start(watch=watch)
 
-    def frontend(self, supervisor: Address, catalog: Address, watch: Watch) -> Address:
+    def frontend(self, supervisor: Address, watch: Watch) -> Address:
         """See ``Factories``."""
-        self._frontend = Frontend.start(self._downstream.write, supervisor, catalog, watch=watch)
+        self._frontend = Frontend.start(self._downstream.write, supervisor, watch=watch)
         return self._frontend
 
     def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
         """See ``Factories``."""
+        from dmcp.actors.upstream import Upstream  # noqa: PLC0415 - the first answer does not wait for it
+
         opener = self._opener(config)
         return Upstream.start(config, beginning, open_link=opener, peers=peers, watch=watch)
 
@@ -187,11 +190,16 @@ class House:
 
         An opener serves all lives of an upstream, because it remembers which transport worked.
         """
+        from dmcp.actors.credentials import AskedCredentials  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.config.model import RemoteServer, StdioServer  # noqa: PLC0415 - likewise
+        from dmcp.transports.remote import remote_opener  # noqa: PLC0415 - likewise
+        from dmcp.transports.stdio import stdio_opener  # noqa: PLC0415 - likewise
+
         kept = self._openers.get(config.name)
         if kept is not None and kept[0] == config.target:
             return kept[1]
         if isinstance(config.target, StdioServer):
-            opener = stdio_opener(config.target)
+            opener = stdio_opener(config.target, Dispatcher.running().after_turn)
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)
             opener = remote_opener(config.target, credentials)

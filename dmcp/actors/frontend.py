@@ -56,13 +56,11 @@ class Frontend(LoopActor):
         self,
         write: Callable[[bytes], None],
         supervisor_: Address,
-        catalog_: Address,
         watch: Watch | None = None,
     ) -> None:
         super().__init__(watch)
         self._write = write
         self._supervisor = supervisor_
-        self._catalog = catalog_
         self._session = ServerSession()
         self._directory: Directory | None = None
         self._early: list[tuple[jsonrpc.Call, BatchAnswer | None]] = []
@@ -186,24 +184,22 @@ class Frontend(LoopActor):
         elif method == "tools/call":
             self._call_tool(call, self._directory, batch)
         else:
-            exchange, params = self._open(call, batch)
-            ticket = self._exchanges.open(exchange)
+            ticket, params = self._open(call, batch)
             message = catalog.Browse if method in client_requests.LISTS else catalog.FindRoute
-            self._catalog.tell(message(ticket, method, params, self.actor_ref))
+            self._directory.catalog.tell(message(ticket, method, params, self.actor_ref))
 
-    @staticmethod
-    def _open(call: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[Exchange[Address], JsonObject]:
+    def _open(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[int, JsonObject]:
         token, params = client_requests.take_progress_token(call.params)
-        return Exchange(call.id, call.method, progress_token=token, batch=batch), params
+        exchange: Exchange[Address] = Exchange(call.id, call.method, progress_token=token, batch=batch)
+        return self._exchanges.open(exchange), params
 
     def _call_tool(self, call: jsonrpc.Call, directory: Directory, batch: BatchAnswer | None) -> None:
         name = client_requests.text(call.params, "name")
         arguments = client_requests.mapping(call.params, "arguments")
         if name == tools.GET_TOOLS:
             group = client_requests.text(arguments, "group", "arguments.")
-            exchange, _ = self._open(call, batch)
-            ticket = self._exchanges.open(exchange)
-            self._catalog.tell(catalog.ShowTools(ticket, group, self.actor_ref))
+            ticket, _ = self._open(call, batch)
+            directory.catalog.tell(catalog.ShowTools(ticket, group, self.actor_ref))
         elif name == tools.CALL_TOOL:
             self._call_dynamic_tool(call, arguments, directory, batch)
         else:
@@ -224,11 +220,9 @@ class Frontend(LoopActor):
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
             self._send(jsonrpc.result(call.id, tools.text_result(text, failed=True)), batch)
         else:
-            exchange, params = self._open(call, batch)
-            ticket = self._exchanges.open(exchange)
-            self._forward(
-                ticket, wanted.group, client_requests.upstream_call(params, wanted.name, wanted.arguments)
-            )
+            ticket, params = self._open(call, batch)
+            params = client_requests.upstream_call(params, wanted.name, wanted.arguments)
+            self._forward(ticket, wanted.group, params)
 
     def _forward(self, ticket: int, name: str, params: JsonObject) -> None:
         """Give a request to the upstream of a group. The exchange is open, so every way out answers it."""
@@ -275,10 +269,10 @@ class Frontend(LoopActor):
         exchange = self._exchanges.close(ticket) if ticket is not None else None
         if exchange is None or ticket is None:
             return
-        if exchange.upstream is None:
-            self._catalog.tell(catalog.Forget(ticket))
-        else:
+        if exchange.upstream is not None:
             post(exchange.upstream, upstream.Cancel(ticket, str(params.get("reason") or "")))
+        elif self._directory is not None:
+            self._directory.catalog.tell(catalog.Forget(ticket))
         if exchange.batch is not None:
             self._send_batch(exchange.batch.add(None))
         self._finish_if_idle()

@@ -96,6 +96,7 @@ class Dispatcher:
         self._thread = threading.get_ident()
         self._ready: deque[LoopActor] = deque()
         self._scheduled = False
+        self._afterwards: list[Callable[[], None]] = []
         self._last_rites: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -129,6 +130,16 @@ class Dispatcher:
             left -= ready.popleft().drain()
         self._scheduled = bool(ready)
         if ready:
+            self._loop.call_soon(self._drain)
+        afterwards, self._afterwards = self._afterwards, []
+        for action in afterwards:
+            action()
+
+    def after_turn(self, action: Callable[[], None]) -> None:
+        """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
+        self._afterwards.append(action)
+        if not self._scheduled:
+            self._scheduled = True
             self._loop.call_soon(self._drain)
 
     def see_off(self, work: Coroutine[Any, Any, None]) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
 
 from dmcp import log
 from dmcp.actors.restart import History, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
-from dmcp.config.diff import plan
 from dmcp.config.model import Configuration, Unresolved
 from dmcp.messages import auth, frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
@@ -60,11 +59,19 @@ class Factories(Protocol):
     def catalog(self, watch: Watch) -> Address:
         """Start the catalog."""
 
-    def frontend(self, supervisor: Address, catalog: Address, watch: Watch) -> Address:
+    def frontend(self, supervisor: Address, watch: Watch) -> Address:
         """Start the frontend."""
 
     def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
         """Start one life of an upstream; the watch has its generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Core:
+    """What upstreams need; started with the first configuration."""
+
+    auth: Address
+    catalog: Address
 
 
 @dataclass(slots=True)
@@ -101,19 +108,24 @@ class Supervisor(LoopActor):
         self._problem = ""
         self._ending: Shutdown | None = None
         self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
-        self._auth: Address
-        self._catalog: Address
+        self._core: _Core | None = None
         self._frontend: Address
 
     def __repr__(self) -> str:
         return f"<Supervisor {len(self._children)} upstreams, {len(self._stopping)} stopping>"
 
     def on_start(self) -> None:
-        """The start list; ``_on_stopped`` holds the stop list that mirrors it."""
-        self._auth = self._make.auth(Watch(self.actor_ref, "auth"))
-        post(self._auth, auth.Subscribe(self.actor_ref))
-        self._catalog = self._make.catalog(Watch(self.actor_ref, "catalog"))
-        self._frontend = self._make.frontend(self.actor_ref, self._catalog, Watch(self.actor_ref, "frontend"))
+        """The start list, first part: what can answer the client's first words."""
+        self._frontend = self._make.frontend(self.actor_ref, Watch(self.actor_ref, "frontend"))
+
+    def _start_core(self) -> _Core:
+        """The start list, second part; upstreams follow. ``_on_stopped`` holds the stop list that mirrors it."""
+        core = _Core(
+            auth=self._make.auth(Watch(self.actor_ref, "auth")),
+            catalog=self._make.catalog(Watch(self.actor_ref, "catalog")),
+        )
+        post(core.auth, auth.Subscribe(self.actor_ref))
+        return core
 
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
@@ -165,6 +177,9 @@ class Supervisor(LoopActor):
     def _configure(self, configuration: Configuration) -> None:
         if self._closing:
             return
+        from dmcp.config.diff import plan  # noqa: PLC0415 - the first answer does not wait for it
+
+        core = self._core = self._core or self._start_core()
         log.hide(configuration.secrets)
         changes = plan(self._configuration, configuration)
         self._configuration, self._problem = configuration, ""
@@ -184,7 +199,7 @@ class Supervisor(LoopActor):
                 self._start(child, self._first_life(config))
         for name, child in old.items():
             self._retire(child)
-            post(self._auth, auth.Forget(name))
+            post(core.auth, auth.Forget(name))
         log.info(
             f"configuration in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
@@ -196,12 +211,12 @@ class Supervisor(LoopActor):
         return Beginning(asleep=config.startup == "lazy")
 
     def _start(self, child: _Child, beginning: Beginning) -> None:
-        if isinstance(child.config.target, Unresolved):
+        if isinstance(child.config.target, Unresolved) or self._core is None:
             return
         self._generation += 1
         child.generation = self._generation
-        beginning = replace(beginning, profile=self._profile, log_level=self._log_level)
-        peers = Peers(self.actor_ref, self._catalog, self._frontend)
+        beginning = beginning._replace(profile=self._profile, log_level=self._log_level)
+        peers = Peers(self.actor_ref, self._core.catalog, self._frontend)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
         child.address = self._make.upstream(child.config, beginning, peers, watch)
 
@@ -212,9 +227,11 @@ class Supervisor(LoopActor):
                 del self._stopping[child.config.name, child.generation]
 
     def _publish(self) -> None:
+        if self._core is None:
+            return
         groups = {name: _group(child) for name, child in self._children.items()}
-        directory = Directory(groups, self._problem)
-        post(self._catalog, directory)
+        directory = Directory(groups, self._core.catalog, self._problem)
+        post(self._core.catalog, directory)
         post(self._frontend, directory)
 
     # The lives of upstreams ---------------------------------------------------------------------------------------
@@ -285,7 +302,7 @@ class Supervisor(LoopActor):
     def _shut_down(self, order: Shutdown) -> None:
         if self._ending is not None:
             # Asked again, or something broke on the way: no more patience.
-            self._ending = replace(order, status=max(order.status, self._ending.status))
+            self._ending = order._replace(status=max(order.status, self._ending.status))
             self._stop_upstreams()
             return
         self._ending = order
@@ -320,11 +337,14 @@ class Supervisor(LoopActor):
             self._finish()
 
     def _finish(self) -> None:
-        for core in (self._catalog, self._auth):
-            stop(core)
-        status = self._ending.status if self._ending else 1
+        if self._core is not None:
+            stop(self._core.catalog)
+            stop(self._core.auth)
         self.end()
-        self._on_end(status)
+
+    def on_end(self) -> None:
+        """The process ends with the supervisor, whatever ended it."""
+        self._on_end(self._ending.status if self._ending is not None and self._closing else 1)
 
 
 def _group(child: _Child) -> Group:

@@ -9,7 +9,6 @@ What is said over the link is in ``dmcp.actors.conversation``.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
@@ -364,7 +363,7 @@ class Upstream(LoopActor):
             self._generation,
             kind,
             reason,
-            repeat=tuple(replace(request, repeated=True) for request in self._repeat),
+            repeat=tuple(request._replace(repeated=True) for request in self._repeat),
             subscriptions=frozenset(self._talk.subscriptions),
             was_ready=was_ready,
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from dmcp.messages import Address
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupState:
+class GroupState(NamedTuple):
     """An upstream has changed its state; ``reason`` says why it is unavailable or what it waits for."""
 
     group: str
@@ -23,8 +21,7 @@ class GroupState:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Listed:
+class Listed(NamedTuple):
     """An upstream's listing of one kind, complete.
 
     Attributes:
@@ -42,24 +39,21 @@ class Listed:
     offered: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Learned:
+class Learned(NamedTuple):
     """A result of this group named resources that no listing has."""
 
     group: str
     uris: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ResourceUpdated:
+class ResourceUpdated(NamedTuple):
     """A subscribed resource of this group has changed."""
 
     group: str
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Browse:
+class Browse(NamedTuple):
     """Answer a list request of the client with a ``frontend.Reply``."""
 
     ticket: int
@@ -68,8 +62,7 @@ class Browse:
     reply_to: Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ShowTools:
+class ShowTools(NamedTuple):
     """Answer ``get_dynamic_tools`` for a group with a ``frontend.Reply``."""
 
     ticket: int
@@ -77,8 +70,7 @@ class ShowTools:
     reply_to: Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FindRoute:
+class FindRoute(NamedTuple):
     """Say which group serves this request, with a ``frontend.Routed`` (or a failed ``frontend.Reply``)."""
 
     ticket: int
@@ -87,15 +79,13 @@ class FindRoute:
     reply_to: Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forget:
+class Forget(NamedTuple):
     """The client has cancelled a request: send no reply."""
 
     ticket: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Settle:
+class Settle(NamedTuple):
     """From a timer: answer what waits for upstreams that are still connecting, with what there is."""
 
     ticket: int

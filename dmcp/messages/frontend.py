@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClientFrames:
+class ClientFrames(NamedTuple):
     """From the downstream pipe: lines of the client; ``None`` stands for one that was too long to keep."""
 
     frames: tuple[bytes | None, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClientGone:
+class ClientGone(NamedTuple):
     """From the downstream pipe: the client has closed its end, or stopped listening."""
 
     reading: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Writable:
+class Writable(NamedTuple):
     """From the downstream pipe: the client keeps up with reading, or does not."""
 
     writable: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reply:
+class Reply(NamedTuple):
     """The answer to a ticket. Exactly one of the two is set."""
 
     ticket: int
@@ -40,8 +35,7 @@ class Reply:
     error: bytes | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Routed:
+class Routed(NamedTuple):
     """From the catalog: this group serves the ticket, with these params."""
 
     ticket: int
@@ -49,16 +43,14 @@ class Routed:
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Progressed:
+class Progressed(NamedTuple):
     """An upstream reports progress on a ticket."""
 
     ticket: int
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Question:
+class Question(NamedTuple):
     """An upstream asks the client something; the answer goes back as ``upstream.Respond``."""
 
     group: str
@@ -68,8 +60,7 @@ class Question:
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class QuestionWithdrawn:
+class QuestionWithdrawn(NamedTuple):
     """The upstream no longer wants an answer; ``question`` is ``None`` for all of its questions."""
 
     upstream: Address
@@ -77,16 +68,14 @@ class QuestionWithdrawn:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Announce:
+class Announce(NamedTuple):
     """Send the client a notification."""
 
     method: str
     params: JsonObject | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UpstreamGone:
+class UpstreamGone(NamedTuple):
     """An upstream actor has failed: answer what it still owes."""
 
     upstream: Address
@@ -94,21 +83,18 @@ class UpstreamGone:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SignInOffered:
+class SignInOffered(NamedTuple):
     """The person has to sign in to this server at this address."""
 
     group: str
     url: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Finish:
+class Finish(NamedTuple):
     """Take no new requests; end when the last is answered, or after ``grace`` seconds."""
 
     grace: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GraceOver:
+class GraceOver(NamedTuple):
     """From a timer: stop waiting for requests in flight."""

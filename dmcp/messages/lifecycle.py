@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChildFailed:
+class ChildFailed(NamedTuple):
     """An actor ended because of an error of its own: a bug, not an upstream's trouble."""
 
     child: str
@@ -14,8 +13,7 @@ class ChildFailed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ChildStopped:
+class ChildStopped(NamedTuple):
     """An actor that was asked to stop has ended, and nothing of it is left."""
 
     child: str

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,58 +14,50 @@ if TYPE_CHECKING:
     from dmcp.protocol.session import ClientProfile
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Configure:
+class Configure(NamedTuple):
     """Apply this configuration: the first one, or a changed one."""
 
     configuration: Configuration
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ConfigurationRejected:
+class ConfigurationRejected(NamedTuple):
     """The changed configuration file is invalid; everything stays as it is."""
 
     problem: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClientKnown:
+class ClientKnown(NamedTuple):
     """The client has introduced itself: upstreams may be initialised."""
 
     profile: ClientProfile
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClientSaid:
+class ClientSaid(NamedTuple):
     """A notification of the client that is for every upstream."""
 
     method: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LogLevelSet:
+class LogLevelSet(NamedTuple):
     """The client wants log messages from this level up."""
 
     level: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Congestion:
+class Congestion(NamedTuple):
     """The client does not keep up reading (or does again): hold the upstreams back."""
 
     congested: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UpstreamReady:
+class UpstreamReady(NamedTuple):
     """An upstream is connected and its listings are known."""
 
     group: str
     generation: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UpstreamLost:
+class UpstreamLost(NamedTuple):
     """An upstream's connection failed or ended; its actor ends with this message.
 
     Attributes:
@@ -86,24 +77,21 @@ class UpstreamLost:
     was_ready: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Undelivered:
+class Undelivered(NamedTuple):
     """A request reached an upstream that has ended: give it to the present generation."""
 
     group: str
     request: Request
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IdleLongEnough:
+class IdleLongEnough(NamedTuple):
     """A lazy upstream has had nothing to do for its ``idle_stop``; its actor ends with this message."""
 
     group: str
     generation: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Shutdown:
+class Shutdown(NamedTuple):
     """Stop everything, in the reverse order of the start.
 
     Attributes:
@@ -115,8 +103,7 @@ class Shutdown:
     status: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Group:
+class Group(NamedTuple):
     """One configured server as the catalog and the frontend see it.
 
     Attributes:
@@ -130,14 +117,15 @@ class Group:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Directory:
+class Directory(NamedTuple):
     """All groups, in the order of the configuration. Published to the catalog and the frontend when it changes.
 
     Attributes:
         groups: by name.
+        catalog: who knows their listings.
         problem: why the newest configuration file is not in force, else empty.
     """
 
     groups: Mapping[str, Group]
+    catalog: Address
     problem: str = ""

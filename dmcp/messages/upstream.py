@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.session import ClientProfile
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Beginning:
+class Beginning(NamedTuple):
     """What a new life starts from.
 
     Attributes:
@@ -36,8 +34,7 @@ class Beginning:
     subscriptions: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Peers:
+class Peers(NamedTuple):
     """The actors an upstream talks to."""
 
     supervisor: Address
@@ -45,15 +42,13 @@ class Peers:
     frontend: Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Initialise:
+class Initialise(NamedTuple):
     """The client is known: do the handshake as soon as the link is open."""
 
     profile: ClientProfile
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Request:
+class Request(NamedTuple):
     """Do this request and send a ``frontend.Reply`` with the same ticket.
 
     Attributes:
@@ -73,16 +68,14 @@ class Request:
     repeated: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cancel:
+class Cancel(NamedTuple):
     """The client has cancelled a request: tell the server, send no reply."""
 
     ticket: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Respond:
+class Respond(NamedTuple):
     """The client's answer to a question of this server. Exactly one of the two is set."""
 
     question: bytes
@@ -90,94 +83,81 @@ class Respond:
     error: bytes | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Inform:
+class Inform(NamedTuple):
     """Pass a notification of the client on to the server."""
 
     method: str
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SetLogLevel:
+class SetLogLevel(NamedTuple):
     """The client wants log messages from this level up."""
 
     level: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Wake:
+class Wake(NamedTuple):
     """Somebody wants this server now: do not wait out the backoff."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reconfigure:
+class Reconfigure(NamedTuple):
     """Description, features, timeouts or policy have changed; the connection stays."""
 
     config: ServerConfig
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HoldBack:
+class HoldBack(NamedTuple):
     """Stop (or go on) reading from the server: the client does not keep up."""
 
     hold: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SignInPending:
+class SignInPending(NamedTuple):
     """The person is being asked to sign in (or no longer): the connect deadline waits."""
 
     pending: bool
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stop:
+class Stop(NamedTuple):
     """Finish what is in flight within ``grace`` seconds, close the connection, end."""
 
     grace: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LinkOpened:
+class LinkOpened(NamedTuple):
     """From the opening task: the link is there, or why it is not."""
 
     link: Link | None
     error: BaseException | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FrameArrived:
+class FrameArrived(NamedTuple):
     """From the link: one frame of the server."""
 
     frame: bytes
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NoiseArrived:
+class NoiseArrived(NamedTuple):
     """From the link: something that is no frame."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RequestFailed:
+class RequestFailed(NamedTuple):
     """From the link: this request will get no answer."""
 
     number: int
     fault: LinkFault
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LinkClosed:
+class LinkClosed(NamedTuple):
     """From the link: it is gone."""
 
     fault: LinkFault
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Tick:
+class Tick(NamedTuple):
     """From a timer: something is due. ``what`` names the timer."""
 
     what: Any

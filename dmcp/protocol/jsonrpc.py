@@ -5,8 +5,7 @@ Payloads are not modelled: ``params`` stays the decoded object, ``result`` and `
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from dmcp.protocol.wire import answer_body, answered_id, decode, encode
 
@@ -48,8 +47,7 @@ RESOURCE_NOT_FOUND = -32002
 JsonObject: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(NamedTuple):
     """A request. ``id`` is the encoded id, so that ``1`` and ``"1"`` stay apart."""
 
     id: bytes
@@ -57,16 +55,14 @@ class Call:
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Note:
+class Note(NamedTuple):
     """A notification."""
 
     method: str
     params: JsonObject
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answer:
+class Answer(NamedTuple):
     """A response: exactly one of ``result`` and ``error`` is set, as the bytes that were sent.
 
     Attributes:
@@ -82,8 +78,7 @@ class Answer:
     value: Any
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Malformed:
+class Malformed(NamedTuple):
     """Not a JSON-RPC message. ``id`` is the encoded id if one could be made out, else ``b"null"``."""
 
     id: bytes
@@ -91,8 +86,7 @@ class Malformed:
     message: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class Batch(NamedTuple):
     """Several messages in one frame (revision 2025-03-26 only)."""
 
     messages: tuple[Single, ...]
@@ -169,7 +163,7 @@ def notification(method: str, params: JsonObject | None = None) -> bytes:
 
 def result(identifier: bytes, body: bytes) -> bytes:
     """A successful response frame around the bytes of a result."""
-    return b'{"jsonrpc":"2.0","id":' + identifier + b',"result":' + body + b"}"
+    return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":', body, b"}"))
 
 
 def failure(identifier: bytes, body: bytes) -> bytes:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.protocol.wire import decode, encode
 
@@ -27,8 +26,7 @@ _CALL_INTRO = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupLine:
+class GroupLine(NamedTuple):
     """What the descriptions say of one group. ``trouble`` is empty while it can be used."""
 
     name: str
@@ -37,8 +35,7 @@ class GroupLine:
     available: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ToolCall:
+class ToolCall(NamedTuple):
     """A valid ``call_dynamic_tool``."""
 
     group: str

@@ -35,6 +35,7 @@ class Downstream:
         on_gone: called on the loop once: with True when the client has closed stdin, with False when it no longer
             reads stdout.
         on_writable: called on the loop with False when the client does not keep up, with True when it does again.
+        after_turn: runs an action a little later on the loop: what is written until then goes out as one.
     """
 
     def __init__(
@@ -42,10 +43,14 @@ class Downstream:
         on_frames: Callable[[tuple[bytes | None, ...]], None],
         on_gone: Callable[[bool], None],
         on_writable: Callable[[bool], None],
+        after_turn: Callable[[Callable[[], None]], None],
     ) -> None:
         self._on_frames = on_frames
         self._on_gone = on_gone
         self._on_writable = on_writable
+        self._after_turn = after_turn
+        self._unsent: list[bytes] = []
+        self._full = False
         self._splitter = LineSplitter(MAX_FRAME)
         self._reader: asyncio.ReadTransport | None = None
         self._writer: asyncio.WriteTransport | _ThreadWriter
@@ -62,7 +67,8 @@ class Downstream:
         if _is_pipe(stdout.fileno()):
             widen(stdout.fileno())
             self._writer, _ = await loop.connect_write_pipe(lambda: _WriteSide(self), stdout)
-            self._writer.set_write_buffer_limits(high=HIGH_WATER)
+            # No buffer below which a write may wait for the loop's next turn (uvloop does that).
+            self._writer.set_write_buffer_limits(high=0)
         else:
             self._writer = _ThreadWriter(stdout.fileno(), self)
         if _is_pipe(stdin.fileno()):
@@ -73,10 +79,22 @@ class Downstream:
 
     def write(self, frame: bytes) -> None:
         """Send one frame. On the loop; never blocks."""
-        self._writer.write(frame + b"\n")
+        self._unsent += (frame, b"\n")
+        if len(self._unsent) == 2:  # noqa: PLR2004 - the first frame of this turn
+            self._after_turn(self._flush)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if not unsent:
+            return
+        self._writer.writelines(unsent)
+        if not self._full and self._writer.get_write_buffer_size() > HIGH_WATER:
+            self._full = True
+            self._writable(False)
 
     async def aclose(self, patience: float) -> None:
         """Write out what is buffered, for so many seconds at most, and stop reading."""
+        self._flush()
         if self._reader is not None:
             self._reader.close()
         self._writer.close()
@@ -102,8 +120,13 @@ class Downstream:
             self._on_frames(tuple(last))
         self._leave(reading=True)
 
-    def writable(self, writable: bool) -> None:
-        """The client does not keep up, or does again."""
+    def drained(self) -> None:
+        """The client has read all there was."""
+        if self._full:
+            self._full = False
+            self._writable(True)
+
+    def _writable(self, writable: bool) -> None:
         if self._reader is not None and not self._reader.is_closing():
             (self._reader.resume_reading if writable else self._reader.pause_reading)()
         self._on_writable(writable)
@@ -154,11 +177,8 @@ class _WriteSide(asyncio.Protocol):
     def __init__(self, owner: Downstream) -> None:
         self._owner = owner
 
-    def pause_writing(self) -> None:
-        self._owner.writable(False)
-
     def resume_writing(self) -> None:
-        self._owner.writable(True)
+        self._owner.drained()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
@@ -174,7 +194,6 @@ class _ThreadWriter:
         self._loop = asyncio.get_running_loop()
         self._frames: deque[bytes | None] = deque()
         self._size = 0
-        self._full = False
         self._wake = threading.Semaphore(0)
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -182,9 +201,12 @@ class _ThreadWriter:
         self._size += len(frame)
         self._frames.append(frame)
         self._wake.release()
-        if self._size > HIGH_WATER and not self._full:
-            self._full = True
-            self._owner.writable(False)
+
+    def writelines(self, frames: list[bytes]) -> None:
+        self.write(b"".join(frames))
+
+    def get_write_buffer_size(self) -> int:
+        return self._size
 
     def close(self) -> None:
         self._frames.append(None)
@@ -209,6 +231,5 @@ class _ThreadWriter:
 
     def _written(self, size: int) -> None:
         self._size -= size
-        if self._full and self._size <= HIGH_WATER // 4:
-            self._full = False
-            self._owner.writable(True)
+        if self._size == 0:
+            self._owner.drained()

@@ -17,7 +17,7 @@ from dmcp.protocol.link import MAX_FRAME, FaultKind, LinkFault
 from dmcp.transports import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dmcp.config.model import StdioServer
     from dmcp.protocol.link import Link, LinkEvents, OpenLink
@@ -31,8 +31,19 @@ _LAST_WORDS = 0.5  # seconds the other half of an ending process gets: its statu
 _POLL = 0.02  # seconds between looks at a process group that should end
 
 
-def stdio_opener(server: StdioServer) -> OpenLink:
-    """An ``OpenLink`` that starts the server's process."""
+def _at_once(action: Callable[[], None]) -> None:
+    action()
+
+
+def stdio_opener(
+    server: StdioServer, after_turn: Callable[[Callable[[], None]], None] = _at_once
+) -> OpenLink:
+    """An ``OpenLink`` that starts the server's process.
+
+    Args:
+        server: what to start.
+        after_turn: runs an action a little later on the loop: what is sent until then is written as one.
+    """
 
     async def open_link(events: LinkEvents) -> Link:
         env = {**os.environ, **server.env}
@@ -40,7 +51,7 @@ def stdio_opener(server: StdioServer) -> OpenLink:
         loop = asyncio.get_running_loop()
         try:
             _, link = await loop.subprocess_exec(
-                lambda: StdioLink(events),
+                lambda: StdioLink(events, after_turn),
                 command,
                 *server.args,
                 stdin=asyncio.subprocess.PIPE,
@@ -60,8 +71,12 @@ def stdio_opener(server: StdioServer) -> OpenLink:
 class StdioLink(asyncio.SubprocessProtocol):
     """A ``Link`` to a child process."""
 
-    def __init__(self, events: LinkEvents) -> None:
+    def __init__(
+        self, events: LinkEvents, after_turn: Callable[[Callable[[], None]], None] = _at_once
+    ) -> None:
         self._events = events
+        self._after_turn = after_turn
+        self._unsent: list[bytes] = []
         self._transport: asyncio.SubprocessTransport
         self._stdin: asyncio.WriteTransport
         self._stdout: asyncio.ReadTransport
@@ -86,6 +101,8 @@ class StdioLink(asyncio.SubprocessProtocol):
         self._pid = self._transport.get_pid() or 0
         self._stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         self._stdout = cast("asyncio.ReadTransport", self._transport.get_pipe_transport(1))
+        # No buffer below which a write may wait for the loop's next turn (uvloop does that).
+        self._stdin.set_write_buffer_limits(high=0)
         for pipe in (self._stdin, self._stdout):
             file = pipe.get_extra_info("pipe")
             if file is not None:
@@ -166,8 +183,14 @@ class StdioLink(asyncio.SubprocessProtocol):
     def send(self, frame: bytes, request_id: int | None = None) -> None:
         """See ``Link``."""
         del request_id
+        self._unsent += (frame, b"\n")
+        if len(self._unsent) == 2:  # noqa: PLR2004 - the first frame of this turn
+            self._after_turn(self._flush)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
         if not self._closed and not self._stdin.is_closing():
-            self._stdin.write(frame + b"\n")
+            self._stdin.writelines(unsent)
 
     def abandon(self, request_id: int) -> None:
         """See ``Link``: there is only one stream."""
