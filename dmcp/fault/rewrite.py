@@ -133,6 +133,22 @@ def _instead(fault: Limits, random: Random, frame: bytes) -> list[Step]:  # noqa
         case message.Garbage(when="after"):
             noise = [Noise(forge.garbage(fault.kind, random)) for _ in range(fault.lines)]
             return [Send(frame), *noise]
+        case message.Misaddress() | message.Malformed() | message.Version() | message.Loop():
+            return _untrue(fault, random, frame)
+        case web.ContentType(body=None):
+            return [Respond(200, (("content-type", fault.value),), frame)]
+        case web.CutStream():
+            sent: list[Step] = [half] if fault.when == "during" else [Send(frame)]
+            return [*sent, Cut(fault.abort)]
+    return [Send(frame)]
+
+
+def _untrue(
+    fault: message.Misaddress | message.Malformed | message.Version | message.Loop,
+    random: Random,
+    frame: bytes,
+) -> list[Step]:
+    match fault:
         case message.Misaddress():
             wrong = Send(forge.readdressed(frame, fault.to))
             return [wrong, Send(frame)] if fault.extra else [wrong]
@@ -143,12 +159,6 @@ def _instead(fault: Limits, random: Random, frame: bytes) -> list[Step]:  # noqa
         case message.Loop():
             cursor = "again" if fault.cursor == "same" else f"p0-{random.randrange(10**9)}"
             return [Send(forge.with_result(frame, nextCursor=cursor))]
-        case web.ContentType(body=None):
-            return [Respond(200, (("content-type", fault.value),), frame)]
-        case web.CutStream():
-            sent: list[Step] = [half] if fault.when == "during" else [Send(frame)]
-            return [*sent, Cut(fault.abort)]
-    return [Send(frame)]
 
 
 def _ended(fault: process.Exit | process.Crash | process.Hang, frame: bytes, half: Step) -> list[Step]:
