@@ -10,6 +10,7 @@ from pydantic_core import to_json
 
 from dmcp.cli import arguments, results
 from dmcp.cli.chosen import configuration, session, split
+from dmcp.cli.completing import groups
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ _pairs = click.option(
 
 
 @click.command("call", short_help="Call one tool of one group.", epilog=_CALL_EPILOG)
-@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] GROUP TOOL")
+@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] GROUP TOOL", shell_complete=groups)
 @click.option(
     "--args", "whole", metavar="JSON", help='All arguments as one JSON object; "-" reads it from stdin.'
 )

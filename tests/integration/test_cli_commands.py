@@ -268,3 +268,21 @@ def test_init_overwrites_nothing_unless_told_to_and_then_keeps_it(tmp_path: Path
 def test_init_writes_no_toml(tmp_path: Path) -> None:
     assert run_dmcp("init", "mine.toml", cwd=tmp_path).returncode == 2
     assert list(tmp_path.iterdir()) == []
+
+
+# Completion -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("dmcp list n", ["plain,notes"]),
+        ("dmcp call mixed.json mi", ["plain,missing"]),
+        ("dmcp call notes n", [""]),
+        ("dmcp list zz", ["file,zz"]),
+    ],
+)
+def test_a_shell_completes_groups(mixed: Path, words: str, offered: list[str]) -> None:
+    env = {"_DMCP_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    done = run_dmcp(env={**env, "DYNAMIC_MCP_CONFIG": str(mixed)}, cwd=mixed.parent)
+    assert done.stdout.splitlines() == offered
