@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 from dmcp import log
 
@@ -67,7 +66,7 @@ def serve(config: str | None) -> int:
         return 2
     if sys.stdin is None or sys.stdout is None:
         return 2
-    if config and not Path(config).expanduser().exists():
+    if config and not os.path.exists(os.path.expanduser(config)):  # noqa: PTH110, PTH111 - pathlib is not needed to serve
         from dmcp.cli.main import neither  # noqa: PLC0415 - only when somebody has mistyped
 
         print(f"dmcp: {neither(config)}", file=sys.stderr)  # noqa: T201 - for the person
@@ -77,7 +76,7 @@ def serve(config: str | None) -> int:
         print(f"Now serving {path} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
-    return run(Path(path))
+    return run(path)
 
 
 if __name__ == "__main__":

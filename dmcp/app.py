@@ -29,11 +29,10 @@ from dmcp.actors.supervisor import Supervisor
 from dmcp.errors import ConfigError, InternalError
 from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
+from dmcp.protocol import wire
 from dmcp.transports.downstream import Downstream
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pykka import ActorRef
 
     from dmcp.actors.auth import AuthActor
@@ -53,7 +52,7 @@ _FIRST_LOOK = 3  # turns of the loop in which what the client has sent already i
 class House:
     """One running dmcp: the supervisor's factories, and the ends of everything that is not an actor."""
 
-    def __init__(self, config: Path) -> None:
+    def __init__(self, config: str) -> None:
         self._config = config
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._configuration: Configuration
@@ -84,6 +83,7 @@ class House:
         await self._downstream.open()
         for _ in range(_FIRST_LOOK):
             await asyncio.sleep(0)
+        wire.speed_up()
         try:
             self._apply(supervisor)
         except ConfigError:
@@ -137,10 +137,12 @@ class House:
         Raises:
             ConfigError: it is invalid; the one before stays in force.
         """
-        from dmcp.config import loading  # noqa: PLC0415 - the first answer does not wait for it
+        from pathlib import Path  # noqa: PLC0415 - the first answer does not wait for it
+
+        from dmcp.config import loading  # noqa: PLC0415 - likewise
         from dmcp.config.watching import fingerprint  # noqa: PLC0415 - likewise
 
-        self._in_force = fingerprint(self._config)
+        self._in_force = fingerprint(Path(self._config))
         self._configuration = loading.load(self._config, os.environ)
         post(supervisor, Configure(self._configuration))
 
@@ -152,9 +154,11 @@ class House:
             post(supervisor, ConfigurationRejected(log.mask(error.problems[0])))
 
     async def _reload_on_change(self, supervisor: Address) -> None:
+        from pathlib import Path  # noqa: PLC0415 - likewise
+
         from dmcp.config.watching import changes  # noqa: PLC0415 - imports watchfiles: the start must not wait for it
 
-        async for _ in changes(self._config, self._in_force):
+        async for _ in changes(Path(self._config), self._in_force):
             self._reload(supervisor)
 
     # Factories of the supervisor ----------------------------------------------------------------------------------
@@ -209,7 +213,7 @@ class House:
         return opener
 
 
-def run(config: Path) -> int:
+def run(config: str) -> int:
     """Serve until the client leaves. Blocks; runs the event loop; returns the exit status (0, 1 or 2)."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
@@ -220,7 +224,7 @@ def run(config: Path) -> int:
             return 2
 
 
-async def _live(config: Path) -> int:
+async def _live(config: str) -> int:
     return await House(config).live()
 
 

@@ -14,7 +14,8 @@ from dmcp import log
 from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
 from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
 from dmcp.errors import AuthError
-from dmcp.messages.auth import Authorize, Challenged, Forget, SignInEnded, SignInOffered, Subscribe
+from dmcp.messages.auth import Authorize, Challenged, Forget, Subscribe
+from dmcp.messages.supervisor import SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

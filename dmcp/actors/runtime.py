@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import pykka
@@ -194,8 +193,7 @@ class LoopInbox:
         return not self._envelopes
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(NamedTuple):
     """Who is told when an actor fails, and under which name."""
 
     watcher: Address
@@ -203,8 +201,7 @@ class Watch:
     generation: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Outcome(NamedTuple, Generic[T]):
     """How an owned task ended: exactly one of the two is set (``value`` may be a legitimate ``None``)."""
 
     value: T | None = None

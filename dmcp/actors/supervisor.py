@@ -7,16 +7,14 @@ with a new generation; what an old one still says is dropped.
 
 from __future__ import annotations
 
-import random
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, assert_never
 
 from dmcp import log
 from dmcp.actors.restart import History, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
-from dmcp.config.model import Configuration, Unresolved
-from dmcp.messages import auth, frontend, upstream
+from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     ClientKnown,
@@ -29,6 +27,8 @@ from dmcp.messages.supervisor import (
     IdleLongEnough,
     LogLevelSet,
     Shutdown,
+    SignInEnded,
+    SignInOffered,
     Undelivered,
     UpstreamLost,
     UpstreamReady,
@@ -40,7 +40,7 @@ from dmcp.protocol.link import FaultKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmcp.config.model import ServerConfig
+    from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
     from dmcp.protocol.session import ClientProfile
 
@@ -66,8 +66,7 @@ class Factories(Protocol):
         """Start one life of an upstream; the watch has its generation."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Core:
+class _Core(NamedTuple):
     """What upstreams need; started with the first configuration."""
 
     auth: Address
@@ -84,6 +83,12 @@ class _Child:
     history: History = field(default_factory=History)
 
 
+def _random() -> float:
+    import random  # noqa: PLC0415 - the first answer does not wait for it
+
+    return random.random()  # noqa: S311 - spreads retries, keeps no secret
+
+
 class Supervisor(LoopActor):
     """The actor at the root of the tree."""
 
@@ -92,14 +97,14 @@ class Supervisor(LoopActor):
         factories: Factories,
         on_end: Callable[[int], None],
         clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _random,
     ) -> None:
         super().__init__()
         self._make = factories
         self._on_end = on_end
         self._clock = clock
         self._jitter = jitter
-        self._configuration = Configuration()
+        self._configuration: Configuration | None = None
         self._children: dict[str, _Child] = {}
         self._stopping: dict[tuple[str, int], Address] = {}
         self._generation = 0
@@ -124,7 +129,9 @@ class Supervisor(LoopActor):
             auth=self._make.auth(Watch(self.actor_ref, "auth")),
             catalog=self._make.catalog(Watch(self.actor_ref, "catalog")),
         )
-        post(core.auth, auth.Subscribe(self.actor_ref))
+        from dmcp.messages.auth import Subscribe  # noqa: PLC0415 - the first answer does not wait for it
+
+        post(core.auth, Subscribe(self.actor_ref))
         return core
 
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
@@ -158,10 +165,10 @@ class Supervisor(LoopActor):
                 if child is not None:
                     self._start(child, Beginning(asleep=True))
                     self._publish()
-            case auth.SignInOffered(group, url):
+            case SignInOffered(group, url):
                 self._tell_one(group, upstream.SignInPending(pending=True, url=url))
                 post(self._frontend, frontend.SignInOffered(group, url))
-            case auth.SignInEnded(group):
+            case SignInEnded(group):
                 self._tell_one(group, upstream.SignInPending(pending=False))
             case ChildFailed():
                 self._on_failed(message)
@@ -178,10 +185,12 @@ class Supervisor(LoopActor):
         if self._closing:
             return
         from dmcp.config.diff import plan  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.config.model import Configuration  # noqa: PLC0415 - likewise
+        from dmcp.messages.auth import Forget  # noqa: PLC0415 - likewise
 
         core = self._core = self._core or self._start_core()
         log.hide(configuration.secrets)
-        changes = plan(self._configuration, configuration)
+        changes = plan(self._configuration or Configuration(), configuration)
         self._configuration, self._problem = configuration, ""
         old, self._children = self._children, {}
         for name, config in configuration.servers.items():
@@ -199,7 +208,7 @@ class Supervisor(LoopActor):
                 self._start(child, self._first_life(config))
         for name, child in old.items():
             self._retire(child)
-            post(core.auth, auth.Forget(name))
+            post(core.auth, Forget(name))
         log.info(
             f"configuration in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
@@ -211,7 +220,7 @@ class Supervisor(LoopActor):
         return Beginning(asleep=config.startup == "lazy")
 
     def _start(self, child: _Child, beginning: Beginning) -> None:
-        if isinstance(child.config.target, Unresolved) or self._core is None:
+        if _why_not(child) or self._core is None:
             return
         self._generation += 1
         child.generation = self._generation
@@ -347,7 +356,13 @@ class Supervisor(LoopActor):
         self._on_end(self._ending.status if self._ending is not None and self._closing else 1)
 
 
-def _group(child: _Child) -> Group:
+def _why_not(child: _Child) -> str:
+    """Why a server cannot be started as configured; empty if it can."""
+    from dmcp.config.model import Unresolved  # noqa: PLC0415 - the first answer does not wait for it
+
     target = child.config.target
-    reason = target.reason if isinstance(target, Unresolved) else ""
-    return Group(child.config, child.address, reason)
+    return target.reason if isinstance(target, Unresolved) else ""
+
+
+def _group(child: _Child) -> Group:
+    return Group(child.config, child.address, _why_not(child))

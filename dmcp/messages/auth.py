@@ -1,4 +1,4 @@
-"""What the auth actor accepts, and what it tells those who subscribe."""
+"""What the auth actor accepts. Those who subscribe get the supervisor's ``SignInOffered`` and ``SignInEnded``."""
 
 from __future__ import annotations
 
@@ -46,19 +46,3 @@ class Forget:
     """This group is no longer configured: drop what is in memory; what is stored stays."""
 
     group: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SignInOffered:
-    """To subscribers: this group waits for the person to sign in at ``url``; show it."""
-
-    group: str
-    url: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SignInEnded:
-    """To subscribers: the sign-in is over; ``reason`` is empty when it succeeded."""
-
-    group: str
-    reason: str = ""

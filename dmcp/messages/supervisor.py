@@ -91,6 +91,20 @@ class IdleLongEnough(NamedTuple):
     generation: int
 
 
+class SignInOffered(NamedTuple):
+    """From auth: this group waits for the person to sign in at ``url``."""
+
+    group: str
+    url: str
+
+
+class SignInEnded(NamedTuple):
+    """From auth: the sign-in is over; ``reason`` is empty when it succeeded."""
+
+    group: str
+    reason: str = ""
+
+
 class Shutdown(NamedTuple):
     """Stop everything, in the reverse order of the start.
 

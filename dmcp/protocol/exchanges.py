@@ -5,8 +5,7 @@ They hold no payloads and decide nothing; they make sure that everything is answ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 A = TypeVar("A")
 
@@ -33,7 +32,6 @@ class BatchAnswer:
         return b"[" + b",".join(self._frames) + b"]"
 
 
-@dataclass(slots=True)
 class Exchange(Generic[A]):
     """A request of the client that is not answered yet.
 
@@ -44,21 +42,38 @@ class Exchange(Generic[A]):
         batch: the batch it came in.
     """
 
-    id: bytes
-    method: str
-    upstream: A | None = None
-    group: str = ""
-    progress_token: str | int | None = None
-    batch: BatchAnswer | None = None
+    __slots__ = ("batch", "group", "id", "method", "progress_token", "upstream")
+
+    def __init__(
+        self,
+        id: bytes,  # noqa: A002 - JSON-RPC's name for it
+        method: str,
+        progress_token: str | int | None = None,
+        batch: BatchAnswer | None = None,
+    ) -> None:
+        self.id = id
+        self.method = method
+        self.upstream: A | None = None
+        self.group = ""
+        self.progress_token = progress_token
+        self.batch = batch
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self.id.decode()} {self.method} {self.group}>"
 
 
-@dataclass(slots=True)
 class ExchangeTable(Generic[A]):
     """The client's requests in flight, by ticket and by id."""
 
-    _by_ticket: dict[int, Exchange[A]] = field(default_factory=dict)
-    _ticket_of: dict[bytes, int] = field(default_factory=dict)
-    _next: int = 1
+    __slots__ = ("_by_ticket", "_next", "_ticket_of")
+
+    def __init__(self) -> None:
+        self._by_ticket: dict[int, Exchange[A]] = {}
+        self._ticket_of: dict[bytes, int] = {}
+        self._next = 1
+
+    def __repr__(self) -> str:
+        return f"<ExchangeTable {list(self._by_ticket.values())}>"
 
     def __len__(self) -> int:
         return len(self._by_ticket)
@@ -98,8 +113,7 @@ class ExchangeTable(Generic[A]):
         return [ticket for ticket, exchange in self._by_ticket.items() if exchange.upstream is upstream]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked(Generic[A]):
+class Asked(NamedTuple, Generic[A]):
     """A question the client has been asked on behalf of an upstream, or of dmcp itself (``upstream`` is ``None``)."""
 
     upstream: A | None
@@ -107,12 +121,17 @@ class Asked(Generic[A]):
     progress_token: str | int | None
 
 
-@dataclass(slots=True)
 class QuestionTable(Generic[A]):
     """Questions to the client in flight, by the id they were sent with."""
 
-    _asked: dict[int, Asked[A]] = field(default_factory=dict)
-    _next: int = 1
+    __slots__ = ("_asked", "_next")
+
+    def __init__(self) -> None:
+        self._asked: dict[int, Asked[A]] = {}
+        self._next = 1
+
+    def __repr__(self) -> str:
+        return f"<QuestionTable {sorted(self._asked)}>"
 
     def ask(self, asked: Asked[A]) -> int:
         """Enter a question that is about to be sent and return its id."""

@@ -8,30 +8,53 @@ still passes; what is no JSON at all (NaN, garbage, invalid UTF-8) is refused by
 from __future__ import annotations
 
 import re
-from typing import Any
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_ID = rb'(-?\d{1,18}|"[^"\\]*")'  # an id dmcp gives out is never longer
-_HEAD = re.compile(
-    rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*'
-    + _ID
-    + rb'|"id"\s*:\s*'
-    + _ID
-    + rb'\s*,\s*"jsonrpc"'
-    rb'\s*:\s*"2\.0")\s*,\s*"(?:result|error)"\s*:\s*'
-)
-_TAIL = re.compile(
-    rb'\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*'
-    + _ID
-    + rb'|"id"\s*:\s*'
-    + _ID
-    + rb'\s*,\s*"jsonrpc"'
-    rb'\s*:\s*"2\.0")\s*\}\s*\Z'
-)
-_FRONT = re.compile(rb'\s*\{\s*"(?:result|error)"\s*:\s*')
 _TAIL_REACH = 256  # bytes from the end in which the closing members of an envelope are looked for
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+class _Envelope(NamedTuple):
+    """What stands around the body of an answer, in the usual spellings."""
+
+    head: re.Pattern[bytes]
+    front: re.Pattern[bytes]
+    tail: re.Pattern[bytes]
+
+
+@cache
+def _envelope() -> _Envelope:
+    """Compiled at the first answer of a server: the first answer to the client does not wait for it."""
+    number = rb'(-?\d{1,18}|"[^"\\]*")'  # an id dmcp gives out is never longer
+    version, identity = rb'"jsonrpc"\s*:\s*"2\.0"', rb'"id"\s*:\s*' + number
+    both = rb"(?:" + version + rb"\s*,\s*" + identity + rb"|" + identity + rb"\s*,\s*" + version + rb")"
+    body = rb'"(?:result|error)"\s*:\s*'
+    return _Envelope(
+        head=re.compile(rb"\s*\{\s*" + both + rb"\s*,\s*" + body),
+        front=re.compile(rb"\s*\{\s*" + body),
+        tail=re.compile(rb"\s*,\s*" + both + rb"\s*\}\s*\Z"),
+    )
+
+
+def speed_up() -> None:
+    """Read and write with pydantic_core from now on.
+
+    Until then it is the standard library, twenty times slower: importing pydantic_core takes longer than anything
+    else before the first answer, and that one message is small.
+    """
+    global _from_json, _to_json
+    from pydantic_core import from_json, to_json  # noqa: PLC0415 - see above
+
+    _from_json, _to_json = from_json, to_json
+
+
+_from_json: Callable[..., Any] | None = None
+_to_json: Callable[..., bytes] | None = None
 
 
 def decode(text: bytes) -> Any:
@@ -40,16 +63,18 @@ def decode(text: bytes) -> Any:
     Raises:
         ValueError: it is not JSON; the message says where. Also for nesting too deep for any reader here.
     """
+    if _from_json is None:
+        return _decode_leniently(text)
     try:
-        return from_json(text, allow_inf_nan=False, cache_strings="keys")
-    except ValueError as strict:
+        return _from_json(text, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
         if text.lstrip()[:1] not in (b"{", b"["):
             raise
-        return _decode_leniently(text, strict)
+        return _decode_leniently(text)
 
 
-def _decode_leniently(text: bytes, strict: ValueError) -> Any:
-    import json  # noqa: PLC0415 - hardly ever needed, and the first answer does not wait for it
+def _decode_leniently(text: bytes) -> Any:
+    import json  # noqa: PLC0415 - seldom needed
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"{constant} is not JSON")
@@ -60,8 +85,6 @@ def _decode_leniently(text: bytes, strict: ValueError) -> Any:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:
         raise ValueError("not valid UTF-8") from None
-    except json.JSONDecodeError:
-        raise strict from None
 
 
 def encode(value: Any) -> bytes:
@@ -70,16 +93,16 @@ def encode(value: Any) -> bytes:
     Raises:
         ValueError: the value nests too deeply for what is on the stack already.
     """
-    try:
+    if _to_json is not None:
         # 1e400 is JSON, but no reader here can tell it from infinity, which is not.
-        return to_json(value, inf_nan_mode="null")
-    except (ValueError, RecursionError):
-        import json  # noqa: PLC0415 - only for lone surrogates and deep nesting
+        with suppress(ValueError, RecursionError):
+            return _to_json(value, inf_nan_mode="null")
+    import json  # noqa: PLC0415 - for the first messages, lone surrogates and deep nesting
 
-        try:
-            return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def one_line(text: bytes) -> bytes:
@@ -106,15 +129,15 @@ def answer_body(frame: bytes, parsed: dict[str, Any], name: str) -> bytes:
 
 
 def _body_last(frame: bytes, parsed: dict[str, Any]) -> bytes | None:
-    head = _HEAD.match(frame)
+    head = _envelope().head.match(frame)
     if head is None or not _same_id(head, parsed):
         return None
     return frame[head.end() : frame.rindex(b"}")]
 
 
 def _body_first(frame: bytes, parsed: dict[str, Any], keys: tuple[str, ...], name: str) -> bytes | None:
-    front = _FRONT.match(frame)
-    tail = _TAIL.search(frame, max(0, len(frame) - _TAIL_REACH))
+    front = _envelope().front.match(frame)
+    tail = _envelope().tail.search(frame, max(0, len(frame) - _TAIL_REACH))
     if keys[0] != name or front is None or tail is None or not _same_id(tail, parsed):
         return None
     return frame[front.end() : tail.start()]
@@ -122,7 +145,7 @@ def _body_first(frame: bytes, parsed: dict[str, Any], keys: tuple[str, ...], nam
 
 def answered_id(frame: bytes) -> bytes:
     """The encoded id of what looks like an answer but cannot be read, so that its call can fail at once."""
-    head = _HEAD.match(frame)
+    head = _envelope().head.match(frame)
     return (head[1] or head[2]) if head else b"null"
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.link import MAX_FRAME
-from dmcp.transports.processes import widen
+from dmcp.transports.pipes import widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable

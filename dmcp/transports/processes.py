@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PR_SET_PDEATHSIG: Final = 1
-_WANTED_PIPE: Final = 1024 * 1024  # bytes; the usual 64 KiB cost a 1 MB answer sixteen wake-ups
 
 
 def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
@@ -96,15 +95,6 @@ def is_group_alive(pid: int) -> bool:
         os.killpg(pid, 0)
         return True
     return False
-
-
-def widen(pipe: int) -> None:
-    """Give a pipe a larger buffer where the system lets us (Linux: fcntl(2), F_SETPIPE_SZ); otherwise leave it."""
-    if sys.platform.startswith("linux"):
-        import fcntl  # noqa: PLC0415 - not on Windows
-
-        with suppress(OSError):  # beyond the user's limit, or no pipe: the usual size does too
-            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _WANTED_PIPE)
 
 
 def how_it_ended(status: int | None) -> str:

@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.link import Credentials, Link, LinkEvents, OpenLink
 
 
-def remote_opener(
-    server: RemoteServer, credentials: Credentials | None = None
-) -> OpenLink:
+def remote_opener(server: RemoteServer, credentials: Credentials | None = None) -> OpenLink:
     """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
 
     Opening over Streamable HTTP sends nothing yet: trouble shows with the first request. Over HTTP+SSE it

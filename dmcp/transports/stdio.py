@@ -15,6 +15,7 @@ from dmcp.errors import LinkRefused
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.link import MAX_FRAME, FaultKind, LinkFault
 from dmcp.transports import processes
+from dmcp.transports.pipes import widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ class StdioLink(asyncio.SubprocessProtocol):
         for pipe in (self._stdin, self._stdout):
             file = pipe.get_extra_info("pipe")
             if file is not None:
-                processes.widen(file.fileno())
+                widen(file.fileno())
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """The process wrote something."""

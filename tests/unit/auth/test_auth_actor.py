@@ -12,7 +12,8 @@ from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.tokens import Tokens
 from dmcp.config.model import OAuthSettings, RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
-from dmcp.messages.auth import Forget, SignInEnded, SignInOffered, Subscribe
+from dmcp.messages.auth import Forget, Subscribe
+from dmcp.messages.supervisor import SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
