@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from itertools import repeat
 from typing import TYPE_CHECKING
 
 from benchmarks.client import Client, is_good, tool
@@ -47,7 +46,7 @@ def throughput(client: Client, group: str, count: int, window: int = 64) -> Figu
         RuntimeError: a call failed, so that the figure would mean nothing.
     """
     begun = time.perf_counter()
-    good = client.pipelined(repeat(tool(group, "echo", text="hello"), count), window)
+    good = client.pipelined(tool(group, "echo", text="hello"), count, window)
     took = time.perf_counter() - begun
     if good != count:
         raise RuntimeError(f"only {good} of {count} calls succeeded")
