@@ -174,8 +174,9 @@ class House:
     def catalog(self, watch: Watch) -> Address:
         """See ``Factories``."""
         from dmcp.actors.catalog import Catalog  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.store.listings import ListingFiles  # noqa: PLC0415 - likewise
 
-        return Catalog.start(watch=watch)
+        return Catalog.start(ListingFiles(), watch=watch)
 
     def frontend(self, supervisor: Address, watch: Watch) -> Address:
         """See ``Factories``."""

@@ -10,16 +10,19 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from dmcp.actors.archive import Archive, Store
 from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.errors import DownstreamError
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
+    Archived,
     Browse,
     FindRoute,
     Forget,
     GroupState,
     Learned,
     Listed,
+    Recalled,
     ResourceUpdated,
     Settle,
     ShowTools,
@@ -27,7 +30,8 @@ from dmcp.messages.catalog import (
 )
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import jsonrpc, tools, verdicts
-from dmcp.protocol.listing import MEMBERS, METHODS
+from dmcp.protocol.kept import Kept
+from dmcp.protocol.listing import KINDS, MEMBERS, METHODS
 from dmcp.protocol.merge import Contribution, Merged, merge, split_qualified
 from dmcp.protocol.pages import PagedListing
 from dmcp.protocol.routes import Wanted, wanted
@@ -55,7 +59,12 @@ _MAX_LEARNED = 10_000  # URIs learned from results; the oldest are forgotten fir
 
 @dataclass(slots=True)
 class _Shelf:
-    """What is known of one group."""
+    """What is known of one group.
+
+    Attributes:
+        awaited: the fingerprint under which the disk is being asked for listings, empty when it is not.
+        partial: the kinds of which only a part has come.
+    """
 
     group: Group
     state: State = "connecting"
@@ -64,7 +73,32 @@ class _Shelf:
     settled: bool = False
     listings: dict[Kind, tuple[JsonObject, ...]] = field(default_factory=dict)
     offered: set[Kind] = field(default_factory=set)
+    partial: set[Kind] = field(default_factory=set)
     rendered: bytes | None = None
+    awaited: str = ""
+
+    @classmethod
+    def of(cls, group: Group) -> _Shelf:
+        """A shelf for a group that is new: nothing is heard of one that sleeps."""
+        lazy = group.config.startup == "lazy"
+        return cls(group, "asleep" if lazy else "connecting", settled=lazy)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether it may sleep while it is offered to the client."""
+        return self.group.config.startup == "lazy"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to wait for before it is listed for the first time."""
+        return self.settled and not self.awaited
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its listings, where it has any, are as good as the server's own answer."""
+        if self.awaited:
+            return False
+        return self.state in ("ready", "asleep") or (self.is_lazy and self.state == "connecting")
 
     @property
     def trouble(self) -> str:
@@ -75,8 +109,9 @@ class _Shelf:
 class Catalog(LoopActor):
     """The actor that owns the listings."""
 
-    def __init__(self, watch: Watch | None = None) -> None:
+    def __init__(self, store: Store | None = None, watch: Watch | None = None) -> None:
         super().__init__(watch)
+        self._archive = Archive(self, store)
         self._shelves: dict[str, _Shelf] = {}
         self._problem = ""
         self._pages: dict[Kind, PagedListing] = {
@@ -94,7 +129,7 @@ class Catalog(LoopActor):
         states = ", ".join(f"{name}={shelf.state}" for name, shelf in self._shelves.items())
         return f"<Catalog {states}; {len(self._waiting)} waiting>"
 
-    def on_receive(self, message: Any) -> None:
+    def on_receive(self, message: Any) -> None:  # noqa: C901 - one line per message
         """Handle one message, on the loop."""
         match message:
             case ShowTools() | Browse() | FindRoute():
@@ -108,6 +143,10 @@ class Catalog(LoopActor):
                 self._on_listed(message)
             case GroupState():
                 self._on_state(message)
+            case Recalled():
+                self._on_recalled(message)
+            case Archived(fingerprint):
+                self._archive.written(fingerprint)
             case Learned(group, uris):
                 self._learn(group, uris)
             case ResourceUpdated(group, params):
@@ -123,18 +162,21 @@ class Catalog(LoopActor):
         old, self._problem = self._shelves, directory.problem
         self._shelves = {}
         for name, group in directory.groups.items():
-            shelf = self._shelves[name] = old.get(name) or _Shelf(group)
+            shelf = self._shelves[name] = old.get(name) or _Shelf.of(group)
             if (
                 group.config.tools != shelf.group.config.tools
                 or group.config.features != shelf.group.config.features
             ):
                 shelf.rendered = None
             moved = group.upstream is not shelf.group.upstream
+            changed = name not in old or group.config != shelf.group.config
             shelf.group = group
+            if changed and shelf.state == "asleep":
+                shelf.awaited = self._archive.recall(group.config)
             if group.upstream is None:
                 shelf.state, shelf.reason, shelf.settled = "unavailable", group.reason, True
             elif moved and any(isinstance(w, ShowTools) and w.group == name for w in self._waiting.values()):
-                post(group.upstream, upstream.Wake())
+                _wake(shelf)
         self._refresh(*_MERGED)
         self._refresh_tools()
         self._serve_settled()
@@ -145,11 +187,33 @@ class Catalog(LoopActor):
             return
         shelf.generation = listed.generation
         shelf.listings[listed.kind] = listed.entries
+        shelf.awaited = ""  # the server knows better than the disk
         (shelf.offered.add if listed.offered else shelf.offered.discard)(listed.kind)
+        (shelf.partial.discard if listed.complete else shelf.partial.add)(listed.kind)
         if listed.kind == "tools":
             shelf.rendered = None
         elif shelf.state == "ready":
             self._refresh(listed.kind)
+        if shelf.state == "ready":
+            self._remember(shelf)
+
+    def _remember(self, shelf: _Shelf) -> None:
+        if not shelf.partial:
+            listings = {kind: shelf.listings.get(kind, ()) for kind in shelf.offered}
+            self._archive.keep(shelf.group.config, Kept(listings, frozenset(shelf.offered)))
+
+    def _on_recalled(self, news: Recalled) -> None:
+        shelf = self._shelves.get(news.group)
+        if shelf is None or shelf.awaited != news.fingerprint:
+            return
+        shelf.awaited, shelf.rendered = "", None
+        shelf.listings = {kind: news.kept.listings.get(kind, ()) for kind in KINDS} if news.kept else {}
+        shelf.offered = set(news.kept.offered) if news.kept else set()
+        self._refresh(*_MERGED)
+        self._serve_settled()
+        for message in self._waiting.values():
+            if isinstance(message, ShowTools) and message.group == news.group:
+                _wake(shelf)
 
     def _on_state(self, news: GroupState) -> None:
         shelf = self._shelves.get(news.group)
@@ -157,6 +221,8 @@ class Catalog(LoopActor):
             return
         shelf.generation, shelf.state, shelf.reason = news.generation, news.state, news.reason
         shelf.settled = shelf.settled or news.state in ("ready", "unavailable", "asleep")
+        if news.state == "ready":
+            self._remember(shelf)
         self._refresh(*_MERGED)
         self._refresh_tools()
         self._serve_settled(news.group if news.state in ("ready", "unavailable") else None)
@@ -214,8 +280,7 @@ class Catalog(LoopActor):
         if isinstance(message, ShowTools):
             shelf = self._shelves[message.group]
             patience = shelf.group.config.timeout.connect
-            if shelf.group.upstream is not None:
-                post(shelf.group.upstream, upstream.Wake())
+            _wake(shelf)
         self._waiting[message.ticket] = message
         self.later(patience, Settle(message.ticket))
 
@@ -261,7 +326,7 @@ class Catalog(LoopActor):
         if not shelf.group.config.features.tools:
             text = f"The tools of {message.group!r} are switched off in dmcp's configuration."
             return frontend.Reply(message.ticket, tools.text_result(text, failed=True), None)
-        if shelf.state in ("ready", "asleep") and "tools" in shelf.listings:
+        if shelf.is_known and "tools" in shelf.listings:
             if shelf.rendered is None:
                 shelf.rendered = tools.listing_result(shelf.listings["tools"])
             return frontend.Reply(message.ticket, shelf.rendered, None)
@@ -299,8 +364,8 @@ class Catalog(LoopActor):
 
     def _is_settled(self, group: object = None) -> bool:
         if isinstance(group, str) and group in self._shelves:
-            return self._shelves[group].settled
-        return all(shelf.settled for shelf in self._shelves.values())
+            return self._shelves[group].is_settled
+        return all(shelf.is_settled for shelf in self._shelves.values())
 
     # Routes -------------------------------------------------------------------------------------------------------
 
@@ -343,11 +408,15 @@ class Catalog(LoopActor):
         """A resource nobody lists: from a result seen before, or of the only group there is to ask."""
         group = self._learned.get(uri)
         if group is None or group not in self._shelves:
-            offering = [
-                name for name, s in self._shelves.items() if "resources" in s.offered and s.state == "ready"
-            ]
+            offering = [name for name, s in self._shelves.items() if "resources" in s.offered and s.is_known]
             group = offering[0] if len(offering) == 1 else None
         return (group, uri) if group else None
+
+
+def _wake(shelf: _Shelf) -> None:
+    """Somebody wants this group; what is known of it from the disk may be enough."""
+    if shelf.group.upstream is not None and not shelf.awaited:
+        post(shelf.group.upstream, upstream.Wake())
 
 
 def _is_on(shelf: _Shelf, kind: Kind) -> bool:

@@ -243,9 +243,8 @@ class Conversation:
         if kind == "tools":
             self.toolbox.take_tools(entries, complete=complete)
             entries = [entry for entry in entries if tools.is_selected(self.config.tools, entry["name"])]
-        post(
-            self._peers.catalog, catalog.Listed(self._group, self._generation, kind, tuple(entries), offered)
-        )
+        listed = catalog.Listed(self._group, self._generation, kind, tuple(entries), offered, complete)
+        post(self._peers.catalog, listed)
 
     # What the server says -----------------------------------------------------------------------------------------
 

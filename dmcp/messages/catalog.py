@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.kept import Kept
     from dmcp.protocol.listing import Kind
 
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
@@ -30,6 +31,7 @@ class Listed(NamedTuple):
         kind: which listing.
         entries: the entries as the server gave them.
         offered: whether the server has the capability at all.
+        complete: whether all of it has come; a part is shown and not remembered.
     """
 
     group: str
@@ -37,6 +39,21 @@ class Listed(NamedTuple):
     kind: Kind
     entries: tuple[JsonObject, ...]
     offered: bool = True
+    complete: bool = True
+
+
+class Recalled(NamedTuple):
+    """From the disk: what a lazy group offered last; ``kept`` is ``None`` when nothing is known of it."""
+
+    group: str
+    fingerprint: str
+    kept: Kept | None
+
+
+class Archived(NamedTuple):
+    """From the disk: what was to be kept under this fingerprint has been written."""
+
+    fingerprint: str
 
 
 class Learned(NamedTuple):

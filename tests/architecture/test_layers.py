@@ -22,10 +22,11 @@ ALLOWED: dict[str, set[str]] = {
     "actors.restart": {"config.model", "errors"},
     "transports": {"protocol", "config.model", "errors", "log"},
     "auth": {"protocol", "config.model", "messages", "errors", "log"},
+    "store": {"protocol", "errors", "log"},
     "fault": {"protocol", "errors", "log"},
     "fault.__main__": {"cli"},
     "demo": set(),
-    "app": {"actors", "messages", "transports", "auth", "config", "protocol", "errors", "log"},
+    "app": {"actors", "messages", "transports", "auth", "config", "store", "protocol", "errors", "log"},
     "cli": {
         *(
             "__main__",

@@ -1,0 +1,83 @@
+"""What the catalog remembers of lazy servers between two runs: when it is read, and when it is written.
+
+It runs inside the catalog, has no messages of its own and touches no file: the composition root gives it a store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from dmcp.messages.catalog import Archived, Recalled
+from dmcp.protocol.kept import Kept, fingerprint, pack, unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from dmcp.actors.runtime import Outcome
+    from dmcp.config.model import ServerConfig
+
+
+class Store(Protocol):
+    """Where bytes are kept under a name; made by ``dmcp.store``. Neither method raises for trouble with the disk."""
+
+    async def load(self, fingerprint: str) -> bytes:
+        """What is kept under this name, empty if nothing is."""
+
+    async def save(self, fingerprint: str, content: bytes) -> None:
+        """Keep this under this name."""
+
+
+class Owner(Protocol):
+    """What an archive asks of the actor it runs in."""
+
+    def own(
+        self, work: Coroutine[Any, Any, Any], ended: Callable[[Outcome[Any]], object] | None = None
+    ) -> object:
+        """See ``LoopActor.own``."""
+
+
+class Archive:
+    """Reads each fingerprint once when it is asked for, and writes what has changed, one write at a time for each."""
+
+    def __init__(self, owner: Owner, store: Store | None) -> None:
+        self._owner = owner
+        self._store = store
+        self._kept: dict[str, Kept | None] = {}
+        self._writing: dict[str, bool] = {}  # fingerprint -> whether it has changed since the write began
+
+    def __repr__(self) -> str:
+        return f"<Archive of {len(self._kept)}, {len(self._writing)} being written>"
+
+    def recall(self, config: ServerConfig) -> str:
+        """Begin to read what is kept for a server. Returns the fingerprint of the ``Recalled`` to come, or nothing."""
+        if config.startup != "lazy" or self._store is None:
+            return ""
+        name = fingerprint(config)
+        self._owner.own(
+            self._store.load(name), lambda done: Recalled(config.name, name, unpack(name, done.value or b""))
+        )
+        return name
+
+    def keep(self, config: ServerConfig, kept: Kept) -> None:
+        """Write down what a server offers now, if that is worth it and new."""
+        if config.startup != "lazy" or self._store is None:
+            return
+        name = fingerprint(config)
+        if self._kept.get(name) == kept:
+            return
+        self._kept[name] = kept
+        if name in self._writing:
+            self._writing[name] = True
+        else:
+            self._write(name, kept)
+
+    def _write(self, name: str, kept: Kept) -> None:
+        if self._store is not None:
+            self._writing[name] = False
+            self._owner.own(self._store.save(name, pack(name, kept)), lambda _: Archived(name))
+
+    def written(self, name: str) -> None:
+        """A write is done. What has come meanwhile is written as one."""
+        kept = self._kept.get(name)
+        if self._writing.pop(name, False) and kept is not None:
+            self._write(name, kept)

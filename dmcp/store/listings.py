@@ -1,0 +1,106 @@
+"""Keeps the listings of lazy servers on disk: one file for each configuration of a server, in the user's cache.
+
+It owns the directory (0700), the files (0600, replaced as a whole) and how many there are. It is a cache: a file that
+is missing, unreadable or too large is no file, and one that cannot be written is said and forgotten.
+Not here: what stands in a file, which is ``dmcp.protocol.kept``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dmcp import log
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LARGEST: Final = 64 * 1024 * 1024
+"""Bytes. A larger file was not written by dmcp."""
+
+MOST_FILES: Final = 256
+"""Files kept; the ones that were written longest ago go first."""
+
+_PRIVATE: Final = 0o077  # permission bits that nobody but the owner may have
+
+
+def directory(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """Where the listings are: ``dmcp/listings`` in the user's cache directory of this platform."""
+    if environ.get("XDG_CACHE_HOME"):
+        base = Path(environ["XDG_CACHE_HOME"])
+    elif platform == "win32":
+        base = Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path.home() / ".cache"
+    return base / "dmcp" / "listings"
+
+
+class ListingFiles:
+    """The files. Both methods run on the event loop and leave the disk to a thread; neither raises ``OSError``."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._given = folder
+
+    def __repr__(self) -> str:
+        return f"<ListingFiles {self._given or 'in the cache directory'}>"
+
+    @property
+    def _folder(self) -> Path:
+        return self._given or directory()
+
+    async def load(self, fingerprint: str) -> bytes:
+        """What is kept under this fingerprint; empty if there is nothing that can be read."""
+        return await asyncio.to_thread(self._load, fingerprint)
+
+    async def save(self, fingerprint: str, content: bytes) -> None:
+        """Keep this, instead of what was kept before."""
+        await asyncio.to_thread(self._save, fingerprint, content)
+
+    def _load(self, fingerprint: str) -> bytes:
+        try:
+            with (self._folder / f"{fingerprint}.json").open("rb") as file:
+                content = file.read(LARGEST + 1)
+        except (OSError, RuntimeError):  # RuntimeError: this user has no home directory
+            return b""
+        return content if len(content) <= LARGEST else b""
+
+    def _save(self, fingerprint: str, content: bytes) -> None:
+        try:
+            folder = self._folder
+        except RuntimeError:  # this user has no home directory
+            return
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder.stat().st_mode & _PRIVATE:
+                folder.chmod(0o700)
+            # mkstemp makes the file 0600. Not synced: a cache that is torn by a power cut is a corrupt file.
+            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(content)
+                Path(temporary).replace(folder / f"{fingerprint}.json")
+            except OSError:
+                with suppress(OSError):
+                    Path(temporary).unlink()
+                raise
+            _prune(folder)
+        except OSError as error:
+            log.warning(f"what lazy servers offer cannot be kept in {folder}: {error.strerror}")
+
+
+def _prune(folder: Path) -> None:
+    """Remove the oldest files beyond ``MOST_FILES``, and what a dmcp that was killed has left half-written."""
+    aged = []
+    for path in folder.iterdir():
+        with suppress(OSError):  # another dmcp prunes too
+            aged.append((path.stat().st_mtime_ns, path))
+    for _, path in sorted(aged)[: max(0, len(aged) - MOST_FILES)]:
+        with suppress(OSError):
+            path.unlink()
