@@ -1,0 +1,49 @@
+"""Cutting a byte stream into lines."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmcp.protocol.frames import LineSplitter
+
+STREAM = 'one\n\ntwo ü€😀\r\n{"a":"\\n"}\nlast'.encode()
+LINES = [b"one", b"", "two ü€😀\r".encode(), b'{"a":"\\n"}']
+
+
+@pytest.mark.parametrize("cut", range(len(STREAM) + 1))
+def test_the_lines_are_the_same_wherever_the_stream_is_cut(cut: int) -> None:
+    splitter = LineSplitter(1000)
+    assert splitter.feed(STREAM[:cut]) + splitter.feed(STREAM[cut:]) == LINES
+    assert splitter.pending == len(b"last")
+    assert splitter.feed(b"\n") == [b"last"]
+    assert splitter.pending == 0
+
+
+def test_the_lines_are_the_same_when_every_byte_comes_alone() -> None:
+    splitter = LineSplitter(1000)
+    assert [line for byte in STREAM for line in splitter.feed(bytes([byte]))] == LINES
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_line_over_the_limit_comes_out_once_as_none_and_the_next_one_is_whole(cut: int) -> None:
+    stream = b"ok\n" + b"x" * 30 + b"\nnext\n"
+    splitter = LineSplitter(10)
+    assert splitter.feed(stream[:cut]) + splitter.feed(stream[cut:]) == [b"ok", None, b"next"]
+
+
+def test_a_line_of_just_the_limit_passes_and_one_byte_more_does_not() -> None:
+    splitter = LineSplitter(4)
+    assert splitter.feed(b"1234\n12345\n") == [b"1234", None]
+    assert splitter.feed(b"12") + splitter.feed(b"34\n") == [b"1234"]
+    assert splitter.feed(b"12") + splitter.feed(b"345\n") == [None]
+
+
+def test_a_line_over_the_limit_is_not_kept_in_memory() -> None:
+    splitter = LineSplitter(10)
+    for _ in range(100):
+        splitter.feed(b"x" * 10)
+        assert splitter.pending <= 10
+
+
+def test_nothing_fed_gives_nothing() -> None:
+    assert LineSplitter(10).feed(b"") == []

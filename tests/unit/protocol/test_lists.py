@@ -1,0 +1,171 @@
+"""Listings: collected page by page, merged over the groups, given out in pages, found by template."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.errors import DownstreamError
+from dmcp.protocol.listing import MAX_PAGES, Collector
+from dmcp.protocol.merge import Contribution, merge, split_qualified
+from dmcp.protocol.pages import PAGE_SIZE, PagedListing
+from dmcp.protocol.uri_templates import specificity
+
+
+def named(*names: str) -> tuple[dict[str, Any], ...]:
+    return tuple({"name": name} for name in names)
+
+
+def test_a_listing_is_complete_when_no_cursor_follows() -> None:
+    collector = Collector("tools")
+    assert collector.take({"tools": [{"name": "a"}], "nextCursor": "x"}) == "x"
+    assert collector.take({"tools": [{"name": "b"}]}) is None
+    assert collector.entries == [{"name": "a"}, {"name": "b"}]
+    assert collector.remarks == []
+
+
+def test_an_empty_text_is_a_cursor_like_any_other() -> None:
+    assert Collector("tools").take({"tools": [], "nextCursor": ""}) == ""
+
+
+def test_a_cursor_that_comes_again_ends_the_listing_with_a_remark() -> None:
+    collector = Collector("tools")
+    assert collector.take({"tools": [], "nextCursor": "x"}) == "x"
+    assert collector.take({"tools": [], "nextCursor": "x"}) is None
+    assert "without an end" in collector.remarks[0]
+
+
+def test_a_listing_without_an_end_is_cut() -> None:
+    collector = Collector("tools")
+    pages = 0
+    while collector.take({"tools": [], "nextCursor": str(pages)}) is not None:
+        pages += 1
+    assert pages == MAX_PAGES
+
+
+@pytest.mark.parametrize("page", [None, [], "x", 7, {}, {"tools": None}, {"tools": {"name": "a"}}])
+def test_a_page_of_the_wrong_shape_ends_the_listing_with_a_remark(page: Any) -> None:
+    collector = Collector("tools")
+    assert collector.take(page) is None
+    assert collector.entries == []
+    assert len(collector.remarks) == 1
+
+
+def test_entries_without_a_key_or_with_one_that_is_taken_are_left_out_each_with_a_remark() -> None:
+    collector = Collector("resources")
+    collector.take(
+        {"resources": [{"uri": "a:"}, {"name": "n"}, {"uri": 1}, {"uri": ""}, None, {"uri": "a:", "x": 1}]}
+    )
+    assert collector.entries == [{"uri": "a:"}]
+    assert len(collector.remarks) == 5
+
+
+def test_what_two_groups_call_the_same_is_kept_apart_and_the_first_keeps_the_plain_name() -> None:
+    merged = merge("prompts", [Contribution("a", named("p"), True), Contribution("b", named("p", "q"), True)])
+    assert [entry["name"] for entry in merged.entries] == ["p", "b/p", "q"]
+    assert merged.routes == {"p": ("a", "p"), "b/p": ("b", "p"), "q": ("b", "q")}
+
+
+def test_a_group_that_is_down_keeps_its_claim_but_shows_nothing() -> None:
+    merged = merge("prompts", [Contribution("a", named("p"), False), Contribution("b", named("p"), True)])
+    assert [entry["name"] for entry in merged.entries] == ["b/p"]
+    assert merged.routes["p"] == ("a", "p")
+
+
+def test_an_entry_is_passed_on_as_it_is_but_for_its_name() -> None:
+    entry = {"uri": "x:1", "name": "n", "_meta": {"a": 1}, "unknown": [1.0]}
+    merged = merge("resources", [Contribution("a", (entry,), True), Contribution("b b", (entry,), True)])
+    assert merged.entries[0] is entry
+    assert merged.entries[1] == {**entry, "uri": "dmcp://b%20b/x:1"}
+    assert split_qualified("resources", "dmcp://b%20b/x:1", ["a", "b b"]) == ("b b", "x:1")
+
+
+@pytest.mark.parametrize("name", ["dmcp://nobody/x:1", "dmcp://a", "x:1", "a/x:1"])
+def test_a_uri_that_names_no_group_is_not_taken_apart(name: str) -> None:
+    assert split_qualified("resources", name, ["a"]) is None
+
+
+def test_of_two_groups_one_of_whose_names_begins_the_other_the_longer_is_meant() -> None:
+    assert split_qualified("prompts", "a/b/p", ["a", "a/b"]) == ("a/b", "p")
+
+
+def test_pages_cover_the_listing_without_gap_or_overlap() -> None:
+    listing = PagedListing("prompts")
+    listing.update(named(*(str(number) for number in range(2 * PAGE_SIZE + 1))))
+    seen, cursor = [], None
+    while True:
+        page = json.loads(listing.page(cursor))
+        seen += [entry["name"] for entry in page["prompts"]]
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            break
+    assert seen == [str(number) for number in range(2 * PAGE_SIZE + 1)]
+
+
+def test_a_client_in_the_middle_of_a_listing_goes_on_in_the_one_it_began() -> None:
+    listing = PagedListing("prompts")
+    listing.update(named(*(f"old{number}" for number in range(PAGE_SIZE + 1))))
+    cursor = json.loads(listing.page())["nextCursor"]
+    listing.update(named(*(f"new{number}" for number in range(PAGE_SIZE + 1))))
+    assert json.loads(listing.page(cursor))["prompts"] == [{"name": f"old{PAGE_SIZE}"}]
+
+
+def test_a_cursor_of_a_generation_long_gone_is_refused() -> None:
+    listing = PagedListing("prompts")
+    listing.update(named(*(str(number) for number in range(PAGE_SIZE + 1))))
+    cursor = json.loads(listing.page())["nextCursor"]
+    for generation in range(10):
+        listing.update(named(f"generation {generation}"))
+    with pytest.raises(DownstreamError, match="cursor has expired"):
+        listing.page(cursor)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "!!!", "cHJvbXB0czowOi0x", "dG9vbHM6MDow", 5, [], {}, True, "ü"])
+def test_a_cursor_that_is_not_ours_is_refused(cursor: object) -> None:
+    with pytest.raises(DownstreamError, match="cursor"):
+        PagedListing("prompts").page(cursor)
+
+
+def test_a_listing_that_is_the_same_is_no_change() -> None:
+    listing = PagedListing("prompts")
+    assert listing.update(named("a"))
+    assert not listing.update(named("a"))
+
+
+@pytest.mark.parametrize(
+    ("template", "uri"),
+    [
+        ("file:///{name}", "file:///a"),
+        ("file:///{+path}", "file:///a/b/c"),
+        ("x://{a}/{b}.txt", "x://1/2.txt"),
+        ("x://a{?q,r}", "x://a?q=1&r=2"),
+        ("x://a{?q}", "x://a"),
+        ("x://a{#part}", "x://a#top"),
+        ("x://a{/path*}", "x://a/b/c"),
+        ("x://a.(b)+{n}", "x://a.(b)+1"),
+    ],
+)
+def test_a_uri_of_a_template_is_recognised(template: str, uri: str) -> None:
+    assert specificity(template, uri) is not None
+
+
+@pytest.mark.parametrize(
+    ("template", "uri"),
+    [
+        ("file:///{name}", "file:///a/b"),
+        ("x://{a}", "y://1"),
+        ("x://{a}", "x://"),
+        ("x://a.b{n}", "x://acb1"),
+    ],
+)
+def test_a_uri_not_of_a_template_is_not(template: str, uri: str) -> None:
+    assert specificity(template, uri) is None
+
+
+def test_the_template_with_more_of_its_own_text_is_meant() -> None:
+    general, special = specificity("x://{+any}", "x://users/1"), specificity("x://users/{id}", "x://users/1")
+    assert general is not None
+    assert special is not None
+    assert special > general

@@ -1,0 +1,145 @@
+"""Reading JSON strictly, writing it exactly, and finding the bytes of one member."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.protocol import wire
+
+pytestmark = pytest.mark.usefixtures("json_of")
+
+ODD_BODIES = [
+    b"{}",
+    b"null",
+    b'{"a": 1.0, "b": 1e2, "c": 0.10, "d": 12345678901234567890123}',
+    b'{"id":2,"jsonrpc":"1.0","result":{"result":[]}}',
+    b'"}"',
+    b'"\\"result\\":"',
+    b'["\\ud83d", "\\u0000", "\\/"]',
+    b"  [ 1 , 2 ]  ",
+    '"ü € 😀 \u2028"'.encode(),
+]
+ENVELOPES = [
+    b'{"jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"id":1,"jsonrpc":"2.0","result":%b}',
+    b'{"result":%b,"id":1,"jsonrpc":"2.0"}',
+    b'{"result":%b,"jsonrpc":"2.0","id":1}',
+    b'{"jsonrpc":"2.0","result":%b,"id":1}',
+    b' { "jsonrpc" : "2.0" , "id" : 1 , "result" : %b } ',
+    b'{"jsonrpc":"2.0","id":1,"result":%b,"extra":{"result":0}}',
+    b'{"extra":{"result":0},"jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"result":"first","jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"id":9,"jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"jsonrpc":"2.0","id":1,"r\\u0065sult":%b}',
+]
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("body", ODD_BODIES)
+def test_a_result_keeps_its_bytes_whatever_the_envelope_looks_like(envelope: bytes, body: bytes) -> None:
+    frame = envelope % body
+    parsed = wire.decode(frame)
+    assert wire.answer_body(frame, parsed, "result").strip() == body.strip()
+
+
+def test_a_result_over_several_lines_comes_out_on_one_line_and_means_the_same() -> None:
+    frame = b'{"jsonrpc":"2.0","id":1,"result":{\r\n "a":\n1}}'
+    body = wire.answer_body(frame, wire.decode(frame), "result")
+    assert b"\n" not in body
+    assert b"\r" not in body
+    assert json.loads(body) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b" ",
+        b"nul",
+        b"NaN",
+        b"[NaN]",
+        b"{1:2}",
+        b'{"a":1,}',
+        b'{"a":-Infinity}',
+        b"'a'",
+        b'"\x01"',
+        b'["\xff"]',
+        b"[" * 10**5,
+    ],
+)
+def test_what_is_no_json_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        wire.decode(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        -0.0,
+        1.5,
+        2**64,
+        -(10**30),
+        "",
+        "ü\u2028\x00",
+        "\ud800",
+        {"\udfff": ["\ud83d"]},
+        {"a": [1, {"b": None}]},
+    ],
+)
+def test_what_is_written_reads_the_same_and_is_one_line(value: Any) -> None:
+    text = wire.encode(value)
+    assert b"\n" not in text
+    assert json.loads(text) == value
+
+
+def test_infinity_is_written_as_null_because_json_has_no_word_for_it() -> None:
+    wire.speed_up()  # the first messages have no numbers worth mentioning
+    assert wire.encode(wire.decode(b'{"a":1e999}')) == b'{"a":null}'
+
+
+def test_what_nests_too_deeply_to_be_written_is_a_value_error() -> None:
+    value: list[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        wire.encode(value)
+    while value:  # taken apart by hand: freeing it at once would recurse as deeply
+        value = value[0]
+
+
+def test_one_member_is_replaced_and_every_other_byte_stays() -> None:
+    text = b'{ "code":-1 ,"message": "no", "data":{"message":1.0} }'
+    assert (
+        wire.with_member(text, "message", b'"yes"')
+        == b'{ "code":-1 ,"message": "yes", "data":{"message":1.0} }'
+    )
+
+
+def test_of_a_repeated_member_the_last_one_counts_as_in_parsers() -> None:
+    assert wire.member(b'{"a":1,"a":2}', "a") == b"2"
+
+
+def test_a_member_that_is_not_there_is_a_key_error() -> None:
+    with pytest.raises(KeyError):
+        wire.member(b'{"a":{"b":1}}', "b")
+
+
+@pytest.mark.parametrize(
+    ("frame", "identifier"),
+    [
+        (b'{"jsonrpc":"2.0","id":5,"result":{oops', b"5"),
+        (b'{"id":"x","jsonrpc":"2.0","error":NaN}', b'"x"'),
+        (b'{"jsonrpc":"2.0","method":"x"', b"null"),
+        (b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"result":', b"null"),
+        (b"garbage", b"null"),
+    ],
+)
+def test_the_id_of_an_unreadable_answer_is_found_if_it_stands_where_it_should(
+    frame: bytes, identifier: bytes
+) -> None:
+    assert wire.answered_id(frame) == identifier
