@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dmcp import log
+from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
-from dmcp.messages.upstream import Request, Tick
+from dmcp.messages.upstream import Request
 from dmcp.protocol import jsonrpc, listing, tools, verdicts
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.link import FaultKind, LinkFault
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
-    from dmcp.messages.upstream import Peers, Respond
+    from dmcp.messages.upstream import Peers
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import Link
     from dmcp.protocol.listing import Kind
@@ -37,7 +38,6 @@ PING_PATIENCE: Final = 10.0
 MAX_BACKLOG: Final = 64 * 1024 * 1024
 """Bytes a server may leave unread before it is sent no more requests."""
 
-_QUESTION_PATIENCE = 1800.0  # seconds a person may take to answer a server's question
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
 
 
@@ -104,7 +104,7 @@ class Conversation:
         self._peers = peers
         self._clock = clock
         self._doubtful: list[Request] = []
-        self._questions: set[bytes] = set()
+        self.questions = Questions(config.name, owner, peers.frontend, self.transmit, self._set_clock)
         self._held = False
 
     def __repr__(self) -> str:
@@ -343,7 +343,8 @@ class Conversation:
             case "notifications/prompts/list_changed":
                 self._fetch_again("prompts")
             case "notifications/cancelled":
-                self._on_withdrawn(jsonrpc.encode(params.get("requestId")), str(params.get("reason", "")))
+                question, reason = jsonrpc.encode(params.get("requestId")), str(params.get("reason", ""))
+                self.questions.withdraw(question, reason)
             case _:
                 self._announce(method, params)
 
@@ -362,43 +363,11 @@ class Conversation:
             self.flights.extend(token, self._clock())
             post(cargo.reply_to, frontend.Progressed(cargo.ticket, params))
 
-    # The server's questions ---------------------------------------------------------------------------------------
-
     def _on_call(self, call: jsonrpc.Call) -> None:
         if call.method == "ping":
             self.transmit(jsonrpc.result(call.id, b"{}"))
-            return
-        self._questions.add(call.id)
-        self._set_clock()
-        self._owner.later(_QUESTION_PATIENCE, Tick(("question", call.id)))
-        question = frontend.Question(self._group, self._owner.actor_ref, call.id, call.method, call.params)
-        post(self._peers.frontend, question)
-
-    def respond(self, answer: Respond) -> None:
-        """The client has answered a question."""
-        if answer.question not in self._questions:
-            return
-        self._drop_question(answer.question)
-        if answer.error is not None:
-            self.transmit(jsonrpc.failure(answer.question, answer.error))
         else:
-            self.transmit(jsonrpc.result(answer.question, answer.result or b"{}"))
-
-    def _on_withdrawn(self, question: bytes, reason: str) -> None:
-        if question in self._questions:
-            self._drop_question(question)
-            post(self._peers.frontend, frontend.QuestionWithdrawn(self._owner.actor_ref, question, reason))
-
-    def expire_question(self, question: bytes) -> None:
-        """The person has not answered in all this time."""
-        if question in self._questions:
-            text = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, "the person did not answer in time")
-            self.transmit(jsonrpc.failure(question, text))
-            self._on_withdrawn(question, "timed out")
-
-    def _drop_question(self, question: bytes) -> None:
-        self._questions.discard(question)
-        self._set_clock()
+            self.questions.put(call)
 
     # Time ---------------------------------------------------------------------------------------------------------
 
@@ -411,7 +380,7 @@ class Conversation:
 
     def _set_clock(self) -> None:
         """No deadline passes while a person is answering: over stdio nothing says which call a question belongs to."""
-        if self._questions or self._held:
+        if self.questions.pending or self._held:
             self.flights.hold(self._clock())
         else:
             self.flights.release(self._clock())
@@ -475,5 +444,5 @@ class Conversation:
                 repeat.append(cargo)
             else:
                 self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=True))
-        post(self._peers.frontend, frontend.QuestionWithdrawn(self._owner.actor_ref, None, reason))
+        self.questions.withdraw_all(reason)
         return repeat + self.take_doubtful()

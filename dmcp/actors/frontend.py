@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp import log
+from dmcp.actors.client_questions import ClientQuestions
 from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
@@ -29,7 +30,7 @@ from dmcp.messages.frontend import (
 )
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
-from dmcp.protocol.exchanges import Asked, BatchAnswer, Exchange, ExchangeTable, QuestionTable
+from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
 from dmcp.protocol.session import ServerSession
 
 if TYPE_CHECKING:
@@ -41,11 +42,6 @@ if TYPE_CHECKING:
 EOF_GRACE: Final = 10.0
 """Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
 
-_CAPABILITY_FOR: Final = {
-    "roots/list": "roots",
-    "sampling/createMessage": "sampling",
-    "elicitation/create": "elicitation",
-}
 _TOO_LONG = "Invalid request: a message must not be longer than 64 MiB"
 
 
@@ -65,8 +61,7 @@ class Frontend(LoopActor):
         self._directory: Directory | None = None
         self._early: list[tuple[jsonrpc.Call, BatchAnswer | None]] = []
         self._exchanges: ExchangeTable[Address] = ExchangeTable()
-        self._questions: QuestionTable[Address] = QuestionTable()
-        self._held: list[Question] = []
+        self._questions = ClientQuestions(self._session, write)
         self._log_level: str | None = None
         self._finishing = False
 
@@ -86,13 +81,13 @@ class Frontend(LoopActor):
             case Progressed(ticket, params):
                 self._on_progressed(ticket, params)
             case Question():
-                self._on_question(message)
+                self._questions.put(message)
             case QuestionWithdrawn():
-                self._on_withdrawn(message)
+                self._questions.withdraw(message)
             case Announce(method, params):
                 self._announce(method, params)
             case SignInOffered(group, url):
-                self._on_sign_in(group, url)
+                self._questions.offer_sign_in(group, url)
             case Directory():
                 self._on_directory(message)
             case UpstreamGone():
@@ -141,7 +136,7 @@ class Frontend(LoopActor):
             case jsonrpc.Note(method, params):
                 self._on_note(method, params)
             case jsonrpc.Answer():
-                self._on_answer(message)
+                self._questions.on_answer(message)
             case jsonrpc.Malformed():
                 self._refuse(message.id, message.code, message.message, batch)
 
@@ -249,16 +244,11 @@ class Frontend(LoopActor):
         match method:
             case "notifications/initialized":
                 self._session.operating = self._session.profile is not None
-                held, self._held = self._held, []
-                for question in held:
-                    self._on_question(question)
+                self._questions.release()
             case "notifications/cancelled":
                 self._on_cancelled(params)
             case "notifications/progress":
-                asked = self._questions.get(params.get("progressToken"))
-                if asked is not None and asked.upstream is not None and asked.progress_token is not None:
-                    onward = {**params, "progressToken": asked.progress_token}
-                    post(asked.upstream, upstream.Inform(method, onward))
+                self._questions.on_progress(params)
             case "notifications/roots/list_changed":
                 self._supervisor.tell(supervisor.ClientSaid(method))
             case _:
@@ -277,14 +267,6 @@ class Frontend(LoopActor):
             self._send_batch(exchange.batch.add(None))
         self._finish_if_idle()
 
-    def _on_answer(self, answer: jsonrpc.Answer) -> None:
-        asked = self._questions.answered(answer.id)
-        if asked is None:
-            log.debug(f"the client answered id {answer.id.decode()}, which waits for no answer")
-            return
-        if asked.upstream is not None:
-            post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
-
     # From the upstreams -------------------------------------------------------------------------------------------
 
     def _on_reply(self, reply: Reply) -> None:
@@ -302,31 +284,6 @@ class Frontend(LoopActor):
         if exchange is not None and exchange.progress_token is not None:
             self._announce("notifications/progress", {**params, "progressToken": exchange.progress_token})
 
-    def _on_question(self, question: Question) -> None:
-        if not self._session.operating:
-            self._held.append(question)
-            return
-        needed = _CAPABILITY_FOR.get(question.method)
-        if self._session.profile is None or needed is None or not self._session.profile.can(needed):
-            text = f"Method not found: the client of dmcp does not offer {question.method}"
-            error = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, text)
-            post(question.upstream, upstream.Respond(question.question, None, error))
-            return
-        token, params = client_requests.take_progress_token(question.params)
-        number = self._questions.ask(Asked(question.upstream, question.question, token))
-        if token is not None:
-            params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
-        self._write(jsonrpc.request(b"%d" % number, question.method, params or None))
-
-    def _on_withdrawn(self, message: QuestionWithdrawn) -> None:
-        self._held = [
-            q
-            for q in self._held
-            if q.upstream is not message.upstream or message.question not in (None, q.question)
-        ]
-        for number in self._questions.withdraw(message.upstream, message.question):
-            self._announce("notifications/cancelled", {"requestId": number, "reason": message.reason})
-
     def _announce(self, method: str, params: JsonObject | None) -> None:
         if not self._session.operating:
             return
@@ -335,18 +292,6 @@ class Frontend(LoopActor):
         )
         if loud:
             self._write(jsonrpc.notification(method, params))
-
-    def _on_sign_in(self, group: str, url: str) -> None:
-        profile = self._session.profile
-        if self._session.operating and profile is not None and profile.can("elicitation", "url"):
-            number = self._questions.ask(Asked(None, b"", None))
-            params = {
-                "mode": "url",
-                "elicitationId": f"dmcp-sign-in-{number}",
-                "url": url,
-                "message": f"Sign in to use the MCP server {group}.",
-            }
-            self._write(jsonrpc.request(b"%d" % number, "elicitation/create", params))
 
     def _on_directory(self, directory: Directory) -> None:
         self._directory = directory

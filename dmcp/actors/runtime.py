@@ -1,196 +1,36 @@
 """Actors on the event loop: what a Pykka actor needs to live on asyncio instead of a thread of its own.
 
-The only module that knows how actors are scheduled. A ``LoopActor`` is a ``pykka.Actor`` whose inbox is drained by
-one loop callback shared by all actors. Handlers (``on_receive``) are plain functions that run to completion on the
-loop; what has to wait is a task the actor owns (``own``) or a timer (``later``), both cancelled when it ends.
+With ``dispatch`` and ``futures`` behind it, the only module that knows how actors are scheduled. A ``LoopActor``
+is a ``pykka.Actor`` whose inbox is drained by one loop callback shared by all actors. Handlers (``on_receive``) are
+plain functions that run to completion on the loop; what has to wait is a task the actor owns (``own``) or a timer
+(``later``), both cancelled when it ends.
 However an actor ends, ``on_end`` is called exactly once and the watcher is told if it was a failure.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pykka
 from pykka.messages import _ActorStop
 
 from dmcp import log
+from dmcp.actors.dispatch import Dispatcher, LoopInbox
+from dmcp.actors.futures import LoopFuture
 from dmcp.messages.lifecycle import ChildFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
-    from types import TracebackType
+    from collections.abc import Callable, Coroutine
 
     from pykka._envelope import Envelope
 
     from dmcp.messages import Address
 
+__all__ = ["Dispatcher", "LoopActor", "LoopFuture", "LoopInbox", "Outcome", "Watch", "post", "stop"]
+
 T = TypeVar("T")
 _BATCH = 64  # messages an actor handles before the next one has its turn
-_TURN = 1024  # messages handled before the loop looks at its pipes again
-
-ExcInfo = tuple[type[BaseException] | None, BaseException | None, "TracebackType | None"]
-
-
-class LoopFuture(pykka.Future[T]):
-    """The answer to an ``ask``. ``await`` really waits; ``get`` never blocks the loop."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-    def __repr__(self) -> str:
-        return f"<LoopFuture {'done' if self._done.done() else 'pending'}>"
-
-    def get(self, *, timeout: float | None = None) -> T:
-        """The value, if it is there already.
-
-        Raises:
-            RuntimeError: it is not: waiting here would block every actor.
-        """
-        del timeout
-        if not self._done.done():
-            raise RuntimeError("an actor on the loop must not block: await the future instead")
-        return self._done.result()
-
-    def set(self, value: T | None = None) -> None:
-        """Answer. Ignored when the asker has given up."""
-        if not self._done.done():
-            self._done.set_result(value)  # type: ignore[arg-type]  # Pykka's own signature allows None for T
-
-    def set_exception(self, exc_info: Any = None) -> None:
-        """Answer with an error (a ``sys.exc_info`` triple). Ignored when the asker has given up."""
-        error = exc_info[1] if exc_info else None
-        if not self._done.done():
-            self._done.set_exception(error or pykka.ActorDeadError("no answer"))
-
-    def chain(self, onward: pykka.Future[T]) -> None:
-        """Give the answer, when it comes, to another future too."""
-
-        def pass_on(done: asyncio.Future[T]) -> None:
-            error = None if done.cancelled() else done.exception()
-            if error is not None:
-                onward.set_exception((type(error), error, error.__traceback__))
-            elif done.cancelled():
-                onward.set_exception()
-            else:
-                onward.set(done.result())
-
-        self._done.add_done_callback(pass_on)
-
-    def __await__(self) -> Generator[Any, None, T]:
-        return self._done.__await__()
-
-
-class Dispatcher:
-    """Drains the inboxes of all actors of one loop. Also keeps the work that outlives the actor that began it."""
-
-    _of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Dispatcher]] = WeakKeyDictionary()
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._thread = threading.get_ident()
-        self._ready: deque[LoopActor] = deque()
-        self._scheduled = False
-        self._afterwards: list[Callable[[], None]] = []
-        self._last_rites: set[asyncio.Task[None]] = set()
-
-    def __repr__(self) -> str:
-        return f"<Dispatcher ready={len(self._ready)} last_rites={len(self._last_rites)}>"
-
-    @classmethod
-    def running(cls) -> Dispatcher:
-        """The dispatcher of the running loop."""
-        loop = asyncio.get_running_loop()
-        found = cls._of_loop.get(loop)
-        if found is None:
-            found = cls._of_loop[loop] = cls(loop)
-        return found
-
-    def schedule(self, actor: LoopActor) -> None:
-        """Have the actor's inbox drained soon. Callable from any thread."""
-        if threading.get_ident() == self._thread:
-            self._enqueue(actor)
-        else:
-            self._loop.call_soon_threadsafe(self._enqueue, actor)
-
-    def _enqueue(self, actor: LoopActor) -> None:
-        self._ready.append(actor)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._drain)
-
-    def _drain(self) -> None:
-        ready, left = self._ready, _TURN
-        while ready and left > 0:
-            left -= ready.popleft().drain()
-        self._scheduled = bool(ready)
-        if ready:
-            self._loop.call_soon(self._drain)
-        afterwards, self._afterwards = self._afterwards, []
-        for action in afterwards:
-            action()
-
-    def after_turn(self, action: Callable[[], None]) -> None:
-        """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
-        self._afterwards.append(action)
-        if not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._drain)
-
-    def see_off(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work that belongs to nobody any more, such as closing a dead actor's link. ``settled`` waits for it."""
-        task = self._loop.create_task(work)
-        self._last_rites.add(task)
-        task.add_done_callback(self._last_rites.discard)
-
-    async def settled(self) -> None:
-        """Return when all of ``see_off``'s work is done."""
-        while self._last_rites:
-            await asyncio.wait(set(self._last_rites))
-
-
-class LoopInbox:
-    """An actor's inbox. Unbounded: every sender is bounded at its own source (see docs/architecture.md)."""
-
-    __slots__ = ("_actor", "_dispatcher", "_envelopes", "queued")
-
-    def __init__(self) -> None:
-        self._envelopes: deque[Envelope[Any]] = deque()
-        self._actor: LoopActor | None = None
-        self._dispatcher: Dispatcher | None = None
-        self.queued = False
-
-    def __repr__(self) -> str:
-        return f"<LoopInbox {len(self._envelopes)}>"
-
-    def open(self, actor: LoopActor, dispatcher: Dispatcher) -> None:
-        """From now on what arrives is handled; what has arrived is handled first."""
-        self._actor, self._dispatcher = actor, dispatcher
-        if self._envelopes:
-            self._wake()
-
-    def put(self, envelope: Envelope[Any], /) -> None:
-        """Take a message and wake the actor. Callable from any thread."""
-        self._envelopes.append(envelope)
-        if not self.queued:
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._actor is not None and self._dispatcher is not None:
-            self.queued = True
-            self._dispatcher.schedule(self._actor)
-
-    def get(self) -> Envelope[Any]:
-        """The next message; IndexError when there is none: an actor on the loop never waits for one."""
-        return self._envelopes.popleft()
-
-    def empty(self) -> bool:
-        """Whether nothing waits."""
-        return not self._envelopes
 
 
 class Watch(NamedTuple):
@@ -246,7 +86,7 @@ class LoopActor(pykka.Actor):
         if isinstance(inbox, LoopInbox):
             inbox.queued = False
             if not inbox.empty():
-                inbox._wake()  # noqa: SLF001 - inbox and actor are one mechanism
+                inbox.wake()
         return max(handled, 1)
 
     def _turn_away(self) -> None:

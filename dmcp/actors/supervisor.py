@@ -8,11 +8,11 @@ with a new generation; what an old one still says is dropped.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp import log
-from dmcp.actors.restart import History, after_failure
+from dmcp.actors.children import Child, Core, Factories, group_of, why_not
+from dmcp.actors.restart import after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
@@ -23,7 +23,6 @@ from dmcp.messages.supervisor import (
     Configure,
     Congestion,
     Directory,
-    Group,
     IdleLongEnough,
     LogLevelSet,
     Shutdown,
@@ -50,39 +49,6 @@ RELOAD_GRACE: Final = 10.0
 _STOP_PATIENCE = 6.0  # seconds stopping may take beyond the grace before the process ends all the same
 
 
-class Factories(Protocol):
-    """How the children are made; given by the composition root, so that no actor imports another."""
-
-    def auth(self, watch: Watch) -> Address:
-        """Start the auth actor."""
-
-    def catalog(self, watch: Watch) -> Address:
-        """Start the catalog."""
-
-    def frontend(self, supervisor: Address, watch: Watch) -> Address:
-        """Start the frontend."""
-
-    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
-        """Start one life of an upstream; the watch has its generation."""
-
-
-class _Core(NamedTuple):
-    """What upstreams need; started with the first configuration."""
-
-    auth: Address
-    catalog: Address
-
-
-@dataclass(slots=True)
-class _Child:
-    """One configured server. ``address`` is the actor of its present life, ``None`` if it cannot be started."""
-
-    config: ServerConfig
-    generation: int = 0
-    address: Address | None = None
-    history: History = field(default_factory=History)
-
-
 def _random() -> float:
     import random  # noqa: PLC0415 - the first answer does not wait for it
 
@@ -105,7 +71,7 @@ class Supervisor(LoopActor):
         self._clock = clock
         self._jitter = jitter
         self._configuration: Configuration | None = None
-        self._children: dict[str, _Child] = {}
+        self._children: dict[str, Child] = {}
         self._stopping: dict[tuple[str, int], Address] = {}
         self._generation = 0
         self._profile: ClientProfile | None = None
@@ -113,7 +79,7 @@ class Supervisor(LoopActor):
         self._problem = ""
         self._ending: Shutdown | None = None
         self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
-        self._core: _Core | None = None
+        self._core: Core | None = None
         self._frontend: Address
 
     def __repr__(self) -> str:
@@ -123,9 +89,9 @@ class Supervisor(LoopActor):
         """The start list, first part: what can answer the client's first words."""
         self._frontend = self._make.frontend(self.actor_ref, Watch(self.actor_ref, "frontend"))
 
-    def _start_core(self) -> _Core:
+    def _start_core(self) -> Core:
         """The start list, second part; upstreams follow. ``_on_stopped`` holds the stop list that mirrors it."""
-        core = _Core(
+        core = Core(
             auth=self._make.auth(Watch(self.actor_ref, "auth")),
             catalog=self._make.catalog(Watch(self.actor_ref, "catalog")),
         )
@@ -194,7 +160,7 @@ class Supervisor(LoopActor):
         self._configuration, self._problem = configuration, ""
         old, self._children = self._children, {}
         for name, config in configuration.servers.items():
-            child = old.pop(name, None) or _Child(config)
+            child = old.pop(name, None) or Child(config)
             self._children[name] = child
             if name in changes.update:
                 child.config = config
@@ -202,7 +168,7 @@ class Supervisor(LoopActor):
                     post(child.address, upstream.Reconfigure(config))
             elif name in changes.restart:
                 self._retire(child)
-                self._children[name] = child = _Child(config)
+                self._children[name] = child = Child(config)
                 self._start(child, self._first_life(config))
             elif name in changes.start:
                 self._start(child, self._first_life(config))
@@ -219,8 +185,8 @@ class Supervisor(LoopActor):
     def _first_life(config: ServerConfig) -> Beginning:
         return Beginning(asleep=config.startup == "lazy")
 
-    def _start(self, child: _Child, beginning: Beginning) -> None:
-        if _why_not(child) or self._core is None:
+    def _start(self, child: Child, beginning: Beginning) -> None:
+        if why_not(child) or self._core is None:
             return
         self._generation += 1
         child.generation = self._generation
@@ -229,7 +195,7 @@ class Supervisor(LoopActor):
         watch = Watch(self.actor_ref, child.config.name, child.generation)
         child.address = self._make.upstream(child.config, beginning, peers, watch)
 
-    def _retire(self, child: _Child) -> None:
+    def _retire(self, child: Child) -> None:
         if child.address is not None:
             self._stopping[child.config.name, child.generation] = child.address
             if not post(child.address, upstream.Stop(RELOAD_GRACE)):
@@ -238,14 +204,14 @@ class Supervisor(LoopActor):
     def _publish(self) -> None:
         if self._core is None:
             return
-        groups = {name: _group(child) for name, child in self._children.items()}
+        groups = {name: group_of(child) for name, child in self._children.items()}
         directory = Directory(groups, self._core.catalog, self._problem)
         post(self._core.catalog, directory)
         post(self._frontend, directory)
 
     # The lives of upstreams ---------------------------------------------------------------------------------------
 
-    def _present(self, group: str, generation: int) -> _Child | None:
+    def _present(self, group: str, generation: int) -> Child | None:
         child = self._children.get(group)
         return child if child is not None and child.generation == generation else None
 
@@ -275,7 +241,7 @@ class Supervisor(LoopActor):
         self._start(child, beginning)
         self._publish()
 
-    def _judge(self, child: _Child, reason: str) -> float:
+    def _judge(self, child: Child, reason: str) -> float:
         child.history, verdict = after_failure(
             child.config.restart, child.history, self._clock(), self._jitter()
         )
@@ -354,15 +320,3 @@ class Supervisor(LoopActor):
     def on_end(self) -> None:
         """The process ends with the supervisor, whatever ended it."""
         self._on_end(self._ending.status if self._ending is not None and self._closing else 1)
-
-
-def _why_not(child: _Child) -> str:
-    """Why a server cannot be started as configured; empty if it can."""
-    from dmcp.config.model import Unresolved  # noqa: PLC0415 - the first answer does not wait for it
-
-    target = child.config.target
-    return target.reason if isinstance(target, Unresolved) else ""
-
-
-def _group(child: _Child) -> Group:
-    return Group(child.config, child.address, _why_not(child))

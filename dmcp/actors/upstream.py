@@ -141,7 +141,7 @@ class Upstream(LoopActor):
             case Cancel(ticket, reason):
                 self._on_cancel(ticket, reason)
             case Respond():
-                self._talk.respond(message)
+                self._talk.questions.respond(message)
             case Inform(method, params):
                 if self._phase is Phase.READY:
                     self._talk.transmit(jsonrpc.notification(method, params or None))
@@ -297,7 +297,7 @@ class Upstream(LoopActor):
             case "closed":
                 self._finish()
             case ("question", bytes() as question):
-                self._talk.expire_question(question)
+                self._talk.questions.expire(question)
 
     def _on_sign_in(self, url: str) -> None:
         self._sign_in_url = url

@@ -1,0 +1,61 @@
+"""The supervisor's children as data, and how they are made. Nothing is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from dmcp.actors.restart import History
+from dmcp.messages.supervisor import Group
+
+if TYPE_CHECKING:
+    from dmcp.actors.runtime import Watch
+    from dmcp.config.model import ServerConfig
+    from dmcp.messages import Address
+    from dmcp.messages.upstream import Beginning, Peers
+
+
+class Factories(Protocol):
+    """How the children are made; given by the composition root, so that no actor imports another."""
+
+    def auth(self, watch: Watch) -> Address:
+        """Start the auth actor."""
+
+    def catalog(self, watch: Watch) -> Address:
+        """Start the catalog."""
+
+    def frontend(self, supervisor: Address, watch: Watch) -> Address:
+        """Start the frontend."""
+
+    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
+        """Start one life of an upstream; the watch has its generation."""
+
+
+class Core(NamedTuple):
+    """What upstreams need; started with the first configuration."""
+
+    auth: Address
+    catalog: Address
+
+
+@dataclass(slots=True)
+class Child:
+    """One configured server. ``address`` is the actor of its present life, ``None`` if it cannot be started."""
+
+    config: ServerConfig
+    generation: int = 0
+    address: Address | None = None
+    history: History = field(default_factory=History)
+
+
+def why_not(child: Child) -> str:
+    """Why a server cannot be started as configured; empty if it can."""
+    from dmcp.config.model import Unresolved  # noqa: PLC0415 - the first answer does not wait for it
+
+    target = child.config.target
+    return target.reason if isinstance(target, Unresolved) else ""
+
+
+def group_of(child: Child) -> Group:
+    """What the catalog and the frontend are told of a child."""
+    return Group(child.config, child.address, why_not(child))

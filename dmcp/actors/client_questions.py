@@ -1,0 +1,110 @@
+"""What the client is asked on behalf of upstreams, and by dmcp itself. Part of the frontend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dmcp import log
+from dmcp.actors.runtime import post
+from dmcp.messages import upstream
+from dmcp.protocol import client_requests, jsonrpc
+from dmcp.protocol.exchanges import Asked, QuestionTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.messages import Address
+    from dmcp.messages.frontend import Question, QuestionWithdrawn
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.session import ServerSession
+
+_CAPABILITY_FOR: Final = {
+    "roots/list": "roots",
+    "sampling/createMessage": "sampling",
+    "elicitation/create": "elicitation",
+}
+
+
+class ClientQuestions:
+    """Questions to the client under ids of dmcp's own, and the way back for each answer.
+
+    Args:
+        session: with the client; before it operates questions are held, and what it does not offer is refused.
+        write: sends a frame to the client.
+    """
+
+    __slots__ = ("_held", "_session", "_table", "_write")
+
+    def __init__(self, session: ServerSession, write: Callable[[bytes], None]) -> None:
+        self._session = session
+        self._write = write
+        self._table: QuestionTable[Address] = QuestionTable()
+        self._held: list[Question] = []
+
+    def __repr__(self) -> str:
+        return f"<ClientQuestions {self._table!r}, {len(self._held)} held>"
+
+    def put(self, question: Question) -> None:
+        """Ask the client."""
+        if not self._session.operating:
+            self._held.append(question)
+            return
+        profile, needed = self._session.profile, _CAPABILITY_FOR.get(question.method)
+        if profile is None or needed is None or not profile.can(needed):
+            text = f"Method not found: the client of dmcp does not offer {question.method}"
+            error = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, text)
+            post(question.upstream, upstream.Respond(question.question, None, error))
+            return
+        token, params = client_requests.take_progress_token(question.params)
+        number = self._table.ask(Asked(question.upstream, question.question, token))
+        if token is not None:
+            params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
+        self._send(number, question.method, params)
+
+    def release(self) -> None:
+        """The client operates: ask what was held."""
+        held, self._held = self._held, []
+        for question in held:
+            self.put(question)
+
+    def offer_sign_in(self, group: str, url: str) -> None:
+        """Ask the client to open an address (MCP 2025-11-25, URL elicitation), if it can."""
+        profile = self._session.profile
+        if self._session.operating and profile is not None and profile.can("elicitation", "url"):
+            number = self._table.ask(Asked(None, b"", None))
+            params = {
+                "mode": "url",
+                "elicitationId": f"dmcp-sign-in-{number}",
+                "url": url,
+                "message": f"Sign in to use the MCP server {group}.",
+            }
+            self._send(number, "elicitation/create", params)
+
+    def on_answer(self, answer: jsonrpc.Answer) -> None:
+        """The client has answered."""
+        asked = self._table.answered(answer.id)
+        if asked is None:
+            log.debug(f"the client answered id {answer.id.decode()}, which waits for no answer")
+        elif asked.upstream is not None:
+            post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
+
+    def on_progress(self, params: JsonObject) -> None:
+        """The client reports progress on a question: give it the upstream's own token."""
+        asked = self._table.get(params.get("progressToken"))
+        if asked is not None and asked.upstream is not None and asked.progress_token is not None:
+            onward = {**params, "progressToken": asked.progress_token}
+            post(asked.upstream, upstream.Inform("notifications/progress", onward))
+
+    def withdraw(self, message: QuestionWithdrawn) -> None:
+        """An upstream no longer wants an answer, or is gone."""
+        self._held = [
+            held
+            for held in self._held
+            if held.upstream is not message.upstream or message.question not in (None, held.question)
+        ]
+        for number in self._table.withdraw(message.upstream, message.question):
+            params = {"requestId": number, "reason": message.reason}
+            self._write(jsonrpc.notification("notifications/cancelled", params))
+
+    def _send(self, number: int, method: str, params: dict[str, Any]) -> None:
+        self._write(jsonrpc.request(b"%d" % number, method, params or None))

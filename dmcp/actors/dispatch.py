@@ -1,0 +1,132 @@
+"""Who runs next: the inboxes of all actors of one loop, drained by one callback. Behind ``dmcp.actors.runtime``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from pykka._envelope import Envelope
+
+_TURN = 1024  # messages handled before the loop looks at its pipes again
+
+
+class Drainable(Protocol):
+    """An actor, as far as the dispatcher knows it."""
+
+    def drain(self) -> int:
+        """Handle a batch of what waits; returns how many messages it was, at least 1."""
+
+
+class Dispatcher:
+    """Drains the inboxes of all actors of one loop. Also keeps the work that outlives the actor that began it."""
+
+    _of_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Dispatcher]] = WeakKeyDictionary()
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._ready: deque[Drainable] = deque()
+        self._scheduled = False
+        self._afterwards: list[Callable[[], None]] = []
+        self._last_rites: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<Dispatcher ready={len(self._ready)} last_rites={len(self._last_rites)}>"
+
+    @classmethod
+    def running(cls) -> Dispatcher:
+        """The dispatcher of the running loop."""
+        loop = asyncio.get_running_loop()
+        found = cls._of_loop.get(loop)
+        if found is None:
+            found = cls._of_loop[loop] = cls(loop)
+        return found
+
+    def schedule(self, actor: Drainable) -> None:
+        """Have the actor's inbox drained soon. Callable from any thread."""
+        if threading.get_ident() == self._thread:
+            self._enqueue(actor)
+        else:
+            self._loop.call_soon_threadsafe(self._enqueue, actor)
+
+    def _enqueue(self, actor: Drainable) -> None:
+        self._ready.append(actor)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        ready, left = self._ready, _TURN
+        while ready and left > 0:
+            left -= ready.popleft().drain()
+        self._scheduled = bool(ready)
+        if ready:
+            self._loop.call_soon(self._drain)
+        afterwards, self._afterwards = self._afterwards, []
+        for action in afterwards:
+            action()
+
+    def after_turn(self, action: Callable[[], None]) -> None:
+        """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
+        self._afterwards.append(action)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def see_off(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that belongs to nobody any more, such as closing a dead actor's link. ``settled`` waits for it."""
+        task = self._loop.create_task(work)
+        self._last_rites.add(task)
+        task.add_done_callback(self._last_rites.discard)
+
+    async def settled(self) -> None:
+        """Return when all of ``see_off``'s work is done."""
+        while self._last_rites:
+            await asyncio.wait(set(self._last_rites))
+
+
+class LoopInbox:
+    """An actor's inbox. Unbounded: every sender is bounded at its own source (see docs/architecture.md)."""
+
+    __slots__ = ("_actor", "_dispatcher", "_envelopes", "queued")
+
+    def __init__(self) -> None:
+        self._envelopes: deque[Envelope[Any]] = deque()
+        self._actor: Drainable | None = None
+        self._dispatcher: Dispatcher | None = None
+        self.queued = False
+
+    def __repr__(self) -> str:
+        return f"<LoopInbox {len(self._envelopes)}>"
+
+    def open(self, actor: Drainable, dispatcher: Dispatcher) -> None:
+        """From now on what arrives is handled; what has arrived is handled first."""
+        self._actor, self._dispatcher = actor, dispatcher
+        if self._envelopes:
+            self.wake()
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Take a message and wake the actor. Callable from any thread."""
+        self._envelopes.append(envelope)
+        if not self.queued:
+            self.wake()
+
+    def wake(self) -> None:
+        """Have the actor drained soon."""
+        if self._actor is not None and self._dispatcher is not None:
+            self.queued = True
+            self._dispatcher.schedule(self._actor)
+
+    def get(self) -> Envelope[Any]:
+        """The next message; IndexError when there is none: an actor on the loop never waits for one."""
+        return self._envelopes.popleft()
+
+    def empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._envelopes
