@@ -110,6 +110,7 @@ class Upstream(LoopActor):
         self._sign_in_url = ""
         self._closing = False
         self._deadline: asyncio.TimerHandle | None = None
+        self._deadline_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
 
@@ -273,10 +274,11 @@ class Upstream(LoopActor):
 
     def arm(self) -> None:
         """See ``Owner``."""
-        if self._deadline is None:
-            due = self._talk.flights.next_due(self._clock())
-            if due is not None:
-                self._deadline = self.later(due, Tick("deadline"))
+        now = self._clock()
+        due = self._talk.flights.next_due(now)
+        if due is not None and (self._deadline is None or now + due < self._deadline_at):
+            self.cancel(self._deadline)
+            self._deadline, self._deadline_at = self.later(due, Tick("deadline")), now + due
 
     def _on_tick(self, what: Any) -> None:
         match what:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -33,6 +34,7 @@ class FlightTable(Generic[K]):
         self._next = 1
         self._held_since: float | None = None
         self._lost = 0.0
+        self._soonest = math.inf  # no deadline is sooner; exact after ``due``
 
     def __repr__(self) -> str:
         return f"<FlightTable {len(self._flights)} in flight, next {self._next}>"
@@ -44,7 +46,9 @@ class FlightTable(Generic[K]):
         """Enter a request that is about to be sent, and return the number to send it with."""
         number = self._next
         self._next += 1
-        self._flights[number] = Flight(number, cargo, timeout, self._clock(now) + timeout)
+        deadline = self._clock(now) + timeout
+        self._flights[number] = Flight(number, cargo, timeout, deadline)
+        self._soonest = min(self._soonest, deadline)
         return number
 
     def land(self, number: int) -> K | None:
@@ -73,13 +77,18 @@ class FlightTable(Generic[K]):
         late = [(f.number, f.cargo) for f in self._flights.values() if f.deadline <= clock]
         for number, _ in late:
             del self._flights[number]
+        self._soonest = min((f.deadline for f in self._flights.values()), default=math.inf)
         return late
 
     def next_due(self, now: float) -> float | None:
-        """Seconds until the next deadline; ``None`` when nothing can become due."""
+        """Seconds until it is worth asking what is due; ``None`` when nothing can become due.
+
+        It is too soon when what would have been due first has landed or shown progress: looking for the next one
+        each time would cost as much as there are requests in flight.
+        """
         if not self._flights or self._held_since is not None:
             return None
-        return max(0.0, min(f.deadline for f in self._flights.values()) - self._clock(now))
+        return max(0.0, self._soonest - self._clock(now))
 
     def hold(self, now: float) -> None:
         """Stop the clock."""

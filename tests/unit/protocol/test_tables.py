@@ -110,3 +110,11 @@ def test_a_batch_is_complete_with_its_last_answer() -> None:
 
 def test_a_batch_of_cancelled_calls_only_is_never_sent() -> None:
     assert BatchAnswer(1).add(None) is None
+
+
+def test_a_short_deadline_is_not_hidden_behind_a_long_one_launched_before() -> None:
+    flights: FlightTable[str] = FlightTable()
+    flights.launch("initialize", 10.0**9, 0.0)
+    assert flights.next_due(0.0) == 10.0**9
+    flights.launch("call", 0.5, 0.0)
+    assert flights.next_due(0.0) == 0.5
