@@ -226,10 +226,12 @@ class Conversation:
         log.warning(f"{listing.METHODS[collector.kind]} failed: {reason}", self._group)
         if not (collector.kind == "tools" and self.toolbox.complete):
             self.publish(collector.kind, collector.entries, complete=False)
+        self._say_stale(collector.kind, stale=False)
         self._on_fetched(collector.kind)
 
     def _on_fetched(self, kind: Kind) -> None:
         if self.toolbox.fetched(kind):
+            self._say_stale(kind, stale=True)
             self.fetch(kind)
         if kind == "tools":
             for request in self.take_doubtful():
@@ -354,7 +356,11 @@ class Conversation:
     def _fetch_again(self, *changed: Kind) -> None:
         for kind in changed:
             if kind in self.kinds():
+                self._say_stale(kind, stale=True)
                 self.fetch(kind)
+
+    def _say_stale(self, kind: Kind, *, stale: bool) -> None:
+        post(self._peers.catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
 
     def _on_progress(self, params: JsonObject) -> None:
         token = params.get("progressToken")

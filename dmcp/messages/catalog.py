@@ -56,6 +56,15 @@ class Archived(NamedTuple):
     fingerprint: str
 
 
+class ListingStale(NamedTuple):
+    """An upstream's listing has changed and is being fetched again (or could not be: the old one stays)."""
+
+    group: str
+    generation: int
+    kind: Kind
+    stale: bool
+
+
 class Learned(NamedTuple):
     """A result of this group named resources that no listing has."""
 

@@ -1,0 +1,78 @@
+"""What the catalog knows of one group. Nothing is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dmcp.messages.catalog import State
+    from dmcp.messages.supervisor import Group
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.listing import Kind
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What is known of one group.
+
+    Attributes:
+        awaited: the fingerprint under which the disk is being asked for listings, empty when it is not.
+        partial: the kinds of which only a part has come.
+        stale: the kinds the server has said it changed, and that are being fetched again.
+    """
+
+    group: Group
+    state: State = "connecting"
+    reason: str = ""
+    generation: int = -1
+    settled: bool = False
+    listings: dict[Kind, tuple[JsonObject, ...]] = field(default_factory=dict)
+    offered: set[Kind] = field(default_factory=set)
+    partial: set[Kind] = field(default_factory=set)
+    rendered: bytes | None = None
+    awaited: str = ""
+    stale: set[Kind] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, group: Group) -> Shelf:
+        """A shelf for a group that is new: nothing is heard of one that sleeps."""
+        lazy = group.config.startup == "lazy"
+        return cls(group, "asleep" if lazy else "connecting", settled=lazy)
+
+    @property
+    def is_lazy(self) -> bool:
+        """Whether it may sleep while it is offered to the client."""
+        return self.group.config.startup == "lazy"
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to wait for before it is listed for the first time."""
+        return self.settled and not self.awaited
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its listings, where it has any, are as good as the server's own answer."""
+        if self.awaited:
+            return False
+        return self.state in ("ready", "asleep") or (self.is_lazy and self.state == "connecting")
+
+    @property
+    def trouble(self) -> str:
+        """Why requests to it will fail, empty if there is no reason to think so."""
+        return self.reason if self.state == "unavailable" else ""
+
+    @property
+    def offers_resources(self) -> bool:
+        """Whether it may have resources nobody lists."""
+        return "resources" in self.offered and self.is_known
+
+    def is_on(self, kind: Kind) -> bool:
+        """Whether the configuration shows this kind of the group's to the client."""
+        features = self.group.config.features
+        return {
+            "tools": features.tools,
+            "resources": features.resources,
+            "templates": features.resources,
+            "prompts": features.prompts,
+        }[kind]
