@@ -109,6 +109,7 @@ class Upstream(LoopActor):
         self._repeat: list[Request] = []
         self._sign_in_url = ""
         self._closing = False
+        self._stillborn: LinkFault | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
@@ -167,7 +168,7 @@ class Upstream(LoopActor):
             case RequestFailed(number, fault):
                 self._on_request_failed(number, fault)
             case LinkClosed(fault):
-                self.lose(fault.kind, fault.reason)
+                self._on_closed(fault)
             case Tick(what):
                 self._on_tick(what)
             case Stop(grace):
@@ -204,6 +205,9 @@ class Upstream(LoopActor):
             self.lose(FaultKind.UNREACHABLE, str(error) or type(error).__name__)
             return
         self._talk.link = link
+        if self._stillborn is not None:
+            self.lose(self._stillborn.kind, self._stillborn.reason)
+            return
         self.cancel(self._patience)
         self._phase = Phase.OPEN
         self._initialise()
@@ -341,6 +345,12 @@ class Upstream(LoopActor):
         self._watch_idleness()
 
     # The end ------------------------------------------------------------------------------------------------------
+
+    def _on_closed(self, fault: LinkFault) -> None:
+        if self._phase is Phase.OPENING:
+            self._stillborn = fault  # the link itself, with the server's last words, is still on its way
+        else:
+            self.lose(fault.kind, fault.reason)
 
     def _on_request_failed(self, number: int, fault: LinkFault) -> None:
         request = self._talk.on_failed(number, fault)

@@ -28,7 +28,7 @@ STDERR_LINES: Final = 100
 
 _MAX_STDERR_LINE = 64 * 1024  # bytes; longer lines are cut out of the ring
 _SHOWN = 200  # characters of a noise line that reach the log
-_LAST_WORDS = 0.5  # seconds the other half of an ending process gets: its status, or the rest of its output
+_LAST_WORDS = 0.5  # seconds the rest of an ending process gets: its status, and what it still has to say
 _POLL = 0.02  # seconds between looks at a process group that should end
 
 
@@ -85,6 +85,7 @@ class StdioLink(asyncio.SubprocessProtocol):
         self._stderr = LineSplitter(_MAX_STDERR_LINE)
         self._tail: deque[str] = deque(maxlen=STDERR_LINES)
         self._silent = False  # stdout has ended
+        self._mute = False  # stderr has ended
         self._exited = asyncio.Event()
         self._ending: asyncio.TimerHandle | None = None
         self._closed = False
@@ -115,8 +116,7 @@ class StdioLink(asyncio.SubprocessProtocol):
             for line in self._frames.feed(data):
                 self._on_line(line)
         else:
-            for line in self._stderr.feed(data):
-                self._on_stderr_line(line)
+            self._on_stderr_lines(self._stderr.feed(data))
 
     def _on_line(self, line: bytes | None) -> None:
         if self._closed:
@@ -128,10 +128,13 @@ class StdioLink(asyncio.SubprocessProtocol):
         elif line.strip():
             self._events.on_noise(line[:_SHOWN].decode("utf-8", "replace"))
 
-    def _on_stderr_line(self, line: bytes | None) -> None:
-        text = "(a line too long to keep)" if line is None else line.decode("utf-8", "replace").rstrip("\r")
-        self._tail.append(text)
-        self._events.on_stderr(text)
+    def _on_stderr_lines(self, lines: list[bytes | None]) -> None:
+        for line in lines:
+            text = (
+                "(a line too long to keep)" if line is None else line.decode("utf-8", "replace").rstrip("\r")
+            )
+            self._tail.append(text)
+            self._events.on_stderr(text)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         """The process closed one of its ends."""
@@ -141,6 +144,12 @@ class StdioLink(asyncio.SubprocessProtocol):
                 self._events.on_noise("half a line, and then the end of its output")
             self._silent = True
             self._end_soon()
+        elif fd == 2:  # noqa: PLR2004 - stderr
+            if self._stderr.pending:
+                self._on_stderr_lines(self._stderr.feed(b"\n"))
+            self._mute = True
+            if self._silent:
+                self._end_soon()
 
     def process_exited(self) -> None:
         """The process has ended; what it wrote before may still be on its way."""
@@ -150,7 +159,7 @@ class StdioLink(asyncio.SubprocessProtocol):
     def _end_soon(self) -> None:
         if self._closed:
             return
-        if self._silent and self._exited.is_set():
+        if self._silent and self._mute and self._exited.is_set():
             self._report_end()
         elif self._ending is None:
             self._ending = asyncio.get_running_loop().call_later(_LAST_WORDS, self._report_end)
@@ -227,7 +236,8 @@ class StdioLink(asyncio.SubprocessProtocol):
                     await self._is_over(grace)
         finally:
             # Also when cancelled in the middle of the ladder: nothing is left running.
-            processes.signal_group(self._pid, kill=True)
+            if not self._exited.is_set() or processes.is_group_alive(self._pid):
+                processes.signal_group(self._pid, kill=True)
             self._transport.close()
 
     async def _is_over(self, patience: float) -> bool:
