@@ -165,9 +165,9 @@ async def roots_changed(ctx: Any, params: types.NotificationParams | None) -> No
     state.roots_changes += 1
 
 
-async def main() -> None:
-    """Serve until stdin ends."""
-    server = Server(
+def make() -> Server[Any]:
+    """The server, to be run over any transport."""
+    return Server(
         f"dmcp-test-{NAME}",
         version="1.2.3",
         title="A server with everything",
@@ -185,6 +185,11 @@ async def main() -> None:
         on_set_logging_level=set_level,
         on_roots_list_changed=roots_changed,
     )
+
+
+async def main() -> None:
+    """Serve until stdin ends."""
+    server = make()
     changes = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
     async with stdio_server() as (reader, writer):
         await server.run(reader, writer, server.create_initialization_options(changes))
