@@ -104,7 +104,8 @@ class StdioLink(asyncio.SubprocessProtocol):
         self._stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
         self._stdout = cast("asyncio.ReadTransport", self._transport.get_pipe_transport(1))
         # No buffer below which a write may wait for the loop's next turn (uvloop does that).
-        self._stdin.set_write_buffer_limits(high=0)
+        if not self._stdin.is_closing():  # it is when the process has ended already
+            self._stdin.set_write_buffer_limits(high=0)
         for pipe in (self._stdin, self._stdout):
             file = pipe.get_extra_info("pipe")
             if file is not None:
