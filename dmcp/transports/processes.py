@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _PR_SET_PDEATHSIG: Final = 1
+_STDERR: Final = 2
 
 
 def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
@@ -63,6 +64,10 @@ def _tie_to_parent() -> Callable[[], None] | None:
 
     def tie() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # uvloop lets the child keep copies of its ends of the pipes: closing stdout would go unnoticed.
+        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as little as possible between fork and exec
+            with suppress(OSError):  # the one that reads the directory
+                os.set_inheritable(int(name), int(name) <= _STDERR)
         if os.getppid() != parent:  # dmcp died before the line above
             os.kill(os.getpid(), signal.SIGKILL)
 
