@@ -260,7 +260,10 @@ class Frontend(LoopActor):
         if exchange is None or ticket is None:
             return
         if exchange.upstream is not None:
-            post(exchange.upstream, upstream.Cancel(ticket, str(params.get("reason") or "")))
+            order = upstream.Cancel(ticket, str(params.get("reason") or ""))
+            group = self._directory.groups.get(exchange.group) if self._directory else None
+            if not post(exchange.upstream, order) and group is not None and group.upstream is not None:
+                post(group.upstream, order)  # the request was handed on to a later generation
         elif self._directory is not None:
             self._directory.catalog.tell(catalog.Forget(ticket))
         if exchange.batch is not None:
