@@ -16,7 +16,7 @@ from stdio_peer import Peer, tool
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ_ONLY = ("look", "look_and_die_once")
+READ_ONLY = ("look", "look_and_die_once", *os.environ.get("ROGUE_READ_ONLY", "").split())
 GARBAGE = [
     b"Listening on port 8080",
     b"\x00\xff\xfe",
@@ -141,6 +141,17 @@ class Rogue(Peer):
             data = {"number": number, "padding": "." * arguments.get("size", 0)}
             params = {"level": "info", "data": data}
             self.send({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
+        self.say(identifier, "said it all")
+
+    def do_chatter_until_stuck(self, identifier: Any, arguments: dict[str, Any]) -> None:
+        """Chatters; a write that takes long leaves its number in the file ``ROGUE_STUCK``."""
+        for number in range(arguments["count"]):
+            stuck = threading.Timer(0.5, Path(os.environ["ROGUE_STUCK"]).write_text, [str(number)])
+            stuck.start()
+            data = {"number": number, "padding": "." * arguments["size"]}
+            params = {"level": "info", "data": data}
+            self.send({"jsonrpc": "2.0", "method": "notifications/message", "params": params})
+            stuck.cancel()
         self.say(identifier, "said it all")
 
     def do_grumble(self, identifier: Any, arguments: dict[str, Any]) -> None:

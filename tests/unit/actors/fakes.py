@@ -1,0 +1,63 @@
+"""What the unit tests of actors put in the place of everything an actor talks to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Inbox:
+    """An address that keeps what it is told. After ``end`` it behaves as the ref of an actor that has ended."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.ended = False
+
+    def tell(self, message: object) -> None:
+        if self.ended:
+            raise pykka.ActorDeadError("has ended")
+        self.told.append(message)
+
+    def of(self, kind: type) -> list[Any]:
+        """The messages of one class, in order."""
+        return [message for message in self.told if isinstance(message, kind)]
+
+    def end(self) -> None:
+        self.ended = True
+
+
+class DeafLink:
+    """A link that keeps what it is given to send, and says nothing."""
+
+    backlog = 0
+    pid = None
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.abandoned: list[int] = []
+        self.paused = False
+        self.closed = False
+
+    def send(self, frame: bytes, request_id: int | None = None) -> None:
+        self.sent.append(frame)
+
+    def abandon(self, request_id: int) -> None:
+        self.abandoned.append(request_id)
+
+    def established(self, revision: str) -> None: ...
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def stderr_tail(self) -> Sequence[str]:
+        return ()
+
+    async def aclose(self, grace: float) -> None:
+        self.closed = True
