@@ -8,7 +8,8 @@ import sys
 from dmcp import log
 
 COMMANDS = frozenset(
-    {"auth", "call", "check", "demo", "fault", "import", "init", "list", "plan", "prompt", "read", "schema"}
+    {"auth", "call", "check", "demo", "fault", "import", "init", "install", "list", "plan", "prompt", "read"}
+    | {"schema", "uninstall"}
 )
 """Words that are commands; a configuration file of the same name is given as ``./name``. A test keeps it true."""
 

@@ -36,6 +36,8 @@ PLACES: Final = {
     "demo": _Place("demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."),
     "init": _Place("init", "init_command", "Write a commented configuration to start from."),
     "import": _Place("import_", "import_command", "Import servers from other coding tools."),
+    "install": _Place("install", "install_command", "Put dmcp into a coding tool."),
+    "uninstall": _Place("install", "uninstall_command", "Take dmcp out of a coding tool again."),
     "check": _Place(
         "check", "check_command", "Connect to every server, and show what works and what does not."
     ),

@@ -1,4 +1,4 @@
-"""Adding to a JSON or JSONC file without touching anything else in it: comments, order and spacing stay.
+"""Changing a member of a JSON or JSONC file without touching anything else in it: comments, order and spacing stay.
 
 Pure: text in, text out. It scans, it does not check: the caller parses the text before and after.
 """
@@ -20,10 +20,16 @@ _REST_OF_LINE = re.compile(r"[ \t]*(?:/\*[^\r\n]*?\*/[ \t]*)*(?://[^\r\n]*)?")
 
 @dataclass(slots=True)
 class _Table:
-    """An object in the text: its members by key, where it opens, where its last member and the comma after it end."""
+    """An object in the text: its members by key, where it opens, where its last member and the comma after it end.
+
+    ``spans`` has for each member where its key and its value begin and where its value ends; ``coming`` is the member
+    whose value is being read.
+    """
 
     opened: int
     members: dict[str, _Table | None] = field(default_factory=dict)
+    spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    coming: tuple[str, int, int] = ("", 0, 0)
     last_end: int = 0
     comma: int = 0
 
@@ -51,6 +57,62 @@ def with_member(text: str, path: tuple[str, ...], key: str, value: Any) -> str:
             return _inserted(text, table, step, value, depth + 1)
         table = inner
     return _inserted(text, table, key, value, len(path) + 1)
+
+
+def with_value(text: str, path: tuple[str, ...], key: str, value: Any) -> str:
+    """The text with another value for a member; one that is not there yet is added. See ``with_member``."""
+    table = _at(text, path)
+    if table is None or key not in table.spans:
+        return with_member(text, path, key, value)
+    at, start, end = table.spans[key]
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    indent = line[: len(line) - len(line.lstrip())]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    first, *rest = to_json(value, indent=2).decode().split("\n")
+    return text[:start] + newline.join([first, *(indent + line for line in rest)]) + text[end:]
+
+
+def without_member(text: str, path: tuple[str, ...], key: str) -> str:
+    """The text without a member; a line that held nothing else goes with it. One that is not there is no error.
+
+    Raises:
+        ValueError: the text cannot be followed.
+    """
+    table = _at(text, path)
+    if table is None or key not in table.spans:
+        return text
+    start, _, end = table.spans[key]
+    comma = _comma_after(text, end)
+    if comma:
+        end = comma
+    else:
+        before = [span[2] for span in table.spans.values() if span[2] < start]
+        comma = _comma_after(text, max(before)) if before else 0
+        if comma:
+            text = text[: comma - 1] + text[comma:]
+            start, end = start - 1, end - 1
+    line = text.rfind("\n", 0, start)
+    alone = re.compile(r"[ \t]*(?=\r?\n|\Z)").match(text, end)
+    if line >= 0 and not text[line + 1 : start].strip() and alone is not None:
+        start = line - (text[line - 1] == "\r")
+        end = alone.end()
+    return text[:start] + text[end:]
+
+
+def _comma_after(text: str, at: int) -> int:
+    """Where the comma behind a value ends; 0 if the next sign is another."""
+    for match in _TOKEN.finditer(text, at):
+        if not match.group().startswith(("//", "/*")):
+            return match.end() if match.group() == "," else 0
+    return 0
+
+
+def _at(text: str, path: tuple[str, ...]) -> _Table | None:
+    """The object under these keys, if there is one."""
+    table: _Table | None = _scan(text)
+    for step in path:
+        table = table.members.get(step) if table is not None else None
+    return table
 
 
 def _inserted(text: str, table: _Table, key: str, value: Any, depth: int) -> str:
@@ -106,11 +168,12 @@ class _Scanner:
         self.stack: list[_Table | None] = []  # None stands for an array
         self._key: str | None = None
         self._before = ""
+        self._before_at = 0
 
     def feed(self, piece: str, start: int, end: int) -> None:
         """Take the next bracket, sign, key or value."""
         if piece in "{[":
-            self._open(_Table(start) if piece == "{" else None)
+            self._open(_Table(start) if piece == "{" else None, start)
         elif piece in "}]":
             if not self.stack:
                 raise ValueError("a bracket too many")
@@ -118,18 +181,22 @@ class _Scanner:
             self._ended(end)
         elif piece == ":":
             self._key = _unquoted(self._before)
+            if self.stack and (top := self.stack[-1]) is not None:
+                top.coming = (self._key, self._before_at, 0)
         elif self.stack and (top := self.stack[-1]) is not None:
             if piece == ",":
                 top.comma, self._key = end, None
             elif self._key is not None:
                 top.members[self._key] = None
+                top.coming = (*top.coming[:2], start)
                 self._ended(end)
-        self._before = piece
+        self._before, self._before_at = piece, start
 
-    def _open(self, new: _Table | None) -> None:
+    def _open(self, new: _Table | None, start: int) -> None:
         top = self.stack[-1] if self.stack else None
         if top is not None and self._key is not None:
             top.members[self._key] = new
+            top.coming = (*top.coming[:2], start)
         self.root = self.root or new
         self.stack.append(new)
         self._key = None
@@ -138,6 +205,8 @@ class _Scanner:
         """A member of the innermost table ends here."""
         if self.stack and (top := self.stack[-1]) is not None:
             top.last_end, top.comma = end, 0
+            key, at, start = top.coming
+            top.spans[key] = (at, start, end)
 
 
 def _unquoted(key: str) -> str:

@@ -20,11 +20,16 @@ def backup_of(path: Path) -> Path:
     return path.with_name(path.name + ".bak")
 
 
-def write_whole(path: Path, text: str) -> Path | None:
+def write_whole(path: Path, text: str, advice: str = "choose another file with --output") -> Path | None:
     """Put a text in place of a file, atomically; an existing file is kept as ``.bak``.
 
     A new file can be read by its owner only, since what is imported may hold secrets; an existing one keeps its
     mode. A symbolic link stays one: the file it points to is replaced.
+
+    Args:
+        path: the file.
+        text: all of its new contents.
+        advice: what the person can do when it cannot be written.
 
     Returns:
         The backup, if there was something to keep.
@@ -36,7 +41,7 @@ def write_whole(path: Path, text: str) -> Path | None:
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
-        raise _unwritable(path, error) from None
+        raise _unwritable(path, error, advice) from None
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
             stream.write(text)
@@ -46,7 +51,7 @@ def write_whole(path: Path, text: str) -> Path | None:
         Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
+        raise _unwritable(path, error, advice) from None
     return kept
 
 
@@ -58,8 +63,7 @@ def _keep(path: Path, new: str) -> Path | None:
     return Path(shutil.copy2(path, backup_of(path)))
 
 
-def _unwritable(path: Path, error: OSError) -> ConfigError:
+def _unwritable(path: Path, error: OSError, advice: str) -> ConfigError:
     return ConfigError(
-        f"{path}: cannot be written: {error.strerror or error}; choose another file with --output. "
-        "Nothing was changed."
+        f"{path}: cannot be written: {error.strerror or error}; {advice}. Nothing was changed."
     )

@@ -1,0 +1,133 @@
+"""``dmcp install`` and ``dmcp uninstall``: what they say. The work is in ``dmcp.cli.installers``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dmcp.cli.chosen import configuration
+from dmcp.cli.client import python
+from dmcp.cli.importers.machine import Machine
+from dmcp.cli.importers.registry import TOOLS, nearest
+from dmcp.cli.importers.report import plain
+from dmcp.cli.installers.fronted import Fronted
+from dmcp.cli.installers.hosts import Host, Start, host
+from dmcp.cli.installers.work import Outcome, put_in, take_out
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dmcp.cli.importers.tool import Scope
+
+_TOOLS = f"""\b
+Tools: {", ".join(list(TOOLS)[:10])},
+       {", ".join(list(TOOLS)[10:])}
+"""
+
+_INSTALL_EPILOG = f"""{_TOOLS}
+\b
+Examples:
+  dmcp install claude                     for this project, serving dynamic-mcp.json
+  dmcp install codex --global             for all your projects
+  dmcp install cursor --config ~/dmcp.json --replace
+
+Exit status: 0 dmcp is in the tool, 2 nothing was changed.
+"""
+
+_UNINSTALL_EPILOG = f"""{_TOOLS}
+\b
+Examples:
+  dmcp uninstall claude
+  dmcp uninstall codex --global
+
+Exit status: 0 dmcp is out of the tool, 2 nothing was changed.
+"""
+
+
+@click.command("install", short_help="Put dmcp into a coding tool.", epilog=_INSTALL_EPILOG)
+@click.argument("tool", metavar="TOOL")
+@click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
+@click.option(
+    "--config", help="The configuration dmcp shall serve. [default: as for dmcp check: dynamic-mcp.json]"
+)
+@click.option(
+    "--replace", "replacing", is_flag=True, help="Switch off there what dmcp now stands in front of."
+)
+def install_command(*, tool: str, user_scope: bool, config: str | None, replacing: bool) -> None:
+    """Write dmcp into a coding tool's configuration, so that the tool starts it.
+
+    The tool's own command is used where it has one, else its file is edited: comments and order stay, and the earlier
+    file is kept as .bak. Doing it twice changes nothing more. dmcp uninstall undoes it.
+    """
+    chosen, machine = _host(tool), Machine.here()
+    path, _ = configuration(config)
+    fronted = Fronted(path)
+    scope = _scope(chosen, user_scope=user_scope)
+    outcome = put_in(chosen, scope, machine, _start(path, fronted), fronted if replacing else None)
+    _say_installed(chosen, scope, outcome, replacing=replacing)
+
+
+@click.command("uninstall", short_help="Take dmcp out of a coding tool again.", epilog=_UNINSTALL_EPILOG)
+@click.argument("tool", metavar="TOOL")
+@click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
+def uninstall_command(*, tool: str, user_scope: bool) -> None:
+    """Take dmcp out of a coding tool, and switch on again what dmcp install --replace switched off."""
+    chosen = _host(tool)
+    outcome = take_out(chosen, _scope(chosen, user_scope=user_scope), Machine.here())
+    how = f", with {outcome.through}" if outcome.through else ""
+    click.echo(f"dmcp is out of {chosen.tool.title}: {plain(str(outcome.file))}{how}")
+    if outcome.restored:
+        click.echo(f"As before: {_names(outcome.restored)}")
+    for place in outcome.left:
+        click.echo(f"Left as it is, since it was changed after dmcp install: {plain(place)}")
+
+
+def _host(name: str) -> Host:
+    if name in TOOLS:
+        return host(name)
+    close = nearest(name)
+    hint = f"; did you mean {close}?" if close else f". There are: {', '.join(TOOLS)}"
+    raise ConfigError(f"{plain(name)} is no coding tool dmcp knows{hint}")
+
+
+def _scope(chosen: Host, *, user_scope: bool) -> Scope:
+    """The scope asked for, or the one there is."""
+    if user_scope and not chosen.tool.user:
+        raise ConfigError(f"{chosen.tool.title} keeps servers in projects only; leave out --global")
+    return "user" if user_scope or not chosen.tool.project else "project"
+
+
+def _start(config: Path, fronted: Fronted) -> Start:
+    """How a tool starts the dmcp that runs now: its program beside the interpreter, else the interpreter."""
+    program = Path(sys.executable).with_name("dmcp.exe" if sys.platform == "win32" else "dmcp")
+    words = [str(program)] if program.exists() else python("-m", "dmcp")
+    return Start(words[0], (*words[1:], str(config.absolute())), fronted.variables())
+
+
+def _say_installed(chosen: Host, scope: Scope, outcome: Outcome, *, replacing: bool) -> None:
+    title, where = chosen.tool.title, plain(str(outcome.file))
+    reach = "all your projects" if scope == "user" else "this project"
+    how = f", with {outcome.through}" if outcome.through else ""
+    if outcome.was_there:
+        click.echo(f"dmcp was in {title} already, for {reach}: {where}")
+    else:
+        click.echo(f"dmcp is in {title} now, for {reach}: {where}{how}")
+    if outcome.switches.off:
+        click.echo(f"Switched off there: {_names(outcome.switches.off)}")
+    if outcome.switches.left_on:
+        names = _names(outcome.switches.left_on)
+        click.echo(f"Left on, since dmcp's configuration has nothing like it: {names}")
+    if replacing and not outcome.switches.off:
+        click.echo(
+            f"Nothing to switch off: no server that is on in {where} is one that dmcp stands in front of"
+        )
+    if scope == "project" and chosen.remark:
+        click.echo(chosen.remark)
+    if not outcome.was_there:
+        click.echo(f"Start a new session of {title} to use it.")
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(map(plain, names))
