@@ -4,6 +4,8 @@ It learns listings and states from the upstreams and answers the client's list r
 While upstreams are still connecting for the first time an answer waits for them, but not for long.
 """
 
+# Long because what a listing means for the client is decided in one place; shelves, routes and pages are elsewhere.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, assert_never

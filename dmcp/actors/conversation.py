@@ -5,6 +5,8 @@ asks its ``Owner`` for everything that touches the link or the clock. When the c
 business (``dmcp.actors.upstream``).
 """
 
+# Long because both directions of one session are read side by side; questions and listings on their way are elsewhere.
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -4,6 +4,8 @@ It reads each frame once, finds out who can answer, and writes each answer under
 It knows no upstream's state: where a group's requests go is in the directory the supervisor publishes.
 """
 
+# Long because both directions of the client's session are read side by side; questions to the client are elsewhere.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, assert_never

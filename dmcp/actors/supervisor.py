@@ -5,6 +5,8 @@ one-for-one: each is started again by its own policy, whatever happens to the ot
 with a new generation; what an old one still says is dropped.
 """
 
+# Long because starting, losing and stopping a child are read side by side; children and policy are elsewhere.
+
 from __future__ import annotations
 
 import time
@@ -102,6 +104,7 @@ class Supervisor(LoopActor):
 
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
+        # Long because there is a case for each message.
         match message:
             case Configure(configuration):
                 self._configure(configuration)

@@ -6,6 +6,8 @@ repeated. So an actor has one link and one session, and nothing of an old life c
 What is said over the link is in ``dmcp.actors.conversation``.
 """
 
+# Long because a life has a beginning, waits and several ends; what is said during it is in conversation.py.
+
 from __future__ import annotations
 
 import time
@@ -135,6 +137,7 @@ class Upstream(LoopActor):
 
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
+        # Long because there is a case for each message.
         match message:
             case FrameArrived(frame):
                 self._talk.on_frame(jsonrpc.read(frame))

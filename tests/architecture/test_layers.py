@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -11,41 +12,16 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "dmcp"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Room -> rooms it may import. A room is the longest matching prefix; errors and log stand open to all but the pure.
-ALLOWED: dict[str, set[str]] = {
-    "protocol": {"config.model", "errors"},
-    "messages": {"protocol", "config.model", "errors"},
-    "config.model": set(),
-    "config.diff": {"config.model"},
-    "config": {"errors", "log"},
-    "actors": {"messages", "protocol", "config.model", "config.diff", "errors", "log"},
-    "actors.restart": {"config.model", "errors"},
-    "transports": {"protocol", "config.model", "errors", "log"},
-    "auth": {"protocol", "config.model", "messages", "errors", "log"},
-    "store": {"protocol", "errors", "log"},
-    "fault": {"protocol", "errors", "log"},
-    "fault.__main__": {"cli"},
-    "demo": set(),
-    "app": {"actors", "messages", "transports", "auth", "config", "store", "protocol", "errors", "log"},
-    "cli": {
-        *(
-            "__main__",
-            "app",
-            "actors",
-            "messages",
-            "transports",
-            "auth",
-            "config",
-            "protocol",
-            "fault",
-            "demo",
-        ),
-        *("errors", "log"),
-    },
-    "errors": set(),
-    "log": set(),
-    "__main__": {"app", "cli", "config", "errors", "log"},
-}
+
+def table() -> dict[str, set[str]]:
+    """Room -> rooms it may import, as docs/architecture.md prints it. A room is the longest matching prefix."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = page.partition("| room | may import |")[2].partition("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {room.strip("`"): set(re.findall(r"`([\w.]+)`", allowed)) for room, allowed in cells}
+
+
+ALLOWED = table()
 # Rooms that decide and never wait: nothing in them may reach a file, a socket, a clock, a loop or an actor.
 PURE = ("protocol", "config.model", "config.diff", "actors.restart", "messages")
 IO_LIBRARIES = {

@@ -1,0 +1,44 @@
+"""docs/architecture.md says what is so: its message tables are the docstrings, its file names exist."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "architecture.md"
+
+
+def render_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_message_tables_are_the_docstrings_of_the_messages() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert render_script().rendered(page) == page, "run: python docs/render.py"
+
+
+def test_every_module_the_page_names_exists() -> None:
+    named = set(
+        re.findall(r"`((?:dmcp|tests|benchmarks|docs|schema)/[\w./]+)`", PAGE.read_text(encoding="utf-8"))
+    )
+    assert named
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_every_actor_and_room_is_named_on_the_page() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rooms = {path.name for path in (ROOT / "dmcp").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    modules = {path.name for path in (ROOT / "dmcp" / "actors").glob("*.py")} - {"__init__.py"}
+    assert [name for name in sorted(rooms) if f"dmcp/{name}" not in page and f"{name}/" not in page] == []
+    assert [name for name in sorted(modules) if name not in page] == []
