@@ -1,0 +1,64 @@
+"""A client that does not read: dmcp holds the servers back, its memory stays bounded, and nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from faults.front_door import call_of, dmcp, echoes, journal_of, rogue
+from harness import gone
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+MEBIBYTE = 1 << 20
+FLOOD = 200  # MiB the server wants to say
+
+
+async def written(file: Path) -> None:
+    """Wait until a file has content."""
+    async with asyncio.timeout(20):
+        while not journal_of(file):  # noqa: ASYNC110 - no event tells of a file that a stranger writes
+            await asyncio.sleep(0.02)
+
+
+async def test_a_server_is_held_back_while_the_client_does_not_read_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
+    stuck = tmp_path / "stuck"
+    async with dmcp(tmp_path, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}) as client:
+        await client.initialize()
+        await echoes(client, "g")
+        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
+        pipe.pause_reading()
+        call = client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
+        await written(stuck)
+        assert int(stuck.read_text()) < 64
+        assert psutil.Process(client.pid).memory_info().rss < 200 * MEBIBYTE
+        pipe.resume_reading()
+        assert "result" in await client.answer(call)
+        notes = [note["params"]["data"]["number"] for note in client.inbox]
+        assert notes == list(range(FLOOD))
+        client.ledger.heard.clear()
+
+
+async def test_a_client_that_does_not_read_and_then_is_told_to_go_does_not_keep_dmcp_alive(
+    tmp_path: Path,
+) -> None:
+    stuck = tmp_path / "stuck"
+    async with dmcp(tmp_path, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}, strict=False) as client:
+        await client.initialize()
+        await echoes(client, "g")
+        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
+        pipe.pause_reading()
+        client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
+        await written(stuck)
+        client.process.send_signal(signal.SIGTERM)
+        await gone(client.pid, within=20.0)
+        pipe.resume_reading()

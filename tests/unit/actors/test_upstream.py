@@ -1,0 +1,364 @@
+"""The upstream, never started: handed messages in each phase, its link and its peers inspected."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.actors.runtime import Watch
+from dmcp.actors.upstream import MAX_IN_FLIGHT, Phase, Upstream
+from dmcp.config.model import ServerConfig, StdioServer, Timeouts
+from dmcp.messages import catalog, frontend, supervisor, upstream
+from dmcp.messages.lifecycle import ChildStopped
+from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.session import ClientProfile
+from unit.actors.fakes import DeafLink, Inbox
+
+pytestmark = pytest.mark.anyio
+
+PROFILE = ClientProfile("2025-11-25", {}, {})
+TOOLS = [{"name": "echo"}, {"name": "look", "annotations": {"readOnlyHint": True}}]
+ENDED = upstream.LinkClosed(LinkFault(FaultKind.EXITED, "exited with status 3"))
+
+
+class Stage:
+    """An upstream with everything around it."""
+
+    def __init__(self, *, beginning: upstream.Beginning | None = None, **config: Any) -> None:
+        self.now = 0.0
+        self.supervisor, self.catalog, self.frontend, self.client = Inbox(), Inbox(), Inbox(), Inbox()
+        self.link = DeafLink()
+        self.actor = Upstream(
+            ServerConfig("g", "d", StdioServer("run"), **config),
+            beginning or upstream.Beginning(profile=PROFILE),
+            open_link=self._never,
+            peers=upstream.Peers(self.supervisor, self.catalog, self.frontend),
+            watch=Watch(self.supervisor, "g", 4),
+            clock=lambda: self.now,
+        )
+
+    @staticmethod
+    async def _never(events: Any) -> Any:
+        await asyncio.Event().wait()
+
+    def hand(self, *messages: Any) -> None:
+        for message in messages:
+            self.actor.on_receive(message)
+
+    def says(self, message: dict[str, Any]) -> None:
+        self.hand(upstream.FrameArrived(json.dumps({"jsonrpc": "2.0", **message}).encode()))
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        return [json.loads(frame) for frame in self.link.sent]
+
+    def number_of(self, method: str) -> int:
+        number: int = next(m["id"] for m in reversed(self.sent) if m.get("method") == method)
+        return number
+
+    def opened(self) -> None:
+        self.actor._phase = Phase.OPENING
+        self.hand(upstream.LinkOpened(self.link, None))
+
+    def welcomed(self) -> None:
+        result = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}}
+        self.says({"id": self.number_of("initialize"), "result": result})
+
+    def listed(self) -> None:
+        self.says({"id": self.number_of("tools/list"), "result": {"tools": TOOLS}})
+
+    def ready(self) -> None:
+        self.opened()
+        self.welcomed()
+        self.listed()
+
+    def call(self, ticket: int, name: str = "echo") -> upstream.Request:
+        request = upstream.Request(ticket, "tools/call", {"name": name, "arguments": {}}, self.client)
+        self.hand(request)
+        return request
+
+    @property
+    def replies(self) -> dict[int, tuple[bytes | None, bytes | None]]:
+        found = self.client.of(frontend.Reply)
+        assert len({reply.ticket for reply in found}) == len(found), "answered twice"
+        return {reply.ticket: (reply.result, reply.error) for reply in found}
+
+
+async def test_the_handshake_waits_for_the_client_and_shows_it_as_it_is() -> None:
+    stage = Stage(beginning=upstream.Beginning())
+    stage.opened()
+    assert stage.sent == []
+    profile = ClientProfile("2025-06-18", {"roots": {}}, {"name": "editor", "version": "2"})
+    stage.hand(upstream.Initialise(profile))
+    params = stage.sent[0]["params"]
+    assert params["capabilities"] == {"roots": {}}
+    assert params["clientInfo"] == {"name": "editor", "version": "2"}
+    stage.hand(upstream.Initialise(profile))
+    assert len(stage.sent) == 1
+
+
+async def test_ready_means_initialised_and_listed_and_both_peers_are_told() -> None:
+    stage = Stage()
+    stage.opened()
+    stage.welcomed()
+    assert [message["method"] for message in stage.sent] == [
+        "initialize",
+        "notifications/initialized",
+        "tools/list",
+    ]
+    assert not stage.supervisor.of(supervisor.UpstreamReady)
+    stage.listed()
+    assert stage.supervisor.of(supervisor.UpstreamReady) == [supervisor.UpstreamReady("g", 4)]
+    assert stage.catalog.of(catalog.GroupState)[-1].state == "ready"
+    assert {one.kind for one in stage.catalog.of(catalog.Listed)} == {
+        "tools",
+        "resources",
+        "templates",
+        "prompts",
+    }
+
+
+async def test_calls_that_come_while_connecting_are_sent_in_order_when_it_is_ready() -> None:
+    stage = Stage()
+    stage.opened()
+    stage.call(1)
+    stage.call(2)
+    assert not [m for m in stage.sent if m["method"] == "tools/call"]
+    stage.welcomed()
+    stage.listed()
+    assert len([m for m in stage.sent if m["method"] == "tools/call"]) == 2
+
+
+async def test_each_answer_goes_to_its_own_ticket_whatever_the_order() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(10)
+    first = stage.number_of("tools/call")
+    stage.call(11)
+    stage.says({"id": first + 1, "result": {"n": 2}})
+    stage.says({"id": first, "error": {"code": 1, "message": "no"}})
+    stage.says({"id": first, "result": {"again": True}})
+    assert stage.replies == {11: (b'{"n": 2}', None), 10: (None, b'{"code": 1, "message": "g: no"}')}
+
+
+async def test_losing_the_connection_answers_what_may_have_run_and_hands_over_what_may_be_repeated() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(1, "echo")
+    stage.call(2, "look")
+    stage.hand(ENDED)
+    error = stage.replies[1][1]
+    assert error is not None
+    assert b"g: exited with status 3" in error
+    assert b"may have run" in error
+    (news,) = stage.supervisor.of(supervisor.UpstreamLost)
+    assert [(request.ticket, request.repeated) for request in news.repeat] == [(2, True)]
+    assert 2 not in stage.replies
+    assert news.was_ready
+
+
+async def test_a_request_is_repeated_once_only() -> None:
+    stage = Stage()
+    stage.ready()
+    request = upstream.Request(2, "tools/call", {"name": "look"}, stage.client, repeated=True)
+    stage.hand(request, ENDED)
+    assert stage.supervisor.of(supervisor.UpstreamLost)[0].repeat == ()
+    assert stage.replies[2][1] is not None
+
+
+@pytest.mark.parametrize("steps", [(), ("opened",), ("opened", "welcomed")])
+async def test_losing_the_connection_before_it_was_ready_says_that_the_waiting_calls_have_not_run(
+    steps: tuple[str, ...],
+) -> None:
+    stage = Stage()
+    stage.actor._phase = Phase.OPENING
+    for step in steps:
+        getattr(stage, step)()
+    stage.call(1)
+    stage.hand(ENDED)
+    if not steps:
+        stage.hand(upstream.LinkOpened(stage.link, None))  # its end can overtake the news that it is open
+    error = stage.replies[1][1]
+    assert error is not None
+    assert b"has not run" in error
+    assert stage.catalog.of(catalog.GroupState)[-1].state == "unavailable"
+
+
+async def test_a_deadline_answers_the_call_and_tells_the_server_and_the_late_answer_is_dropped() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    number = stage.number_of("tools/call")
+    stage.now = 5.0
+    stage.hand(upstream.Tick("deadline"))
+    assert b"within 5 s" in (stage.replies[1][1] or b"")
+    assert stage.link.abandoned == [number]
+    assert {"requestId": number, "reason": "timed out"} in [m.get("params") for m in stage.sent]
+    stage.says({"id": number, "result": {}})
+    assert len(stage.client.told) == 1
+
+
+async def test_a_silent_server_is_pinged_and_lost_when_it_does_not_answer() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    stage.now = 5.0
+    stage.hand(upstream.Tick("deadline"))
+    assert stage.sent[-1]["method"] == "ping"
+    stage.now = 15.0
+    stage.hand(upstream.Tick("deadline"))
+    assert "hangs" in stage.supervisor.of(supervisor.UpstreamLost)[0].reason
+
+
+async def test_a_server_that_answers_the_ping_is_kept() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    stage.now = 5.0
+    stage.hand(upstream.Tick("deadline"))
+    stage.says({"id": stage.number_of("ping"), "result": {}})
+    stage.now = 100.0
+    stage.hand(upstream.Tick("deadline"))
+    assert not stage.supervisor.of(supervisor.UpstreamLost)
+
+
+async def test_no_deadline_passes_while_the_client_answers_a_question() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    stage.says({"id": "q", "method": "elicitation/create", "params": {}})
+    stage.now = 1000.0
+    stage.hand(upstream.Tick("deadline"))
+    assert stage.replies == {}
+    stage.hand(upstream.Respond(b'"q"', b'{"action":"accept"}', None))
+    assert stage.sent[-1] == {"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}
+    stage.now = 1004.0
+    stage.hand(upstream.Tick("deadline"))
+    assert stage.replies == {}
+    stage.now = 1005.0
+    stage.hand(upstream.Tick("deadline"))
+    assert list(stage.replies) == [1]
+
+
+async def test_a_question_is_answered_once() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.says({"id": 1, "method": "roots/list"})
+    stage.hand(upstream.Respond(b"1", b"{}", None), upstream.Respond(b"1", b"{}", None))
+    assert len([m for m in stage.sent if m.get("result") == {}]) == 1
+
+
+async def test_a_ping_of_the_server_is_answered_without_the_client() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.says({"id": "p", "method": "ping"})
+    assert stage.sent[-1] == {"jsonrpc": "2.0", "id": "p", "result": {}}
+    assert not stage.frontend.of(frontend.Question)
+
+
+async def test_a_call_beyond_the_bound_is_refused_and_one_after_an_answer_is_not() -> None:
+    stage = Stage()
+    stage.ready()
+    for ticket in range(MAX_IN_FLIGHT):
+        stage.call(ticket)
+    assert stage.replies == {}
+    stage.call(1000)
+    assert b"at once" in (stage.replies[1000][1] or b"")
+    stage.says({"id": stage.number_of("tools/call"), "result": {}})
+    stage.call(1001)
+    assert 1001 not in stage.replies
+
+
+async def test_an_unknown_tool_is_looked_for_once_more_before_it_is_refused() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(1, "ecko")
+    assert stage.replies == {}
+    stage.listed()
+    assert b"Did you mean 'echo'?" in (stage.replies[1][0] or b"")
+    stage.call(2, "new")
+    stage.says({"id": stage.number_of("tools/list"), "result": {"tools": [*TOOLS, {"name": "new"}]}})
+    assert stage.sent[-1]["params"]["name"] == "new"
+
+
+async def test_stopping_waits_for_what_is_in_flight_and_gives_back_what_was_not_sent() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(1)
+    stage.hand(upstream.Stop(10.0))
+    late = stage.call(2)
+    assert stage.supervisor.of(supervisor.Undelivered) == [supervisor.Undelivered("g", late)]
+    assert stage.replies == {}
+    stage.says({"id": stage.number_of("tools/call"), "result": {}})
+    assert list(stage.replies) == [1]
+    stage.hand(upstream.Tick("closed"))
+    assert stage.supervisor.of(ChildStopped) == [ChildStopped("g", 4)]
+
+
+async def test_a_stop_whose_grace_is_over_answers_what_is_in_flight() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(1, "look")
+    stage.hand(upstream.Stop(10.0), upstream.Tick("grace"))
+    assert b"may have run" in (stage.replies[1][1] or b"")
+
+
+async def test_a_server_that_dies_while_it_is_being_stopped_leaves_no_call_unanswered() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(1, "echo")
+    stage.call(2, "look")
+    stage.hand(upstream.Stop(10.0), ENDED)
+    assert sorted(stage.replies) == [1, 2]
+    assert stage.supervisor.of(ChildStopped) == [ChildStopped("g", 4)]
+
+
+async def test_a_cancelled_call_is_never_answered() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.call(1)
+    number = stage.number_of("tools/call")
+    stage.hand(upstream.Cancel(1, "enough"))
+    stage.says({"id": number, "result": {}})
+    assert stage.replies == {}
+    assert {"requestId": number, "reason": "enough"} in [m.get("params") for m in stage.sent]
+
+
+async def test_a_call_cancelled_before_it_was_sent_is_never_sent() -> None:
+    stage = Stage()
+    stage.opened()
+    stage.call(1)
+    stage.hand(upstream.Cancel(1, ""))
+    stage.welcomed()
+    stage.listed()
+    assert not [m for m in stage.sent if m["method"] == "tools/call"]
+
+
+async def test_progress_goes_to_the_call_that_wants_it_and_gives_it_its_time_anew() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.hand(upstream.Request(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True))
+    number = stage.number_of("tools/call")
+    assert stage.sent[-1]["params"]["_meta"] == {"progressToken": number}
+    stage.now = 4.0
+    stage.says({"method": "notifications/progress", "params": {"progressToken": number, "progress": 1}})
+    stage.says({"method": "notifications/progress", "params": {"progressToken": 999, "progress": 1}})
+    stage.says({"method": "notifications/progress", "params": {"progressToken": [], "progress": 1}})
+    assert [note.ticket for note in stage.client.of(frontend.Progressed)] == [1]
+    stage.now = 8.0
+    stage.hand(upstream.Tick("deadline"))
+    assert stage.replies == {}
+
+
+async def test_peers_that_have_ended_do_not_bring_it_down() -> None:
+    stage = Stage()
+    stage.ready()
+    for peer in (stage.supervisor, stage.catalog, stage.frontend, stage.client):
+        peer.end()
+    stage.call(1)
+    stage.says({"method": "notifications/message", "params": {"level": "info", "data": 1}})
+    stage.says({"id": 1, "method": "roots/list"})
+    stage.hand(ENDED)
