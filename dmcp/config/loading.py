@@ -6,6 +6,8 @@ reading one small file. Not here: where the file is, watching it, and using it.
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,11 +17,13 @@ from dmcp.config.model import Configuration
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dmcp.config.positions import Positions
     from dmcp.config.problems import Problem
     from dmcp.config.schema import ConfigurationFile
+
+_PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
 
 LARGEST: Final = 1024 * 1024
 """Bytes. No configuration is larger; a file that is was named by mistake."""
@@ -99,15 +103,30 @@ def _content(file: Path) -> bytes:
 
 
 def _checked(values: Mapping[str, Any]) -> tuple[list[Problem], ConfigurationFile | None]:
-    from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
+    with _without_plugins():
+        from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
 
-    from dmcp.config.problems import from_pydantic  # noqa: PLC0415 - see the module's docstring
-    from dmcp.config.schema import ConfigurationFile  # noqa: PLC0415 - see the module's docstring
+        from dmcp.config.problems import from_pydantic  # noqa: PLC0415 - see the module's docstring
+        from dmcp.config.schema import ConfigurationFile  # noqa: PLC0415 - see the module's docstring
 
+        try:
+            return [], ConfigurationFile.model_validate(values)
+        except ValidationError as error:
+            return [from_pydantic(one) for one in error.errors(include_url=False)], None
+
+
+@contextmanager
+def _without_plugins() -> Iterator[None]:
+    """Keep pydantic from reading the metadata of every installed package in search of plugins."""
+    before = os.environ.get(_PLUGINS)
+    os.environ[_PLUGINS] = "__all__"
     try:
-        return [], ConfigurationFile.model_validate(values)
-    except ValidationError as error:
-        return [from_pydantic(one) for one in error.errors(include_url=False)], None
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PLUGINS]
+        else:
+            os.environ[_PLUGINS] = before
 
 
 def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Configuration, list[Problem]]:

@@ -58,7 +58,8 @@ def _lasts(default: float | None, text: str) -> Any:
 class Part(BaseModel):
     """What all parts of the file have in common: no unknown key, no value of another type."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # Built when first used: of the ten models only the outermost ever validates anything.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 class FeaturesPart(Part):
