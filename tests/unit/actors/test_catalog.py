@@ -1,0 +1,180 @@
+"""The catalog, never started: told listings and states, asked for lists, routes and tools."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.actors.catalog import Catalog
+from dmcp.config.model import Features, ServerConfig, StdioServer
+from dmcp.messages import frontend, upstream
+from dmcp.messages.catalog import Browse, FindRoute, Forget, GroupState, Listed, Settle, ShowTools
+from dmcp.messages.supervisor import Directory, Group
+from unit.actors.fakes import Inbox
+
+pytestmark = pytest.mark.anyio
+
+
+class Stage:
+    """A catalog that knows two groups, "a" and "b"."""
+
+    def __init__(self, **features: Features) -> None:
+        self.actor = Catalog()
+        self.client = Inbox()
+        self.upstreams = {"a": Inbox(), "b": Inbox()}
+        groups = {}
+        for name, inbox in self.upstreams.items():
+            shown = features.get(name, Features())
+            config = ServerConfig(name, f"The {name} server", StdioServer("run"), shown)
+            groups[name] = Group(config, inbox)
+        self.hand(Directory(groups, Inbox()))
+
+    def hand(self, *messages: Any) -> None:
+        for message in messages:
+            self.actor.on_receive(message)
+
+    def ready(self, group: str, generation: int = 1, **listings: list[dict[str, Any]]) -> None:
+        for kind, entries in listings.items():
+            self.hand(Listed(group, generation, kind, tuple(entries)))  # type: ignore[arg-type]  # a kind by its name
+        self.hand(GroupState(group, generation, "ready"))
+
+    def browse(self, ticket: int, method: str, **params: Any) -> None:
+        self.hand(Browse(ticket, method, params, self.client))
+
+    def route(self, ticket: int, method: str, **params: Any) -> None:
+        self.hand(FindRoute(ticket, method, params, self.client))
+
+    def result(self, ticket: int) -> Any:
+        (reply,) = [reply for reply in self.client.of(frontend.Reply) if reply.ticket == ticket]
+        assert reply.error is None, reply.error
+        return json.loads(reply.result)
+
+    def error(self, ticket: int) -> str:
+        (reply,) = [reply for reply in self.client.of(frontend.Reply) if reply.ticket == ticket]
+        assert reply.error is not None
+        message: str = json.loads(reply.error)["message"]
+        return message
+
+
+def resources(*uris: str) -> list[dict[str, Any]]:
+    return [{"uri": uri, "name": uri} for uri in uris]
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    return Stage()
+
+
+async def test_a_list_waits_for_servers_that_connect_for_the_first_time(stage: Stage) -> None:
+    stage.browse(1, "resources/list")
+    stage.ready("a", resources=resources("x:1"))
+    assert stage.client.told == []
+    stage.ready("b", resources=resources("x:2"))
+    assert [entry["uri"] for entry in stage.result(1)["resources"]] == ["x:1", "x:2"]
+
+
+async def test_a_list_does_not_wait_longer_than_its_patience(stage: Stage) -> None:
+    stage.ready("a", resources=resources("x:1"))
+    stage.browse(1, "resources/list")
+    stage.hand(Settle(1))
+    assert [entry["uri"] for entry in stage.result(1)["resources"]] == ["x:1"]
+
+
+async def test_an_unavailable_server_makes_its_entries_missing_and_the_list_not_fail(stage: Stage) -> None:
+    stage.ready("a", resources=resources("x:1"))
+    stage.ready("b", resources=resources("x:2"))
+    stage.hand(GroupState("b", 2, "unavailable", "exited"))
+    stage.browse(1, "resources/list")
+    assert [entry["uri"] for entry in stage.result(1)["resources"]] == ["x:1"]
+
+
+async def test_a_list_request_that_was_cancelled_is_not_answered(stage: Stage) -> None:
+    stage.browse(1, "resources/list")
+    stage.hand(Forget(1))
+    stage.ready("a")
+    stage.ready("b")
+    stage.hand(Settle(1))
+    assert stage.client.of(frontend.Reply) == []
+
+
+async def test_what_an_old_generation_still_lists_changes_nothing(stage: Stage) -> None:
+    stage.ready("b")
+    stage.ready("a", 2, resources=resources("new:1"))
+    stage.hand(
+        Listed("a", 1, "resources", tuple(resources("old:1"))), GroupState("a", 1, "unavailable", "old")
+    )
+    stage.browse(1, "resources/list")
+    assert [entry["uri"] for entry in stage.result(1)["resources"]] == ["new:1"]
+
+
+async def test_the_client_is_told_of_a_change_once_and_only_of_a_list_it_has_seen(stage: Stage) -> None:
+    stage.ready("a", resources=resources("x:1"))
+    stage.ready("b")
+    stage.browse(1, "resources/list")
+    for uri in ("x:2", "x:3"):
+        stage.ready("a", resources=resources(uri))
+    changes = [note.method for note in stage.client.of(frontend.Announce)]
+    assert changes == ["notifications/resources/list_changed"]
+
+
+async def test_the_same_listing_again_is_no_change(stage: Stage) -> None:
+    stage.ready("a", resources=resources("x:1"))
+    stage.ready("b")
+    stage.browse(1, "resources/list")
+    stage.ready("a", 2, resources=resources("x:1"))
+    assert not stage.client.of(frontend.Announce)
+
+
+async def test_a_resource_goes_to_the_server_that_lists_it_under_the_servers_own_name(stage: Stage) -> None:
+    stage.ready("a", resources=resources("x:1"))
+    stage.ready("b", resources=resources("x:1"))
+    stage.route(1, "resources/read", uri="x:1")
+    stage.route(2, "resources/read", uri="dmcp://b/x:1")
+    routed = {one.ticket: (one.group, one.params["uri"]) for one in stage.client.of(frontend.Routed)}
+    assert routed == {1: ("a", "x:1"), 2: ("b", "x:1")}
+
+
+async def test_a_resource_only_a_template_describes_goes_to_the_template_that_says_most(stage: Stage) -> None:
+    stage.ready("a", templates=[{"uriTemplate": "x://{+any}", "name": "t"}])
+    stage.ready("b", templates=[{"uriTemplate": "x://users/{id}", "name": "t"}])
+    stage.route(1, "resources/read", uri="x://users/7")
+    assert [one.group for one in stage.client.of(frontend.Routed)] == ["b"]
+
+
+async def test_a_resource_nobody_has_is_an_error(stage: Stage) -> None:
+    stage.ready("a", resources=resources("x:1"))
+    stage.ready("b", resources=resources("x:2"))
+    stage.route(1, "resources/read", uri="y:1")
+    assert "y:1" in stage.error(1)
+
+
+async def test_a_feature_that_is_off_is_invisible_in_lists_and_an_error_when_named() -> None:
+    stage = Stage(a=Features(tools=False, resources=False))
+    stage.ready("a", resources=resources("x:1"))
+    stage.ready("b")
+    stage.browse(1, "resources/list")
+    assert stage.result(1)["resources"] == []
+    stage.browse(2, "resources/list", group="a")
+    assert "switched off" in stage.error(2)
+    stage.hand(ShowTools(3, "a", stage.client))
+    assert stage.result(3)["isError"] is True
+
+
+async def test_tools_of_a_connecting_group_are_waited_for_and_the_server_is_woken(stage: Stage) -> None:
+    stage.hand(ShowTools(1, "a", stage.client))
+    assert len(stage.upstreams["a"].of(upstream.Wake)) == 1
+    stage.ready("a", tools=[{"name": "echo", "inputSchema": {"$schema": "s", "type": "object", "n": 1.0}}])
+    (tool,) = json.loads(stage.result(1)["content"][0]["text"])
+    assert tool == {"name": "echo", "inputSchema": {"type": "object", "n": 1.0}}
+
+
+async def test_tools_of_a_group_that_fails_to_connect_are_an_error_with_the_reason(stage: Stage) -> None:
+    stage.hand(ShowTools(1, "a", stage.client), GroupState("a", 1, "unavailable", "exited with status 3"))
+    assert "exited with status 3" in stage.error(1)
+
+
+async def test_a_mistyped_group_is_a_tool_error_with_the_close_match(stage: Stage) -> None:
+    stage.hand(ShowTools(1, "A", stage.client))
+    assert "'a'" in stage.result(1)["content"][0]["text"]

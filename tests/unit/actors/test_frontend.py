@@ -1,0 +1,252 @@
+"""The frontend, never started: given the client's lines and the house's messages; what it writes is inspected."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.actors.frontend import Frontend
+from dmcp.config.model import Features, ServerConfig, StdioServer
+from dmcp.messages import catalog, supervisor, upstream
+from dmcp.messages.frontend import (
+    ClientFrames,
+    ClientGone,
+    Finish,
+    GraceOver,
+    Question,
+    QuestionWithdrawn,
+    Reply,
+    Routed,
+    UpstreamGone,
+    Writable,
+)
+from dmcp.messages.lifecycle import ChildStopped
+from dmcp.messages.supervisor import Directory, Group
+from unit.actors.fakes import Inbox
+
+pytestmark = pytest.mark.anyio
+
+
+class Stage:
+    """A frontend with a client, a catalog, a supervisor and the group "g"."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self.supervisor, self.catalog, self.upstream = Inbox(), Inbox(), Inbox()
+        self.actor = Frontend(lambda frame: self.written.append(json.loads(frame)), self.supervisor)
+
+    def hand(self, *messages: Any) -> None:
+        for message in messages:
+            self.actor.on_receive(message)
+
+    def says(self, *messages: dict[str, Any]) -> None:
+        frames = tuple(json.dumps({"jsonrpc": "2.0", **message}).encode() for message in messages)
+        self.hand(ClientFrames(frames))
+
+    def directory(self, life: Inbox | None = None, **features: bool) -> None:
+        config = ServerConfig("g", "d", StdioServer("run"), Features(**features))
+        self.hand(Directory({"g": Group(config, life or self.upstream)}, self.catalog))
+
+    def begin(self, revision: str = "2025-11-25", **capabilities: Any) -> None:
+        params = {
+            "protocolVersion": revision,
+            "capabilities": capabilities,
+            "clientInfo": {"name": "c", "version": "1"},
+        }
+        self.says(
+            {"id": 0, "method": "initialize", "params": params}, {"method": "notifications/initialized"}
+        )
+        self.directory()
+        self.written.clear()
+
+    def call(self, identifier: Any, **more: Any) -> None:
+        arguments = {"group": "g", "name": "echo", "args": {"a": 1}}
+        params = {"name": "call_dynamic_tool", "arguments": arguments, **more}
+        self.says({"id": identifier, "method": "tools/call", "params": params})
+
+    def ticket(self, life: Inbox | None = None) -> int:
+        found: int = (life or self.upstream).of(upstream.Request)[-1].ticket
+        return found
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    return Stage()
+
+
+async def test_initialize_is_answered_before_there_is_a_configuration_and_the_rest_waits_for_it(
+    stage: Stage,
+) -> None:
+    hello = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {"roots": {}},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    stage.says({"id": 1, "method": "initialize", "params": hello}, {"method": "notifications/initialized"})
+    assert stage.written[0]["result"]["protocolVersion"] == "2025-06-18"
+    assert stage.supervisor.of(supervisor.ClientKnown)[0].profile.capabilities == {"roots": {}}
+    stage.call(2)
+    assert len(stage.written) == 1
+    stage.directory()
+    assert len(stage.upstream.of(upstream.Request)) == 1
+
+
+async def test_a_call_is_answered_under_its_own_id_exactly_once(stage: Stage) -> None:
+    stage.begin()
+    stage.call("mine")
+    ticket = stage.ticket()
+    stage.hand(
+        Reply(ticket, b'{"content":[]}', None),
+        Reply(ticket, b'{"content":[1]}', None),
+        Reply(ticket, None, b"{}"),
+    )
+    assert stage.written == [{"jsonrpc": "2.0", "id": "mine", "result": {"content": []}}]
+
+
+async def test_the_clients_meta_goes_along_without_its_progress_token(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1, _meta={"progressToken": "t", "example.org/x": 1})
+    (request,) = stage.upstream.of(upstream.Request)
+    assert request.wants_progress
+    assert request.params == {"name": "echo", "arguments": {"a": 1}, "_meta": {"example.org/x": 1}}
+
+
+async def test_a_cancelled_call_is_never_answered_and_its_id_is_free_again(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    ticket = stage.ticket()
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1, "reason": "enough"}})
+    assert stage.upstream.of(upstream.Cancel) == [upstream.Cancel(ticket, "enough")]
+    stage.hand(Reply(ticket, b"{}", None))
+    assert stage.written == []
+    stage.call(1)
+    stage.hand(Reply(stage.ticket(), b"{}", None))
+    assert len(stage.written) == 1
+
+
+async def test_a_cancel_follows_its_call_into_the_next_generation(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.upstream.end()
+    later = Inbox()
+    stage.directory(later)
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    assert len(later.of(upstream.Cancel)) == 1
+
+
+async def test_a_call_to_an_upstream_that_has_just_ended_is_handed_to_the_supervisor(stage: Stage) -> None:
+    stage.begin()
+    stage.upstream.end()
+    stage.call(1)
+    (undelivered,) = stage.supervisor.of(supervisor.Undelivered)
+    assert undelivered.group == "g"
+    stage.hand(Reply(undelivered.request.ticket, b"{}", None))
+    assert len(stage.written) == 1
+
+
+async def test_a_failed_upstream_actor_leaves_no_call_unanswered(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.call(2)
+    stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed: KeyError: x"))
+    assert [answer["id"] for answer in stage.written] == [1, 2]
+    assert all("may have run" in answer["error"]["message"] for answer in stage.written)
+
+
+async def test_a_route_that_comes_after_the_cancel_goes_nowhere(stage: Stage) -> None:
+    stage.begin()
+    stage.says({"id": 1, "method": "resources/read", "params": {"uri": "x:1"}})
+    (asked,) = stage.catalog.of(catalog.FindRoute)
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    assert len(stage.catalog.of(catalog.Forget)) == 1
+    stage.hand(Routed(asked.ticket, "g", {"uri": "x:1"}))
+    assert not stage.upstream.of(upstream.Request)
+
+
+async def test_a_group_whose_tools_are_off_is_a_tool_error(stage: Stage) -> None:
+    stage.begin()
+    stage.directory(tools=False)
+    stage.call(1)
+    assert stage.written[-1]["result"]["isError"] is True
+    assert "switched off" in stage.written[-1]["result"]["content"][0]["text"]
+
+
+async def test_a_question_goes_to_the_client_under_an_id_of_its_own_and_the_answer_back(stage: Stage) -> None:
+    stage.begin(roots={})
+    stage.hand(Question("g", stage.upstream, b'"theirs"', "roots/list", {}))
+    asked = stage.written[-1]
+    assert asked["method"] == "roots/list"
+    stage.says({"id": asked["id"], "result": {"roots": []}}, {"id": asked["id"], "result": {"roots": [1]}})
+    assert stage.upstream.of(upstream.Respond) == [upstream.Respond(b'"theirs"', b'{"roots": []}', None)]
+
+
+async def test_a_question_the_client_has_no_capability_for_is_refused_for_it(stage: Stage) -> None:
+    stage.begin()
+    stage.hand(Question("g", stage.upstream, b"1", "sampling/createMessage", {}))
+    assert stage.written == []
+    (refusal,) = stage.upstream.of(upstream.Respond)
+    assert b"-32601" in refusal.error
+
+
+async def test_a_question_is_held_until_the_client_is_initialized(stage: Stage) -> None:
+    params = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"roots": {}},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    stage.says({"id": 0, "method": "initialize", "params": params})
+    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    assert len(stage.written) == 1
+    stage.says({"method": "notifications/initialized"})
+    assert stage.written[-1]["method"] == "roots/list"
+
+
+async def test_a_withdrawn_question_is_cancelled_at_the_client_and_its_answer_dropped(stage: Stage) -> None:
+    stage.begin(roots={})
+    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    number = stage.written[-1]["id"]
+    stage.hand(QuestionWithdrawn(stage.upstream, None, "exited"))
+    assert stage.written[-1]["method"] == "notifications/cancelled"
+    assert stage.written[-1]["params"]["requestId"] == number
+    stage.says({"id": number, "result": {}})
+    assert not stage.upstream.of(upstream.Respond)
+
+
+async def test_finishing_waits_for_what_is_in_flight_and_refuses_what_is_new(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.hand(Finish(10.0))
+    stage.call(2)
+    assert stage.written[-1]["id"] == 2
+    assert "has not run" in stage.written[-1]["error"]["message"]
+    assert not stage.supervisor.of(ChildStopped)
+    stage.hand(Reply(stage.ticket(), b"{}", None))
+    assert stage.supervisor.of(ChildStopped) == [ChildStopped("frontend", 0)]
+
+
+async def test_when_the_grace_is_over_every_call_is_answered_all_the_same(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.says({"id": 2, "method": "resources/list"})
+    stage.hand(Finish(10.0), GraceOver())
+    assert sorted(answer["id"] for answer in stage.written) == [1, 2]
+    assert all("error" in answer for answer in stage.written)
+
+
+async def test_a_client_that_may_still_read_gets_more_time_than_one_that_does_not(stage: Stage) -> None:
+    stage.hand(ClientGone(True), ClientGone(False))
+    patient, hasty = stage.supervisor.of(supervisor.Shutdown)
+    assert patient.grace > hasty.grace
+
+
+async def test_a_client_that_does_not_keep_up_is_reported(stage: Stage) -> None:
+    stage.hand(Writable(False), Writable(True))
+    assert [one.congested for one in stage.supervisor.of(supervisor.Congestion)] == [True, False]
+
+
+async def test_a_line_too_long_to_keep_is_refused(stage: Stage) -> None:
+    stage.hand(ClientFrames((None,)))
+    assert stage.written[0]["id"] is None
+    assert stage.written[0]["error"]["code"] == -32600
