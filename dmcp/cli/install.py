@@ -80,8 +80,9 @@ def uninstall_command(*, tool: str, user_scope: bool) -> None:
     click.echo(f"dmcp is out of {chosen.tool.title}: {plain(str(outcome.file))}{how}")
     if outcome.restored:
         click.echo(f"As before: {_names(outcome.restored)}")
-    for place in outcome.left:
-        click.echo(f"Left as it is, since it was changed after dmcp install: {plain(place)}")
+    for change in outcome.left:
+        place = plain(f"{change.file}: {'.'.join(change.keys)}")
+        click.echo(f"Left as it is, since it was changed after dmcp install: {place}")
 
 
 def _host(name: str) -> Host:

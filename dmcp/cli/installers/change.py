@@ -41,6 +41,11 @@ class Change:
     after: Any = field(repr=False)
     made: int = 0
 
+    def put_in(self) -> list[Any]:
+        """Of a list, what dmcp put into it."""
+        earlier = self.before if isinstance(self.before, list) else []
+        return [item for item in self.after if item not in earlier] if isinstance(self.after, list) else []
+
     def as_json(self) -> dict[str, Any]:
         """The change as the record keeps it: an absent value has no key."""
         sides = {"before": self.before, "after": self.after}
@@ -103,9 +108,7 @@ def undone(change: Change, contents: Mapping[str, Any]) -> list[tuple[tuple[str,
         if not (isinstance(now, list) and isinstance(change.after, list)):
             return None
         # A list that has grown or shrunk since: only what dmcp put in comes out.
-        earlier = change.before if isinstance(change.before, list) else []
-        mine = [item for item in change.after if item not in earlier]
-        value = [item for item in now if item not in mine]
+        value = [item for item in now if item not in change.put_in()]
     steps = [(change.keys, value)]
     rest = with_value_at(contents, change.keys, value)
     for depth in range(len(change.keys) - 1, max(0, len(change.keys) - 1 - change.made), -1):

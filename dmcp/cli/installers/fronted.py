@@ -162,15 +162,14 @@ def _shared(
     host: Host, machine: Machine, fronted: Fronted
 ) -> tuple[Change | None, tuple[str, ...], tuple[str, ...]]:
     """The same for the file that a project's people share: their names go into the person's own list."""
-    file, list_key = host.shared or ("", "")
+    file, own_file, key = host.shared or ("", "", "")
     shared = replace(host.tool, project=(Location("{cwd}/" + file),))
     sources = [place.source for place in _places(shared, "project", machine)]
     off, left_on = _sorted(shared, sources, machine, fronted)
     if not off:
         return None, (), left_on
-    path, keys = locations(host.tool, "project", machine)[0]
+    path = machine.cwd / own_file
     contents = contents_of(path)
-    at = (*keys[:-1], list_key)
-    already = value_at(contents or {}, at)
+    already = value_at(contents or {}, (key,))
     names = [*(already if isinstance(already, list) else []), *off]
-    return planned(path, contents, at, names), off, left_on
+    return planned(path, contents, (key,), names), off, left_on

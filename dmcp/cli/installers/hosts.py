@@ -125,8 +125,8 @@ class Host:
         off: the key of an entry that switches it off, and the value that does; ``None`` where there is none, and an
             entry has to be taken out.
         command: the tool's own command, if it has one for a scope.
-        shared: a file of the project the tool reads too and that dmcp leaves alone, and the key, beside the project's
-            servers, of the list of names that are switched off.
+        shared: a file of the project that the tool reads too and that dmcp leaves alone, the person's own file beside
+            it, and that file's key for the list of names that are switched off.
         remark: what a person has to know when dmcp is put into a project.
     """
 
@@ -134,20 +134,19 @@ class Host:
     spell: Callable[[Start], dict[str, Any]] = _plain
     off: tuple[str, bool] | None = None
     command: Callable[[Scope, Start], OwnCommand | None] = _no_command
-    shared: tuple[str, str] | None = None
+    shared: tuple[str, str, str] | None = None
     remark: str = ""
 
 
 _DISABLED = ("disabled", True)
 _NOT_ENABLED = ("enabled", False)
+_CLAUDE_SHARED = (".mcp.json", ".claude/settings.local.json", "disabledMcpjsonServers")
 _CODEX_REMARK = "Codex CLI reads a project's file only when you have told it to trust the project."
 _GEMINI_REMARK = "Gemini CLI starts servers only in folders you have told it to trust."
 
 _HOSTS: Mapping[str, Host] = MappingProxyType(
     {
-        "claude": Host(
-            TOOLS["claude"], _typed, None, _claude_command, (".mcp.json", "disabledMcpjsonServers")
-        ),
+        "claude": Host(TOOLS["claude"], _typed, None, _claude_command, _CLAUDE_SHARED),
         "vscode": Host(TOOLS["vscode"], _typed),
         "opencode": Host(TOOLS["opencode"], _opencode, _NOT_ENABLED),
         "kilocode": Host(TOOLS["kilocode"], _opencode, _NOT_ENABLED),

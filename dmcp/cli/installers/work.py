@@ -44,7 +44,7 @@ class Outcome:
         through: the tool's own command that was used, if one was.
         switches: what was switched off, and what was left on.
         restored: the servers that are as they were before.
-        left: what could not be undone because somebody changed it since: files and keys.
+        left: what could not be undone because somebody changed it since.
     """
 
     file: Path
@@ -52,7 +52,7 @@ class Outcome:
     through: str | None = None
     switches: Switches = field(default_factory=Switches)
     restored: tuple[str, ...] = ()
-    left: tuple[str, ...] = ()
+    left: tuple[Change, ...] = ()
 
 
 def put_in(host: Host, scope: Scope, machine: Machine, start: Start, fronted: Fronted | None) -> Outcome:
@@ -113,9 +113,14 @@ def take_out(host: Host, scope: Scope, machine: Machine) -> Outcome:
         switched.insert(0, Change(path, keys, ABSENT, present, made))
     left = _undo(switched)
     record.keep(())
-    restored = tuple(dict.fromkeys(name for change in switched for name in _servers_of(change, keys)))
+    back = (name for change in switched if change not in left for name in _servers_of(change, keys))
+    restored = tuple(dict.fromkeys(back))
     return Outcome(
-        path, was_there=mine, through=" ".join(own.remove[:3]) if own else None, restored=restored, left=left
+        path,
+        was_there=mine,
+        through=" ".join(own.remove[:3]) if own else None,
+        restored=restored,
+        left=tuple(left),
     )
 
 
@@ -214,11 +219,11 @@ def _keep_original(path: Path, original: str | None) -> None:
         raise ConfigError(f"{backup}: cannot be written: {error.strerror or error}") from None
 
 
-def _undo(changes: list[Change]) -> tuple[str, ...]:
+def _undo(changes: list[Change]) -> list[Change]:
     """Undo changes, the last one first. Returns what was left, because somebody changed it since."""
     texts: dict[Path, str] = {}
     empty: set[Path] = set()
-    left = []
+    left: list[Change] = []
     for change in reversed(changes):
         text = texts.get(change.file)
         if text is None:
@@ -227,7 +232,7 @@ def _undo(changes: list[Change]) -> tuple[str, ...]:
             text = read_text(change.file)
         steps = undone(change, parsed(text, change.file))
         if steps is None:
-            left.append(f"{change.file}: {'.'.join(change.keys)}")
+            left.append(change)
             continue
         for keys, value in steps:
             text = edited(text, change.file, keys, value)
@@ -239,7 +244,7 @@ def _undo(changes: list[Change]) -> tuple[str, ...]:
             path.unlink()
         elif text != read_text(path):
             write_whole(path, text, _ADVICE)
-    return tuple(left)
+    return left
 
 
 def _servers_of(change: Change, entry: tuple[str, ...]) -> list[str]:
@@ -248,6 +253,4 @@ def _servers_of(change: Change, entry: tuple[str, ...]) -> list[str]:
     if change.keys[:above] == entry[:above]:
         name = change.keys[above]
         return [] if name == NAME else [name]
-    if isinstance(change.after, list):
-        return [item for item in change.after if item not in (change.before or [])]
-    return []
+    return change.put_in()
