@@ -283,6 +283,9 @@ class Conversation:
         if answer.error is not None:
             self.reply(request, error=verdicts.with_group(self._group, answer.error, answer.value))
             return
+        if not isinstance(answer.value, dict):  # a client would stumble over it (MCP: schema, Result)
+            self.reply(request, error=verdicts.unreadable(self._group, "the result must be an object"))
+            return
         self.reply(request, result=answer.result)
         if request.method == "tools/call":
             uris = verdicts.resources_named(answer)
