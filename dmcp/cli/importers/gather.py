@@ -15,7 +15,8 @@ from pydantic_core import to_json
 from dmcp.cli.importers.documents import read_document
 from dmcp.cli.importers.entries import read_entry
 from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
-from dmcp.cli.importers.model import Harvest, NotCarried
+from dmcp.cli.importers.model import Command, Harvest, NotCarried
+from dmcp.cli.importers.own import serves_dmcp
 from dmcp.cli.importers.tool import Found
 from dmcp.errors import ConfigError
 
@@ -165,6 +166,8 @@ def _one(
         server = read_entry(entry, tool)
     except BadEntry as bad:
         return None, [NotCarried(name, f"not imported, since {bad}", bad.advice)]
+    if isinstance(server.target, Command) and serves_dmcp((server.target.command, *server.target.args)):
+        return None, [NotCarried(name, "not imported, since it is dmcp itself", "nothing to do")]
     if tool.switched_off(name, raw, files, machine.projects()):
         server = replace(server, enabled=False)
     return server, entry.notes

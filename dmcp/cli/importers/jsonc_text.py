@@ -96,6 +96,8 @@ def without_member(text: str, path: tuple[str, ...], key: str) -> str:
     if line >= 0 and not text[line + 1 : start].strip() and alone is not None:
         start = line - (text[line - 1] == "\r")
         end = alone.end()
+    elif text[line + 1 : start].strip():
+        start = len(text[:start].rstrip(" \t"))
     return text[:start] + text[end:]
 
 
@@ -116,12 +118,16 @@ def _at(text: str, path: tuple[str, ...]) -> _Table | None:
 
 
 def _inserted(text: str, table: _Table, key: str, value: Any, depth: int) -> str:
+    if not isinstance(value, (dict, list)) and _on_one_line(text, table):
+        member, at = f" {to_json(key).decode()}: {to_json(value).decode()}", table.comma or table.last_end
+        return text[:at] + (f"{member}," if table.comma else f",{member}") + text[at:]
     newline = "\r\n" if "\r\n" in text else "\n"
     indent = _indent(text, table, depth)
     step = indent[: max(1, len(indent) // depth)]
     lines = to_json(value, indent=2).decode().split("\n")
     body = [to_json(key).decode() + ": " + lines[0], *(_reindented(line, indent, step) for line in lines[1:])]
-    member = indent + newline.join(body)
+    # Whoever ends a table with a comma does so after this member, too.
+    member = indent + newline.join(body) + ("," if table.comma else "")
     at = table.comma or table.last_end or table.opened + 1
     comma = "," if table.last_end and not table.comma else ""
     rest = text[at:]
@@ -131,6 +137,13 @@ def _inserted(text: str, table: _Table, key: str, value: Any, depth: int) -> str
     after = rest[len(kept) :]
     closing = "" if re.match(r"[ \t]*[\r\n]", after) else newline + indent[len(step) :]
     return f"{text[:at]}{comma}{kept}{newline}{member}{closing}{after}"
+
+
+def _on_one_line(text: str, table: _Table) -> bool:
+    """Whether an object has members, and all of them and its end on the line it begins on."""
+    end = table.comma or table.last_end
+    closing = re.compile(r"[ \t]*}").match(text, end)
+    return table.last_end > 0 and closing is not None and "\n" not in text[table.opened : end]
 
 
 def _reindented(line: str, indent: str, step: str) -> str:

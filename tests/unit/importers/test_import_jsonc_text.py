@@ -14,7 +14,8 @@ def test_comments_order_and_indentation_stay() -> None:
     text = '{\n\t// mine\n\t"mcpServers": {\n\t\t"z": {"command": "z"}, // last\n\t\t/* end */\n\t}\n}\n'
     added = with_member(text, ("mcpServers",), "a", {"command": "x"})
     assert added == (
-        '{\n\t// mine\n\t"mcpServers": {\n\t\t"z": {"command": "z"}, // last\n\t\t"a": {\n\t\t\t"command": "x"\n\t\t}\n'
+        '{\n\t// mine\n\t"mcpServers": {\n\t\t"z": {"command": "z"}, // last\n'
+        '\t\t"a": {\n\t\t\t"command": "x"\n\t\t},\n'
         "\t\t/* end */\n\t}\n}\n"
     )
 

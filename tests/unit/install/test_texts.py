@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import json5
+import pytest
+
+from dmcp.cli.importers.jsonc_text import with_value, without_member
+from dmcp.cli.installers.change import ABSENT
+from dmcp.cli.installers.text import edited, parsed
+from dmcp.errors import ConfigError
+
+JSONC = """{
+  // mine
+  "mcp": {
+    "a": { "command": "a" }, // first
+    "b": { "command": "b", "enabled": true }
+  },
+  "theme": "dark", /* last */
+}
+"""
+TOML = """# mine
+model = "x"
+
+[mcp_servers.a]  # first
+command = "a"
+enabled = true
+
+[mcp_servers.a.env]
+KEY = "v"
+
+[mcp_servers."b c"]
+command = "b"
+
+[profiles.x]
+model = "y"
+"""
+YAML = """# mine
+extensions:
+  a:  # first
+    type: stdio
+    cmd: 'a'
+    enabled: true
+  b:
+    cmd: b
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "was", "now"),
+    [
+        (("mcp", "b", "enabled"), False, '"enabled": true', '"enabled": false'),
+        (("mcp", "b"), ABSENT, ', // first\n    "b": { "command": "b", "enabled": true }\n', " // first\n"),
+        (("mcp", "a"), ABSENT, '    "a": { "command": "a" }, // first\n', "     // first\n"),
+        (("theme",), ABSENT, '  "theme": "dark", /* last */\n', "   /* last */\n"),
+        (("theme",), ["x"], '"dark"', '[\n    "x"\n  ]'),
+    ],
+)
+def test_only_the_value_meant_changes_in_jsonc(keys: tuple[str, ...], value: Any, was: str, now: str) -> None:
+    assert JSONC.count(was) == 1
+    assert edited(JSONC, Path("x.jsonc"), keys, value) == JSONC.replace(was, now)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "was", "now"),
+    [
+        (("mcp_servers", "a", "enabled"), False, "enabled = true", "enabled = false"),
+        (("mcp_servers", "b c", "enabled"), False, '"b c"]\n', '"b c"]\nenabled = false\n'),
+        (("mcp_servers", "a", "enabled"), ABSENT, "enabled = true\n", ""),
+        (("mcp_servers", "b c"), ABSENT, '[mcp_servers."b c"]\ncommand = "b"\n\n', ""),
+        (
+            ("mcp_servers", "d"),
+            {"command": "d", "args": ["\\", '"']},
+            'model = "y"\n',
+            'model = "y"\n\n[mcp_servers.d]\ncommand = "d"\nargs = ["\\\\", "\\""]\n',
+        ),
+    ],
+)
+def test_only_the_value_meant_changes_in_toml(keys: tuple[str, ...], value: Any, was: str, now: str) -> None:
+    assert TOML.count(was) == 1
+    assert edited(TOML, Path("x.toml"), keys, value) == TOML.replace(was, now)
+
+
+def test_a_toml_table_goes_with_the_tables_below_it() -> None:
+    outcome = edited(TOML, Path("x.toml"), ("mcp_servers", "a"), ABSENT)
+    assert "KEY" not in outcome
+    assert outcome.startswith('# mine\nmodel = "x"\n\n[mcp_servers."b c"]')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'mcp_servers = { a = { command = "a" } }\n',
+        'x = """\n[mcp_servers.a]\n"""\nmcp_servers.a.command = "a"\n',
+    ],
+)
+def test_a_toml_file_that_cannot_be_edited_safely_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="edit the file by hand"):
+        edited(text, Path("x.toml"), ("mcp_servers", "a", "enabled"), value=False)
+
+
+def test_yaml_keeps_its_comments_quotes_and_order() -> None:
+    off = edited(YAML, Path("x.yaml"), ("extensions", "a", "enabled"), value=False)
+    assert off == YAML.replace("enabled: true", "enabled: false")
+    added = edited(YAML, Path("x.yaml"), ("extensions", "dmcp"), {"cmd": "d"})
+    assert added == YAML + "  dmcp:\n    cmd: d\n"
+    assert edited(added, Path("x.yaml"), ("extensions", "dmcp"), ABSENT) == YAML
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.toml", "x.yaml"])
+def test_an_entry_put_into_an_empty_file_can_be_taken_out_again(name: str) -> None:
+    path = Path(name)
+    text = edited("", path, ("servers", "dmcp"), {"command": "d"})
+    assert parsed(text, path) == {"servers": {"dmcp": {"command": "d"}}}
+    out = edited(edited(text, path, ("servers", "dmcp"), ABSENT), path, ("servers",), ABSENT)
+    assert parsed(out, path) == {}
+
+
+def commented(value: Any, dice: random.Random) -> str:
+    """The value as JSONC with comments, blanks and trailing commas strewn in."""
+
+    def gap() -> str:
+        return dice.choice(["", " ", "\n", "\n  ", " // , } x\n", "/* { : */", "\r\n\t"])
+
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    members = [f"{gap()}{json.dumps(k)}{gap()}:{gap()}{commented(v, dice)}{gap()}" for k, v in value.items()]
+    return "{" + ",".join(members) + ("," if members and dice.random() < 0.3 else "") + gap() + "}"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_member_of_any_table_can_be_replaced_and_taken_out(seed: int) -> None:
+    dice = random.Random(seed)
+    leaf = [1, "a } b", [{"x": "]"}], None, {}]
+    table = {f"k{n}": {f"m{m}": dice.choice(leaf) for m in range(dice.randint(0, 3))} for n in range(3)}
+    text = commented(table, dice)
+    members = [(outer, inner) for outer, inners in table.items() for inner in inners]
+    for outer, inner in members:
+        kept = {key: value for key, value in table[outer].items() if key != inner}
+        assert json5.loads(without_member(text, (outer,), inner)) == {**table, outer: kept}
+        changed = {**table, outer: {**table[outer], inner: {"n": [2]}}}
+        assert json5.loads(with_value(text, (outer,), inner, {"n": [2]})) == changed
