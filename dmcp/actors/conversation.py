@@ -40,6 +40,7 @@ PING_PATIENCE: Final = 10.0
 MAX_BACKLOG: Final = 64 * 1024 * 1024
 """Bytes a server may leave unread before it is sent no more requests."""
 
+_CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
 
 
@@ -64,6 +65,12 @@ class Owner(Protocol):
 
     def landed(self) -> None:
         """A request is no longer in flight."""
+
+    def found_alive(self) -> None:
+        """The server has answered a ping."""
+
+    def missed(self, fault: LinkFault) -> None:
+        """A ping could not be asked."""
 
     def lose(self, kind: FaultKind | None, reason: str) -> None:
         """The server is of no use any more."""
@@ -308,7 +315,9 @@ class Conversation:
                 self.fail_listing(errand.collector, failure)
             else:
                 self._on_page(errand.collector, answer.value)
-        elif failure and errand.purpose != "ping":  # an error is an answer: the server is alive
+        elif errand.purpose == "ping":  # an error is an answer: the server is alive
+            self._owner.found_alive()
+        elif failure:
             log.warning(f"{errand.purpose} failed: {failure}", self._group)
 
     def _on_welcome(self, result: Any) -> None:
@@ -429,16 +438,20 @@ class Conversation:
         return not may_have_run or verdicts.is_repeatable(request.method, request.params, self.toolbox.tools)
 
     def on_failed(self, number: int, fault: LinkFault) -> Request | None:
-        """The link says that a request gets no answer. Returns it if it is to be repeated in another session."""
+        """The link says that a request gets no answer. Returns it if it is to be asked again."""
         cargo = self.flights.land(number)
         if isinstance(cargo, Errand):
             if cargo.purpose == "initialize":
                 self._owner.lose(fault.kind, fault.reason)
+            elif cargo.purpose == "ping":
+                self._owner.missed(fault)
+                return None
             elif cargo.collector is not None:
                 self.fail_listing(cargo.collector, fault.reason)
-        elif isinstance(cargo, Request):
-            lost_session = fault.kind is FaultKind.SESSION_LOST
-            if lost_session and self.may_repeat(cargo, may_have_run=fault.may_have_run):
+        if fault.kind is FaultKind.UNREACHABLE and cargo is not None:
+            self._ask_for_life()
+        if isinstance(cargo, Request):
+            if fault.kind in _CONNECTION and self.may_repeat(cargo, may_have_run=fault.may_have_run):
                 return cargo
             self.reply(cargo, error=verdicts.lost(self._group, fault.reason, may_have_run=fault.may_have_run))
             self._owner.landed()

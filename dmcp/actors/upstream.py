@@ -108,7 +108,10 @@ class Upstream(LoopActor):
         self._talk = Conversation(config, watch.generation, owner=self, peers=peers, clock=clock)
         self._talk.subscriptions.update(beginning.subscriptions)
         self._queue: list[Request] = []
+        # What is asked again as soon as the server is found alive, or in the next life.
         self._repeat: list[Request] = []
+        self._session_lost = False
+        self._failing = ""  # why the server cannot be reached; what is in flight still may land
         self._sign_in_url = ""
         self._closing = False
         self._stillborn: LinkFault | None = None
@@ -127,6 +130,9 @@ class Upstream(LoopActor):
         """Connect now, later or on demand, as the beginning says."""
         begin = self._beginning
         self._queue.extend(begin.repeat)
+        if begin.repeat:
+            patience = min(request.wait_until for request in begin.repeat) - self._clock()
+            self.later(max(0.0, patience), Tick("patience"))
         if begin.asleep and not self._queue:
             self._phase = Phase.ASLEEP
             self._say("asleep")
@@ -256,8 +262,10 @@ class Upstream(LoopActor):
     # Requests while not ready, and bounds -------------------------------------------------------------------------
 
     def _on_request(self, request: Request) -> None:
-        if self._talk.load + len(self._queue) >= MAX_IN_FLIGHT:
+        if self._talk.load + len(self._queue) + len(self._repeat) >= MAX_IN_FLIGHT:
             self._talk.reply(request, error=verdicts.overloaded(self._group, MAX_IN_FLIGHT))
+        elif self._failing:
+            self._repeat.append(request)
         elif self._phase is Phase.READY:
             self._talk.send(request)
         elif self._phase is Phase.ENDING:
@@ -269,13 +277,35 @@ class Upstream(LoopActor):
 
     def _on_cancel(self, ticket: int, reason: str) -> None:
         self._queue = [request for request in self._queue if request.ticket != ticket]
+        self._repeat = [request for request in self._repeat if request.ticket != ticket]
         self._talk.cancel(ticket, reason)
         self.landed()
 
     def _fail_queue(self, reason: str) -> None:
         queue, self._queue = self._queue, []
         for request in queue:
-            self._talk.reply(request, error=verdicts.unavailable(self._group, reason))
+            self._refuse(request, reason)
+
+    def _refuse(self, request: Request, reason: str) -> None:
+        error = verdicts.unavailable(self._group, reason)
+        if request.repeated:
+            error = verdicts.lost(self._group, reason, may_have_run=True)
+        self._talk.reply(request, error=error)
+
+    def _lose_patience(self) -> None:
+        """What an earlier life handed over has waited long enough for the server to come back."""
+        now = self._clock()
+        overdue = [request for request in self._queue if 0 < request.wait_until <= now]
+        for request in overdue:
+            self._queue.remove(request)
+            self._refuse(request, self._beginning.reason)
+
+    def _take_patient(self) -> list[Request]:
+        """Take back what may wait for yet another life."""
+        self._lose_patience()
+        patient = [request for request in self._queue if request.wait_until]
+        self._queue = [request for request in self._queue if not request.wait_until]
+        return patient
 
     # Time ---------------------------------------------------------------------------------------------------------
 
@@ -297,6 +327,8 @@ class Upstream(LoopActor):
             case "connect" if self._phase in _CONNECTING and not self._sign_in_url:
                 seconds = self._talk.config.timeout.connect
                 self.lose(None, f"did not {_CONNECTING[self._phase]} within {seconds:g} s")
+            case "patience":
+                self._lose_patience()
             case "sign-in":
                 self._fail_queue(f"sign in first, at {self._sign_in_url}")
             case "idle":
@@ -356,9 +388,26 @@ class Upstream(LoopActor):
             self.lose(fault.kind, fault.reason)
 
     def _on_request_failed(self, number: int, fault: LinkFault) -> None:
+        self._session_lost = self._session_lost or fault.kind is FaultKind.SESSION_LOST
         request = self._talk.on_failed(number, fault)
         if request is not None:
             self._repeat.append(request)
+            self.landed()
+
+    def found_alive(self) -> None:
+        """See ``Owner``: what only the connection failed is asked again, once."""
+        if not self._session_lost:  # else the link is about to close, and the next session asks
+            again, self._repeat = self._repeat, []
+            for request in again:
+                self._talk.send(request._replace(repeated=True))
+
+    def missed(self, fault: LinkFault) -> None:
+        """See ``Owner``. A server that is down ends this life, but not before what is in flight has landed."""
+        if fault.kind is FaultKind.UNREACHABLE:
+            self._failing = fault.reason
+            self.landed()
+        else:
+            self.found_alive()  # it answers, if only to refuse a ping
 
     def lose(self, kind: FaultKind | None, reason: str) -> None:
         """See ``Owner``. Answers what cannot be repeated, hands over what can, and ends this life."""
@@ -368,8 +417,9 @@ class Upstream(LoopActor):
             return
         was_ready = self._phase is Phase.READY
         reason = log.mask(self._with_last_words(reason))
-        self._repeat += self._talk.break_off(reason)
+        self._repeat += self._talk.break_off(reason) + self._take_patient()
         self._fail_queue(reason)
+        patience = self._clock() + self._talk.config.timeout.connect
         self._say(
             "connecting" if was_ready else "unavailable", f"restarting: {reason}" if was_ready else reason
         )
@@ -378,7 +428,9 @@ class Upstream(LoopActor):
             self._generation,
             kind,
             reason,
-            repeat=tuple(request._replace(repeated=True) for request in self._repeat),
+            repeat=tuple(
+                r._replace(repeated=True, wait_until=r.wait_until or patience) for r in self._repeat
+            ),
             subscriptions=frozenset(self._talk.subscriptions),
             was_ready=was_ready,
         )
@@ -403,9 +455,13 @@ class Upstream(LoopActor):
         self.landed()
 
     def landed(self) -> None:
-        """See ``Owner``: an upstream that is to stop does so when nothing of the client's is in flight any more."""
-        if self._phase is Phase.ENDING and not self._talk.is_carrying:
+        """See ``Owner``: an upstream that is to end does so when nothing of the client's is in flight any more."""
+        if self._talk.is_carrying:
+            return
+        if self._phase is Phase.ENDING:
             self._close()
+        elif self._failing:
+            self.lose(FaultKind.UNREACHABLE, self._failing)
 
     def _answer_rest(self, reason: str) -> None:
         """There is no next life to repeat anything in."""

@@ -57,7 +57,9 @@ class Request(NamedTuple):
         params: its params, with the client's ``_meta`` but without a progress token.
         reply_to: who gets the reply.
         wants_progress: whether the client asked for progress.
-        repeated: whether it was sent to an earlier generation already.
+        repeated: whether it was sent before, and may have run then.
+        wait_until: until when it waits for the server to come back, in seconds of the monotonic clock; 0: it fails
+            with the connection.
     """
 
     ticket: int
@@ -66,6 +68,7 @@ class Request(NamedTuple):
     reply_to: Address
     wants_progress: bool = False
     repeated: bool = False
+    wait_until: float = 0.0
 
 
 class Cancel(NamedTuple):

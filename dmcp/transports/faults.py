@@ -25,6 +25,8 @@ _NOT_SENT: Final = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
+_BAD_REQUEST: Final = 400
+_NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _MAX_QUOTE: Final = 200
 
@@ -86,6 +88,18 @@ def from_status(status: int, body: bytes) -> LinkFault:
     if status >= _SERVER_ERROR:
         return LinkFault(FaultKind.UNREACHABLE, reason, may_have_run=True)
     return LinkFault(FaultKind.REJECTED, reason, may_have_run=False)
+
+
+def forgets_session(status: int, body: bytes) -> bool:
+    """Whether a refusal of a request that named its session means that there is no such session any more.
+
+    A 404 says so (MCP 2025-11-25, basic/transports, "Session Management"). Servers that were restarted often say
+    it with a 400 instead, the official examples among them: then the text has to speak of it.
+    """
+    said = _quoted(body).lower()
+    return status == _NOT_FOUND or (
+        status == _BAD_REQUEST and ("session" in said or "not initialized" in said)
+    )
 
 
 def _quoted(body: bytes) -> str:

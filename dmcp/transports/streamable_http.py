@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 _OK: Final = 200
 _SUCCESS: Final = range(200, 300)
-_NOT_FOUND: Final = 404
 _NOT_THIS_TRANSPORT: Final = frozenset({400, 404, 405})
 _LINGER: Final = 5.0
 """Seconds a stream may stay open after its answer, so that its end is seen and the connection used again."""
@@ -82,7 +81,7 @@ class StreamableHttpLink(HttpLink):
     async def _post(self, frame: bytes) -> None:
         response = await self._endpoint.open("POST", self._headers(), frame)
         body, fault = await bodies.refusal(response, self._reading)
-        if response.status_code == _NOT_FOUND and self._session is not None:
+        if self._is_forgotten(response, body):
             self._lose_session()
         elif response.status_code not in _SUCCESS:
             raise faults.LinkFailure(fault)
@@ -146,7 +145,7 @@ class StreamableHttpLink(HttpLink):
 
     async def _refused(self, response: httpx.Response, frame: bytes, request_id: int) -> None:
         body, fault = await bodies.refusal(response, self._reading)
-        if response.status_code == _NOT_FOUND and self._session is not None:
+        if self._is_forgotten(response, body):
             self._fail(request_id, _NOT_RUN)
             self._lose_session()
         elif body and answers(answer := one_line(body), request_id):
@@ -161,9 +160,9 @@ class StreamableHttpLink(HttpLink):
         place = Place()
         while not await self._read(response, place, request_id):
             if not place.last_id:
-                kind = FaultKind.UNREACHABLE if place.broken else FaultKind.PROTOCOL
-                how = "broke" if place.broken else "ended"
-                raise faults.failure(kind, f"its event stream {how} without the answer", may_have_run=True)
+                # Servers end their streams in good order when they are stopped, or end a session.
+                reason = f"its event stream {'broke' if place.broken else 'ended'} without the answer"
+                raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
             response = await self._again(place)
 
     async def _again(self, place: Place) -> httpx.Response:
@@ -177,8 +176,8 @@ class StreamableHttpLink(HttpLink):
             else:
                 if response.status_code == _OK and bodies.content_type(response) == "text/event-stream":
                     return response
-                fault = (await bodies.refusal(response, self._reading))[1]
-                if response.status_code == _NOT_FOUND and self._session is not None:
+                body, fault = await bodies.refusal(response, self._reading)
+                if self._is_forgotten(response, body):
                     self._lose_session()
                     raise faults.LinkFailure(_SESSION_LOST)
             if not may_resume(fault, place):
@@ -230,11 +229,14 @@ class StreamableHttpLink(HttpLink):
         response = await self._endpoint.open("GET", self._headers(place.last_id))
         if response.status_code == _OK and bodies.content_type(response) == "text/event-stream":
             return response
-        fault = (await bodies.refusal(response, self._reading))[1]
+        body, fault = await bodies.refusal(response, self._reading)
         # A 404 to the first GET is how some servers say that they have no such stream.
-        if response.status_code == _NOT_FOUND and worked and self._session is not None:
+        if worked and self._is_forgotten(response, body):
             self._lose_session()
         raise faults.LinkFailure(fault)
+
+    def _is_forgotten(self, response: httpx.Response, body: bytes) -> bool:
+        return self._session is not None and faults.forgets_session(response.status_code, body)
 
     def _lose_session(self) -> None:
         if not self._lost:

@@ -164,7 +164,7 @@ async def test_a_stream_that_ends_without_the_answer_fails_its_call(
     call = owner.call("x")
     assert [(await owner.hear())[0] for _ in range(2)] == ["frame", "frame"]
     fault = await owner.failure(call)
-    assert (fault.kind, fault.may_have_run) == (FaultKind.PROTOCOL, True)
+    assert (fault.kind, fault.may_have_run) == (FaultKind.UNREACHABLE, True)
 
 
 async def test_an_event_with_a_bad_id_and_one_with_a_bad_body_harm_no_answer(

@@ -144,3 +144,20 @@ def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever()
         tries += 1
     assert 1 < tries < 20
     assert not may_resume(LinkFault(FaultKind.REJECTED, "no"), Place())
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "forgotten"),
+    [
+        (404, "", True),
+        (404, "anything", True),
+        (400, "Bad Request: No valid session ID provided", True),
+        (400, "Bad Request: Server not initialized", True),
+        (400, "Invalid params", False),
+        (400, "", False),
+        (500, "no session", False),
+    ],
+)
+def test_a_session_is_forgotten_when_the_server_says_so(status: int, text: str, *, forgotten: bool) -> None:
+    body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"%s"}}' % text.encode()
+    assert faults.forgets_session(status, body) is forgotten
