@@ -6,7 +6,6 @@ What a sign-in is and where it is kept is ``dmcp.auth``'s. A dmcp that is runnin
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.config.loading import load
+from dmcp.cli import chosen
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, ConfigError
 
@@ -44,15 +43,9 @@ class _Row:
 
 
 _config = click.option(
-    "-c",
-    "--config",
-    envvar="DYNAMIC_MCP_CONFIG",
-    type=click.Path(),
-    required=True,
-    show_envvar=True,
-    help="The configuration file.",
+    "-c", "--config", type=click.Path(), help="The configuration file; it may also stand before SERVER."
 )
-_server = click.argument("server", required=False)
+_words = click.argument("words", nargs=-1, metavar="[CONFIG] [SERVER]")
 
 
 @click.group("auth", short_help="Sign in to remote servers, or out; see which sign-ins there are.")
@@ -61,21 +54,21 @@ def auth_command() -> None:
 
     \b
     Examples:
-      dmcp auth status -c dmcp.json
-      dmcp auth login -c dmcp.json github
-      dmcp auth logout -c dmcp.json github
+      dmcp auth status
+      dmcp auth login github
+      dmcp auth logout dmcp.json github
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
 
 
 @auth_command.command("login", short_help="Sign in to SERVER in the browser.")
-@_server
+@_words
 @_config
-def login(server: str | None, config: str) -> None:
+def login(words: tuple[str, ...], config: str | None) -> None:
     """Sign in to SERVER in the browser; the address is printed too. SERVER may be left out if there is only one.
 
     Exits with 0, with 1 when the sign-in failed, or with 2 when the configuration is wrong.
     """
-    configuration = _read(config)
+    configuration, server = _read(words, config)
     name, remote = _pick(configuration, server)
     try:
         state = asyncio.run(_login(_store(configuration), name, remote))
@@ -85,14 +78,14 @@ def login(server: str | None, config: str) -> None:
 
 
 @auth_command.command("logout", short_help="Forget the sign-in to SERVER.")
-@_server
+@_words
 @_config
-def logout(server: str | None, config: str) -> None:
+def logout(words: tuple[str, ...], config: str | None) -> None:
     """Forget the sign-in to SERVER on this machine, and the client that was registered for it.
 
     Exits with 0, with 1 when it could not be removed, or with 2 when the configuration is wrong.
     """
-    configuration = _read(config)
+    configuration, server = _read(words, config)
     name, _ = _pick(configuration, server)
     try:
         was_there = asyncio.run(_authorizer(_store(configuration)).sign_out(name))
@@ -102,15 +95,15 @@ def logout(server: str | None, config: str) -> None:
 
 
 @auth_command.command("status", short_help="Show the sign-ins to all remote servers, or to SERVER.")
-@_server
+@_words
 @_config
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
-def status(server: str | None, config: str, as_json: bool) -> None:
+def status(words: tuple[str, ...], config: str | None, as_json: bool) -> None:
     """Show the sign-ins to all remote servers, or to SERVER. No server is asked; no token is shown.
 
     Exits with 0, with 1 when a sign-in cannot be read, or with 2 when the configuration is wrong.
     """
-    configuration = _read(config)
+    configuration, server = _read(words, config)
     servers = dict([_pick(configuration, server)]) if server else _remotes(configuration)
     try:
         rows = asyncio.run(_rows(_store(configuration), servers))
@@ -174,11 +167,16 @@ def _date(seconds: float) -> str:
     return datetime.fromtimestamp(min(seconds, 253402300799.0), UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _read(config: str) -> Configuration:
+def _read(words: tuple[str, ...], config: str | None) -> tuple[Configuration, str | None]:
+    if config is None:
+        config, words = chosen.split(words, 1)
+    if len(words) > 1:
+        raise _Refused(f"Say one server, not {len(words)}.")
     try:
-        return load(config, os.environ)
+        _, configuration = chosen.configuration(config)
     except ConfigError as error:
         raise _Refused(str(error)) from None
+    return configuration, (words[0] if words else None)
 
 
 def _remotes(configuration: Configuration) -> dict[str, RemoteServer]:
