@@ -247,6 +247,7 @@ class Upstream(LoopActor):
         self._say("ready")
         post(self._peers.supervisor, supervisor.UpstreamReady(self._group, self._generation))
         log.info(f"ready, protocol {self._talk.session.revision}", self._group)
+        log.debug(f"says of itself {self._talk.session.introduction()}", self._group)
         self._send_log_level()
         for uri in sorted(self._talk.subscriptions):
             self._talk.run(Errand("subscribe"), "resources/subscribe", {"uri": uri})

@@ -7,7 +7,7 @@ nothing has changed. Not here: how tools keep their servers (``dmcp.cli.importer
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,11 +32,13 @@ from dmcp.cli.importers.writing import backup_of, write_whole
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dmcp.cli.importers.harvest import Read
     from dmcp.cli.importers.model import Harvest, ImportedServer
 
-Probe = Callable[[dict[str, Any]], str | None]
-"""Asks the server an entry describes what it is good for; ``None`` when it does not say."""
+Probe = Callable[[Mapping[str, dict[str, Any]]], Mapping[str, str]]
+"""Asks the servers these entries describe, by name, what they are good for; those that do not say are left out."""
 
 
 class ImportFailure(click.ClickException):
@@ -67,6 +69,7 @@ Examples:
   dmcp import claude --global --yes       the user's servers, asking nothing
   dmcp import opencode --force            replace {USUAL_FILE}, keep the old one as .bak
   dmcp import ~/Downloads/mcp.json        a file of any of these tools
+  dmcp import codex --yes --probe         descriptions from the servers, each started once
   dmcp import --all --merge               all that is found here, added to what is there
 
 Without a terminal, or with --yes, no question is asked. Exit status: 0 written, 2 nothing written.
@@ -94,6 +97,9 @@ Without a terminal, or with --yes, no question is asked. Exit status: 0 written,
     "-y", "--yes", is_flag=True, help="Ask nothing; descriptions are the tool's own or suggested ones."
 )
 @click.option(
+    "--probe", "probing", is_flag=True, help="Start the servers and take descriptions from what they say."
+)
+@click.option(
     "--dry-run", is_flag=True, help="Show what would be written, secrets masked, and write nothing."
 )
 def import_command(
@@ -106,6 +112,7 @@ def import_command(
     merge: bool,
     output: Path,
     yes: bool,
+    probing: bool,
     dry_run: bool,
 ) -> None:
     """Import MCP servers from a coding tool, or from a file of one, into dmcp's configuration."""
@@ -116,7 +123,7 @@ def import_command(
     if everything == (source is not None):
         raise click.UsageError("give a tool or a file, or --all; dmcp import --list shows what there is")
     ask = questions.somebody_there() and not yes and not dry_run
-    request = Request(output, force, merge, dry_run, ask)
+    request = Request(output, force, merge, dry_run, ask, _probe() if probing else None)
     try:
         check_name(output, merge=merge)
         read = (
@@ -129,6 +136,12 @@ def import_command(
         raise ImportFailure("\n".join(map(plain, str(error).splitlines()))) from None
     except click.Abort:
         raise ImportFailure("stopped before the end; nothing was written") from None
+
+
+def _probe() -> Probe:
+    from dmcp.cli.probing import ask  # noqa: PLC0415 - most imports start no server
+
+    return ask
 
 
 def run(request: Request, read: Read) -> None:
@@ -171,10 +184,14 @@ def _settle_overwriting(request: Request) -> None:
 def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, Any]], list[NotCarried]]:
     """The entries dmcp accepts, in the order of the servers, and what was left behind on the way."""
     entries, notes = {}, []
+    servers = []
     for found in harvest.servers:
         server, note = _with_env_file(request, found)
         notes += [note] if note is not None else []
-        entry = _described(request, server)
+        servers.append(server)
+    told = _asked(request, servers)
+    for server in servers:
+        entry = _described(request, server, told.get(server.name))
         why = refusal(server.name, entry)
         if why is None:
             entries[server.name] = entry
@@ -199,12 +216,18 @@ def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedSe
         )
 
 
-def _described(request: Request, server: ImportedServer) -> dict[str, Any]:
+def _asked(request: Request, servers: Sequence[ImportedServer]) -> Mapping[str, str]:
+    """What servers say of themselves, of those whose tool says nothing and that dmcp can start."""
+    if request.probe is None:
+        return {}
+    silent = [server for server in servers if server.description is None and server.enabled]
+    entries = {server.name: entry_of(server, suggestion(server)) for server in silent}
+    return request.probe({name: entry for name, entry in entries.items() if refusal(name, entry) is None})
+
+
+def _described(request: Request, server: ImportedServer, told: str | None) -> dict[str, Any]:
     """The entry with a description: the tool's own, the server's, a suggested one, or a person's."""
-    description = server.description
-    if description is None and request.probe is not None and server.enabled:
-        description = request.probe(entry_of(server, suggestion(server)))
-    description = description or suggestion(server)
+    description = server.description or told or suggestion(server)
     if request.ask:
         server, description = questions.about(server, description)
     return entry_of(server, description)

@@ -12,12 +12,15 @@ from dmcp import __version__
 from dmcp.errors import DownstreamError, UpstreamError
 from dmcp.protocol import revisions
 from dmcp.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, JsonObject
+from dmcp.protocol.wire import encode
 
 _INSTRUCTIONS = (
     "dmcp stands in front of several MCP servers, each one a group. Call get_dynamic_tools with a group to see "
     "its tools and their input schemas, then call_dynamic_tool with the group, the tool's name and its args. "
     "Resources and prompts of all groups are listed as usual."
 )
+
+_INTRODUCTION = 1000  # characters of a server's instructions worth a line in the log
 
 # Capabilities of the client that an upstream must not be told of: tasks are addressed by ids that are unique
 # per server only, so a task of one upstream could not be told from a task of another.
@@ -117,6 +120,11 @@ class ClientSession:
     def has(self, *path: str) -> bool:
         """Whether the server declared a capability, e.g. ``has("resources", "subscribe")``."""
         return ClientProfile(self.revision, self.capabilities).can(*path)
+
+    def introduction(self) -> str:
+        """What the server says of itself, as one line of JSON: name, title, and the beginning of its instructions."""
+        said = {key: self.server.get(key) for key in ("name", "title")}
+        return encode({**said, "instructions": self.instructions[:_INTRODUCTION]}).decode()
 
     @staticmethod
     def hello(profile: ClientProfile) -> JsonObject:

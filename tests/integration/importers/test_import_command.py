@@ -18,7 +18,7 @@ from dmcp.cli.importers.machine import Machine
 from dmcp.config.loading import load
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 SERVERS = {
     "mcpServers": {
@@ -256,13 +256,13 @@ def test_a_probe_is_asked_only_where_the_tool_says_nothing(
     (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
     asked: list[str] = []
 
-    def probe(entry: dict[str, Any]) -> str | None:
-        asked.append(entry["command"])
-        return "Says so itself" if entry["command"] == "y" else None
+    def probe(entries: Mapping[str, dict[str, Any]]) -> Mapping[str, str]:
+        asked.extend(entries)
+        return {"asked": "Says so itself"}
 
     request = import_.Request(project / "dynamic-mcp.json", False, False, False, False, probe)
     import_.run(request, import_.find("claude", "project", Machine.here()))
-    assert asked == ["y", "z"]
+    assert asked == ["asked", "silent"]
     assert [entry["description"] for entry in written(project).values()] == [
         "Says so itself",
         "Mine",
@@ -320,3 +320,22 @@ def test_at_a_terminal_it_asks_unless_told_not_to(project: Path, options: list[s
     assert (done.returncode, done.stderr) == (0, "")
     assert ("What is it good for?" in done.stdout) == asked
     assert (written(project)["zeta"]["description"] == "Second") == asked
+
+
+def test_with_probe_the_description_is_what_the_server_says_of_itself(
+    project: Path, invoke: Callable[..., Result]
+) -> None:
+    notes = {"command": sys.executable, "args": ["-m", "dmcp.demo.notes"]}
+    servers = {
+        "notes": notes,
+        "gone": {"command": "there-is-no-such-program"},
+        "off": {**notes, "disabled": True},
+    }
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    result = invoke("claude", "--yes", "--probe")
+    assert "gone did not answer" in result.output
+    assert "off did not answer" not in result.output
+    descriptions = {name: entry["description"] for name, entry in written(project).items()}
+    assert descriptions["notes"].startswith("dmcp-demo-notes; tools: ")
+    assert descriptions["gone"].startswith("Tools of the gone server")
+    assert descriptions["off"].startswith("Tools of the off server")

@@ -1,0 +1,115 @@
+"""``dmcp import --probe``: asks servers what they are good for, by being their client once, through a real dmcp.
+
+What a server says of itself (name, title, instructions) is heard in that dmcp's log; its tools are listed. Not here:
+which servers are asked, and what stands in for those that do not answer (``dmcp.cli.import_``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from pydantic_core import from_json, to_json
+
+from dmcp import log
+from dmcp.cli.amounts import count
+from dmcp.cli.chosen import session
+from dmcp.cli.examination import plain_reason
+from dmcp.cli.importers.report import plain
+from dmcp.errors import DmcpError, UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LONGEST_SENTENCE: Final = 140  # characters
+_LONGEST: Final = 300  # characters of a description: every one is shown to the assistant all the time
+_TOOLS_NAMED: Final = 6
+_LINE: Final = re.compile(r"^\S+ [A-Z]+ +(?P<group>.+?): says of itself (?P<said>\{.*\})$")
+
+
+def ask(entries: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    """A sentence for each server that answers. Blocks for as long as the slowest may take to start.
+
+    Args:
+        entries: entries of dmcp's configuration, by name. The servers are started, or connected to.
+    """
+    if not entries:
+        return {}
+    click.echo(f"Asking {count(len(entries), 'server')} ...", err=True)
+    # The folder is the person's alone: entries may hold secrets.
+    with tempfile.TemporaryDirectory(prefix="dmcp-") as folder:
+        path = Path(folder) / "probe.json"
+        path.write_bytes(to_json({"mcpServers": dict(entries)}))
+        try:
+            return asyncio.run(_ask(path, entries))
+        except DmcpError as error:
+            click.echo(f"The servers could not be asked: {plain(str(error))}", err=True)
+            return {}
+
+
+async def _ask(path: Path, entries: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    heard: dict[str, dict[str, Any]] = {}
+
+    def hear(line: str) -> None:
+        match = _LINE.match(line)
+        if match is not None:
+            heard[match["group"]] = _introduction(match["said"])
+
+    tools: dict[str, list[str]] = {}
+    async with session(path, hear, "debug") as client:
+
+        async def one(name: str) -> None:
+            try:
+                tools[name] = [str(tool.get("name")) for tool in await client.group_tools(name)]
+            except UpstreamError as error:
+                why = plain_reason(name, log.mask(str(error)))
+                click.echo(f"  {plain(name)} did not answer: {plain(why)}", err=True)
+
+        await asyncio.gather(*(one(name) for name in entries))
+    # The log is read to its end when the session is over.
+    sentences = {name: sentence(heard.get(name, {}), names) for name, names in tools.items()}
+    return {name: text for name, text in sentences.items() if text}
+
+
+def _introduction(text: str) -> dict[str, Any]:
+    try:
+        said = from_json(text)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def sentence(said: Mapping[str, Any], tools: list[str]) -> str:
+    """A description out of what a server says of itself and the names of its tools; empty when there is nothing.
+
+    Args:
+        said: "title", "name" and "instructions", as far as the server gave them.
+        tools: the names of its tools.
+    """
+    title, named = _one_line(said.get("title") or said.get("name")), ", ".join(tools[:_TOOLS_NAMED])
+    more = f" and {len(tools) - _TOOLS_NAMED} more" if len(tools) > _TOOLS_NAMED else ""
+    about = ": ".join(part for part in (title, _first_sentence(said.get("instructions"))) if part)
+    offers = f"{'; tools' if about else 'Tools'}: {named}{more}" if named else ""
+    return _cut(plain(about.rstrip(".") + offers), _LONGEST)
+
+
+def _first_sentence(instructions: Any) -> str:
+    """The first sentence of the first line that is no heading."""
+    lines = instructions.splitlines() if isinstance(instructions, str) else []
+    prose = _one_line(
+        next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
+    )
+    return _cut(re.split(r"(?<=[.!?])\s", prose, maxsplit=1)[0], _LONGEST_SENTENCE)
+
+
+def _cut(text: str, longest: int) -> str:
+    """The text, or its beginning up to a word's end."""
+    return text if len(text) <= longest else text[: longest - 4].rsplit(" ", 1)[0] + " ..."
+
+
+def _one_line(value: Any) -> str:
+    return " ".join(value.split()) if isinstance(value, str) else ""
