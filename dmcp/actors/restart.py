@@ -25,11 +25,13 @@ class History:
         failures: when it failed lately, as seconds of a monotonic clock, oldest first.
         streak: failures in a row without a stable life between them.
         ready_since: when it last became ready, ``None`` while it is not.
+        parked: whether it has failed too often, and has not been ready since.
     """
 
     failures: tuple[float, ...] = ()
     streak: int = 0
     ready_since: float | None = None
+    parked: bool = False
 
     def ready(self, now: float) -> History:
         """The child has become ready."""
@@ -58,8 +60,9 @@ def after_failure(
     recent = (*(at for at in history.failures if now - at < policy.period), now)[-(policy.intensity + 1) :]
     stable = history.ready_since is not None and now - history.ready_since >= _STABLE
     streak = 0 if stable else history.streak
-    if len(recent) > policy.intensity:
-        return History(recent, streak + 1), Verdict(PARKED_DELAY, parked=True)
+    # A parked child that is tried and fails again stays parked: its old failures may have left the window meanwhile.
+    if history.parked or len(recent) > policy.intensity:
+        return History(recent, streak + 1, parked=True), Verdict(PARKED_DELAY, parked=True)
     return History(recent, streak + 1), Verdict(_backoff(policy, streak, jitter), parked=False)
 
 

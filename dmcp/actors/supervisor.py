@@ -175,6 +175,8 @@ class Supervisor(LoopActor):
                 self._start(child, self._first_life(config))
             elif name in changes.start:
                 self._start(child, self._first_life(config))
+            elif child.history.parked and child.address is not None:
+                post(child.address, upstream.Wake())  # the person may have mended what kept it from starting
         for name, child in old.items():
             self._retire(child)
             post(core.auth, Forget(name))

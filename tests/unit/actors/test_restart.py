@@ -32,6 +32,20 @@ def test_more_failures_than_the_intensity_within_the_period_park_the_child() -> 
     assert delays(POLICY, [0.0, 1.0, 2.0, 3.0])[-1] == PARKED_DELAY
 
 
+def test_a_parked_child_that_fails_again_stays_parked_however_long_it_waited() -> None:
+    times = [0.0, 1.0, 2.0, 3.0, 303.0, 603.0, 10_000.0]
+    assert delays(POLICY, times)[3:] == [PARKED_DELAY] * 4
+
+
+def test_a_parked_child_that_was_ready_begins_anew() -> None:
+    history = History()
+    for now in range(4):
+        history, verdict = after_failure(POLICY, history, float(now), 1.0)
+    assert verdict.parked
+    _, verdict = after_failure(POLICY, history.ready(303.0), 400.0, 1.0)
+    assert not verdict.parked
+
+
 def test_failures_far_apart_do_not_park_it() -> None:
     assert PARKED_DELAY not in delays(POLICY, [0.0, 50.0, 99.0, 150.0, 200.0, 251.0])
 

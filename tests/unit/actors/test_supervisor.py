@@ -165,7 +165,7 @@ async def test_a_request_for_a_group_that_is_gone_is_answered_with_an_error(hous
     assert b"has not run" in reply.error
 
 
-async def test_failures_add_up_until_the_server_is_parked_and_a_reload_of_another_does_not_touch_it(
+async def test_failures_add_up_until_the_server_is_parked_and_a_reload_tries_it_at_once(
     house: House,
 ) -> None:
     policy = RestartPolicy(intensity=2, backoff_min=1.0, backoff_max=4.0)
@@ -178,6 +178,7 @@ async def test_failures_add_up_until_the_server_is_parked_and_a_reload_of_anothe
     parked = house.make.last
     house.hand(configured(server(restart=policy), server("other")))
     assert house.make.directory.groups["g"].upstream is parked
+    assert parked.of(upstream.Wake)
 
 
 async def test_a_server_that_forgot_its_session_is_connected_again_at_once(house: House) -> None:
