@@ -14,7 +14,7 @@ from dmcp import log
 from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
 from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
 from dmcp.errors import AuthError
-from dmcp.messages.auth import Authorize, Challenged, Forget, Subscribe
+from dmcp.messages.auth import Authorize, Challenged, ClientShows, Forget, Subscribe
 from dmcp.messages.supervisor import SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Authorizer(Protocol):
         rejected: str | None,
         renew: bool,
         ask: bool,
+        client_shows: bool,
         announce: Callable[[str], object],
     ) -> Held:
         """Something better than ``rejected``."""
@@ -87,6 +88,7 @@ class AuthActor(LoopActor):
         self._accounts: dict[str, Account] = {}
         self._waiters: dict[str, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
         self._listeners: list[Address] = []
+        self._client_shows = False
 
     def __repr__(self) -> str:
         flying = {group: account.flight for group, account in self._accounts.items() if account.flight}
@@ -99,6 +101,8 @@ class AuthActor(LoopActor):
                 return self._answer(message)
             case Subscribe():
                 self._listeners.append(message.listener)
+            case ClientShows(addresses=addresses):
+                self._client_shows = addresses
             case Forget():
                 self._forget(message.group, "it is no longer configured")
             case _Offered():
@@ -166,6 +170,7 @@ class AuthActor(LoopActor):
                 rejected=question.rejected,
                 renew=fly.renew,
                 ask=fly.ask,
+                client_shows=self._client_shows,
                 announce=lambda url: post(self.actor_ref, _Offered(account, group, url)),
             )
         self.own(work, lambda outcome: _Ended(account, group, outcome))

@@ -183,7 +183,8 @@ class Catalog(LoopActor):
             return
         shelf.generation, shelf.state, shelf.reason = news.generation, news.state, news.reason
         shelf.stale.clear()
-        shelf.settled = shelf.settled or news.state in ("ready", "unavailable", "asleep")
+        # With a reason it waits for a person, or not for the first time.
+        shelf.settled = shelf.settled or news.state != "connecting" or bool(news.reason)
         if news.state == "ready":
             self._remember(shelf)
         self._refresh(*MERGED)

@@ -33,13 +33,15 @@ class ClientQuestions:
         write: sends a frame to the client.
     """
 
-    __slots__ = ("_held", "_session", "_table", "_write")
+    __slots__ = ("_held", "_held_offers", "_offers", "_session", "_table", "_write")
 
     def __init__(self, session: ServerSession, write: Callable[[bytes], None]) -> None:
         self._session = session
         self._write = write
         self._table: QuestionTable[Address] = QuestionTable()
         self._held: list[Question] = []
+        self._held_offers: dict[str, str] = {}
+        self._offers: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<ClientQuestions {self._table!r}, {len(self._held)} held>"
@@ -66,19 +68,35 @@ class ClientQuestions:
         held, self._held = self._held, []
         for question in held:
             self.put(question)
+        offers, self._held_offers = self._held_offers, {}
+        for group, url in offers.items():
+            self.offer_sign_in(group, url)
 
     def offer_sign_in(self, group: str, url: str) -> None:
         """Ask the client to open an address (MCP 2025-11-25, URL elicitation), if it can."""
         profile = self._session.profile
-        if self._session.operating and profile is not None and profile.can("elicitation", "url"):
-            number = self._table.ask(Asked(None, b"", None))
+        if not self._session.operating:
+            self._held_offers[group] = url
+        elif profile is not None and profile.can("elicitation", "url"):
+            number = self._table.ask(Asked(None, group.encode(), None))
+            self._offers[group] = f"dmcp-sign-in-{number}"
             params = {
                 "mode": "url",
-                "elicitationId": f"dmcp-sign-in-{number}",
+                "elicitationId": self._offers[group],
                 "url": url,
                 "message": f"Sign in to use the MCP server {group}.",
             }
             self._send(number, "elicitation/create", params)
+
+    def end_sign_in(self, group: str, *, succeeded: bool) -> None:
+        """The person has signed in, here or elsewhere, or will not: the address is of no use any more."""
+        self._held_offers.pop(group, None)
+        offered = self._offers.pop(group, None)
+        for number in self._table.withdraw(None, group.encode()):
+            self._cancel(number, "the sign-in has ended")
+        if offered is not None and succeeded:
+            params = {"elicitationId": offered}
+            self._write(jsonrpc.notification("notifications/elicitation/complete", params))
 
     def on_answer(self, answer: jsonrpc.Answer) -> None:
         """The client has answered."""
@@ -103,8 +121,11 @@ class ClientQuestions:
             if held.upstream is not message.upstream or message.question not in (None, held.question)
         ]
         for number in self._table.withdraw(message.upstream, message.question):
-            params = {"requestId": number, "reason": message.reason}
-            self._write(jsonrpc.notification("notifications/cancelled", params))
+            self._cancel(number, message.reason)
+
+    def _cancel(self, number: int, reason: str) -> None:
+        params = {"requestId": number, "reason": reason}
+        self._write(jsonrpc.notification("notifications/cancelled", params))
 
     def _send(self, number: int, method: str, params: dict[str, Any]) -> None:
         self._write(jsonrpc.request(b"%d" % number, method, params or None))

@@ -105,6 +105,8 @@ class Conversation:
         self.flights: FlightTable[Cargo] = FlightTable()
         self.subscriptions: set[str] = set()
         self.toolbox = Toolbox()
+        self.sign_in_url = ""
+        """Where the person is expected to sign in; empty while nobody waits for that."""
         self.heard = 0.0
         """When the server last said something, in seconds of the clock."""
         self._group = config.name
@@ -412,7 +414,9 @@ class Conversation:
         for number, cargo in self.flights.due(now):
             if isinstance(cargo, Request):
                 seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
-                self.reply(cargo, error=verdicts.timed_out(self._group, cargo.method, seconds))
+                self.reply(
+                    cargo, error=verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in_url)
+                )
                 self._give_up(number, "timed out")
                 if now - self.heard >= seconds:
                     self._ask_for_life()

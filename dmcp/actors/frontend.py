@@ -26,6 +26,7 @@ from dmcp.messages.frontend import (
     QuestionWithdrawn,
     Reply,
     Routed,
+    SignInEnded,
     SignInOffered,
     UpstreamGone,
     Writable,
@@ -90,6 +91,8 @@ class Frontend(LoopActor):
                 self._announce(method, params)
             case SignInOffered(group, url):
                 self._questions.offer_sign_in(group, url)
+            case SignInEnded(group, succeeded):
+                self._questions.end_sign_in(group, succeeded=succeeded)
             case Directory():
                 self._on_directory(message)
             case UpstreamGone():

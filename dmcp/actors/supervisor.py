@@ -113,6 +113,7 @@ class Supervisor(LoopActor):
                 self._publish()
             case ClientKnown(profile):
                 self._profile = profile
+                self._introduce()
                 self._tell_all(upstream.Initialise(profile))
             case ClientSaid(method):
                 self._tell_all(upstream.Inform(method, {}))
@@ -137,8 +138,9 @@ class Supervisor(LoopActor):
             case SignInOffered(group, url):
                 self._tell_one(group, upstream.SignInPending(pending=True, url=url))
                 post(self._frontend, frontend.SignInOffered(group, url))
-            case SignInEnded(group):
+            case SignInEnded(group, reason):
                 self._tell_one(group, upstream.SignInPending(pending=False))
+                post(self._frontend, frontend.SignInEnded(group, not reason))
             case ChildFailed():
                 self._on_failed(message)
             case ChildStopped(name, generation):
@@ -158,6 +160,7 @@ class Supervisor(LoopActor):
         from dmcp.messages.auth import Forget  # noqa: PLC0415 - likewise
 
         core = self._core = self._core or self._start_core()
+        self._introduce()
         log.hide(configuration.secrets)
         changes = plan(self._configuration or Configuration(), configuration)
         self._configuration, self._problem = configuration, ""
@@ -185,6 +188,13 @@ class Supervisor(LoopActor):
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
         )
         self._publish()
+
+    def _introduce(self) -> None:
+        """Tell auth how the client can be of help with a sign-in."""
+        from dmcp.messages.auth import ClientShows  # noqa: PLC0415 - the first answer does not wait for it
+
+        if self._core is not None and self._profile is not None:
+            post(self._core.auth, ClientShows(self._profile.can("elicitation", "url")))
 
     @staticmethod
     def _first_life(config: ServerConfig) -> Beginning:

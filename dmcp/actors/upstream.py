@@ -240,7 +240,7 @@ class Upstream(LoopActor):
             return
         self.cancel(self._patience)
         self._phase = Phase.READY
-        self._sign_in_url = ""
+        self._sign_in_url = self._talk.sign_in_url = ""
         for kind in KINDS:
             if kind not in self._talk.kinds():
                 self._talk.publish(kind, [], offered=False)
@@ -342,10 +342,12 @@ class Upstream(LoopActor):
                 self._talk.questions.expire(question)
 
     def _on_sign_in(self, url: str) -> None:
-        self._sign_in_url = url
+        self._sign_in_url = self._talk.sign_in_url = url
+        if url or self._phase is Phase.READY:
+            state: catalog.State = "ready" if self._phase is Phase.READY else "connecting"
+            self._say(state, f"waiting for the person to sign in at {url}" if url else "")
         if url:
             self.cancel(self._patience)
-            self._say("connecting", f"waiting for the person to sign in at {url}")
             self._limit_sign_in_wait()
         elif self._phase in _CONNECTING:
             self._be_patient(self._talk.config.timeout.connect, "connect")

@@ -86,13 +86,9 @@ class Authorizer:
         async with self._store.locked(name, "refresh"):
             record = await self._store.read(name)
             entry = record.find(discovery.canonical(server.url))
-            if (
-                entry
-                and entry.tokens
-                and entry.tokens.authorization != rejected
-                and not entry.tokens.is_due(time.time())
-            ):
-                return entry.tokens
+            tokens = entry.tokens if entry else None
+            if tokens and tokens.authorization != rejected and not tokens.is_due(time.time()):
+                return tokens
             return await unhurried(self._renewed(name, server, record, entry))
 
     async def mend(
@@ -106,6 +102,7 @@ class Authorizer:
         renew: bool,
         ask: bool,
         announce: Callable[[str], object],
+        client_shows: bool = False,
     ) -> Tokens:
         """Get something better than what was refused: renewed tokens, or new ones by a sign-in.
 
@@ -118,6 +115,7 @@ class Authorizer:
             renew: whether to try without a sign-in first.
             ask: whether the person may be bothered.
             announce: is told the address as soon as a sign-in waits for the person.
+            client_shows: whether whoever is told shows it to the person, so that no browser is needed here.
 
         Raises:
             SignInNeeded: only ``dmcp auth login`` helps.
@@ -139,7 +137,7 @@ class Authorizer:
                 return await self.renew(name, server, rejected)
             except SignInNeeded as reason:
                 log.info(f"a sign-in is needed: {reason}", name)
-        if server.oauth.grant != "client_credentials" and not (ask and self._may_ask()):
+        if server.oauth.grant != "client_credentials" and not (ask and (client_shows or self._may_ask())):
             raise SignInNeeded(f"it needs a sign-in: run `dmcp auth login {name}`")
         return await self.sign_in(name, server, wanted=wanted, rejected=rejected, announce=announce)
 

@@ -42,6 +42,13 @@ class Subscribe:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ClientShows:
+    """Whether the client shows the person an address when it is asked to (URL elicitation)."""
+
+    addresses: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Forget:
     """This group is no longer configured: drop what is in memory; what is stored stays."""
 

@@ -90,6 +90,13 @@ class SignInOffered(NamedTuple):
     url: str
 
 
+class SignInEnded(NamedTuple):
+    """The sign-in to this server is over."""
+
+    group: str
+    succeeded: bool
+
+
 class Finish(NamedTuple):
     """Take no new requests; end when the last is answered, or after ``grace`` seconds."""
 

@@ -148,8 +148,8 @@ class QuestionTable(Generic[A]):
         """Look without taking out."""
         return self._asked.get(number) if isinstance(number, int) else None
 
-    def withdraw(self, upstream: A, question: bytes | None) -> list[int]:
-        """Take out an upstream's question, or all of its questions, and return their ids."""
+    def withdraw(self, upstream: A | None, question: bytes | None) -> list[int]:
+        """Take out an upstream's (or dmcp's own) question, or all of its questions, and return their ids."""
         gone = [
             number
             for number, asked in self._asked.items()

@@ -52,9 +52,11 @@ def is_repeatable(method: str, params: JsonObject, tools: Mapping[str, JsonObjec
     return method in _READS
 
 
-def timed_out(group: str, method: str, seconds: float) -> bytes:
-    """The error for a request whose deadline has passed."""
+def timed_out(group: str, method: str, seconds: float, sign_in_url: str = "") -> bytes:
+    """The error for a request whose deadline has passed, perhaps because the person has not signed in yet."""
     text = f"{group}: no answer to {method} within {seconds:g} s; the call was cancelled and may have run"
+    if sign_in_url:
+        text += f"; the server waits for a sign-in: ask the person to do it at {sign_in_url}, then try again"
     return error_object(UPSTREAM_TIMEOUT, text)
 
 
