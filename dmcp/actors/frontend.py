@@ -341,5 +341,5 @@ class Frontend(LoopActor):
         for ticket, exchange in self._exchanges.all():
             error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=True)
             self._on_reply(Reply(ticket, None, error))
-        self._supervisor.tell(lifecycle.ChildStopped("frontend", 0))
+        post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()

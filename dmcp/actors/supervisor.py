@@ -332,6 +332,15 @@ class Supervisor(LoopActor):
             stop(self._core.auth)
         self.end()
 
+    def _abandon_ship(self) -> None:
+        """Have everybody end at once: what the client waits for is answered, and every server's link is closed."""
+        post(self._frontend, frontend.GraceOver())
+        present = [child.address for child in self._children.values() if child.address is not None]
+        for address in (*present, *self._stopping.values(), *(self._core or ())):
+            stop(address)
+
     def on_end(self) -> None:
-        """The process ends with the supervisor, whatever ended it."""
+        """The process ends with the supervisor, whatever ended it; after a failure nobody else stops the others."""
+        if not self._closing or self._stopping:
+            self._abandon_ship()
         self._on_end(self._ending.status if self._ending is not None and self._closing else 1)
