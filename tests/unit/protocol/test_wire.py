@@ -102,6 +102,25 @@ def test_infinity_is_written_as_null_because_json_has_no_word_for_it() -> None:
     assert wire.encode(wire.decode(b'{"a":1e999}')) == b'{"a":null}'
 
 
+def test_infinity_beside_a_lone_surrogate_is_written_as_null_too() -> None:
+    value = wire.decode(b'{"a": ["\\ud800", 1e400, {"b": -1e999}]}')
+    assert json.loads(wire.encode(value)) == {"a": ["\ud800", None, {"b": None}]}
+
+
+@pytest.mark.parametrize("depth", range(800, 1000, 7))
+def test_what_can_be_read_can_be_written_from_further_up_the_stack(depth: int) -> None:
+    text = b"[" * depth + b"]" * depth
+    try:
+        value = wire.decode(text)
+    except ValueError:
+        return
+
+    def write(calls: int) -> bytes:
+        return write(calls - 1) if calls else wire.encode(value)
+
+    assert write(25) == text
+
+
 def test_what_nests_too_deeply_to_be_written_is_a_value_error() -> None:
     value: list[Any] = []
     for _ in range(100_000):
