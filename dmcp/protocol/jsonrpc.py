@@ -5,9 +5,10 @@ Payloads are not modelled: ``params`` stays the decoded object, ``result`` and `
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
-from dmcp.protocol.wire import answer_body, answered_id, decode, encode
+from dmcp.protocol.wire import answer_body, answered_id, decode, encode, encode_id
 
 __all__ = [
     "INTERNAL_ERROR",
@@ -117,7 +118,7 @@ def _read_object(frame: bytes, value: Any) -> Single:
     if "error" in value and value["error"] is not None:
         return _read_error(frame, value)
     if "result" in value and "id" in value:
-        return Answer(encode(value["id"]), answer_body(frame, value, "result"), None, value["result"])
+        return Answer(encode_id(value["id"]), answer_body(frame, value, "result"), None, value["result"])
     return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
 
 
@@ -134,7 +135,7 @@ def _read_request(value: JsonObject) -> Single:
     identifier = value["id"]
     if isinstance(identifier, bool) or not isinstance(identifier, int | str | float):
         return Malformed(b"null", INVALID_REQUEST, 'Invalid request: "id" must be a string or a number')
-    return Call(encode(identifier), method, params)
+    return Call(encode_id(identifier), method, params)
 
 
 def _read_error(frame: bytes, value: JsonObject) -> Single:
@@ -146,13 +147,18 @@ def _read_error(frame: bytes, value: JsonObject) -> Single:
 
 def _id_of(value: JsonObject) -> bytes:
     identifier = value.get("id")
-    return encode(identifier) if isinstance(identifier, int | str | float) else b"null"
+    return encode_id(identifier) if isinstance(identifier, int | str | float) else b"null"
+
+
+@lru_cache(maxsize=256)
+def _method(name: str) -> bytes:
+    return encode(name)
 
 
 def request(identifier: bytes, method: str, params: JsonObject | None) -> bytes:
     """A request frame. ``identifier`` is an encoded id."""
     body = b"" if params is None else b',"params":' + encode(params)
-    return b'{"jsonrpc":"2.0","id":' + identifier + b',"method":' + encode(method) + body + b"}"
+    return b'{"jsonrpc":"2.0","id":' + identifier + b',"method":' + _method(method) + body + b"}"
 
 
 def notification(method: str, params: JsonObject | None = None) -> bytes:

@@ -125,7 +125,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def encode_id(identifier: float | str | None) -> bytes:
+def encode_id(identifier: Any) -> bytes:
     """Write a JSON-RPC id. Most are small integers, for which this is several times cheaper than ``encode``."""
     return b"%d" % identifier if type(identifier) is int else encode(identifier)
 
