@@ -48,6 +48,7 @@ class InnerHouse:
     Attributes:
         links: open ones, by group.
         opened: how many have been opened.
+        called: how many calls of tools the servers were given.
         status: the exit status, when dmcp has ended.
         notes: notifications the client got.
     """
@@ -55,6 +56,7 @@ class InnerHouse:
     def __init__(self) -> None:
         self.links: dict[str, MemoryLink] = {}
         self.opened = 0
+        self.called = 0
         self.notes: list[str] = []
         self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.core: dict[str, Address] = {}
@@ -81,11 +83,15 @@ class InnerHouse:
 
     def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
         async def open_link(events: LinkEvents) -> Link:
-            link = self.links[config.name] = MemoryLink(events, lambda frame: _serve(config.name, frame))
+            link = self.links[config.name] = MemoryLink(events, lambda frame: self._serve(config.name, frame))
             self.opened += 1
             return link
 
         return Upstream.start(config, beginning, open_link=open_link, peers=peers, watch=watch)
+
+    def _serve(self, name: str, frame: bytes) -> Sequence[bytes]:
+        self.called += b'"tools/call"' in frame
+        return _serve(name, frame)
 
     # The client
 
