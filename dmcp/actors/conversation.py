@@ -25,6 +25,7 @@ from dmcp.protocol.session import ClientProfile, ClientSession
 from dmcp.protocol.toolbox import Toolbox, kinds
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
     from collections.abc import Callable
 
     from dmcp.config.model import ServerConfig
@@ -51,8 +52,11 @@ class Owner(Protocol):
     def actor_ref(self) -> Address:
         """The actor's address."""
 
-    def later(self, seconds: float, message: object) -> object:
+    def later(self, seconds: float, message: object) -> TimerHandle:
         """See ``LoopActor.later``."""
+
+    def cancel(self, timer: TimerHandle | None) -> None:
+        """See ``LoopActor.cancel``."""
 
     def arm(self) -> None:
         """A deadline may be sooner than the timer knows."""
@@ -393,6 +397,17 @@ class Conversation:
 
     # Time ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is read from the server because the client does not keep up."""
+        return self._held
+
+    def take(self, link: Link) -> None:
+        """The link is open."""
+        self.link = link
+        if self._held:
+            link.pause()
+
     def hold_back(self, hold: bool) -> None:
         """Stop or go on reading: the client does not keep up, and no deadline passes because of that."""
         self._held = hold
@@ -410,7 +425,7 @@ class Conversation:
 
     def expire(self) -> None:
         """Deadlines have passed: answer those calls, and find out whether the server is still alive."""
-        now = self._clock()
+        now, hangs = self._clock(), False
         for number, cargo in self.flights.due(now):
             if isinstance(cargo, Request):
                 seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
@@ -422,12 +437,14 @@ class Conversation:
                     self._ask_for_life()
                 self._owner.landed()
             elif cargo.purpose == "ping":
-                reason = f"hangs: silent, and no answer to ping within {PING_PATIENCE:g} s"
-                self._owner.lose(FaultKind.EXITED, reason)
-                return
+                hangs = True  # not before the others that are due have their answer
             elif cargo.collector is not None:
                 self.fail_listing(cargo.collector, "timed out")
-        self._owner.arm()
+        if hangs:
+            reason = f"hangs: silent, and no answer to ping within {PING_PATIENCE:g} s"
+            self._owner.lose(FaultKind.EXITED, reason)
+        else:
+            self._owner.arm()
 
     def _ask_for_life(self) -> None:
         if not any(isinstance(cargo, Errand) and cargo.purpose == "ping" for _, cargo in self.flights.all()):

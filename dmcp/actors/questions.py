@@ -14,6 +14,7 @@ from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
     from collections.abc import Callable
 
     from dmcp.messages import Address
@@ -30,8 +31,11 @@ class Asker(Protocol):
     def actor_ref(self) -> Address:
         """Where answers go."""
 
-    def later(self, seconds: float, message: object) -> object:
+    def later(self, seconds: float, message: object) -> TimerHandle:
         """See ``LoopActor.later``."""
+
+    def cancel(self, timer: TimerHandle | None) -> None:
+        """See ``LoopActor.cancel``."""
 
 
 class Questions:
@@ -60,7 +64,7 @@ class Questions:
         self._frontend = frontend
         self._transmit = transmit
         self._on_change = on_change
-        self._open: set[bytes] = set()
+        self._open: dict[bytes, TimerHandle] = {}  # each with the end of its patience
 
     def __repr__(self) -> str:
         return f"<Questions of {self._group}: {len(self._open)} open>"
@@ -72,9 +76,9 @@ class Questions:
 
     def put(self, call: jsonrpc.Call) -> None:
         """The server asks: pass it on."""
-        self._open.add(call.id)
+        self._asker.cancel(self._open.get(call.id))
+        self._open[call.id] = self._asker.later(PATIENCE, Tick(("question", call.id)))
         self._on_change()
-        self._asker.later(PATIENCE, Tick(("question", call.id)))
         post(self._frontend, Question(self._group, self._asker.actor_ref, call.id, call.method, call.params))
 
     def respond(self, answer: Respond) -> None:
@@ -93,6 +97,8 @@ class Questions:
 
     def withdraw_all(self, reason: str) -> None:
         """The server is gone."""
+        for timer in self._open.values():
+            self._asker.cancel(timer)
         self._open.clear()
         post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, None, reason))
 
@@ -104,8 +110,9 @@ class Questions:
             self.withdraw(question, "timed out")
 
     def _close(self, question: bytes) -> bool:
-        if question not in self._open:
+        timer = self._open.pop(question, None)
+        if timer is None:
             return False
-        self._open.discard(question)
+        self._asker.cancel(timer)
         self._on_change()
         return True

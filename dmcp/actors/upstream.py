@@ -213,7 +213,7 @@ class Upstream(LoopActor):
         if link is None:
             self.lose(FaultKind.UNREACHABLE, str(error) or type(error).__name__)
             return
-        self._talk.link = link
+        self._talk.take(link)
         if self._stillborn is not None:
             self.lose(self._stillborn.kind, self._stillborn.reason)
             return
@@ -297,9 +297,12 @@ class Upstream(LoopActor):
         """What an earlier life handed over has waited long enough for the server to come back."""
         now = self._clock()
         overdue = [request for request in self._queue if 0 < request.wait_until <= now]
+        patient = [request.wait_until for request in self._queue if request.wait_until > now]
         for request in overdue:
             self._queue.remove(request)
             self._refuse(request, self._beginning.reason)
+        if patient:
+            self.later(min(patient) - now, Tick("patience"))
 
     def _take_patient(self) -> list[Request]:
         """Take back what may wait for yet another life."""
@@ -326,8 +329,7 @@ class Upstream(LoopActor):
             case "retry" if self._phase is Phase.WAITING:
                 self._open()
             case "connect" if self._phase in _CONNECTING and not self._sign_in_url:
-                seconds = self._talk.config.timeout.connect
-                self.lose(None, f"did not {_CONNECTING[self._phase]} within {seconds:g} s")
+                self._give_up_connecting()
             case "patience":
                 self._lose_patience()
             case "sign-in":
@@ -341,12 +343,22 @@ class Upstream(LoopActor):
             case ("question", bytes() as question):
                 self._talk.questions.expire(question)
 
+    def _give_up_connecting(self) -> None:
+        seconds = self._talk.config.timeout.connect
+        if self._talk.is_held:  # it may have answered: dmcp is not listening
+            self._be_patient(seconds, "connect")
+        else:
+            self.lose(None, f"did not {_CONNECTING[self._phase]} within {seconds:g} s")
+
     def _on_sign_in(self, url: str) -> None:
         self._sign_in_url = self._talk.sign_in_url = url
         if url or self._phase is Phase.READY:
             state: catalog.State = "ready" if self._phase is Phase.READY else "connecting"
             self._say(state, f"waiting for the person to sign in at {url}" if url else "")
-        if url:
+        if self._phase is Phase.WAITING:
+            if not url:
+                self._wake()
+        elif url:
             self.cancel(self._patience)
             self._limit_sign_in_wait()
         elif self._phase in _CONNECTING:
