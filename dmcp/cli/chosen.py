@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
 from dmcp.cli.client import Client, dmcp_serving
+from dmcp.cli.remembered import remember
 from dmcp.config.loading import load
 from dmcp.errors import ConfigError
 
@@ -67,4 +69,4 @@ def session(path: Path, errors: Callable[[str], None] | None = None, log_level: 
     command is not about would drown what it prints.
     """
     level = log_level or os.environ.get("DMCP_LOG") or "error"
-    return Client(dmcp_serving(path), errors=errors, log_level=level)
+    return Client(dmcp_serving(path), errors=errors, log_level=level, on_tools=partial(remember, path))

@@ -19,7 +19,7 @@ from dmcp import __version__
 from dmcp.errors import InternalError, UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
 
 REVISION: Final = "2025-11-25"
@@ -67,6 +67,7 @@ class Client:
         *,
         errors: Callable[[str], None] | None = None,
         log_level: str | None = None,
+        on_tools: Callable[[str, list[dict[str, Any]]], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare.
 
@@ -74,9 +75,11 @@ class Client:
             command: the server to start.
             errors: is given each line the process writes to stderr; without it they go where this process's go.
             log_level: dmcp's ``DMCP_LOG``, if it shall be another one than this process's.
+            on_tools: is given each group whose tools were asked for, with their definitions.
         """
         self._command = list(command)
         self._errors = errors
+        self._on_tools = on_tools
         self._env = {**os.environ, **({"DMCP_LOG": log_level} if log_level else {})}
         self._process: asyncio.subprocess.Process
         self._input: asyncio.StreamWriter
@@ -189,6 +192,8 @@ class Client:
         if result.get("isError"):
             raise UpstreamError(text)
         tools: list[dict[str, Any]] = from_json(text)
+        if self._on_tools is not None:
+            await self._on_tools(group, tools)
         return tools
 
     async def group_call(self, group: str, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

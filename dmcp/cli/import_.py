@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmcp.cli.chosen import USUAL_FILE
+from dmcp.cli.completing import coding_tools
 from dmcp.cli.importers import questions
 from dmcp.cli.importers.acceptance import refusal
 from dmcp.cli.importers.descriptions import suggestion
@@ -77,7 +78,7 @@ Without a terminal, or with --yes, no question is asked. Exit status: 0 written,
 
 
 @click.command("import", epilog=_EPILOG, short_help="Import servers from other coding tools.")
-@click.argument("source", metavar="[TOOL|FILE]", required=False)
+@click.argument("source", metavar="[TOOL|FILE]", required=False, shell_complete=coding_tools)
 @click.option("--all", "everything", is_flag=True, help="Import from every tool that has servers here.")
 @click.option("--list", "list_only", is_flag=True, help="Show which tools have servers here, and where.")
 @click.option(

@@ -10,6 +10,7 @@ import click
 
 from dmcp.cli.chosen import configuration
 from dmcp.cli.client import python
+from dmcp.cli.completing import coding_tools
 from dmcp.cli.importers.machine import Machine
 from dmcp.cli.importers.registry import TOOLS, nearest
 from dmcp.cli.importers.report import plain
@@ -47,7 +48,7 @@ Exit status: 0 dmcp is out of the tool, 2 nothing was changed.
 
 
 @click.command("install", short_help="Put dmcp into a coding tool.", epilog=_INSTALL_EPILOG)
-@click.argument("tool", metavar="TOOL")
+@click.argument("tool", metavar="TOOL", shell_complete=coding_tools)
 @click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
 @click.option(
     "--config", help="The configuration dmcp shall serve. [default: as for dmcp check: dynamic-mcp.json]"
@@ -70,7 +71,7 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
 
 
 @click.command("uninstall", short_help="Take dmcp out of a coding tool again.", epilog=_UNINSTALL_EPILOG)
-@click.argument("tool", metavar="TOOL")
+@click.argument("tool", metavar="TOOL", shell_complete=coding_tools)
 @click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
 def uninstall_command(*, tool: str, user_scope: bool) -> None:
     """Take dmcp out of a coding tool, and switch on again what dmcp install --replace switched off."""

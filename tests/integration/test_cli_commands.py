@@ -286,3 +286,17 @@ def test_a_shell_completes_groups(mixed: Path, words: str, offered: list[str]) -
     env = {"_DMCP_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
     done = run_dmcp(env={**env, "DYNAMIC_MCP_CONFIG": str(mixed)}, cwd=mixed.parent)
     assert done.stdout.splitlines() == offered
+
+
+def test_a_shell_completes_the_tools_a_command_has_seen_last(mixed: Path, tmp_path: Path) -> None:
+    kept = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "DYNAMIC_MCP_CONFIG": str(mixed)}
+    run_dmcp("list", "notes", env=kept)
+    words = {"_DMCP_COMPLETE": "bash_complete", "COMP_WORDS": "dmcp call notes re", "COMP_CWORD": "3"}
+    done = run_dmcp(env={**kept, **words})
+    assert done.stdout.splitlines() == ["plain,read_note", "plain,replace_in_note", "plain,rename_note"]
+
+
+@pytest.mark.parametrize("command", ["import", "install", "uninstall"])
+def test_a_shell_completes_coding_tools(command: str) -> None:
+    words = {"_DMCP_COMPLETE": "bash_complete", "COMP_WORDS": f"dmcp {command} cu", "COMP_CWORD": "2"}
+    assert run_dmcp(env=words).stdout.splitlines() == ["plain,cursor"]

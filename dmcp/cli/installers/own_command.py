@@ -19,8 +19,12 @@ _LINES_SHOWN: Final = 5
 
 
 def there(words: Sequence[str], machine: Machine) -> bool:
-    """Whether the program is on this machine."""
-    return shutil.which(words[0], path=machine.environ.get("PATH")) is not None
+    """Whether the program is on this machine, and can be given any words.
+
+    On Windows npm installs batch files, through which quotes do not come unharmed: then it counts as absent.
+    """
+    found = shutil.which(words[0], path=machine.environ.get("PATH"))
+    return found is not None and not found.lower().endswith((".cmd", ".bat"))
 
 
 def run(words: Sequence[str], machine: Machine) -> None:

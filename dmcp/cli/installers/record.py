@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmcp.cli.importers.machine import Machine
-    from dmcp.cli.importers.tool import Scope
+    from dmcp.cli.importers.tool import CodingTool, Scope
 
 _ONLY_MINE = 0o700
 
@@ -27,11 +27,15 @@ _ONLY_MINE = 0o700
 class Record:
     """The changes of one tool in one scope, in the order they were made."""
 
-    def __init__(self, tool: str, scope: Scope, machine: Machine) -> None:
-        where = "user" if scope == "user" else hashlib.sha256(machine.projects()[0].encode()).hexdigest()[:16]
+    def __init__(self, tool: CodingTool, scope: Scope, machine: Machine) -> None:
+        """Name the file; nothing is read yet."""
+        # A tool whose file names the project means the repository's directory, the others the one dmcp runs in.
+        by_name = any("{cwd}" in place.servers for place in tool.project)
+        project = machine.projects()[0] if by_name else str(machine.cwd)
+        where = "user" if scope == "user" else hashlib.sha256(project.encode()).hexdigest()[:16]
         self._folder = machine.home / ".dynamic-mcp" / "installed"
-        self.path = self._folder / f"{tool}-{where}.json"
-        self._about = {"tool": tool, "scope": scope, "project": machine.projects()[0]}
+        self.path = self._folder / f"{tool.name}-{where}.json"
+        self._about = {"tool": tool.name, "scope": scope, "project": project}
 
     def __repr__(self) -> str:
         return f"<Record {self.path}>"

@@ -70,7 +70,7 @@ def put_in(host: Host, scope: Scope, machine: Machine, start: Start, fronted: Fr
             f"dmcp uninstall {host.tool.name}{' --global' if scope == 'user' else ''} takes it out, "
             "if it is dmcp; otherwise rename it"
         )
-    record = Record(host.tool.name, scope, machine)
+    record = Record(host.tool, scope, machine)
     kept = record.changes()
     if fronted is not None:
         switches(host, scope, machine, fronted)  # what cannot be read is said before anything is written
@@ -99,7 +99,7 @@ def take_out(host: Host, scope: Scope, machine: Machine) -> Outcome:
         ConfigError: dmcp is not in it, a file is not as it should be, or the tool's command failed.
     """
     path, keys, present = _entry_in(host, scope, machine)
-    record = Record(host.tool.name, scope, machine)
+    record = Record(host.tool, scope, machine)
     changes = record.changes()
     mine = present is not ABSENT and serves_dmcp(_words(present))
     if not changes and not mine:
