@@ -26,20 +26,29 @@ class AskedCredentials:
         self._auth = auth
         self._group = group
         self._server = server
+        self._free = False
 
     def __repr__(self) -> str:
         return f"<AskedCredentials {self._group}>"
 
     async def authorization(self) -> str | None:
-        """See ``Credentials``. Waits for a renewal of this very group at most, never for a person."""
+        """See ``Credentials``. Waits for a renewal of this very group at most, never for a person.
+
+        While there are no credentials auth is not asked again: a server that wants some says so.
+        """
+        if self._free:
+            return None
         answer: str | None = await self._ask(Authorize(self._group, self._server))
+        self._free = answer is None
         return answer
 
     async def challenged(self, status: int, challenge: str, rejected: str | None) -> str:
         """See ``Credentials``. May wait for a person: cancel it to give up; the sign-in itself goes on."""
+        self._free = False
         answer: str | None = await self._ask(
             Challenged(self._group, self._server, status, challenge, rejected)
         )
+        self._free = False  # somebody may have asked meanwhile, and got nothing
         if answer is None:
             raise AuthError("it needs credentials that dmcp does not have")
         return answer

@@ -18,21 +18,22 @@ from dmcp.transports.link import MAX_FRAME, LinkFault
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterable, AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from httpx_sse import ServerSentEvent
+
+    from dmcp.transports.answer import Answer
 
 _MAX_REFUSAL: Final = 64 * 1024
 """Bytes of an error body that are read: it is quoted, not passed on."""
 
 
-def content_type(response: httpx.Response) -> str:
+def content_type(response: Answer) -> str:
     """The media type, lower case, without parameters; empty where there is none."""
-    value: str = response.headers.get("content-type", "")
-    return value.partition(";")[0].strip().lower()
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def whole(response: httpx.Response, reading: asyncio.Event, limit: int | None = None) -> bytes:
+async def whole(response: Answer, reading: asyncio.Event, limit: int | None = None) -> bytes:
     """The body, once it is complete. Closes the answer however it ends.
 
     Args:
@@ -47,9 +48,13 @@ async def whole(response: httpx.Response, reading: asyncio.Event, limit: int | N
     try:
         if int(response.headers.get("content-length", "0")) > limit:
             raise faults.oversized()
+        if reading.is_set() and (ready := _ready(response)) is not None:
+            if len(ready) > limit:
+                raise faults.oversized()
+            return ready
         size = 0
         parts = []
-        async for chunk in _decoded(response):
+        async for chunk in response.chunks():
             size += len(chunk)
             if size > limit:
                 raise faults.oversized()
@@ -63,14 +68,13 @@ async def whole(response: httpx.Response, reading: asyncio.Event, limit: int | N
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _decoded(response: httpx.Response) -> AsyncIterable[bytes]:
-    # Straight from the connection where nothing is compressed: httpx's iterator costs three more generators.
-    if "content-encoding" in response.headers:
-        return response.aiter_bytes()
-    return cast("httpx.AsyncByteStream", response.stream)
+def _ready(response: Answer) -> bytes | None:
+    """The whole body if it has come already, is short and not compressed: that is twice as fast."""
+    stream = response.stream
+    return stream.ready() if response.is_plain and isinstance(stream, Body) else None
 
 
-async def refusal(response: httpx.Response, reading: asyncio.Event) -> tuple[bytes, LinkFault]:
+async def refusal(response: Answer, reading: asyncio.Event) -> tuple[bytes, LinkFault]:
     """The body of an answer that is no success (empty if unreadable), and the fault it stands for."""
     try:
         body = await whole(response, reading, _MAX_REFUSAL)
@@ -79,7 +83,7 @@ async def refusal(response: httpx.Response, reading: asyncio.Event) -> tuple[byt
     return body, faults.from_status(response.status_code, body)
 
 
-async def events(response: httpx.Response, reading: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
+async def events(response: Answer, reading: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
     """The events of a stream until it ends. Closes the answer however it ends.
 
     Args:
@@ -94,11 +98,7 @@ async def events(response: httpx.Response, reading: asyncio.Event) -> AsyncItera
     try:
         if not reading.is_set():
             await reading.wait()
-        if (
-            isinstance(response.stream, Body)
-            and text.is_plain
-            and (ready := response.stream.ready()) is not None
-        ):
+        if (ready := _ready(response)) is not None:
             text.take(ready)
             for event in source.iter_sse():
                 yield event
@@ -120,9 +120,8 @@ class _Text:
     paused. A body that has come whole, as short answers do, is not waited for piece by piece: that is twice as fast.
     """
 
-    def __init__(self, response: httpx.Response, reading: asyncio.Event) -> None:
+    def __init__(self, response: Answer, reading: asyncio.Event) -> None:
         self.headers = response.headers
-        self.is_plain = "content-encoding" not in response.headers
         self.size = 0
         self._response = response
         self._reading = reading
@@ -140,7 +139,7 @@ class _Text:
 
     async def aiter_text(self) -> AsyncIterator[str]:
         """The body as it arrives."""
-        async for chunk in _decoded(self._response):
+        async for chunk in self._response.chunks():
             self.size += len(chunk)
             if self.size > MAX_FRAME:
                 raise faults.oversized()

@@ -1,8 +1,8 @@
-"""HTTP/1.1 connections to one origin, without a proxy, behind httpx's own seam for transports.
+"""HTTP/1.1 connections to one origin, without a proxy.
 
 Why not httpx's: its pool looks at every connection for every request, so that with 64 requests in flight it manages
-some 700 a second where this one manages 15,000 (docs/performance.md). Parsing is httptools'; TLS contexts, requests
-and responses are httpx's. Owns which connection is free. Not here: one connection's bytes (``connection``),
+some 700 a second where this one manages 25,000 (docs/performance.md). Parsing is httptools'; TLS contexts and errors
+are httpx's. Owns which connection is free. Not here: one connection's bytes (``connection``),
 redirects, credentials, anything of MCP.
 """
 
@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from dmcp.transports.answer import Answer
 from dmcp.transports.connection import Connection
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
+    from dmcp.transports.answer import Header
+
 _KEEP_ALIVE: Final = 60.0
 """Seconds a connection stays open unused."""
 
 
-class DirectTransport(httpx.AsyncBaseTransport):
+class DirectTransport:
     """Connections to one origin: as many as there are requests at a time, kept for the next ones."""
 
     def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
@@ -45,8 +48,8 @@ class DirectTransport(httpx.AsyncBaseTransport):
     def __repr__(self) -> str:
         return f"<DirectTransport {self._host}:{self._port}, {len(self._free)} of {len(self._all)} free>"
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request; its body must be an ``httpx.ByteStream``, its headers complete.
+    async def ask(self, method: str, url: httpx.URL, headers: list[Header], body: bytes) -> Answer:
+        """See ``Transport``.
 
         Raises:
             httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
@@ -54,14 +57,14 @@ class DirectTransport(httpx.AsyncBaseTransport):
         """
         connection = self._reusable() or await self._connect()
         try:
-            head = await connection.ask(_encoded(request, b"".join(request.stream)))  # type: ignore[arg-type]  # a ByteStream is also a plain iterable
+            head = await connection.ask(_encoded(method, url, headers, body))
         except BaseException:
             connection.close()
             raise
-        return httpx.Response(head.status, headers=head.headers, stream=Body(connection, self))
+        return Answer(head.status, head.headers, Body(connection, self))
 
     async def aclose(self) -> None:
-        """Close every connection; requests in flight break."""
+        """See ``Transport``."""
         for connection in tuple(self._all):
             connection.close()
 
@@ -104,9 +107,9 @@ class DirectTransport(httpx.AsyncBaseTransport):
         return connection
 
 
-def _encoded(request: httpx.Request, body: bytes) -> bytes:
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
-    lines += [name + b": " + value for name, value in request.headers.raw]
+def _encoded(method: str, url: httpx.URL, headers: list[Header], body: bytes) -> bytes:
+    lines = [b"%s %s HTTP/1.1" % (method.encode(), url.raw_path)]
+    lines += [name + b": " + value for name, value in headers]
     return b"\r\n".join([*lines, b"", body])
 
 
@@ -127,7 +130,7 @@ class Body(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        """httpx: the answer is done with."""
+        """The answer is done with."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.release(connection)

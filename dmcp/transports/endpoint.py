@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dmcp.config.model import RemoteServer
+    from dmcp.transports.answer import Answer, Header
     from dmcp.transports.link import Credentials
-
-Header = tuple[bytes, bytes]
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _LASTING: Final = frozenset({301, 308})
@@ -96,7 +95,7 @@ class Endpoint:
         *,
         url: httpx.URL | None = None,
         sign_in: bool = True,
-    ) -> httpx.Response:
+    ) -> Answer:
         """Send one request and return the answer, its body unread: the caller closes it.
 
         Redirects, refused credentials and ``Retry-After`` are dealt with. There is no deadline here: whoever
@@ -145,24 +144,25 @@ class Endpoint:
         extra: tuple[Header, ...],
         authorization: str | None,
         body: bytes,
-    ) -> httpx.Response:
+    ) -> Answer:
         headers = [*self._fixed, *extra]
         if authorization is not None:
             headers = [pair for pair in headers if pair[0] != b"authorization"]
             headers.append((b"authorization", authorization.encode()))
         if body:
             headers.append((b"content-length", b"%d" % len(body)))
-        request = httpx.Request(method, url, headers=headers, stream=httpx.ByteStream(body))
         if self._cookies:
+            request = httpx.Request(method, url)
             self._cookies.set_cookie_header(request)
+            headers += [pair for pair in request.headers.raw if pair[0].lower() == b"cookie"]
         try:
-            response = await self._origin.transport.handle_async_request(request)
+            answer = await self._origin.transport.ask(method, url, headers, body)
         except httpx.HTTPError as error:
             raise faults.LinkFailure(faults.from_exception(error)) from error
-        if "set-cookie" in response.headers:
-            response.request = request
-            self._cookies.extract_cookies(response)  # sticky sessions behind a load balancer live on them
-        return response
+        if "set-cookie" in answer.headers:
+            # Sticky sessions behind a load balancer live on them.
+            self._cookies.extract_cookies(answer.as_response(httpx.Request(method, url)))
+        return answer
 
     async def _authorization(self) -> str | None:
         if self._credentials is None:
@@ -172,7 +172,7 @@ class Endpoint:
         except AuthError as error:
             raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
 
-    async def _better(self, response: httpx.Response, rejected: str | None) -> str:
+    async def _better(self, response: Answer, rejected: str | None) -> str:
         """Credentials in place of the ones just refused."""
         challenge = response.headers.get("www-authenticate", "")
         status = response.status_code
@@ -184,7 +184,7 @@ class Endpoint:
         except AuthError as error:
             raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
 
-    async def _redirected(self, response: httpx.Response, asked: httpx.URL) -> httpx.URL:
+    async def _redirected(self, response: Answer, asked: httpx.URL) -> httpx.URL:
         await response.aclose()
         target = self.resolve(str(asked.join(response.headers.get("location", ""))))
         if response.status_code in _LASTING and asked == self.url:
@@ -192,7 +192,7 @@ class Endpoint:
         return target
 
 
-async def _denied(response: httpx.Response) -> faults.LinkFailure:
+async def _denied(response: Answer) -> faults.LinkFailure:
     await response.aclose()
     status = response.status_code
     wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"

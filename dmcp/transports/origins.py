@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from dmcp.transports.answer import Answer
 from dmcp.transports.direct import DirectTransport
+
+if TYPE_CHECKING:
+    from dmcp.transports.answer import Header, Transport
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _CONNECT_TIMEOUT: Final = 15.0
@@ -29,7 +33,7 @@ class Origin:
     """One origin's pool and the number of links that use it."""
 
     place: tuple[int, Key]
-    transport: httpx.AsyncBaseTransport
+    transport: Transport
     users: int = 0
 
 
@@ -59,7 +63,7 @@ async def leave(origin: Origin) -> None:
         await origin.transport.aclose()
 
 
-def _transport(url: httpx.URL) -> httpx.AsyncBaseTransport:
+def _transport(url: httpx.URL) -> Transport:
     if _proxied(url):
         # 300: the 256 calls an upstream may have in flight, and its streams.
         limits = httpx.Limits(
@@ -79,15 +83,22 @@ def _proxied(url: httpx.URL) -> bool:
     return (url.scheme in proxies or "all" in proxies) and not proxy_bypass(url.host)
 
 
-class _Proxied(httpx.AsyncBaseTransport):
+class _Proxied:
     """A way out through the environment's proxy: httpx's client knows how to choose and speak to it."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.extensions = {"timeout": self._client.timeout.as_dict(), **request.extensions}
-        return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+    async def ask(self, method: str, url: httpx.URL, headers: list[Header], body: bytes) -> Answer:
+        """See ``Transport``."""
+        extensions = {"timeout": self._client.timeout.as_dict()}
+        stream = httpx.ByteStream(body)
+        request = httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
+        response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)
+        return Answer(
+            response.status_code, response.headers.raw, cast("httpx.AsyncByteStream", response.stream)
+        )
 
     async def aclose(self) -> None:
+        """See ``Transport``."""
         await self._client.aclose()

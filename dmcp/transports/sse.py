@@ -16,6 +16,7 @@ from dmcp.transports.link import FaultKind, LinkFault
 if TYPE_CHECKING:
     import httpx
 
+    from dmcp.transports.answer import Answer
     from dmcp.transports.endpoint import Endpoint
     from dmcp.transports.link import LinkEvents
 
@@ -92,7 +93,7 @@ class SseLink(HttpLink):
         else:
             self._address.set_exception(faults.LinkFailure(fault))
 
-    async def _stream(self) -> httpx.Response:
+    async def _stream(self) -> Answer:
         response = await self._endpoint.open("GET")
         if response.status_code != _OK:
             raise faults.LinkFailure((await bodies.refusal(response, self._reading))[1])

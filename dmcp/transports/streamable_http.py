@@ -19,9 +19,8 @@ from dmcp.transports.streams import Place, may_resume
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    import httpx
-
-    from dmcp.transports.endpoint import Endpoint, Header
+    from dmcp.transports.answer import Answer, Header
+    from dmcp.transports.endpoint import Endpoint
     from dmcp.transports.link import LinkEvents
 
 _OK: Final = 200
@@ -120,12 +119,12 @@ class StreamableHttpLink(HttpLink):
             headers.append((b"last-event-id", last_id.encode()))
         return headers
 
-    async def _answered(self, response: httpx.Response, frame: bytes, request_id: int) -> None:
+    async def _answered(self, response: Answer, frame: bytes, request_id: int) -> None:
         if response.status_code not in _SUCCESS:
             await self._refused(response, frame, request_id)
             return
         if self._revision is None and self._session is None and "mcp-session-id" in response.headers:
-            self._session = response.headers["mcp-session-id"].encode(response.headers.encoding)
+            self._session = response.headers["mcp-session-id"].encode("utf-8", "surrogateescape")
         self._otherwise = None
         kind = bodies.content_type(response)
         if kind == "text/event-stream":
@@ -143,7 +142,7 @@ class StreamableHttpLink(HttpLink):
             await response.aclose()
             raise faults.LinkFailure(faults.not_mcp(kind))
 
-    async def _refused(self, response: httpx.Response, frame: bytes, request_id: int) -> None:
+    async def _refused(self, response: Answer, frame: bytes, request_id: int) -> None:
         body, fault = await bodies.refusal(response, self._reading)
         if self._is_forgotten(response, body):
             self._fail(request_id, _NOT_RUN)
@@ -155,7 +154,7 @@ class StreamableHttpLink(HttpLink):
         else:
             self._fail(request_id, fault)
 
-    async def _follow(self, response: httpx.Response, request_id: int) -> None:
+    async def _follow(self, response: Answer, request_id: int) -> None:
         """Read a response stream up to the answer; where it breaks, and the server can replay, again."""
         place = Place()
         while not await self._read(response, place, request_id):
@@ -165,7 +164,7 @@ class StreamableHttpLink(HttpLink):
                 raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
             response = await self._again(place)
 
-    async def _again(self, place: Place) -> httpx.Response:
+    async def _again(self, place: Place) -> Answer:
         """The rest of a broken stream. Retried while the server is away, within the owner's deadline."""
         while True:
             await asyncio.sleep(place.wait())
@@ -186,7 +185,7 @@ class StreamableHttpLink(HttpLink):
                 )
                 raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
 
-    async def _read(self, response: httpx.Response, place: Place, request_id: int | None) -> bool:
+    async def _read(self, response: Answer, place: Place, request_id: int | None) -> bool:
         """Pass a stream's messages on until it ends. Whether the answer to ``request_id`` was among them."""
         answered = False
         place.broken = False
@@ -225,7 +224,7 @@ class StreamableHttpLink(HttpLink):
                 place.broken = True
             await asyncio.sleep(place.wait())
 
-    async def _standalone(self, place: Place, worked: bool) -> httpx.Response:
+    async def _standalone(self, place: Place, worked: bool) -> Answer:
         response = await self._endpoint.open("GET", self._headers(place.last_id))
         if response.status_code == _OK and bodies.content_type(response) == "text/event-stream":
             return response
@@ -235,7 +234,7 @@ class StreamableHttpLink(HttpLink):
             self._lose_session()
         raise faults.LinkFailure(fault)
 
-    def _is_forgotten(self, response: httpx.Response, body: bytes) -> bool:
+    def _is_forgotten(self, response: Answer, body: bytes) -> bool:
         return self._session is not None and faults.forgets_session(response.status_code, body)
 
     def _lose_session(self) -> None:

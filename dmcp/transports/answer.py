@@ -1,0 +1,81 @@
+"""The answer to one HTTP request: status, headers, and a body that is still to be read.
+
+As much of an ``httpx.Response`` as the links look at: making the whole of one, and of an ``httpx.Request``, costs
+more than all the rest of a call (docs/performance.md). Not here: what is read from the body (``bodies``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Sequence
+
+Header = tuple[bytes, bytes]
+
+
+class Answer:
+    """Whoever gets it closes it.
+
+    Attributes:
+        status_code: of HTTP.
+        headers: by name in lower case; what came several times is joined with commas (RFC 9110, 5.3).
+        raw_headers: as they came.
+        stream: the body as it came, perhaps compressed.
+    """
+
+    __slots__ = ("headers", "raw_headers", "status_code", "stream")
+
+    def __init__(
+        self, status_code: int, raw_headers: Sequence[Header], stream: httpx.AsyncByteStream
+    ) -> None:
+        self.status_code = status_code
+        self.raw_headers = raw_headers
+        self.stream = stream
+        self.headers: dict[str, str] = {}
+        for raw_name, raw_value in raw_headers:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "surrogateescape")
+            self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status_code}>"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the body is not compressed."""
+        return "content-encoding" not in self.headers
+
+    def chunks(self) -> AsyncIterable[bytes]:
+        """The body as it arrives, not compressed any more.
+
+        Raises:
+            httpx.HTTPError: the connection broke, or the compression is damaged.
+        """
+        if self.is_plain:
+            return self.stream
+        return self.as_response().aiter_bytes()
+
+    def as_response(self, request: httpx.Request | None = None) -> httpx.Response:
+        """The same for functions of httpx."""
+        headers = list(self.raw_headers)
+        return httpx.Response(self.status_code, headers=headers, stream=self.stream, request=request)
+
+    async def aclose(self) -> None:
+        """Done with it. A body that was not read to its end costs its connection."""
+        await self.stream.aclose()
+
+
+class Transport(Protocol):
+    """A way to one origin: straight (``direct``), or through a proxy (``origins``)."""
+
+    async def ask(self, method: str, url: httpx.URL, headers: list[Header], body: bytes) -> Answer:
+        """Send one request and wait for the head of its answer. The headers are complete.
+
+        Raises:
+            httpx.HTTPError: there is none.
+        """
+
+    async def aclose(self) -> None:
+        """Close every connection; requests in flight break."""
