@@ -78,6 +78,8 @@ class Supervisor(LoopActor):
         self._generation = 0
         self._profile: ClientProfile | None = None
         self._log_level: str | None = None
+        self._congested = False
+        self._signing_in: dict[str, str] = {}  # group -> where the person is to sign in
         self._problem = ""
         self._ending: Shutdown | None = None
         self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
@@ -121,6 +123,7 @@ class Supervisor(LoopActor):
                 self._log_level = level
                 self._tell_all(upstream.SetLogLevel(level))
             case Congestion(congested):
+                self._congested = congested
                 self._tell_all(upstream.HoldBack(congested))
             case UpstreamReady(group, generation):
                 child = self._present(group, generation)
@@ -136,9 +139,11 @@ class Supervisor(LoopActor):
                     self._start(child, Beginning(asleep=True))
                     self._publish()
             case SignInOffered(group, url):
+                self._signing_in[group] = url
                 self._tell_one(group, upstream.SignInPending(pending=True, url=url))
                 post(self._frontend, frontend.SignInOffered(group, url))
             case SignInEnded(group, reason):
+                self._signing_in.pop(group, None)
                 self._tell_one(group, upstream.SignInPending(pending=False))
                 post(self._frontend, frontend.SignInEnded(group, not reason))
             case ChildFailed():
@@ -209,8 +214,14 @@ class Supervisor(LoopActor):
         peers = Peers(self.actor_ref, self._core.catalog, self._frontend)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
         child.address = self._make.upstream(child.config, beginning, peers, watch)
+        url = self._signing_in.get(child.config.name)
+        if url is not None:
+            post(child.address, upstream.SignInPending(pending=True, url=url))
+        if self._congested:
+            post(child.address, upstream.HoldBack(hold=True))
 
     def _retire(self, child: Child) -> None:
+        self._signing_in.pop(child.config.name, None)  # auth begins anew with what takes its place
         if child.address is not None:
             self._stopping[child.config.name, child.generation] = child.address
             if not post(child.address, upstream.Stop(RELOAD_GRACE)):
@@ -267,7 +278,10 @@ class Supervisor(LoopActor):
     def _redeliver(self, group: str, request: upstream.Request) -> None:
         child = self._children.get(group)
         if child is None or child.address is None or self._closing:
-            error = verdicts.unavailable(group, "dmcp is stopping it")
+            why = "dmcp is stopping it"
+            error = verdicts.unavailable(group, why)
+            if request.repeated:
+                error = verdicts.lost(group, why, may_have_run=True)
             post(request.reply_to, frontend.Reply(request.ticket, None, error))
         elif not post(child.address, request):
             # Its end is in our inbox behind this message: the next generation will be there when we come back to it.
@@ -291,12 +305,11 @@ class Supervisor(LoopActor):
 
     def _shut_down(self, order: Shutdown) -> None:
         if self._ending is not None:
-            # Asked again, or something broke on the way: no more patience.
+            # Asked again, or something broke on the way: of the two graces the shorter one counts.
             self._ending = order._replace(status=max(order.status, self._ending.status))
-            self._stop_upstreams()
-            return
-        self._ending = order
-        self.later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
+        else:
+            self._ending = order
+            self.later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
         if not post(self._frontend, frontend.Finish(order.grace)):
             self._stop_upstreams()
 

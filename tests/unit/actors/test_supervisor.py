@@ -254,6 +254,6 @@ async def test_a_configuration_that_comes_during_the_stop_is_ignored(house: Hous
 
 
 async def test_asked_to_end_twice_the_worse_status_counts(house: House) -> None:
-    house.hand(configured(server()), Shutdown(5.0, 1), Shutdown(0.0, 0))
+    house.hand(configured(server()), Shutdown(5.0, 1), Shutdown(0.0, 0), ChildStopped("frontend", 0))
     house.hand(ChildStopped("g", house.make.last.generation))
     assert house.statuses == [1]

@@ -1,0 +1,56 @@
+"""What the supervisor has to remember for lives that begin later, and what it owes the client at the end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dmcp.messages import frontend, upstream
+from dmcp.messages.lifecycle import ChildStopped
+from dmcp.messages.supervisor import Congestion, Shutdown, SignInEnded, SignInOffered, Undelivered
+from unit.actors.fakes import Inbox
+from unit.actors.test_supervisor import House, configured, lost, server
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def house() -> House:
+    return House()
+
+
+async def test_a_life_that_begins_while_the_client_does_not_keep_up_is_held_back(house: House) -> None:
+    house.hand(configured(server()), Congestion(congested=True))
+    house.hand(lost(house.make.last))
+    assert house.make.last.of(upstream.HoldBack) == [upstream.HoldBack(hold=True)]
+    house.hand(Congestion(congested=False))
+    house.hand(lost(house.make.last))
+    assert house.make.last.of(upstream.HoldBack) == []
+
+
+async def test_a_life_that_begins_while_a_person_signs_in_waits_for_that(house: House) -> None:
+    url = "https://example.org/sign-in"
+    house.hand(configured(server()), SignInOffered("g", url))
+    house.hand(lost(house.make.last))
+    assert house.make.last.of(upstream.SignInPending) == [upstream.SignInPending(pending=True, url=url)]
+    house.hand(SignInEnded("g"), lost(house.make.last))
+    assert house.make.last.of(upstream.SignInPending) == []
+
+
+async def test_asked_to_end_twice_the_client_still_gets_its_answers_first(house: House) -> None:
+    house.hand(configured(server()), Shutdown(5.0), Shutdown(0.5))
+    assert [order.grace for order in house.make.core_frontend.of(frontend.Finish)] == [5.0, 0.5]
+    assert not house.make.last.of(upstream.Stop)
+    house.hand(ChildStopped("frontend", 0))
+    assert len(house.make.last.of(upstream.Stop)) == 1
+
+
+async def test_a_call_that_may_have_run_is_never_said_not_to_have(house: House) -> None:
+    client = Inbox()
+    call = upstream.Request(1, "resources/read", {}, client, repeated=True)
+    house.hand(configured(server()), Shutdown(0.0), ChildStopped("frontend", 0), Undelivered("g", call))
+    house.hand(Undelivered("g", call._replace(ticket=2, repeated=False)))
+    first, second = (json.loads(reply.error)["message"] for reply in client.of(frontend.Reply))
+    assert "its outcome is unknown" in first
+    assert "has not run" in second
