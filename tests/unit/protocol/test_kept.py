@@ -1,0 +1,114 @@
+"""What is kept of a lazy server: which configurations share it, and which bytes are believed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from dmcp.config.model import (
+    Features,
+    OAuthSettings,
+    RemoteServer,
+    RestartPolicy,
+    ServerConfig,
+    StdioServer,
+    Timeouts,
+    ToolSelection,
+)
+from dmcp.protocol.kept import Kept, fingerprint, pack, unpack
+
+LOCAL = StdioServer("run", ("--all",), MappingProxyType({"A": "1", "B": "2"}), "/here")
+REMOTE = RemoteServer("https://example.com/mcp", "http", MappingProxyType({"X": "1"}))
+CONFIG = ServerConfig("g", "What it is", LOCAL)
+KEPT = Kept(
+    {"tools": ({"name": "t", "inputSchema": {"n": 1.5}},), "resources": (), "prompts": ({"name": "é"},)},
+    frozenset({"tools", "resources", "prompts"}),
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "h"},
+        {"description": "Something else"},
+        {"timeout": Timeouts(tools=1.0)},
+        {"restart": RestartPolicy(intensity=1)},
+        {"idle_stop": 5.0},
+        {"target": replace(LOCAL, env=MappingProxyType({"B": "2", "A": "1"}))},
+    ],
+    ids=str,
+)
+def test_what_does_not_change_what_is_offered_shares_a_fingerprint(change: dict[str, Any]) -> None:
+    assert fingerprint(replace(CONFIG, **change)) == fingerprint(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": replace(LOCAL, command="walk")},
+        {"target": replace(LOCAL, args=("--all", "--more"))},
+        {"target": replace(LOCAL, env=MappingProxyType({"A": "1", "B": "3"}))},
+        {"target": replace(LOCAL, cwd=None)},
+        {"target": replace(REMOTE, kind="sse")},
+        {"target": replace(REMOTE, url="https://example.org/mcp")},
+        {"target": replace(REMOTE, headers=MappingProxyType({"X": "2"}))},
+        {"target": replace(REMOTE, oauth=OAuthSettings(client_id="me"))},
+        {"features": Features(prompts=False)},
+        {"tools": ToolSelection(exclude=("t",))},
+    ],
+    ids=str,
+)
+def test_what_may_change_what_is_offered_does_not(change: dict[str, Any]) -> None:
+    before = replace(CONFIG, target=REMOTE) if isinstance(change.get("target"), RemoteServer) else CONFIG
+    assert fingerprint(replace(before, **change)) != fingerprint(before)
+
+
+def test_no_value_can_be_read_in_a_fingerprint() -> None:
+    secret = StdioServer("run", env=MappingProxyType({"TOKEN": "abcdef"}))
+    name = fingerprint(replace(CONFIG, target=secret))
+    assert "abcdef" not in name
+    assert len(name) == 64
+
+
+def test_what_was_packed_is_unpacked() -> None:
+    assert unpack("f", pack("f", KEPT)) == KEPT
+
+
+def test_nothing_at_all_can_be_kept() -> None:
+    nothing = Kept({}, frozenset())
+    assert unpack("f", pack("f", nothing)) == nothing
+
+
+def test_what_was_kept_for_another_is_not_believed() -> None:
+    assert unpack("g", pack("f", KEPT)) is None
+
+
+def test_half_of_it_is_never_believed() -> None:
+    whole = pack("f", KEPT)
+    assert all(unpack("f", whole[:end]) is None for end in range(len(whole)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 0},
+        {"version": None},
+        {"offered": None},
+        {"offered": ["wishes"]},
+        {"offered": [["tools"]]},
+        {"listings": []},
+        {"listings": {"wishes": []}},
+        {"listings": {"tools": {}}},
+        {"listings": {"tools": ["t"]}},
+        {"listings": {"tools": [{"title": "no name"}]}},
+        {"listings": {"resources": [{"uri": 1}]}},
+    ],
+    ids=str,
+)
+def test_what_dmcp_would_not_have_written_is_not_believed(change: dict[str, Any]) -> None:
+    content = json.dumps({**json.loads(pack("f", KEPT)), **change}).encode()
+    assert unpack("f", content) is None
