@@ -92,8 +92,6 @@ async def test_connections_are_kept_and_the_session_is_ended(home: Path) -> None
                 assert result["content"][0]["text"] == str(number)
         calls = far.journal(method="tools/call")
         assert len(calls) == 30
-        assert (
-            len({call["connection"] for call in far.journal()}) <= 5
-        )  # not one a call; listings ran at once
+        assert len({call["connection"] for call in calls}) <= 5  # one after the other, so mostly the same
         (session,) = far.sessions()
         assert [(e["session"], e["status"]) for e in far.journal(http="DELETE")] == [(session, 200)]
