@@ -5,6 +5,7 @@ Pure: text in, text out. It scans, it does not check: the caller parses the text
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,8 +119,11 @@ def _at(text: str, path: tuple[str, ...]) -> _Table | None:
 
 
 def _inserted(text: str, table: _Table, key: str, value: Any, depth: int) -> str:
-    if not isinstance(value, (dict, list)) and _on_one_line(text, table):
-        member, at = f" {to_json(key).decode()}: {to_json(value).decode()}", table.comma or table.last_end
+    if _on_one_line(text, table):
+        member, at = (
+            f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}",
+            table.comma or table.last_end,
+        )
         return text[:at] + (f"{member}," if table.comma else f",{member}") + text[at:]
     newline = "\r\n" if "\r\n" in text else "\n"
     indent = _indent(text, table, depth)

@@ -68,6 +68,11 @@ class Fronted:
     def __repr__(self) -> str:
         return f"<Fronted {list(self._entries)}>"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the servers, in the order of the file."""
+        return tuple(self._entries)
+
     def variables(self) -> tuple[str, ...]:
         """The names of the environment variables the configuration refers to, in order."""
         asked: dict[str, str] = _Asked()
@@ -129,7 +134,7 @@ def switches(host: Host, scope: Scope, machine: Machine, fronted: Fronted) -> Sw
             else:
                 changes.append(planned(path, contents, (*keys, host.off[0]), host.off[1]))
     if host.shared is not None and scope == "project":
-        change, more_off, more_on = _shared(host, machine, fronted)
+        change, more_off, more_on = _shared(host, machine, fronted, off)
         changes += [change] if change is not None else []
         off, left_on = (*off, *more_off), (*left_on, *more_on)
     return Switches(tuple(changes), tuple(dict.fromkeys(off)), tuple(dict.fromkeys(left_on)))
@@ -159,13 +164,18 @@ def _sorted(
 
 
 def _shared(
-    host: Host, machine: Machine, fronted: Fronted
+    host: Host, machine: Machine, fronted: Fronted, gone: tuple[str, ...]
 ) -> tuple[Change | None, tuple[str, ...], tuple[str, ...]]:
-    """The same for the file that a project's people share: their names go into the person's own list."""
+    """The same for the file that a project's people share: their names go into the person's own list.
+
+    So do those of ``gone``, which the person's own servers have hidden so far.
+    """
     file, own_file, key = host.shared or ("", "", "")
     shared = replace(host.tool, project=(Location("{cwd}/" + file),))
     sources = [place.source for place in _places(shared, "project", machine)]
     off, left_on = _sorted(shared, sources, machine, fronted)
+    off += tuple(name for name in left_on if name in gone)
+    left_on = tuple(name for name in left_on if name not in gone)
     if not off:
         return None, (), left_on
     path = machine.cwd / own_file

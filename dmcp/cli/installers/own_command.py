@@ -23,7 +23,7 @@ def there(words: Sequence[str], machine: Machine) -> bool:
 
     On Windows npm installs batch files, through which quotes do not come unharmed: then it counts as absent.
     """
-    found = shutil.which(words[0], path=machine.environ.get("PATH"))
+    found = shutil.which(words[0], path=machine.environ.get("PATH", ""))
     return found is not None and not found.lower().endswith((".cmd", ".bat"))
 
 
@@ -33,7 +33,7 @@ def run(words: Sequence[str], machine: Machine) -> None:
     Raises:
         ConfigError: it failed; with the last lines it wrote.
     """
-    program = shutil.which(words[0], path=machine.environ.get("PATH")) or words[0]
+    program = shutil.which(words[0], path=machine.environ.get("PATH", "")) or words[0]
     told = " ".join(words[:3])
     try:
         done = subprocess.run(  # noqa: S603 - the tool's own program, with words that dmcp puts together
