@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 PARKED_DELAY = 300.0
 """Seconds after which a parked child is tried again."""
 
+UNWELCOME_DELAY = 3600.0
+"""Seconds after which a server that wants credentials nobody has is tried again; its next use tries at once.
+
+Never in a loop: vendors pause accounts for that.
+"""
+
 _STABLE = 30.0  # seconds a child has to stay up for its backoff to start from the beginning again
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp import log
 from dmcp.actors.children import Child, Core, Factories, group_of, why_not
-from dmcp.actors.restart import after_failure
+from dmcp.actors.restart import UNWELCOME_DELAY, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
@@ -259,10 +259,13 @@ class Supervisor(LoopActor):
                 self._redeliver(news.group, request)
             self._end_if_stopped()
             return
-        forgotten = news.kind is FaultKind.SESSION_LOST and news.was_ready
-        delay = (
-            0.0 if forgotten else self._judge(child, news.reason)
-        )  # a server that has forgotten us is there
+        if news.kind is FaultKind.SESSION_LOST and news.was_ready:
+            delay = 0.0  # a server that has forgotten us is there
+        elif news.kind is FaultKind.UNAUTHORIZED:
+            delay = UNWELCOME_DELAY
+            log.warning(f"{news.reason}; tried again when it is used", news.group)
+        else:
+            delay = self._judge(child, news.reason)
         beginning = Beginning(delay, news.reason, repeat=news.repeat, subscriptions=news.subscriptions)
         self._start(child, beginning)
         self._publish()

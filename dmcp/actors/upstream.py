@@ -18,6 +18,7 @@ from dmcp import log
 from dmcp.actors.conversation import Conversation, Errand
 from dmcp.actors.mailbox import LinkMailbox
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
+from dmcp.errors import AuthError
 from dmcp.messages import catalog, lifecycle, supervisor
 from dmcp.messages.upstream import (
     Beginning,
@@ -211,7 +212,8 @@ class Upstream(LoopActor):
 
     def _on_opened(self, link: Link | None, error: BaseException | None) -> None:
         if link is None:
-            self.lose(FaultKind.UNREACHABLE, str(error) or type(error).__name__)
+            kind = FaultKind.UNAUTHORIZED if isinstance(error, AuthError) else FaultKind.UNREACHABLE
+            self.lose(kind, str(error) or type(error).__name__)
             return
         self._talk.take(link)
         if self._stillborn is not None:

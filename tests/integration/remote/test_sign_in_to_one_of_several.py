@@ -169,6 +169,26 @@ async def test_a_client_that_shows_no_addresses_is_not_asked_to(guarded: OAuthSe
         assert client.inbox == []
 
 
+@pytest.mark.parametrize("kind", ["http", "sse"])
+async def test_a_server_that_wants_a_sign_in_nobody_can_do_is_not_asked_in_a_loop(
+    kind: str, guarded: OAuthServer, home: Path
+) -> None:
+    hasty = {"backoff_min": "1ms", "backoff_max": "1ms", "intensity": 100000}
+    far = {"description": "guarded", "url": guarded.url, "type": kind, "restart": hasty}
+    config = write_config(home / "dmcp.json", {"far": far, "near": sdk_server()})
+    async with RawClient(dmcp_command(config)) as client:
+        await client.initialize()
+        with pytest.raises(RpcError, match="dmcp auth login far"):
+            await client.call("far", "whoami")
+        before = guarded.count("mcp")
+        for number in range(200):  # as long as dozens of the shortest pauses
+            await client.call("near", "echo", {"text": str(number)})
+        assert guarded.count("mcp") == before
+        with pytest.raises(RpcError, match="dmcp auth login far"):
+            await client.call("far", "whoami")
+        assert guarded.count("mcp") == before + 1
+
+
 async def test_a_browser_is_opened_as_well_where_there_is_one(
     guarded: OAuthServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
