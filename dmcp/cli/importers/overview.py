@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmcp.cli.importers.documents import read_document
 from dmcp.cli.importers.gather import locations, servers_at
+from dmcp.cli.importers.own import is_dmcp
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.errors import ConfigError
 
@@ -44,9 +45,12 @@ def _rows(machine: Machine) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _count(path: Path, keys: tuple[str, ...]) -> str | None:
-    """How many servers; ``None`` for a file that has no place for any."""
+    """How many servers, and dmcp, which is none to import; ``None`` for a file that has no place for any."""
     try:
         servers = servers_at(read_document(path), keys, path)
     except ConfigError as error:
         return f"unreadable ({str(error).removeprefix(f'{path}: ')})"
-    return str(len(servers)) if servers is not None else None
+    if servers is None:
+        return None
+    mine = sum(map(is_dmcp, servers.values()))
+    return f"{len(servers) - mine}, dmcp" if mine else str(len(servers))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.importers.documents import read_text
 from dmcp.cli.importers.gather import locations
-from dmcp.cli.importers.own import serves_dmcp
+from dmcp.cli.importers.own import is_dmcp
 from dmcp.cli.importers.writing import backup_of, write_whole
 from dmcp.cli.installers import own_command
 from dmcp.cli.installers.change import ABSENT, Change, planned, undone, value_at
@@ -101,7 +101,7 @@ def take_out(host: Host, scope: Scope, machine: Machine) -> Outcome:
     path, keys, present = _entry_in(host, scope, machine)
     record = Record(host.tool, scope, machine)
     changes = record.changes()
-    mine = present is not ABSENT and serves_dmcp(_words(present))
+    mine = is_dmcp(present)
     if not changes and not mine:
         raise ConfigError(f"{path}: dmcp is not in {host.tool.title}{_elsewhere(host, scope)}")
     own = _own(host, scope, machine, Start(NAME, ())) if mine else None
@@ -156,15 +156,6 @@ def _entry_in(host: Host, scope: Scope, machine: Machine) -> tuple[Path, tuple[s
 def _covers(present: Any, entry: Mapping[str, Any]) -> bool:
     """Whether an entry says all that dmcp's would; what a person added to it does not matter."""
     return isinstance(present, Mapping) and all(present.get(key) == value for key, value in entry.items())
-
-
-def _words(entry: Any) -> list[str]:
-    """The command line of an entry, however a tool spells it."""
-    if not isinstance(entry, Mapping):
-        return []
-    command = entry.get("command") or entry.get("cmd")
-    words = [*(command if isinstance(command, list) else [command]), *(entry.get("args") or [])]
-    return [word for word in words if isinstance(word, str)]
 
 
 def _own(host: Host, scope: Scope, machine: Machine, start: Start) -> OwnCommand | None:

@@ -249,3 +249,12 @@ def test_a_tools_command_that_fails_is_quoted_and_leaves_everything_as_it_was(
     with pytest.raises(ConfigError, match="claude mcp add-json failed with status 3, saying: it is broken"):
         desk.run("install", "claude")
     assert desk.files() == before
+
+
+def test_the_overview_says_where_dmcp_is_and_does_not_count_it(desk: Desk) -> None:
+    path = desk.project / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"mcpServers": {"notes": NOTES, "other": {"command": "other"}}}))
+    assert "cursor  project  2        " in desk.run("import", "--list")
+    desk.run("install", "cursor")
+    assert "cursor  project  2, dmcp  " in desk.run("import", "--list")
