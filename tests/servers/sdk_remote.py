@@ -1,8 +1,8 @@
 """The server of ``sdk_stdio.py`` over HTTP, in a process of its own, with a journal of what reaches it.
 
 Usage: ``sdk_remote.py --mode MODE [--name NAME] [--port PORT] [--life LIFE] [--journal FILE]`` with a mode of
-``http``, ``json`` and ``sse``. Prints its URL on the first line; ends when its stdin closes. In its first life the
-tools ``peek`` and ``poke`` never answer their first call; a restarted server is given another life.
+``http``, ``json``, ``stateless`` and ``sse``. Prints its URL on the first line; ends when its stdin closes. In its
+first life the tools ``peek`` and ``poke`` never answer their first call; a restarted server is given another life.
 
 The journal holds one JSON object a line: ``{"http": METHOD, "method": ..., "session": ..., "connection": ...}`` for
 each request as it is answered, ``{"call": TOOL}`` for each call of these two tools.
@@ -121,7 +121,11 @@ def main() -> None:
     """Serve until stdin closes."""
     mode = OPTIONS["--mode"]
     listener = socket.create_server(("127.0.0.1", int(OPTIONS.get("--port", "0"))))
-    app = sse_application() if mode == "sse" else make().streamable_http_app(json_response=mode == "json")
+    app = (
+        sse_application()
+        if mode == "sse"
+        else make().streamable_http_app(json_response=mode == "json", stateless_http=mode == "stateless")
+    )
     settings = uvicorn.Config(Journal(app), log_level="critical", timeout_graceful_shutdown=0, ws="none")
     web = uvicorn.Server(settings)
 

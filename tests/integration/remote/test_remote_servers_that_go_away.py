@@ -99,6 +99,24 @@ async def test_a_restart_while_nothing_is_asked_is_not_noticed_by_the_client(
         assert len(far.journal(method="initialize")) == 2
 
 
+async def test_a_restarted_server_is_told_again_what_the_client_wants_to_hear_of(
+    far: RemoteServer, tmp_path: Path
+) -> None:
+    far.start()
+    uri = "note://far/1"
+    async with client_of(far, tmp_path) as client:
+        await client.initialize()
+        await client.request("logging/setLevel", {"level": "warning"})
+        await client.request("resources/subscribe", {"uri": uri})
+        far.stop()
+        far.start()
+        await until_answered(client, "far", text="after")
+        far.until(2, method="logging/setLevel")
+        far.until(2, method="resources/subscribe")
+        await client.call("far", "touch", {"uri": uri})
+        await client.heard("notifications/resources/updated", lambda params: params["uri"] == uri)
+
+
 async def test_a_forgotten_session_is_begun_anew_once_for_all_calls_in_flight(tmp_path: Path) -> None:
     with remote(tmp_path) as far:
         async with client_of(far, tmp_path) as client:

@@ -57,6 +57,22 @@ async def test_a_stdio_an_http_an_sse_and_a_guarded_server_work_as_one(home: Pat
             assert got.messages[0].content.text == "Greet Ada (calm)"
 
 
+@pytest.mark.parametrize("mode", ["json", "stateless"])
+async def test_a_server_without_streams_or_without_sessions_works(mode: str, home: Path) -> None:
+    with remote(home, mode) as far:
+        config = write_config(home / "dmcp.json", {"far": far.entry})
+        async with OfficialClient(dmcp_command(config)) as client:
+            assert "add" in {tool["name"] for tool in await client.tools("far")}
+            added = await client.call("far", "add", {"a": 1, "b": 2})
+            assert added.structured_content == {"sum": 3}
+            read = await client.session.read_resource("note://far/1")
+            assert read.contents[0].text == "note://far/1 of far"
+            got = await client.session.get_prompt("far-greet", {"who": "Ada"})
+            assert got.messages[0].content.text == "Greet Ada (calm)"
+        assert len(far.sessions()) == (mode == "json")
+        assert len(far.journal(method="initialize")) == 1
+
+
 @pytest.mark.npm
 @pytest.mark.parametrize("mode", ["streamableHttp", "sse"])
 async def test_the_official_npm_server_works_in_its_remote_modes(mode: str, home: Path) -> None:
