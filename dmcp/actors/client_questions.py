@@ -106,6 +106,14 @@ class ClientQuestions:
         elif asked.upstream is not None:
             post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
 
+    def on_unreadable(self, identifier: bytes) -> bool:
+        """The client has sent an answer nobody can read; returns whether it was asked something under this id."""
+        asked = self._table.answered(identifier)
+        if asked is not None and asked.upstream is not None:
+            error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, "the client's answer could not be read")
+            post(asked.upstream, upstream.Respond(asked.question, None, error))
+        return asked is not None
+
     def on_progress(self, params: JsonObject) -> None:
         """The client reports progress on a question: give it the upstream's own token."""
         asked = self._table.get(params.get("progressToken"))

@@ -21,6 +21,7 @@ from dmcp.messages.frontend import (
     ClientGone,
     Finish,
     GraceOver,
+    Moved,
     Progressed,
     Question,
     QuestionWithdrawn,
@@ -81,6 +82,8 @@ class Frontend(LoopActor):
                 self._on_reply(message)
             case Routed():
                 self._on_routed(message)
+            case Moved(ticket, address):
+                self._on_moved(ticket, address)
             case Progressed(ticket, params):
                 self._on_progressed(ticket, params)
             case Question():
@@ -143,7 +146,18 @@ class Frontend(LoopActor):
             case jsonrpc.Answer():
                 self._questions.on_answer(message)
             case jsonrpc.Malformed():
-                self._refuse(message.id, message.code, message.message, batch)
+                self._on_malformed(message, batch)
+
+    def _on_malformed(self, message: jsonrpc.Malformed, batch: BatchAnswer | None) -> None:
+        if not message.is_answer:
+            self._refuse(message.id, message.code, message.message, batch)
+        elif self._questions.on_unreadable(message.id):
+            if batch is not None:
+                self._send_batch(batch.add(None))
+        else:
+            # Under an id that is the client's own too this would answer the client's request.
+            identifier = b"null" if message.id in self._exchanges else message.id
+            self._refuse(identifier, message.code, message.message, batch)
 
     def _on_call(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
         if call.id in self._exchanges or any(early.id == call.id for early, _ in self._early):
@@ -186,7 +200,14 @@ class Frontend(LoopActor):
         else:
             ticket, params = self._open(call, batch)
             message = catalog.Browse if method in client_requests.LISTS else catalog.FindRoute
-            self._directory.catalog.tell(message(ticket, method, params, self.actor_ref))
+            self._ask_catalog(self._directory, message(ticket, method, params, self.actor_ref))
+
+    def _ask_catalog(
+        self, directory: Directory, message: catalog.Browse | catalog.FindRoute | catalog.ShowTools
+    ) -> None:
+        if not post(directory.catalog, message):
+            error = verdicts.lost("dmcp", "it is shutting down", may_have_run=False)
+            self._on_reply(Reply(message.ticket, None, error))
 
     def _open(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[int, JsonObject]:
         token, params = client_requests.take_progress_token(call.params)
@@ -199,7 +220,7 @@ class Frontend(LoopActor):
         if name == tools.GET_TOOLS:
             group = client_requests.text(arguments, "group", "arguments.")
             ticket, _ = self._open(call, batch)
-            directory.catalog.tell(catalog.ShowTools(ticket, group, self.actor_ref))
+            self._ask_catalog(directory, catalog.ShowTools(ticket, group, self.actor_ref))
         elif name == tools.CALL_TOOL:
             self._call_dynamic_tool(call, arguments, directory, batch)
         else:
@@ -260,20 +281,27 @@ class Frontend(LoopActor):
                 log.debug(f"ignored {method} of the client")
 
     def _on_cancelled(self, params: JsonObject) -> None:
-        ticket = self._exchanges.ticket_of(jsonrpc.encode(params.get("requestId")))
+        identifier = jsonrpc.encode(params.get("requestId"))
+        self._forget_early(identifier)
+        ticket = self._exchanges.ticket_of(identifier)
         exchange = self._exchanges.close(ticket) if ticket is not None else None
         if exchange is None or ticket is None:
             return
         if exchange.upstream is not None:
             order = upstream.Cancel(ticket, str(params.get("reason") or ""))
-            group = self._directory.groups.get(exchange.group) if self._directory else None
-            if not post(exchange.upstream, order) and group is not None and group.upstream is not None:
-                post(group.upstream, order)  # the request was handed on to a later generation
+            post(exchange.upstream, order)  # if it has ended, the request comes back to us as ``Moved``
         elif self._directory is not None:
-            self._directory.catalog.tell(catalog.Forget(ticket))
+            post(self._directory.catalog, catalog.Forget(ticket))
         if exchange.batch is not None:
             self._send_batch(exchange.batch.add(None))
         self._finish_if_idle()
+
+    def _forget_early(self, identifier: bytes) -> None:
+        gone = [early for early in self._early if early[0].id == identifier]
+        self._early = [early for early in self._early if early[0].id != identifier]
+        for _, batch in gone:
+            if batch is not None:
+                self._send_batch(batch.add(None))
 
     # From the upstreams -------------------------------------------------------------------------------------------
 
@@ -282,10 +310,17 @@ class Frontend(LoopActor):
         if exchange is None:
             return  # cancelled, or answered already
         if reply.error is not None:
-            self._send(jsonrpc.failure(exchange.id, reply.error), exchange.batch)
+            self._send(jsonrpc.passed_on(exchange.id, "error", reply.error), exchange.batch)
         else:
-            self._send(jsonrpc.result(exchange.id, reply.result or b"{}"), exchange.batch)
+            self._send(jsonrpc.passed_on(exchange.id, "result", reply.result or b"{}"), exchange.batch)
         self._finish_if_idle()
+
+    def _on_moved(self, ticket: int, address: Address) -> None:
+        exchange = self._exchanges.get(ticket)
+        if exchange is not None:
+            exchange.upstream = address
+        else:
+            post(address, upstream.Cancel(ticket, "cancelled"))  # it was, while nobody had it
 
     def _on_progressed(self, ticket: int, params: JsonObject) -> None:
         exchange = self._exchanges.get(ticket)
@@ -309,6 +344,7 @@ class Frontend(LoopActor):
         self._finish_if_idle()
 
     def _on_upstream_gone(self, message: UpstreamGone) -> None:
+        self._questions.withdraw(QuestionWithdrawn(message.upstream, None, message.reason))
         error = verdicts.lost(message.group, message.reason, may_have_run=True)
         for ticket in self._exchanges.of_upstream(message.upstream):
             self._on_reply(Reply(ticket, None, error))
@@ -339,7 +375,8 @@ class Frontend(LoopActor):
                 call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch
             )
         for ticket, exchange in self._exchanges.all():
-            error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=True)
+            sent = exchange.upstream is not None
+            error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=sent)
             self._on_reply(Reply(ticket, None, error))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()

@@ -268,6 +268,9 @@ class Supervisor(LoopActor):
             delay = self._judge(child, news.reason)
         beginning = Beginning(delay, news.reason, repeat=news.repeat, subscriptions=news.subscriptions)
         self._start(child, beginning)
+        if child.address is not None:
+            for request in news.repeat:
+                post(self._frontend, frontend.Moved(request.ticket, child.address))
         self._publish()
 
     def _judge(self, child: Child, reason: str) -> float:
@@ -289,6 +292,8 @@ class Supervisor(LoopActor):
         elif not post(child.address, request):
             # Its end is in our inbox behind this message: the next generation will be there when we come back to it.
             self.actor_ref.tell(Undelivered(group, request))
+        else:
+            post(self._frontend, frontend.Moved(request.ticket, child.address))
 
     def _on_failed(self, news: ChildFailed) -> None:
         child = self._present(news.child, news.generation)

@@ -379,7 +379,7 @@ class Upstream(LoopActor):
         limit, talk = self._talk.config.idle_stop, self._talk
         if self._phase is not Phase.READY or limit is None:
             return
-        if talk.load or talk.subscriptions or self._clock() - talk.heard < limit:
+        if talk.load or talk.subscriptions or talk.questions.pending or self._clock() - talk.heard < limit:
             self._watch_idleness()
             return
         post(self._peers.supervisor, supervisor.IdleLongEnough(self._group, self._generation))

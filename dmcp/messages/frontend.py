@@ -43,6 +43,13 @@ class Routed(NamedTuple):
     params: JsonObject
 
 
+class Moved(NamedTuple):
+    """From the supervisor: this ticket is with another life of its upstream now."""
+
+    ticket: int
+    upstream: Address
+
+
 class Progressed(NamedTuple):
     """An upstream reports progress on a ticket."""
 

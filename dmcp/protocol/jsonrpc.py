@@ -31,6 +31,7 @@ __all__ = [
     "error_object",
     "failure",
     "notification",
+    "passed_on",
     "read",
     "request",
     "result",
@@ -80,11 +81,19 @@ class Answer(NamedTuple):
 
 
 class Malformed(NamedTuple):
-    """Not a JSON-RPC message. ``id`` is the encoded id if one could be made out, else ``b"null"``."""
+    """Not a JSON-RPC message.
+
+    Attributes:
+        id: the encoded id if one could be made out, else ``b"null"``.
+        code: of the error that says so.
+        message: likewise.
+        is_answer: whether it was meant as an answer: then ``id`` is the reader's own.
+    """
 
     id: bytes
     code: int
     message: str
+    is_answer: bool = False
 
 
 class Batch(NamedTuple):
@@ -102,7 +111,8 @@ def read(frame: bytes) -> Message:
     try:
         value = decode(frame)
     except ValueError as error:
-        return Malformed(answered_id(frame), PARSE_ERROR, f"Parse error: {error}")
+        identifier = answered_id(frame)
+        return Malformed(identifier, PARSE_ERROR, f"Parse error: {error}", identifier != b"null")
     if isinstance(value, list):
         return Batch(tuple(_read_object(encode(item), item) for item in value))
     return _read_object(frame, value)
@@ -141,7 +151,8 @@ def _read_request(value: JsonObject) -> Single:
 def _read_error(frame: bytes, value: JsonObject) -> Single:
     error = value["error"]
     if not isinstance(error, dict):
-        return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: "error" must be an object')
+        text = 'Invalid request: "error" must be an object'
+        return Malformed(_id_of(value), INVALID_REQUEST, text, is_answer=True)
     return Answer(_id_of(value), None, answer_body(frame, value, "error"), error)
 
 
@@ -170,6 +181,15 @@ def notification(method: str, params: JsonObject | None = None) -> bytes:
 def result(identifier: bytes, body: bytes) -> bytes:
     """A successful response frame around the bytes of a result."""
     return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":', body, b"}"))
+
+
+def passed_on(identifier: bytes, name: str, body: bytes) -> bytes:
+    """A response frame around a server's own bytes; ``name`` is "result" or "error".
+
+    The id stands last: where the server has repeated a member of its answer, the bytes may hold another id, and
+    parsers take the last one.
+    """
+    return b"".join((b'{"%b":' % name.encode(), body, b',"jsonrpc":"2.0","id":', identifier, b"}"))
 
 
 def failure(identifier: bytes, body: bytes) -> bytes:

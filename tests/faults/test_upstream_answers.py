@@ -159,9 +159,8 @@ async def test_results_arrive_byte_for_byte(tmp_path: Path) -> None:
         for body in bodies:
             call = client.ask("tools/call", call_of("raw", {"hex": body.hex()}))
             await client.answer(call)
-            assert client.lines[-1] == b'{"jsonrpc":"2.0","id":%d,"result":' % int(call) + body + b"}", body[
-                :80
-            ]
+            answer = b'{"result":' + body + b',"jsonrpc":"2.0","id":%d}' % int(call)
+            assert client.lines[-1] == answer, body[:80]
 
 
 async def test_a_message_over_64_mib_fails_its_call_and_the_server_is_connected_anew(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from dmcp.messages.frontend import (
     ClientGone,
     Finish,
     GraceOver,
+    Moved,
     Question,
     QuestionWithdrawn,
     Reply,
@@ -131,7 +132,7 @@ async def test_a_cancel_follows_its_call_into_the_next_generation(stage: Stage) 
     stage.call(1)
     stage.upstream.end()
     later = Inbox()
-    stage.directory(later)
+    stage.hand(Moved(stage.ticket(), later))
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
     assert len(later.of(upstream.Cancel)) == 1
 

@@ -1,0 +1,156 @@
+"""The frontend where things go wrong at the wrong moment: every request of the client is answered once all the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from dmcp.messages import supervisor, upstream
+from dmcp.messages.frontend import ClientFrames, Finish, GraceOver, Moved, Question, Reply, UpstreamGone
+from unit.actors.fakes import Inbox
+from unit.actors.test_frontend import Stage
+
+pytestmark = pytest.mark.anyio
+
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+
+
+@pytest.fixture
+async def stage() -> Stage:
+    return Stage()
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        b'{"jsonrpc":"2.0","id":1,"error":"text"}',
+        b'{"jsonrpc":"2.0","id":1,"result":{"text":"\xff"}}',
+        b'{"jsonrpc":"2.0","id":1,"result":{]}',
+    ],
+)
+async def test_an_answer_of_the_client_that_cannot_be_read_fails_the_question_and_nothing_else(
+    stage: Stage, unreadable: bytes
+) -> None:
+    stage.begin(roots={})
+    stage.call(1)
+    stage.hand(Question("g", stage.upstream, b'"q"', "roots/list", {}))
+    assert stage.written[-1]["id"] == 1
+    stage.written.clear()
+    stage.hand(ClientFrames((unreadable,)))
+    (answer,) = stage.upstream.of(upstream.Respond)
+    assert answer.question == b'"q"'
+    assert b"could not be read" in answer.error
+    assert stage.written == []  # 1 is also the id of a call in flight: it must not be answered
+    stage.hand(Reply(stage.ticket(), b"{}", None))
+    assert stage.written == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
+
+
+async def test_an_unreadable_answer_to_no_question_does_not_answer_a_call_of_the_same_id(
+    stage: Stage,
+) -> None:
+    stage.begin()
+    stage.call(7)
+    stage.hand(ClientFrames((b'{"jsonrpc":"2.0","id":7,"error":"text"}',)))
+    (refusal,) = stage.written
+    assert refusal["id"] is None
+    stage.hand(Reply(stage.ticket(), b"{}", None))
+    assert stage.written[1:] == [{"jsonrpc": "2.0", "id": 7, "result": {}}]
+
+
+async def test_a_batch_with_an_unreadable_answer_in_it_is_answered_whole(stage: Stage) -> None:
+    stage.begin("2025-03-26", roots={})
+    stage.hand(Question("g", stage.upstream, b'"q"', "roots/list", {}))
+    stage.written.clear()
+    ping = '{"jsonrpc":"2.0","id":9,"method":"ping"}'
+    stage.hand(ClientFrames((f'[{{"jsonrpc":"2.0","id":1,"error":"text"}},{ping}]'.encode(),)))
+    assert stage.written == [[{"jsonrpc": "2.0", "id": 9, "result": {}}]]
+    assert len(stage.upstream.of(upstream.Respond)) == 1
+
+
+async def test_a_request_cancelled_before_there_is_a_configuration_is_never_made(stage: Stage) -> None:
+    stage.says({"id": 0, "method": "initialize", "params": HELLO})
+    stage.call(1)
+    stage.call(2)
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    stage.directory()
+    (request,) = stage.upstream.of(upstream.Request)
+    stage.hand(Reply(request.ticket, b"{}", None))
+    assert [one["id"] for one in stage.written] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("resources/list", {}),
+        ("resources/read", {"uri": "x:1"}),
+        ("tools/call", {"name": "get_dynamic_tools", "arguments": {"group": "g"}}),
+    ],
+)
+async def test_what_the_catalog_can_no_longer_answer_is_an_error_and_not_the_end_of_the_rest(
+    stage: Stage, method: str, params: dict[str, object]
+) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.catalog.end()
+    stage.says({"id": 2, "method": method, "params": params})
+    (refusal,) = stage.written
+    assert refusal["id"] == 2
+    assert "has not run" in refusal["error"]["message"]
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 2}})
+    stage.hand(Reply(stage.ticket(), b"{}", None))
+    assert stage.written[-1]["id"] == 1
+
+
+async def test_a_cancel_of_what_waits_in_a_catalog_that_has_ended_is_no_failure(stage: Stage) -> None:
+    stage.begin()
+    stage.says({"id": 2, "method": "resources/list"})
+    stage.catalog.end()
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 2}})
+    assert stage.written == []
+
+
+async def test_at_the_end_only_what_was_sent_is_said_to_have_run_perhaps(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.says({"id": 2, "method": "resources/list"})
+    stage.hand(Finish(1.0), GraceOver())
+    told = {one["id"]: one["error"]["message"] for one in stage.written}
+    assert "its outcome is unknown" in told[1]
+    assert "has not run" in told[2]
+
+
+async def test_a_call_that_was_handed_on_is_answered_when_the_life_that_got_it_fails(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    second = Inbox()
+    stage.hand(Moved(stage.ticket(), second))
+    stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed"))
+    assert stage.written == []
+    stage.hand(UpstreamGone(second, "g", "dmcp failed"))
+    assert [one["id"] for one in stage.written] == [1]
+
+
+async def test_a_cancel_that_came_before_the_call_was_handed_on_follows_it(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    ticket, second = stage.ticket(), Inbox()
+    stage.upstream.end()
+    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
+    stage.hand(Moved(ticket, second))
+    (order,) = second.of(upstream.Cancel)
+    assert order.ticket == ticket
+
+
+async def test_the_questions_of_an_upstream_that_failed_are_withdrawn(stage: Stage) -> None:
+    stage.begin(roots={})
+    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed"))
+    assert stage.written[-1]["method"] == "notifications/cancelled"
+    assert stage.supervisor.of(supervisor.Shutdown) == []
+
+
+async def test_whatever_a_result_holds_it_is_answered_under_the_clients_id(stage: Stage) -> None:
+    stage.begin()
+    stage.call(1)
+    # A server that repeats the id: the body dmcp cuts out of its answer has an id in it.
+    stage.hand(Reply(stage.ticket(), b'{"a":1},"id":99', None))
+    assert stage.written[-1]["id"] == 1
