@@ -13,9 +13,9 @@ from dmcp.cli.importers.machine import Machine
 from dmcp.config.loading import load
 from dmcp.errors import ConfigError
 from fixtures.importers.goldens import CASES, HERE
+from fixtures.importers.mutations import MUTATIONS, swell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 ROUNDS = 100
@@ -26,76 +26,6 @@ FILES = [
     for path in sorted((HERE / case / part).rglob("*"))
     if path.is_file()
 ]
-_WORDS = [
-    b"null",
-    b"true",
-    b"[]",
-    b"{}",
-    b"5",
-    b'"\\ud800"',
-    b"-1e999",
-    b'""',
-    b'"${"',
-    b'"$${A}"',
-    b"'x'",
-    b"\x00",
-    b"\xff",
-]
-
-
-def cut(content: bytes, dice: random.Random) -> bytes:
-    return content[: dice.randrange(len(content))]
-
-
-def swap_a_value(content: bytes, dice: random.Random) -> bytes:
-    marks = [at for at, byte in enumerate(content) if byte in b":=,["]
-    if not marks:
-        return content + dice.choice(_WORDS)
-    at = dice.choice(marks) + 1
-    end = min(
-        (found for sign in b",}\n]" if (found := content.find(bytes([sign]), at)) >= 0), default=len(content)
-    )
-    return content[:at] + b" " + dice.choice(_WORDS) + content[end:]
-
-
-def flip_bytes(content: bytes, dice: random.Random) -> bytes:
-    changed = bytearray(content)
-    for _ in range(dice.randrange(1, 4)):
-        changed[dice.randrange(len(changed))] = dice.randrange(256)
-    return bytes(changed)
-
-
-def repeat_a_line(content: bytes, dice: random.Random) -> bytes:
-    lines = content.splitlines(keepends=True)
-    at = dice.randrange(len(lines))
-    return b"".join([*lines[:at], lines[at], *lines[at:]])
-
-
-def drop_a_line(content: bytes, dice: random.Random) -> bytes:
-    lines = content.splitlines(keepends=True)
-    del lines[dice.randrange(len(lines))]
-    return b"".join(lines)
-
-
-def mark_and_end_lines_as_windows_does(content: bytes, dice: random.Random) -> bytes:
-    return b"\xef\xbb\xbf" * dice.randrange(1, 3) + content.replace(b"\n", b"\r\n")
-
-
-def nest(content: bytes, dice: random.Random) -> bytes:
-    at = dice.randrange(len(content))
-    opening = dice.choice([b"[", b'{"a":', b"- "])
-    return content[:at] + opening * dice.choice([3, 300, 3000]) + content[at:]
-
-
-def swell(content: bytes, dice: random.Random) -> bytes:
-    at = content.find(b'"') + 1
-    return content[:at] + b"x" * dice.choice([1000, 100_000]) + content[at:]
-
-
-MUTATIONS: tuple[Callable[[bytes, random.Random], bytes], ...] = (
-    *(cut, swap_a_value, swap_a_value, swap_a_value, flip_bytes, repeat_a_line),
-    *(drop_a_line, mark_and_end_lines_as_windows_does, nest),
-)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(HERE)))

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import random
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.importers.gather import read_sources, sources
+from dmcp.cli.importers.gather import locations, read_sources, sources
 from dmcp.cli.installers.fronted import Fronted
 from dmcp.cli.installers.hosts import Start, host
-from dmcp.cli.installers.text import contents_of
+from dmcp.cli.installers.text import contents_of, parsed
 from dmcp.cli.installers.work import put_in, take_out
+from dmcp.errors import ConfigError
 from fixtures.importers.goldens import CASES, HERE, laid_out
+from fixtures.importers.mutations import MUTATIONS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.machine import Machine
     from dmcp.cli.importers.tool import Scope
 
+ROUNDS = 12
 START = Start("/opt/dmcp", ("/etc/dmcp.json",), ("TOKEN",))
 FILES = [
     (case, scope)
@@ -74,3 +79,34 @@ def sources_on(case: str, scope: Scope, machine: Machine) -> set[str]:
     tool = host(case.partition("--")[0]).tool
     found = read_sources(tool, sources(tool, scope, machine), machine)
     return {server.name for server in found.servers if server.enabled}
+
+
+@pytest.mark.parametrize(("case", "scope"), FILES)
+def test_a_damaged_file_is_refused_and_stays_or_is_edited_and_given_back(
+    case: str, scope: Scope, tmp_path: Path
+) -> None:
+    root, dice = tmp_path / "r", random.Random(f"{case} {scope}")
+    machine = laid_out(case, root)
+    behind = fronted(case, scope, machine, root)
+    chosen = host(case.partition("--")[0])
+    places = [path for path, _ in locations(chosen.tool, scope, machine)]
+    damaged = next((path for path in places if path.is_file()), places[0])
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    original = damaged.read_bytes() if damaged.exists() else b'{"mcpServers": {"a": {"command": "a"}}}'
+    outcomes = {"edited": 0, "refused": 0}
+    for _ in range(ROUNDS):
+        mutated = dice.choice(MUTATIONS)(original, dice)
+        damaged.write_bytes(mutated)
+        before = files_of(root)
+        try:
+            meant = parsed(mutated.decode("utf-8-sig"), damaged)
+            put_in(chosen, scope, machine, START, behind)
+        except (ConfigError, UnicodeDecodeError):
+            shutil.rmtree(machine.home / ".dynamic-mcp", ignore_errors=True)
+            assert files_of(root) == before
+            outcomes["refused"] += 1
+        else:
+            assert take_out(chosen, scope, machine).left == ()
+            assert contents_of(damaged) == meant
+            outcomes["edited"] += 1
+    assert min(outcomes.values()) > 0
