@@ -27,7 +27,7 @@ def quoted() -> list[str]:
 def pieces(message: str) -> list[str]:
     """What stands between the parts that dmcp fills in: "..." on the page, and the words a method or a kind has."""
     parts = re.split(r"\.\.\.|(?<=answer )initialize|(?<=Unknown) (?:group|tool)", message)
-    return [part for part in (part.strip(" ;:()") for part in parts) if len(part) >= SHORTEST]
+    return [part for part in (part.strip(" ,;:()") for part in parts) if len(part) >= SHORTEST]
 
 
 @pytest.mark.parametrize("message", quoted())
