@@ -8,6 +8,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
+from dmcp import log
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
@@ -70,7 +72,10 @@ class Dispatcher:
             self._loop.call_soon(self._drain)
         afterwards, self._afterwards = self._afterwards, []
         for action in afterwards:
-            action()
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - the runtime's error boundary: the other pipes get their frames
+                log.error(f"writing failed: {type(error).__name__}: {error}")
 
     def after_turn(self, action: Callable[[], None]) -> None:
         """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
@@ -83,7 +88,13 @@ class Dispatcher:
         """Run work that belongs to nobody any more, such as closing a dead actor's link. ``settled`` waits for it."""
         task = self._loop.create_task(work)
         self._last_rites.add(task)
-        task.add_done_callback(self._last_rites.discard)
+        task.add_done_callback(self._bury)
+
+    def _bury(self, task: asyncio.Task[None]) -> None:
+        self._last_rites.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.warning(f"closing a connection failed: {type(error).__name__}: {error}")
 
     async def settled(self) -> None:
         """Return when all of ``see_off``'s work is done."""

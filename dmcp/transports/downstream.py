@@ -32,8 +32,8 @@ class Downstream:
 
     Args:
         on_frames: called on the loop with the lines that have arrived; ``None`` stands for one over 64 MiB.
-        on_gone: called on the loop once: with True when the client has closed stdin, with False when it no longer
-            reads stdout.
+        on_gone: called on the loop: with True when the client has closed stdin, with False when it no longer reads
+            stdout; once each at most, and nothing follows the latter.
         on_writable: called on the loop with False when the client does not keep up, with True when it does again.
         after_turn: runs an action a little later on the loop: what is written until then goes out as one.
     """
@@ -54,11 +54,12 @@ class Downstream:
         self._splitter = LineSplitter(MAX_FRAME)
         self._reader: asyncio.ReadTransport | None = None
         self._writer: asyncio.WriteTransport | _ThreadWriter
-        self._gone = False
+        self._gone = False  # has closed stdin
+        self._deaf = False  # no longer reads stdout
         self._flushed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Downstream gone={self._gone}>"
+        return f"<Downstream gone={self._gone} deaf={self._deaf}>"
 
     async def open(self) -> None:
         """Start reading and writing."""
@@ -85,7 +86,7 @@ class Downstream:
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
-        if not unsent:
+        if not unsent or self._writer.is_closing():
             return
         self._writer.writelines(unsent)
         if not self._full and self._writer.get_write_buffer_size() > HIGH_WATER:
@@ -102,7 +103,7 @@ class Downstream:
             async with asyncio.timeout(patience):
                 await self._flushed.wait()
         except TimeoutError:
-            if isinstance(self._writer, asyncio.WriteTransport):
+            if not isinstance(self._writer, _ThreadWriter):
                 self._writer.abort()
 
     # Called by the two sides --------------------------------------------------------------------------------------
@@ -118,7 +119,9 @@ class Downstream:
         last = self._splitter.feed(b"\n") if self._splitter.pending else []
         if last:
             self._on_frames(tuple(last))
-        self._leave(reading=True)
+        if not self._gone:
+            self._gone = True
+            self._on_gone(True)
 
     def drained(self) -> None:
         """The client has read all there was."""
@@ -134,12 +137,9 @@ class Downstream:
     def write_side_closed(self) -> None:
         """Everything is written, or cannot be."""
         self._flushed.set()
-        self._leave(reading=False)
-
-    def _leave(self, *, reading: bool) -> None:
-        if not self._gone:
-            self._gone = True
-            self._on_gone(reading)
+        if not self._deaf:
+            self._gone = self._deaf = True
+            self._on_gone(False)
 
     def _read_in_thread(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread of its own, which may be left waiting for input when the process ends."""
@@ -194,6 +194,7 @@ class _ThreadWriter:
         self._loop = asyncio.get_running_loop()
         self._frames: deque[bytes | None] = deque()
         self._size = 0
+        self._closing = False
         self._wake = threading.Semaphore(0)
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -208,7 +209,11 @@ class _ThreadWriter:
     def get_write_buffer_size(self) -> int:
         return self._size
 
+    def is_closing(self) -> bool:
+        return self._closing
+
     def close(self) -> None:
+        self._closing = True
         self._frames.append(None)
         self._wake.release()
 

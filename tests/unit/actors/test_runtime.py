@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from typing import Any
 
@@ -211,6 +212,30 @@ async def test_work_of_the_dead_is_waited_for() -> None:
     async with asyncio.timeout(5):
         await Dispatcher.running().settled()
     assert done == ["closed"]
+
+
+async def test_work_of_the_dead_that_fails_harms_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    async def close() -> None:
+        raise LookupError("no such connection")
+
+    Dispatcher.running().see_off(close())
+    async with asyncio.timeout(5):
+        await Dispatcher.running().settled()
+    await asyncio.sleep(0)
+    gc.collect()  # asyncio complains, with a traceback, of a failed task nobody has looked at
+    assert "Traceback" not in capfd.readouterr().err
+
+
+async def test_a_pipe_that_cannot_be_written_does_not_keep_another_from_its_frames() -> None:
+    written = asyncio.Event()
+
+    def fail() -> None:
+        raise RuntimeError("the handler is closed")
+
+    Dispatcher.running().after_turn(fail)
+    Dispatcher.running().after_turn(written.set)
+    async with asyncio.timeout(5):
+        await written.wait()
 
 
 async def test_one_busy_actor_does_not_keep_another_from_its_turn() -> None:
