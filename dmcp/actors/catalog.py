@@ -39,6 +39,8 @@ from dmcp.protocol.router import MERGED, Router
 from dmcp.protocol.routes import Wanted, wanted
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
+
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
@@ -72,6 +74,7 @@ class Catalog(LoopActor):
         self._names_shown: tuple[tuple[str, str, bool], ...] = ()
         self._aliases: dict[tuple[str, str], str] = {}
         self._waiting: dict[int, Browse | ShowTools | FindRoute] = {}
+        self._settling: dict[int, TimerHandle] = {}  # the end of the patience of each that waits
         self._frontend: Address | None = None
 
     def __repr__(self) -> str:
@@ -87,7 +90,7 @@ class Catalog(LoopActor):
             case Settle(ticket):
                 self._serve_now(ticket)
             case Forget(ticket):
-                self._waiting.pop(ticket, None)
+                self._no_longer_waits(ticket)
             case Listed():
                 self._on_listed(message)
             case ListingStale():
@@ -242,10 +245,14 @@ class Catalog(LoopActor):
             patience = shelf.group.config.timeout.connect + _MARGIN
             _wake(shelf)
         self._waiting[message.ticket] = message
-        self.later(patience, Settle(message.ticket))
+        self._settling[message.ticket] = self.later(patience, Settle(message.ticket))
+
+    def _no_longer_waits(self, ticket: int) -> Browse | ShowTools | FindRoute | None:
+        self.cancel(self._settling.pop(ticket, None))
+        return self._waiting.pop(ticket, None)
 
     def _serve_now(self, ticket: int) -> None:
-        message = self._waiting.pop(ticket, None)
+        message = self._no_longer_waits(ticket)
         if message is not None:
             self._try(message, final=True)
 
@@ -254,7 +261,7 @@ class Catalog(LoopActor):
         for ticket, message in list(self._waiting.items()):
             final = isinstance(message, ShowTools) and message.group == group
             if self._try(message, final=final):
-                del self._waiting[ticket]
+                self._no_longer_waits(ticket)
 
     def _try(self, message: Browse | ShowTools | FindRoute, *, final: bool) -> bool:
         try:

@@ -472,9 +472,10 @@ class Conversation:
         if fault.kind is FaultKind.UNREACHABLE and cargo is not None:
             self._ask_for_life()
         if isinstance(cargo, Request):
-            if fault.kind in _CONNECTION and self.may_repeat(cargo, may_have_run=fault.may_have_run):
-                return cargo
-            self.reply(cargo, error=verdicts.lost(self._group, fault.reason, may_have_run=fault.may_have_run))
+            may_have_run = fault.may_have_run or cargo.may_have_run
+            if fault.kind in _CONNECTION and self.may_repeat(cargo, may_have_run=may_have_run):
+                return cargo._replace(may_have_run=may_have_run)
+            self.reply(cargo, error=verdicts.lost(self._group, fault.reason, may_have_run=may_have_run))
             self._owner.landed()
         return None
 
@@ -486,7 +487,7 @@ class Conversation:
             if not isinstance(cargo, Request):
                 continue
             if self.may_repeat(cargo, may_have_run=True):
-                repeat.append(cargo)
+                repeat.append(cargo._replace(may_have_run=True))
             else:
                 self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=True))
         self.questions.withdraw_all(reason)

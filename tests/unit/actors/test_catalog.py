@@ -99,6 +99,16 @@ async def test_a_list_request_that_was_cancelled_is_not_answered(stage: Stage) -
     assert stage.client.of(frontend.Reply) == []
 
 
+async def test_what_has_been_answered_or_cancelled_leaves_no_timer_behind(stage: Stage) -> None:
+    for ticket in range(1, 51):
+        stage.browse(ticket, "resources/list")
+    stage.hand(*(Forget(ticket) for ticket in range(1, 26)))
+    stage.ready("a")
+    stage.ready("b")
+    assert len(stage.client.of(frontend.Reply)) == 25
+    assert not stage.actor._timers
+
+
 async def test_what_an_old_generation_still_lists_changes_nothing(stage: Stage) -> None:
     stage.ready("b")
     stage.ready("a", 2, resources=resources("new:1"))
