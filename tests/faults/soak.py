@@ -216,7 +216,7 @@ class Soak:
         while not self._is_over():
             await asyncio.sleep(2 * RELOAD_EVERY * self._dice.random())
             name = self._dice.choice(list(self._entries))
-            if name in self._configured and self._dice.random() < 0.5:
+            if name in self._configured and self._dice.random() < 0.25:
                 del self._configured[name]
             else:
                 value = str(self._dice.randrange(10**9))
