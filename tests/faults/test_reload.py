@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dmcp.actors import supervisor
 from dmcp.config.diff import plan
 from dmcp.config.loading import load
 from faults.faulty import PROMPT, echoes, faulty, lives, pid_of
+from faults.inner import PATIENCE, InnerHouse
+from faults.inner import server as inner_server
 from harness import RawClient, RpcError, dmcp_command, gone, write_config
 
 if TYPE_CHECKING:
@@ -227,6 +231,28 @@ async def test_a_restarted_server_finishes_its_calls_while_the_new_one_takes_ove
         assert after != before
         await done(client, call)
         await gone(before)
+
+
+async def test_a_call_that_outlasts_the_grace_is_answered_when_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "RELOAD_GRACE", 0.05)
+    house = InnerHouse()
+    house.configure(inner_server("a"), inner_server("b"))
+    await house.initialize()
+    await house.call("a")
+    link = house.links["a"]
+    asked = asyncio.ensure_future(house.call("a", "wait"))
+    async with asyncio.timeout(PATIENCE):
+        while house.called < 2:  # noqa: ASYNC110 - one turn of the loop at a time
+            await asyncio.sleep(0)
+    house.configure(inner_server("a", "changed"), inner_server("b"))
+    assert "result" in await house.call("a")  # the new one, at once
+    message = (await asked)["error"]["message"]
+    assert message == "a: dmcp is stopping it; the call may have run, its outcome is unknown"
+    assert link._closed
+    assert not house.links["a"]._closed
+    assert await house.leave() == 0
 
 
 async def test_what_can_be_taken_over_in_place_costs_no_connection(tmp_path: Path) -> None:
