@@ -284,10 +284,7 @@ class Supervisor(LoopActor):
     def _redeliver(self, group: str, request: upstream.Request) -> None:
         child = self._children.get(group)
         if child is None or child.address is None or self._closing:
-            why = "dmcp is stopping it"
-            error = verdicts.unavailable(group, why)
-            if request.repeated:
-                error = verdicts.lost(group, why, may_have_run=True)
+            error = verdicts.given_up(group, "dmcp is stopping it", may_have_run=request.may_have_run)
             post(request.reply_to, frontend.Reply(request.ticket, None, error))
         elif not post(child.address, request):
             # Its end is in our inbox behind this message: the next generation will be there when we come back to it.

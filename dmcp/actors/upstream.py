@@ -290,9 +290,7 @@ class Upstream(LoopActor):
             self._refuse(request, reason)
 
     def _refuse(self, request: Request, reason: str) -> None:
-        error = verdicts.unavailable(self._group, reason)
-        if request.repeated:
-            error = verdicts.lost(self._group, reason, may_have_run=True)
+        error = verdicts.given_up(self._group, reason, may_have_run=request.may_have_run)
         self._talk.reply(request, error=error)
 
     def _lose_patience(self) -> None:
@@ -483,7 +481,7 @@ class Upstream(LoopActor):
     def _answer_rest(self, reason: str) -> None:
         """There is no next life to repeat anything in."""
         for request in self._repeat + self._talk.break_off(reason):
-            self._talk.reply(request, error=verdicts.lost(self._group, reason, may_have_run=True))
+            self._refuse(request, reason)
         self._repeat.clear()
 
     def _close(self) -> None:

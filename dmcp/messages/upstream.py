@@ -57,7 +57,8 @@ class Request(NamedTuple):
         params: its params, with the client's ``_meta`` but without a progress token.
         reply_to: who gets the reply.
         wants_progress: whether the client asked for progress.
-        repeated: whether it was sent before, and may have run then.
+        repeated: whether it was handed over or sent again before.
+        may_have_run: whether the server may have executed it then.
         wait_until: until when it waits for the server to come back, in seconds of the monotonic clock; 0: it fails
             with the connection.
     """
@@ -68,6 +69,7 @@ class Request(NamedTuple):
     reply_to: Address
     wants_progress: bool = False
     repeated: bool = False
+    may_have_run: bool = False
     wait_until: float = 0.0
 
 

@@ -71,6 +71,11 @@ def unavailable(group: str, reason: str) -> bytes:
     return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}; the call has not run")
 
 
+def given_up(group: str, reason: str, *, may_have_run: bool) -> bytes:
+    """The error for a request that waited in vain for a server to come back."""
+    return lost(group, reason, may_have_run=True) if may_have_run else unavailable(group, reason)
+
+
 def overloaded(group: str, limit: int) -> bytes:
     """The error for a request beyond the bound on calls in flight."""
     text = (

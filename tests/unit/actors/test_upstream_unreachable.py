@@ -66,7 +66,8 @@ async def test_a_call_that_a_dead_server_refused_waits_for_the_next_life_whateve
     stage.call(1)
     fail(stage, "tools/call", REFUSED)
     fail(stage, "ping", REFUSED)
-    assert [(r.ticket, r.repeated, r.wait_until) for r in handed_over(stage)] == [(1, True, 30.0)]
+    (request,) = handed_over(stage)
+    assert (request.repeated, request.may_have_run, request.wait_until) == (True, False, 30.0)
     assert stage.replies == {}
 
 
@@ -114,30 +115,32 @@ async def test_a_cancelled_call_is_not_asked_again() -> None:
 
 
 def next_life(*requests: upstream.Request) -> Stage:
-    stage = Stage(
-        beginning=upstream.Beginning(delay=0.5, reason="was lost", profile=PROFILE, repeat=requests)
-    )
-    for request in requests:
-        stage.actor._queue.append(request._replace(reply_to=stage.client))
+    stage = Stage(beginning=upstream.Beginning(delay=0.5, reason="was lost", profile=PROFILE))
+    stage.actor._queue += [request._replace(reply_to=stage.client) for request in requests]
     return stage
 
 
-def waiting(stage: Stage, ticket: int, until: float) -> upstream.Request:
-    return upstream.Request(ticket, "ping", {}, stage.client, repeated=True, wait_until=until)
+def waiting(ticket: int, until: float, *, may_have_run: bool = True) -> upstream.Request:
+    nobody = Stage().client
+    return upstream.Request(
+        ticket, "ping", {}, nobody, repeated=True, may_have_run=may_have_run, wait_until=until
+    )
 
 
 async def test_what_was_handed_over_outlives_a_failed_attempt_until_its_patience_ends() -> None:
-    stage = next_life(waiting(Stage(), 1, 30.0), waiting(Stage(), 2, 5.0))
+    stage = next_life(waiting(1, 30.0), waiting(2, 5.0))
     stage.now = 6.0
     stage.hand(upstream.LinkOpened(None, OSError("refused")))
     assert [(request.ticket, request.wait_until) for request in handed_over(stage)] == [(1, 30.0)]
     assert b"outcome is unknown" in (stage.replies[2][1] or b"")
 
 
-async def test_what_waits_too_long_for_the_server_is_answered() -> None:
-    stage = next_life(waiting(Stage(), 1, 30.0))
-    fresh = stage.call(2)
+async def test_what_waits_too_long_for_the_server_is_answered_and_told_whether_it_may_have_run() -> None:
+    stage = next_life(waiting(1, 30.0), waiting(2, 30.0, may_have_run=False))
+    fresh = stage.call(3)
     stage.now = 31.0
     stage.hand(upstream.Tick("patience"))
-    assert list(stage.replies) == [1]
+    assert list(stage.replies) == [1, 2]
+    assert b"outcome is unknown" in (stage.replies[1][1] or b"")
+    assert b"has not run" in (stage.replies[2][1] or b"")
     assert stage.actor._queue == [fresh]
