@@ -17,7 +17,7 @@ from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
-from dmcp.messages.upstream import Request
+from dmcp.messages.upstream import Request, Tick
 from dmcp.protocol import jsonrpc, listing, tools, verdicts
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.link import FaultKind, LinkFault
@@ -40,6 +40,9 @@ PING_PATIENCE: Final = 10.0
 
 MAX_BACKLOG: Final = 64 * 1024 * 1024
 """Bytes a server may leave unread before it is sent no more requests."""
+
+LISTING_REST: Final = 0.2
+"""Seconds between two looks at a listing that changes while it is looked at: some change because of the look."""
 
 _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
@@ -244,10 +247,15 @@ class Conversation:
         self._say_stale(collector.kind, stale=False)
         self._on_fetched(collector.kind)
 
+    def fetch_rested(self, kind: Kind) -> None:
+        """A listing that changed while it was being fetched has rested: fetch it once more."""
+        self.toolbox.rested(kind)
+        self.fetch(kind)
+
     def _on_fetched(self, kind: Kind) -> None:
         if self.toolbox.fetched(kind):
             self._say_stale(kind, stale=True)
-            self.fetch(kind)
+            self._owner.later(LISTING_REST, Tick(("listing", kind)))
         if kind == "tools":
             for request in self.take_doubtful():
                 self.send(request, doubted=True)
@@ -475,7 +483,8 @@ class Conversation:
             may_have_run = fault.may_have_run or cargo.may_have_run
             if fault.kind in _CONNECTION and self.may_repeat(cargo, may_have_run=may_have_run):
                 return cargo._replace(may_have_run=may_have_run)
-            self.reply(cargo, error=verdicts.lost(self._group, fault.reason, may_have_run=may_have_run))
+            reason = log.mask(fault.reason)
+            self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=may_have_run))
             self._owner.landed()
         return None
 

@@ -19,6 +19,7 @@ from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
+    Bequeathed,
     ClientKnown,
     ClientSaid,
     ConfigurationRejected,
@@ -133,6 +134,8 @@ class Supervisor(LoopActor):
                 self._on_lost(message)
             case Undelivered(group, request):
                 self._redeliver(group, request)
+            case Bequeathed(group, subscriptions):
+                self._tell_one(group, upstream.TakeOver(subscriptions))
             case IdleLongEnough(group, generation):
                 child = self._present(group, generation)
                 if child is not None:
@@ -295,14 +298,15 @@ class Supervisor(LoopActor):
     def _on_failed(self, news: ChildFailed) -> None:
         child = self._present(news.child, news.generation)
         address = child.address if child else self._stopping.pop((news.child, news.generation), None)
+        reason = log.mask(news.reason)
         if news.generation == 0:  # the core has one generation, numbered 0
             log.error(f"{news.child} failed, dmcp ends: {news.reason}")
             self._shut_down(Shutdown(grace=0.0, status=1))
             return
         if address is not None:
-            post(self._frontend, frontend.UpstreamGone(address, news.child, f"dmcp failed: {news.reason}"))
+            post(self._frontend, frontend.UpstreamGone(address, news.child, f"dmcp failed: {reason}"))
         if child is not None and not self._closing:
-            self._start(child, Beginning(self._judge(child, news.reason), news.reason))
+            self._start(child, Beginning(self._judge(child, reason), reason))
             self._publish()
         self._end_if_stopped()
 

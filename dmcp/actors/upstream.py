@@ -38,6 +38,7 @@ from dmcp.messages.upstream import (
     SetLogLevel,
     SignInPending,
     Stop,
+    TakeOver,
     Tick,
     Wake,
 )
@@ -47,7 +48,7 @@ from dmcp.protocol.listing import KINDS
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from dmcp.config.model import ServerConfig
     from dmcp.protocol.link import Link, OpenLink
@@ -169,6 +170,8 @@ class Upstream(LoopActor):
                 self._reconfigure(config)
             case HoldBack(hold):
                 self._talk.hold_back(hold)
+            case TakeOver(subscriptions):
+                self._take_over(subscriptions)
             case SignInPending(pending, url):
                 self._on_sign_in(url if pending else "")
             case LinkOpened(link, error):
@@ -251,12 +254,23 @@ class Upstream(LoopActor):
         log.info(f"ready, protocol {self._talk.session.revision}", self._group)
         log.debug(f"says of itself {self._talk.session.introduction()}", self._group)
         self._send_log_level()
-        for uri in sorted(self._talk.subscriptions):
-            self._talk.run(Errand("subscribe"), "resources/subscribe", {"uri": uri})
+        self._subscribe(self._talk.subscriptions)
         queue, self._queue = self._queue, []
         for request in queue:
             self._talk.send(request)
         self._watch_idleness()
+
+    def _take_over(self, subscriptions: frozenset[str]) -> None:
+        new = subscriptions - self._talk.subscriptions
+        self._talk.subscriptions |= new
+        if self._phase is Phase.READY:
+            self._subscribe(new)
+        else:
+            self._wake()  # one that sleeps would tell of no update
+
+    def _subscribe(self, uris: Collection[str]) -> None:
+        for uri in sorted(uris):
+            self._talk.run(Errand("subscribe"), "resources/subscribe", {"uri": uri})
 
     def _send_log_level(self) -> None:
         if self._phase is Phase.READY and self._log_level and self._talk.session.has("logging"):
@@ -321,7 +335,7 @@ class Upstream(LoopActor):
             self.cancel(self._deadline)
             self._deadline, self._deadline_at = self.later(due, Tick("deadline")), now + due
 
-    def _on_tick(self, what: Any) -> None:
+    def _on_tick(self, what: Any) -> None:  # noqa: C901 - one line per timer
         match what:
             case "deadline":
                 self._deadline = None
@@ -342,6 +356,8 @@ class Upstream(LoopActor):
                 self._finish()
             case ("question", bytes() as question):
                 self._talk.questions.expire(question)
+            case ("listing", kind):
+                self._talk.fetch_rested(kind)
 
     def _give_up_connecting(self) -> None:
         seconds = self._talk.config.timeout.connect
@@ -466,6 +482,9 @@ class Upstream(LoopActor):
         waiting, self._queue = self._queue + self._talk.take_doubtful(), []
         for request in waiting:
             post(self._peers.supervisor, supervisor.Undelivered(self._group, request))
+        if self._talk.subscriptions:
+            news = supervisor.Bequeathed(self._group, frozenset(self._talk.subscriptions))
+            post(self._peers.supervisor, news)
         self.later(grace, Tick("grace"))
         self.landed()
 

@@ -84,6 +84,13 @@ class Undelivered(NamedTuple):
     request: Request
 
 
+class Bequeathed(NamedTuple):
+    """An upstream that a reload stops leaves its subscriptions to what takes its place."""
+
+    group: str
+    subscriptions: frozenset[str]
+
+
 class IdleLongEnough(NamedTuple):
     """A lazy upstream has had nothing to do for its ``idle_stop``; its actor ends with this message."""
 

@@ -117,6 +117,12 @@ class HoldBack(NamedTuple):
     hold: bool
 
 
+class TakeOver(NamedTuple):
+    """Subscribe to these resources too: the client is subscribed to them at the life before."""
+
+    subscriptions: frozenset[str]
+
+
 class SignInPending(NamedTuple):
     """The person is being asked to sign in (or no longer): the connect deadline waits."""
 

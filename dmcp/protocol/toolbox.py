@@ -23,12 +23,13 @@ class Toolbox:
         complete: whether ``tools`` can be trusted to hold every tool.
     """
 
-    __slots__ = ("_again", "complete", "tools")
+    __slots__ = ("_again", "_resting", "complete", "tools")
 
     def __init__(self) -> None:
         self.tools: dict[str, JsonObject] = {}
         self.complete = False
         self._again: dict[Kind, bool] = {}
+        self._resting: set[Kind] = set()
 
     def __repr__(self) -> str:
         return f"<Toolbox {len(self.tools)} tools, fetching {sorted(self._again)}>"
@@ -39,7 +40,12 @@ class Toolbox:
         return bool(self._again)
 
     def fetch(self, kind: Kind) -> listing.Collector | None:
-        """Begin to fetch a listing; ``None`` when that is going on, in which case it will be fetched once more."""
+        """Begin to fetch a listing; ``None`` when that is going on, in which case it will be fetched once more.
+
+        ``None`` too for one that rests: it will be fetched when it has.
+        """
+        if kind in self._resting:
+            return None
         if kind in self._again:
             self._again[kind] = True
             return None
@@ -47,8 +53,15 @@ class Toolbox:
         return listing.Collector(kind)
 
     def fetched(self, kind: Kind) -> bool:
-        """A listing has come, or will not; returns whether it has to be fetched once more."""
-        return self._again.pop(kind, False)
+        """A listing has come, or will not; returns whether it has to be fetched once more, after a rest."""
+        again = self._again.pop(kind, False)
+        if again:
+            self._resting.add(kind)
+        return again
+
+    def rested(self, kind: Kind) -> None:
+        """It may be fetched again."""
+        self._resting.discard(kind)
 
     def take_tools(self, entries: Sequence[JsonObject], *, complete: bool) -> None:
         """Put the tools in their places."""

@@ -8,7 +8,7 @@ import pytest
 
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildStopped
-from dmcp.messages.supervisor import Congestion, Shutdown, SignInEnded, SignInOffered, Undelivered
+from dmcp.messages.supervisor import Bequeathed, Congestion, Shutdown, SignInEnded, SignInOffered, Undelivered
 from unit.actors.fakes import Inbox
 from unit.actors.test_supervisor import House, configured, lost, server
 
@@ -48,9 +48,17 @@ async def test_asked_to_end_twice_the_client_still_gets_its_answers_first(house:
 
 async def test_a_call_that_may_have_run_is_never_said_not_to_have(house: House) -> None:
     client = Inbox()
-    call = upstream.Request(1, "resources/read", {}, client, may_have_run=True)
+    call = upstream.Request(1, "resources/read", {}, client, repeated=True, may_have_run=True)
     house.hand(configured(server()), Shutdown(0.0), ChildStopped("frontend", 0), Undelivered("g", call))
     house.hand(Undelivered("g", call._replace(ticket=2, may_have_run=False)))
     first, second = (json.loads(reply.error)["message"] for reply in client.of(frontend.Reply))
     assert "its outcome is unknown" in first
     assert "has not run" in second
+
+
+async def test_subscriptions_outlive_the_reload_that_restarts_their_server(house: House) -> None:
+    uris = frozenset({"file:///a"})
+    house.hand(configured(server()), configured(server(command="other")), Bequeathed("g", uris))
+    before, after = house.make.lives
+    assert before.of(upstream.TakeOver) == []
+    assert after.of(upstream.TakeOver) == [upstream.TakeOver(uris)]

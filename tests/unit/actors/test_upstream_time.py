@@ -10,6 +10,7 @@ from dmcp.actors.conversation import PING_PATIENCE
 from dmcp.actors.upstream import Phase
 from dmcp.config.model import Timeouts
 from dmcp.messages import catalog, supervisor, upstream
+from dmcp.protocol.link import FaultKind, LinkFault
 from unit.actors.test_upstream import PROFILE, Stage
 
 pytestmark = pytest.mark.anyio
@@ -104,13 +105,62 @@ async def test_each_request_that_was_handed_over_has_its_own_patience() -> None:
     ]
     stage.actor._beginning = upstream.Beginning(delay=1000.0, reason="gone", repeat=tuple(requests))
     stage.actor.on_start()
+    timers = len(stage.actor._timers)
     stage.now = 1.0
     stage.hand(upstream.Tick("patience"))
     assert sorted(stage.replies) == [1]
-    # The retry is the other one: without a timer of its own request 2 waits for as long as the server is parked.
-    assert len([timer for timer in stage.actor._timers if timer is not stage.actor._patience]) >= 1
+    # Without a timer of its own request 2 would wait for as long as the server is parked.
+    assert len(stage.actor._timers) == timers + 1
     stage.now = 2.0
     stage.hand(upstream.Tick("patience"))
     assert sorted(stage.replies) == [1, 2]
     assert stage.catalog.of(catalog.GroupState) == []
     stage.actor.end()
+
+
+async def test_the_reason_a_call_failed_is_told_without_secrets() -> None:
+    stage = ready()
+    stage.call(1)
+    fault = LinkFault(FaultKind.REJECTED, "https://example.org/mcp?key=abc answered HTTP 400")
+    stage.hand(upstream.RequestFailed(stage.number_of("tools/call"), fault))
+    assert b"https://example.org/mcp?*** answered HTTP 400" in (stage.replies[1][1] or b"")
+
+
+async def test_a_server_that_is_stopped_leaves_its_subscriptions_to_the_next() -> None:
+    before = ready()
+    before.hand(upstream.Request(1, "resources/subscribe", {"uri": "file:///a"}, before.client))
+    before.says({"id": before.number_of("resources/subscribe"), "result": {}})
+    before.hand(upstream.Stop(10.0))
+    (news,) = before.supervisor.of(supervisor.Bequeathed)
+    after = ready()
+    after.hand(upstream.TakeOver(news.subscriptions), upstream.TakeOver(news.subscriptions))
+    asked = [message["params"] for message in after.sent if message["method"] == "resources/subscribe"]
+    assert asked == [{"uri": "file:///a"}]
+
+
+async def test_subscriptions_that_are_taken_over_while_connecting_are_made_when_ready() -> None:
+    stage = Stage()
+    stage.opened()
+    stage.hand(upstream.TakeOver(frozenset({"file:///a"})))
+    assert not [message for message in stage.sent if message["method"] == "resources/subscribe"]
+    stage.welcomed()
+    stage.listed()
+    assert [message["params"] for message in stage.sent[3:]] == [{"uri": "file:///a"}]
+
+
+async def test_a_server_whose_listing_changes_with_every_look_is_ready_and_looked_at_now_and_then() -> None:
+    stage = Stage()
+    stage.opened()
+    stage.welcomed()
+    stage.says({"method": "notifications/tools/list_changed"})
+    stage.listed()
+    assert stage.actor._phase is Phase.READY
+    looks = [message["method"] for message in stage.sent].count("tools/list")
+    for _ in range(20):
+        stage.says({"method": "notifications/tools/list_changed"})
+    assert looks == [message["method"] for message in stage.sent].count("tools/list") == 1
+    stage.hand(upstream.Tick(("listing", "tools")))
+    assert [message["method"] for message in stage.sent].count("tools/list") == 2
+    assert stage.catalog.of(catalog.ListingStale)[-1].stale
+    stage.listed()
+    assert not stage.actor._talk.toolbox.fetching
