@@ -23,7 +23,9 @@ _PATTERN: Final = {
 def _compile(template: str) -> tuple[re.Pattern[str], int]:
     pattern, literal, at = "", 0, 0
     for match in _EXPRESSION.finditer(template):
-        pattern += re.escape(template[at : match.start()]) + _PATTERN[match[1]]
+        one = re.escape(template[at : match.start()]) + _PATTERN[match[1]]
+        # Several of a kind in a row are as good as one, and no match would cost time exponential in their number.
+        pattern += "" if match.start() == at and pattern.endswith(one) else one
         literal += match.start() - at
         at = match.end()
     literal += len(template) - at

@@ -11,7 +11,7 @@ from dmcp.errors import DownstreamError
 from dmcp.protocol.listing import MAX_PAGES, Collector
 from dmcp.protocol.merge import Contribution, merge, split_qualified
 from dmcp.protocol.pages import PAGE_SIZE, PagedListing
-from dmcp.protocol.uri_templates import specificity
+from dmcp.protocol.uri_templates import _compile, specificity
 
 
 def named(*names: str) -> tuple[dict[str, Any], ...]:
@@ -169,3 +169,10 @@ def test_the_template_with_more_of_its_own_text_is_meant() -> None:
     assert general is not None
     assert special is not None
     assert special > general
+
+
+def test_expressions_in_a_row_cost_no_more_than_one() -> None:
+    # What a server lists must not be able to keep the whole loop busy with one URI that does not match.
+    one, many = _compile("x:{a}!")[0], _compile("x:" + "".join(f"{{v{n}}}" for n in range(50)) + "!")[0]
+    assert many.pattern == one.pattern
+    assert specificity("x:" + "{a}" * 50 + "!", "x:" + "a" * 2000 + "?!") is None
