@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -80,6 +81,11 @@ async def test_the_tools_of_the_official_servers_are_shown_as_they_are(tmp_path:
                 assert shown[tool["name"]] == tool
 
 
+def result_of(frame: bytes) -> bytes:
+    """The bytes of the result of an answer, wherever its envelope stands."""
+    return re.sub(rb'(,"jsonrpc":"2\.0","id":\d+)?\}\s*\Z', b"", frame.partition(b'"result":')[2])
+
+
 async def test_a_result_arrives_byte_for_byte_as_the_server_sent_it(tmp_path: Path) -> None:
     server = sdk_server()
     config = write_config(tmp_path / "config.json", {"sdk": server})
@@ -88,12 +94,12 @@ async def test_a_result_arrives_byte_for_byte_as_the_server_sent_it(tmp_path: Pa
         await direct.initialize()
         for tool, args in _ALL_SHAPES:
             await direct.request("tools/call", {"name": tool, "arguments": args})
-            sent.append(direct.lines[-1].partition(b'"result":')[2])
+            sent.append(result_of(direct.lines[-1]))
     async with RawClient(dmcp_command(config)) as client:
         await client.initialize()
         for tool, args in _ALL_SHAPES:
             await client.call("sdk", tool, args)
-            received.append(client.lines[-1].partition(b'"result":')[2])
+            received.append(result_of(client.lines[-1]))
     assert all(sent)
     assert received == sent
 
