@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, cast
 import httpx
 from httpx_sse import EventSource
 
+from dmcp.protocol.link import MAX_FRAME, LinkFault
 from dmcp.transports import faults
 from dmcp.transports.direct import Body
-from dmcp.transports.link import MAX_FRAME, LinkFault
 
 if TYPE_CHECKING:
     import asyncio

@@ -15,15 +15,15 @@ import httpx
 
 from dmcp import log
 from dmcp.errors import AuthError, LinkRefused
+from dmcp.protocol.link import FaultKind
 from dmcp.transports import faults, origins
-from dmcp.transports.link import FaultKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dmcp.config.model import RemoteServer
+    from dmcp.protocol.link import Credentials
     from dmcp.transports.answer import Answer, Header
-    from dmcp.transports.link import Credentials
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _LASTING: Final = frozenset({301, 308})

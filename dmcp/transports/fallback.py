@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from dmcp.errors import AuthError, LinkRefused
-from dmcp.transports.link import FaultKind, LinkFault
+from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports.sse import SseLink
 from dmcp.transports.streamable_http import StreamableHttpLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dmcp.protocol.link import Link, LinkEvents
     from dmcp.transports.endpoint import Endpoint
-    from dmcp.transports.link import Link, LinkEvents
 
     Remember = Callable[[Literal["http", "sse"]], None]
 

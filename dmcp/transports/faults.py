@@ -15,7 +15,7 @@ import httpx
 from pydantic_core import from_json
 
 from dmcp.errors import UpstreamError
-from dmcp.transports.link import MAX_FRAME, FaultKind, LinkFault
+from dmcp.protocol.link import MAX_FRAME, FaultKind, LinkFault
 
 _NOT_SENT: Final = (
     httpx.ConnectError,

@@ -11,17 +11,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
+from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports.envelope import one_line
 from dmcp.transports.faults import LinkFailure
-from dmcp.transports.link import FaultKind, LinkFault
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
     from httpx_sse import ServerSentEvent
 
+    from dmcp.protocol.link import LinkEvents
     from dmcp.transports.endpoint import Endpoint
-    from dmcp.transports.link import LinkEvents
 
 _POST_DEADLINE: Final = 30.0
 """Seconds a notification, or an answer to the server, may take to be accepted: its only deadline."""

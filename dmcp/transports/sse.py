@@ -9,16 +9,16 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dmcp.errors import AuthError, LinkRefused
+from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import bodies, faults
 from dmcp.transports.http import HttpLink
-from dmcp.transports.link import FaultKind, LinkFault
 
 if TYPE_CHECKING:
     import httpx
 
+    from dmcp.protocol.link import LinkEvents
     from dmcp.transports.answer import Answer
     from dmcp.transports.endpoint import Endpoint
-    from dmcp.transports.link import LinkEvents
 
 _OK: Final = 200
 _NOT_FOUND: Final = 404

@@ -10,18 +10,18 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
+from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import bodies, faults
 from dmcp.transports.envelope import answers, one_line
 from dmcp.transports.http import HttpLink
-from dmcp.transports.link import FaultKind, LinkFault
 from dmcp.transports.streams import Place, may_resume
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from dmcp.protocol.link import LinkEvents
     from dmcp.transports.answer import Answer, Header
     from dmcp.transports.endpoint import Endpoint
-    from dmcp.transports.link import LinkEvents
 
 _OK: Final = 200
 _SUCCESS: Final = range(200, 300)

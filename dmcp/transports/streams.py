@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dmcp.transports.link import FaultKind
+from dmcp.protocol.link import FaultKind
 
 if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
 
-    from dmcp.transports.link import LinkFault
+    from dmcp.protocol.link import LinkFault
 
 _FIRST_WAIT: Final = 0.5  # seconds
 _SHORTEST_WAIT: Final = 0.05  # seconds: "retry: 0" shall not spin the loop
