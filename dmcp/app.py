@@ -1,13 +1,14 @@
 """The composition root: makes the parts, starts them in order, and stops them in the reverse order.
 
 Start list                          Stop list
-1. the supervisor, which starts     5. standard input and output are flushed and closed
-   auth, catalog and frontend       4. the supervisor ends, and with it catalog and auth
+1. the supervisor, and the          5. standard input and output are flushed and closed
+   frontend with it                 4. the supervisor ends, and with it catalog and auth
 2. standard input and output        3. every upstream: its input closes, SIGTERM, SIGKILL
 3. the first look at what the       2. calls in flight get their grace
    client has sent already          1. the frontend takes no new requests
-4. the configuration, and with
-   it one upstream per server
+4. the configuration, and with it
+   auth, catalog and one upstream
+   per server
 5. the watch on the configuration
 
 The client's ``initialize`` is answered before the configuration is read (steps 3 and 4): reading and checking it

@@ -73,6 +73,11 @@ def error(text: str, server: str = "dmcp") -> None:
     _write("error", text, server)
 
 
+def _to_stderr(line: str) -> None:
+    """Write to the standard error of this moment, which need not be that of the first event."""
+    sys.stderr.write(line)
+
+
 def _write(level: str, text: str, server: str) -> None:
     if LEVELS[level] < _threshold:
         return
@@ -84,7 +89,7 @@ def _write(level: str, text: str, server: str) -> None:
         logger.remove()
         logger.configure(extra={"server": "dmcp"})
         logger.add(
-            sys.stderr,
+            _to_stderr,
             level=0,
             format="{time:HH:mm:ss.SSS} <level>{level: <7}</level> {extra[server]}: {message}",
             colorize=sys.stderr.isatty() and "NO_COLOR" not in os.environ,

@@ -218,6 +218,8 @@ async def test_work_of_the_dead_that_fails_harms_nobody(capfd: pytest.CaptureFix
     async def close() -> None:
         raise LookupError("no such connection")
 
+    gc.collect()  # what other tests have left is not this one's
+    capfd.readouterr()
     Dispatcher.running().see_off(close())
     async with asyncio.timeout(5):
         await Dispatcher.running().settled()
