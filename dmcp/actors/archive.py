@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dmcp.messages.catalog import Archived, Recalled
+from dmcp.actors.dispatch import Dispatcher
+from dmcp.messages.catalog import Recalled
 from dmcp.protocol.kept import Kept, fingerprint, pack, unpack
 
 if TYPE_CHECKING:
@@ -37,13 +38,18 @@ class Owner(Protocol):
 
 
 class Archive:
-    """Reads each fingerprint once when it is asked for, and writes what has changed, one write at a time for each."""
+    """Reads each fingerprint once when it is asked for, and writes what has changed, one write at a time for each.
+
+    A write belongs to the dispatcher, not to the catalog: one that has begun, and what has changed since, is on the
+    disk before the process ends.
+    """
 
     def __init__(self, owner: Owner, store: Store | None) -> None:
         self._owner = owner
         self._store = store
-        self._kept: dict[str, Kept | None] = {}
-        self._writing: dict[str, bool] = {}  # fingerprint -> whether it has changed since the write began
+        self._kept: dict[str, Kept] = {}
+        self._changed: dict[str, Kept] = {}  # not yet written
+        self._writing: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Archive of {len(self._kept)}, {len(self._writing)} being written>"
@@ -65,19 +71,13 @@ class Archive:
         name = fingerprint(config)
         if self._kept.get(name) == kept:
             return
-        self._kept[name] = kept
-        if name in self._writing:
-            self._writing[name] = True
-        else:
-            self._write(name, kept)
+        self._kept[name] = self._changed[name] = kept
+        if name not in self._writing:
+            self._writing.add(name)
+            Dispatcher.running().see_off(self._write(name, self._store))
 
-    def _write(self, name: str, kept: Kept) -> None:
-        if self._store is not None:
-            self._writing[name] = False
-            self._owner.own(self._store.save(name, pack(name, kept)), lambda _: Archived(name))
-
-    def written(self, name: str) -> None:
-        """A write is done. What has come meanwhile is written as one."""
-        kept = self._kept.get(name)
-        if self._writing.pop(name, False) and kept is not None:
-            self._write(name, kept)
+    async def _write(self, name: str, store: Store) -> None:
+        """Write until nothing has changed meanwhile."""
+        while (kept := self._changed.pop(name, None)) is not None:
+            await store.save(name, pack(name, kept))
+        self._writing.discard(name)

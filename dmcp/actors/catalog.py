@@ -16,7 +16,6 @@ from dmcp.actors.shelf import Shelf
 from dmcp.errors import DownstreamError
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
-    Archived,
     Browse,
     FindRoute,
     Forget,
@@ -99,8 +98,6 @@ class Catalog(LoopActor):
                 self._on_state(message)
             case Recalled():
                 self._on_recalled(message)
-            case Archived(fingerprint):
-                self._archive.written(fingerprint)
             case Learned(group, uris):
                 self._router.learn(group, uris)
             case ResourceUpdated(group, params):

@@ -50,12 +50,6 @@ class Recalled(NamedTuple):
     kept: Kept | None
 
 
-class Archived(NamedTuple):
-    """From the disk: what was to be kept under this fingerprint has been written."""
-
-    fingerprint: str
-
-
 class ListingStale(NamedTuple):
     """An upstream's listing has changed and is being fetched again (or could not be: the old one stays)."""
 
