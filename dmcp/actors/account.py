@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["load", "renew", "mend"]
 FRESH: Final = 5.0
-"""Seconds. Credentials refused when younger than this are not renewed again: that would be a loop."""
+"""Seconds. What was renewed because of a refusal, and is refused again within this time, is not renewed again."""
 RENEWALS: Final = 30
 """Renewals an hour because of a refusal; more do not help with a server that refuses everything."""
 PAUSE: Final = 300.0
@@ -34,10 +34,6 @@ class Held(Protocol):
     @property
     def authorization(self) -> str:
         """The header value."""
-
-    @property
-    def obtained_at(self) -> float:
-        """Seconds since the epoch."""
 
     def is_due(self, now: float) -> bool:
         """Whether to renew them."""
@@ -137,13 +133,16 @@ class Account:
             return Refuse(
                 AuthError("it asks for more permissions than a sign-in gives, even when asked for them")
             )
-        fresh = held is not None and held.authorization == rejected and now - held.obtained_at < FRESH
         self.renewed = [t for t in self.renewed if now - t < _HOUR]
+        fresh = held is not None and held.authorization == rejected and self._renewed_since(now - FRESH)
         renew = status == _UNAUTHORIZED and not fresh and len(self.renewed) < RENEWALS
         if renew:
             self.renewed.append(now)
         ask = now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
         return Fly("mend", renew=renew, ask=ask)
+
+    def _renewed_since(self, time: float) -> bool:
+        return bool(self.renewed) and self.renewed[-1] > time
 
     def _may_step_up(self, challenge: str, now: float) -> bool:
         tried = [t for t in self.step_ups.get(challenge, []) if now - t < _STEP_UP_WINDOW]

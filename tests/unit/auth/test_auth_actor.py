@@ -151,9 +151,10 @@ async def test_many_refused_requests_are_mended_once(house: House) -> None:
     assert house.work.made("mend") == 1
 
 
-async def test_a_second_refusal_of_a_fresh_token_is_not_answered_by_another_renewal(house: House) -> None:
+async def test_a_token_refused_as_soon_as_it_was_issued_is_renewed_once_before_anybody_is_asked(
+    house: House,
+) -> None:
     house.work.stored = house.tokens("old")
-    house.now += FRESH
     await soon(house.credentials().authorization())
     for rejected, given in (("old", "t1"), ("t1", "t2")):
         task = asyncio.create_task(house.credentials().challenged(401, "", f"Bearer {rejected}"))
