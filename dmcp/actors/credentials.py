@@ -31,6 +31,11 @@ class AskedCredentials:
     def __repr__(self) -> str:
         return f"<AskedCredentials {self._group}>"
 
+    @property
+    def needed(self) -> bool:
+        """See ``Credentials``."""
+        return not self._free
+
     async def authorization(self) -> str | None:
         """See ``Credentials``. Waits for a renewal of this very group at most, never for a person.
 

@@ -113,6 +113,10 @@ Cancelling it leaves nothing behind."""
 class Credentials(Protocol):
     """Where an HTTP transport gets its ``Authorization`` header from. Implemented over the auth actor."""
 
+    @property
+    def needed(self) -> bool:
+        """Whether ``authorization`` may have more to say than ``None``."""
+
     async def authorization(self) -> str | None:
         """The header's value for the next request, refreshed ahead of expiry; ``None`` when there is none yet.
 

@@ -6,14 +6,18 @@ more than all the rest of a call (docs/performance.md). Not here: what is read f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import httpx
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Sequence
+    from collections.abc import AsyncIterable, Callable, Sequence
+
+    from dmcp.transports.connection import Connection
 
 Header = tuple[bytes, bytes]
+Heard: TypeAlias = "Callable[[Answer | httpx.HTTPError], None]"
+"""Is told the answer to a request, or why there is none; once."""
 
 
 class Answer:
@@ -76,6 +80,11 @@ class Transport(Protocol):
         Raises:
             httpx.HTTPError: there is none.
         """
+
+    def start(
+        self, method: str, url: httpx.URL, headers: list[Header], body: bytes, heard: Heard
+    ) -> Connection | None:
+        """The same without waiting, if there is a free connection: it is returned, and closed by who gives up."""
 
     async def aclose(self) -> None:
         """Close every connection; requests in flight break."""

@@ -17,11 +17,16 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Heard = Callable[["Head | httpx.HTTPError"], None]
+    """Is told the head of an answer, or why there is none; once."""
+
 _HIGH: Final = 1024 * 1024
 """Bytes of a body that wait to be read before the connection is paused."""
 _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 """Linux only, and forgotten by the system again and again. Without it a server that writes head and body apart, on
 a socket with Nagle's algorithm (uvicorn with several workers, for one), makes each answer wait 40 ms for our ACK."""
+_SHORT: Final = 64 * 1024
+"""Bytes. The head of an answer with a body no longer than this is told of when the body is there too."""
 _MAX_HEAD: Final = 256 * 1024
 _FIRST_FINAL: Final = 200
 _NO_BODY: Final = frozenset({204, 304})
@@ -47,20 +52,22 @@ class Connection(asyncio.Protocol):
         self._socket: socket.socket | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._head = Head()
-        self._answer: asyncio.Future[Head] | None = None
+        self._arrived: Head | None = None
+        self._heard: Heard | None = None
         self._chunks: deque[bytes] = deque()
         self._held = 0
         self._paused = False
         self._wanted: asyncio.Future[None] | None = None
         self._complete = True
         self._keep = True
+        self._is_short = False
         self._until_close = False
         self._lost: httpx.HTTPError | None = None
 
     @property
     def idle(self) -> bool:
-        """Whether the last answer was read to its end and the connection can carry another request."""
-        return self._complete and self._keep and self._lost is None and not self._chunks
+        """Whether the last answer has come to its end and the connection can carry another request."""
+        return self._complete and self._keep and self._lost is None and not self._paused
 
     async def ask(self, request: bytes) -> Head:
         """Send an encoded request and wait for the head of its answer.
@@ -69,13 +76,32 @@ class Connection(asyncio.Protocol):
             httpx.ReadError: the connection ended first.
             httpx.RemoteProtocolError: what came is not HTTP.
         """
+        answer: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+
+        def heard(head: Head | httpx.HTTPError) -> None:
+            if answer.done():
+                return
+            if isinstance(head, Head):
+                answer.set_result(head)
+            else:
+                answer.set_exception(head)
+
+        self.start(request, heard)
+        return await answer
+
+    def start(self, request: bytes, heard: Heard) -> None:
+        """Send an encoded request. ``heard`` is called by the loop, or by ``close``.
+
+        Raises:
+            httpx.ReadError, httpx.RemoteProtocolError: the connection has ended.
+        """
         if self._lost is not None or self._transport is None:
             raise self._lost or httpx.ReadError("not connected")
-        self._complete = self._until_close = False
-        self._answer = asyncio.get_running_loop().create_future()
+        self._complete = self._until_close = self._is_short = False
+        self._arrived, self._heard = None, heard
+        self._chunks.clear()  # of the last answer, if nobody wanted to read it
+        self._held = 0
         self._transport.write(request)
-        self._acknowledge_at_once()
-        return await self._answer
 
     def _acknowledge_at_once(self) -> None:
         if self._socket is None or _QUICKACK is None:
@@ -106,13 +132,8 @@ class Connection(asyncio.Protocol):
         return part
 
     def whole(self) -> bytes | None:
-        """The whole rest of the body if it has come already and was never paused, else ``None``."""
-        if not self._complete or self._paused:
-            return None
-        parts = b"".join(self._chunks)
-        self._chunks.clear()
-        self._held = 0
-        return parts
+        """The whole rest of the body if it has come already and was never paused, else ``None``. Takes nothing."""
+        return None if not self._complete or self._paused else b"".join(self._chunks)
 
     def close(self) -> None:
         """Close at once. Whoever waits on it gets an error."""
@@ -140,6 +161,14 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
         self._wake()
+        self._tell_if_worth_it()
+
+    def _tell_if_worth_it(self) -> None:
+        """Tell the head, but where little is missing wait for the body as well: most answers need no second look."""
+        if not self._complete:
+            self._acknowledge_at_once()
+        if self._complete or not self._is_short:
+            self._tell()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is over."""
@@ -171,8 +200,8 @@ class Connection(asyncio.Protocol):
         self._until_close = head.status not in _NO_BODY and names.isdisjoint(
             {b"content-length", b"transfer-encoding"}
         )
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(head)
+        self._is_short = 0 <= _length(head) <= _SHORT
+        self._arrived = head
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body, without its framing."""
@@ -189,11 +218,25 @@ class Connection(asyncio.Protocol):
     def _end(self, error: httpx.HTTPError) -> None:
         if self._lost is None:
             self._lost = error
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(self._lost)
         self._wake()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Tell whoever asked, last of all: they may ask again."""
+        outcome, heard = self._lost if self._arrived is None else self._arrived, self._heard
+        if heard is not None and outcome is not None:
+            self._arrived = self._heard = None
+            heard(outcome)
 
     def _wake(self) -> None:
         wanted, self._wanted = self._wanted, None
         if wanted is not None and not wanted.done():
             wanted.set_result(None)
+
+
+def _length(head: Head) -> int:
+    """Bytes the body will have; -1 if the head does not say."""
+    for name, value in head.headers:
+        if name.lower() == b"content-length":
+            return int(value)  # llhttp has seen that it is a number
+    return -1

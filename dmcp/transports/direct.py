@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator
 
-    from dmcp.transports.answer import Header
+    from dmcp.transports.answer import Header, Heard
+    from dmcp.transports.connection import Head
 
 _KEEP_ALIVE: Final = 60.0
 """Seconds a connection stays open unused."""
@@ -62,6 +63,23 @@ class DirectTransport:
             connection.close()
             raise
         return Answer(head.status, head.headers, Body(connection, self))
+
+    def start(
+        self, method: str, url: httpx.URL, headers: list[Header], body: bytes, heard: Heard
+    ) -> Connection | None:
+        """See ``Transport``."""
+        connection = self._reusable()
+        if connection is None:
+            return None
+
+        def on_head(head: Head | httpx.HTTPError) -> None:
+            if isinstance(head, httpx.HTTPError):
+                heard(head)
+            else:
+                heard(Answer(head.status, head.headers, Body(connection, self)))
+
+        connection.start(_encoded(method, url, headers, body), on_head)
+        return connection
 
     async def aclose(self) -> None:
         """See ``Transport``."""
@@ -121,8 +139,14 @@ class Body(httpx.AsyncByteStream):
         self._pool = pool
 
     def ready(self) -> bytes | None:
-        """The whole body if it has come already and is short, else ``None``."""
+        """The whole body if it has come already and is short, else ``None``. It can be had again."""
         return None if self._connection is None else self._connection.whole()
+
+    def release(self) -> None:
+        """The answer is done with."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.release(connection)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         connection = self._connection
@@ -130,7 +154,5 @@ class Body(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        """The answer is done with."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._pool.release(connection)
+        """See ``release``."""
+        self.release()

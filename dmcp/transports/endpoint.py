@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import httpx
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import RemoteServer
     from dmcp.protocol.link import Credentials
-    from dmcp.transports.answer import Answer, Header
+    from dmcp.transports.answer import Answer, Header, Heard
+    from dmcp.transports.connection import Connection
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _LASTING: Final = frozenset({301, 308})
@@ -35,6 +36,15 @@ _SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for
 _NOT_CONFIGURABLE: Final = frozenset(
     {"connection", "content-length", "last-event-id", "mcp-session-id", "transfer-encoding"}
 )
+
+
+class Request(NamedTuple):
+    """One HTTP request to a server, without what goes along with all of them."""
+
+    method: str
+    url: httpx.URL
+    extra: tuple[Header, ...]
+    body: bytes
 
 
 class Endpoint:
@@ -111,17 +121,42 @@ class Endpoint:
         Raises:
             LinkFailure: there is no answer, or one that no repetition mends.
         """
-        target = self.url if url is None else url
-        extra = tuple(extra)
+        request = Request(method, url or self.url, tuple(extra), body)
         authorization = await self._authorization()
+        response = await self._send(request, authorization)
+        return await self._settle(response, request, authorization, sign_in=sign_in)
+
+    def start(self, request: Request, heard: Heard) -> Connection | None:
+        """Send a request at once, if nothing has to be waited for but the answer.
+
+        Args:
+            request: what and where to.
+            heard: is told the answer, for which ``settle`` may be needed, or why there is none.
+
+        Returns:
+            The connection, to be closed by who gives the answer up; ``None`` if nothing was sent.
+        """
+        if self._cookies or (self._credentials is not None and self._credentials.needed):
+            return None
+        return self._origin.transport.start(
+            request.method, request.url, self._headers(request, None), request.body, heard
+        )
+
+    async def settle(self, answer: Answer, request: Request) -> Answer:
+        """What ``open`` would have returned after this answer to a request of ``start``; raises as it does."""
+        self._keep_cookies(answer, request)
+        return await self._settle(answer, request, None, sign_in=True)
+
+    async def _settle(
+        self, response: Answer, request: Request, authorization: str | None, *, sign_in: bool
+    ) -> Answer:
         redirects = 0
         denied: set[int] = set()
         while True:
-            response = await self._send(method, target, extra, authorization, body)
             status = response.status_code
             if status in _REDIRECTS and redirects < _MAX_REDIRECTS:
                 redirects += 1
-                target = await self._redirected(response, target)
+                request = request._replace(url=await self._redirected(response, request.url))
             elif status in _DENIED:
                 if not sign_in or status in denied:
                     raise await _denied(response)
@@ -136,33 +171,35 @@ class Endpoint:
                 await asyncio.sleep(max(wait, _SHORTEST_WAIT))
             else:
                 return response
+            response = await self._send(request, authorization)
 
-    async def _send(
-        self,
-        method: str,
-        url: httpx.URL,
-        extra: tuple[Header, ...],
-        authorization: str | None,
-        body: bytes,
-    ) -> Answer:
-        headers = [*self._fixed, *extra]
+    async def _send(self, request: Request, authorization: str | None) -> Answer:
+        headers = self._headers(request, authorization)
+        try:
+            answer = await self._origin.transport.ask(request.method, request.url, headers, request.body)
+        except httpx.HTTPError as error:
+            raise faults.LinkFailure(faults.from_exception(error)) from error
+        self._keep_cookies(answer, request)
+        return answer
+
+    def _headers(self, request: Request, authorization: str | None) -> list[Header]:
+        headers = [*self._fixed, *request.extra]
         if authorization is not None:
             headers = [pair for pair in headers if pair[0] != b"authorization"]
             headers.append((b"authorization", authorization.encode()))
-        if body:
-            headers.append((b"content-length", b"%d" % len(body)))
+        if request.body:
+            headers.append((b"content-length", b"%d" % len(request.body)))
         if self._cookies:
-            request = httpx.Request(method, url)
-            self._cookies.set_cookie_header(request)
-            headers += [pair for pair in request.headers.raw if pair[0].lower() == b"cookie"]
-        try:
-            answer = await self._origin.transport.ask(method, url, headers, body)
-        except httpx.HTTPError as error:
-            raise faults.LinkFailure(faults.from_exception(error)) from error
+            # httpx knows which of them go to this address.
+            plain = httpx.Request(request.method, request.url)
+            self._cookies.set_cookie_header(plain)
+            headers += [pair for pair in plain.headers.raw if pair[0].lower() == b"cookie"]
+        return headers
+
+    def _keep_cookies(self, answer: Answer, request: Request) -> None:
         if "set-cookie" in answer.headers:
             # Sticky sessions behind a load balancer live on them.
-            self._cookies.extract_cookies(answer.as_response(httpx.Request(method, url)))
-        return answer
+            self._cookies.extract_cookies(answer.as_response(httpx.Request(request.method, request.url)))
 
     async def _authorization(self) -> str | None:
         if self._credentials is None:

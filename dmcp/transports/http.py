@@ -72,18 +72,29 @@ class HttpLink(ABC):
         self._backlog += len(frame)
         if request_id is not None:
             self._unsent[request_id] = len(frame)
-            task = self._requests[request_id] = self._own(self._ask(frame, request_id))
-            task.add_done_callback(lambda task: self._asked(request_id, task))
+            self._begin(frame, request_id)
             return
         self._lane.append(frame)
-        if self._lane_task is None or self._lane_task.done():
+        if not self._is_posting:
             self._lane_task = self._own(self._drain())
+
+    def _begin(self, frame: bytes, request_id: int) -> None:
+        self._pursue(request_id, self._ask(frame, request_id))
+
+    def _pursue(self, request_id: int, work: Coroutine[None, None, None]) -> None:
+        """See to a request of ours in a task of its own."""
+        task = self._requests[request_id] = self._own(work)
+        task.add_done_callback(lambda task: self._asked(request_id, task))
 
     def abandon(self, request_id: int) -> None:
         """See ``Link``. Closes the request's stream, which by itself tells the server nothing."""
         task = self._requests.pop(request_id, None)
         if task is not None:
             task.cancel()
+
+    @property
+    def _is_posting(self) -> bool:
+        return self._lane_task is not None and not self._lane_task.done()
 
     def pause(self) -> None:
         """See ``Link``."""

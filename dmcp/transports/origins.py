@@ -99,6 +99,9 @@ class _Proxied:
             response.status_code, response.headers.raw, cast("httpx.AsyncByteStream", response.stream)
         )
 
+    def start(self, *_: object) -> None:
+        """See ``Transport``: httpx's client cannot."""
+
     async def aclose(self) -> None:
         """See ``Transport``."""
         await self._client.aclose()

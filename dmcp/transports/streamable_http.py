@@ -9,11 +9,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+import httpx
+
 from dmcp import log
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import bodies, faults
+from dmcp.transports.endpoint import Request
 from dmcp.transports.envelope import answers, one_line
 from dmcp.transports.http import HttpLink
+from dmcp.transports.shortcut import Shortcut, only_message
 from dmcp.transports.streams import Place, may_resume
 
 if TYPE_CHECKING:
@@ -60,6 +64,7 @@ class StreamableHttpLink(HttpLink):
         self._opening: asyncio.Task[None] | None = None
         self._lost = False
         self._left = False
+        self._shortcut = Shortcut(endpoint, self._heard)
 
     def established(self, revision: str) -> None:
         """See ``Link``. Opens the stream for messages the server sends of its own accord."""
@@ -76,6 +81,45 @@ class StreamableHttpLink(HttpLink):
             await self._answered(response, frame, request_id)
         except faults.LinkFailure as error:
             self._fail(request_id, error.fault)
+
+    def _begin(self, frame: bytes, request_id: int) -> None:
+        opened = self._revision is not None and not self._lost and self._opening is None
+        if opened and not self._is_posting:
+            request = Request("POST", self._endpoint.url, tuple(self._headers()), frame)
+            if self._shortcut.take(request, request_id):
+                return
+        super()._begin(frame, request_id)
+
+    def _heard(self, answer: Answer | httpx.HTTPError, request: Request, request_id: int) -> None:
+        """The answer to what took the shortcut: as a rule it is here whole and needs no task."""
+        self._taken(request_id)
+        if isinstance(answer, httpx.HTTPError):
+            self._fail(request_id, faults.from_exception(answer))
+        elif self._reading.is_set() and (message := only_message(answer, request_id)):
+            self._events.on_frame(message)
+        else:
+            self._pursue(request_id, self._ask_on(answer, request, request_id))
+
+    async def _ask_on(self, answer: Answer, request: Request, request_id: int) -> None:
+        try:
+            response = await self._endpoint.settle(answer, request)
+            await self._answered(response, request.body, request_id)
+        except faults.LinkFailure as error:
+            self._fail(request_id, error.fault)
+
+    def abandon(self, request_id: int) -> None:
+        """See ``Link``."""
+        self._shortcut.abandon(request_id)
+        self._taken(request_id)
+        super().abandon(request_id)
+
+    def _lose(self, fault: LinkFault) -> None:
+        self._shortcut.close()
+        super()._lose(fault)
+
+    async def _stop(self) -> None:
+        self._shortcut.close()
+        await super()._stop()
 
     async def _post(self, frame: bytes) -> None:
         response = await self._endpoint.open("POST", self._headers(), frame)
@@ -244,6 +288,8 @@ class StreamableHttpLink(HttpLink):
 
     async def _wind_up(self) -> None:
         """Close, but first let the other requests hear the server's own refusal: then they have not run."""
-        if self._requests:
-            await asyncio.wait(set(self._requests.values()), timeout=_LAST_CHANCE)
+        clock = asyncio.get_running_loop().time
+        end = clock() + _LAST_CHANCE
+        while (waiting := {*self._requests.values(), *self._shortcut.pending}) and clock() < end:
+            await asyncio.wait(waiting, timeout=end - clock(), return_when=asyncio.FIRST_COMPLETED)
         self._lose(_SESSION_LOST)

@@ -44,6 +44,8 @@ async def well(peer: Peer, request: Request) -> None:
 class Tokens:
     """Credentials that hand out one token after the other."""
 
+    needed = True
+
     def __init__(self, *tokens: str) -> None:
         self._tokens = list(tokens)
         self.challenges: list[tuple[int, str, str | None]] = []
