@@ -208,7 +208,7 @@ class House:
             opener = stdio_opener(config.target, Dispatcher.running().after_turn)
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)
-            opener = remote_opener(config.target, credentials)
+            opener = remote_opener(config.target, credentials, config.name)
         else:
             raise InternalError(f"{config.name} has nothing to connect to")
         self._openers[config.name] = (config.target, opener)

@@ -143,7 +143,7 @@ class _Text:
             self.size += len(chunk)
             if self.size > MAX_FRAME:
                 raise faults.oversized()
-            if text := self._decoder.decode(chunk):
-                yield text
             if not self._reading.is_set():
                 await self._reading.wait()
+            if text := self._decoder.decode(chunk):
+                yield text

@@ -50,8 +50,13 @@ class Request(NamedTuple):
 class Endpoint:
     """Sends requests to one server. Used on the event loop, by one link at a time."""
 
-    def __init__(self, server: RemoteServer, credentials: Credentials | None) -> None:
+    def __init__(self, server: RemoteServer, credentials: Credentials | None, name: str = "") -> None:
         """Check the address and join the pool of its origin.
+
+        Args:
+            server: where to, and how.
+            credentials: where the ``Authorization`` header comes from.
+            name: the group's, for log lines; the host where there is none.
 
         Raises:
             LinkRefused: the URL or a configured header cannot be sent at all.
@@ -62,14 +67,10 @@ class Endpoint:
         self._cookies = httpx.Cookies()
         self._origin = origins.join(self.url)
         self._closed = False
+        self.label = name or self.url.host
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.label}>"
-
-    @property
-    def label(self) -> str:
-        """The host, for log lines."""
-        return self.url.host
 
     async def aclose(self) -> None:
         """Leave the pool of the origin; the last one to leave closes its connections. Idempotent."""

@@ -52,6 +52,7 @@ class FallbackLink:
         self._remember = remember
         self._first = StreamableHttpLink(endpoint, events, self._older)
         self._link: Link = self._first
+        self._paused = False
 
     def __repr__(self) -> str:
         return f"<FallbackLink {self._link!r}>"
@@ -82,10 +83,12 @@ class FallbackLink:
 
     def pause(self) -> None:
         """See ``Link``."""
+        self._paused = True
         self._link.pause()
 
     def resume(self) -> None:
         """See ``Link``."""
+        self._paused = False
         self._link.resume()
 
     async def aclose(self, grace: float) -> None:
@@ -108,4 +111,6 @@ class FallbackLink:
             self._events.on_failed(request_id, LinkFault(kind, reason, may_have_run=False))
             return
         self._link = link
+        if self._paused:
+            link.pause()
         link.send(frame, request_id)

@@ -85,7 +85,7 @@ class MemoryLink:
         """See ``Link``."""
         held, self._held = self._held or [], None
         for frame in held:
-            self.emit(frame)
+            self._loop.call_soon(self.emit, frame)
 
     def stderr_tail(self) -> Sequence[str]:
         """See ``Link``: it has no diagnostics."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.link import Credentials, Link, LinkEvents, OpenLink
 
 
-def remote_opener(server: RemoteServer, credentials: Credentials | None = None) -> OpenLink:
+def remote_opener(server: RemoteServer, credentials: Credentials | None = None, name: str = "") -> OpenLink:
     """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
 
     Opening over Streamable HTTP sends nothing yet: trouble shows with the first request. Over HTTP+SSE it
@@ -23,6 +23,7 @@ def remote_opener(server: RemoteServer, credentials: Credentials | None = None) 
     Args:
         server: where to, and how. ``kind`` "auto" is Streamable HTTP first, then HTTP+SSE.
         credentials: where the ``Authorization`` header comes from, beyond the configured headers.
+        name: the group's, for log lines.
     """
     kind: Literal["http", "sse", "auto"] = server.kind
 
@@ -36,6 +37,6 @@ def remote_opener(server: RemoteServer, credentials: Credentials | None = None) 
         from dmcp.transports.endpoint import Endpoint  # noqa: PLC0415 - needs httpx, see above
         from dmcp.transports.fallback import open_over  # noqa: PLC0415 - needs httpx, see above
 
-        return await open_over(kind, Endpoint(server, credentials), events, remember)
+        return await open_over(kind, Endpoint(server, credentials, name), events, remember)
 
     return open_link

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from contract.function import serve
 from contract.owner import PATIENCE, Owner
 from dmcp.config.model import RemoteServer, StdioServer
 from dmcp.protocol.link import FaultKind
+from dmcp.transports.memory import memory_opener
 from dmcp.transports.remote import remote_opener
 from dmcp.transports.stdio import stdio_opener
 from harness.processes import MARK
@@ -23,6 +25,8 @@ from harness.processes import MARK
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from typing import Literal
+
+    from dmcp.protocol.link import OpenLink
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +41,7 @@ TRANSPORTS: dict[str, tuple[str, Literal["http", "sse", "auto"]]] = {
     "sse": ("sse", "sse"),
     "sse-found-by-auto": ("sse", "auto"),
     "stdio": ("stdio", "auto"),
+    "memory": ("memory", "auto"),
 }
 # Progress is told on the stream of the answer, which an answer as JSON does not have.
 WITH_PROGRESS = sorted(TRANSPORTS.keys() - {"http-json"})
@@ -69,16 +74,21 @@ def url() -> Iterator[Url]:
         process.communicate(timeout=PATIENCE)
 
 
+def _opener(name: str, url: Url) -> OpenLink:
+    mode, kind = TRANSPORTS[name]
+    match mode:
+        case "stdio":
+            return stdio_opener(StdioServer(sys.executable, (SERVER, mode)))
+        case "memory":
+            return memory_opener(serve)
+        case _:
+            return remote_opener(RemoteServer(url(mode), kind))
+
+
 @asynccontextmanager
 async def _session(name: str, url: Url) -> AsyncIterator[Owner]:
-    mode, kind = TRANSPORTS[name]
-    opener = (
-        stdio_opener(StdioServer(sys.executable, (SERVER, mode)))
-        if mode == "stdio"
-        else remote_opener(RemoteServer(url(mode), kind))
-    )
     owner = Owner()
-    link = await owner.open(opener)
+    link = await owner.open(_opener(name, url))
     try:
         await owner.establish()
         yield owner

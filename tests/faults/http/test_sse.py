@@ -75,6 +75,22 @@ async def test_auto_asks_the_same_over_the_older_transport_and_remembers(
     assert len(posts) == 1
 
 
+async def test_a_link_paused_before_auto_has_chosen_is_paused_over_the_older_transport_too(
+    server: RawServer, connect: Connect
+) -> None:
+    Older(server)
+    owner = await connect(server.url, "auto")
+    assert owner.link is not None
+    owner.link.pause()
+    asked = [owner.ask("initialize")]
+    await server.arrived("initialize", times=2)
+    asked.append(owner.ask("ping"))
+    await server.arrived("ping")
+    assert owner.unheard == []
+    owner.link.resume()
+    assert {(await owner.hear())[1]["id"] for _ in asked} == set(asked)
+
+
 async def test_auto_stays_with_streamable_http_where_that_answers(
     server: RawServer, connect: Connect
 ) -> None:
