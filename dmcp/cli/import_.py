@@ -30,6 +30,7 @@ from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
 from dmcp.cli.importers.writing import backup_of, write_whole
+from dmcp.cli.schema import write_beside
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -166,6 +167,8 @@ def run(request: Request, read: Read) -> None:
     verb = "Would import" if request.dry_run else "Imported"
     for line in report(harvest, outcome, entries, verb, str(request.output)):
         click.echo(line)
+    if outcome.added and not request.dry_run and not merging:
+        click.echo(write_beside(request.output))
     if backup is not None:
         click.echo(f"The earlier file is kept as {backup}")
 

@@ -12,6 +12,7 @@ from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.client import python
 from dmcp.cli.importers.rendering import SCHEMA
 from dmcp.cli.importers.writing import write_whole
+from dmcp.cli.schema import write_beside
 from dmcp.errors import ConfigError
 
 _STARTER: Final = """\
@@ -65,4 +66,5 @@ def init_command(file: Path, force: bool) -> None:
     shown = {"schema": SCHEMA, "command": command, "args": arguments}
     backup = write_whole(file, _STARTER % {key: to_json(value).decode() for key, value in shown.items()})
     click.echo(f"Wrote {file}." + (f" The earlier file is kept as {backup}." if backup else ""))
+    click.echo(write_beside(file))
     click.echo(f"Next: dmcp check {file}")

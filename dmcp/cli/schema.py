@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
+
+from dmcp.cli.importers.rendering import SCHEMA
+from dmcp.cli.importers.writing import write_whole
+from dmcp.errors import ConfigError
+
+_ALL_MAY_READ = 0o644
 
 
 def rendered() -> str:
@@ -13,14 +21,55 @@ def rendered() -> str:
     return to_json(json_schema(), indent=2).decode() + "\n"
 
 
+def write_beside(config: Path) -> str:
+    """Put the schema where the ``$schema`` of a configuration in this place says it is.
+
+    The configuration is there by then, and works without its schema: what goes wrong is said, not raised.
+
+    Returns:
+        A sentence for the person.
+    """
+    path = config.with_name(SCHEMA.removeprefix("./"))
+    if path.exists() and not _is_a_schema_of_dmcp(path):
+        return f"{path} was there already and is left as it is; dmcp schema --output writes the schema elsewhere."
+    try:
+        _write(path)
+    except ConfigError as error:
+        return f"{error} Without it, editors do not complete and check the configuration."
+    return f"For editors, its schema is beside it: {path}"
+
+
+def _is_a_schema_of_dmcp(path: Path) -> bool:
+    try:
+        found = from_json(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "mcpServers" in found.get("properties", {})
+
+
+def _write(path: Path) -> None:
+    text = rendered()
+    if path.is_file() and path.read_bytes() == text.encode():
+        return
+    write_whole(path, text, "make it writable, or remove it", keep=False)
+    path.chmod(_ALL_MAY_READ)
+
+
 @click.command("schema", short_help="Print the JSON schema of the configuration file.")
-def schema_command() -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file instead.")
+def schema_command(output: Path | None) -> None:
     """Print the JSON schema of the configuration file.
 
-    Name a copy of it in the file's "$schema" key, and editors complete and check the file as it is written.
+    Name a copy of it in the file's "$schema" key, and editors complete and check the file as it is written. dmcp init
+    and dmcp import put one beside what they write; after an update of dmcp, this command makes it new.
 
     \b
-    Example:
-      dmcp schema > dmcp.schema.json
+    Examples:
+      dmcp schema --output dmcp.schema.json
+      dmcp schema | jq '.properties | keys'
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
-    click.echo(rendered(), nl=False)
+    if output is None:
+        click.echo(rendered(), nl=False)
+        return
+    _write(output.expanduser())
+    click.echo(f"Wrote {output}.")

@@ -11,7 +11,10 @@ TOOL = CodingTool(
     name="amp",
     title="Amp",
     syntax=PLAIN_BRACES,
-    project=(Location("{cwd}/.amp/settings.json", _KEY), Location("{cwd}/.amp/settings.jsonc", _KEY)),
+    project=(
+        Location("{cwd}/.amp/settings.json", _KEY, reach="nearest"),
+        Location("{cwd}/.amp/settings.jsonc", _KEY, reach="nearest"),
+    ),
     user=(
         Location("{xdg}/amp/settings.json", _KEY),
         Location("{xdg}/amp/settings.jsonc", _KEY),

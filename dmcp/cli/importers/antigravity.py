@@ -10,7 +10,7 @@ TOOL = CodingTool(
     name="antigravity",
     title="Google Antigravity",
     syntax=PLAIN_BRACES,
-    project=(Location("{cwd}/.agents/mcp_config.json"),),
+    project=(Location("{cwd}/.agents/mcp_config.json", reach="nearest"),),
     user=(
         Location("{home}/.gemini/antigravity/mcp_config.json"),
         Location("{home}/.gemini/config/mcp_config.json", note="newer"),

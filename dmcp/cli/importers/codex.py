@@ -62,10 +62,12 @@ TOOL = CodingTool(
     name="codex",
     title="Codex CLI",
     root=("CODEX_HOME", "{home}/.codex"),
-    project=(Location("{cwd}/.codex/config.toml", ("mcp_servers",)),),
+    project=(Location("{cwd}/.codex/config.toml", ("mcp_servers",), reach="repository"),),
     user=(Location("{root}/config.toml", ("mcp_servers",)),),
+    overlays=True,
     finish=_with_variables,
-    remark="`env_vars`, `env_http_headers` and `bearer_token_env_var` become references; `scopes`",
+    remark="files are merged key by key; `env_vars`, `env_http_headers` and `bearer_token_env_var` become references; "
+    "`scopes`; an empty `enabled_tools` becomes `features.tools: false`",
     shape=EntryShape(
         headers=("http_headers",),
         enabled="enabled",
@@ -74,6 +76,8 @@ TOOL = CodingTool(
         startup=("startup_timeout_sec", 1.0),
         include="enabled_tools",
         exclude="disabled_tools",
+        literal=True,
+        empty_is_none=True,
         sign_in=SignInKeys(client_id="client_id", client_secret=None),
         ignored=("required", "default_tools_approval_mode", "tools", "supports_parallel_tool_calls"),
         cannot={

@@ -27,7 +27,7 @@ TOOL = CodingTool(
     name="continue",
     title="Continue",
     syntax=TEMPLATED,
-    project=(Location("{cwd}/.continue/mcpServers/*"),),
+    project=(Location("{cwd}/.continue/mcpServers/*", reach="nearest"),),
     user=(
         Location("{home}/.continue/config.yaml"),
         Location("{home}/.continue/mcpServers/*"),

@@ -26,10 +26,16 @@ TOOL = CodingTool(
     title="Copilot CLI",
     syntax=SHELL,
     root=("COPILOT_HOME", "{home}/.copilot"),
-    project=(Location("{cwd}/.mcp.json"), Location("{cwd}/.github/mcp.json")),
+    project=(
+        Location("{cwd}/.github/mcp.json", reach="repository", unless="{cwd}/.mcp.json"),
+        Location("{cwd}/.mcp.json", reach="repository"),
+    ),
     user=(Location("{root}/mcp-config.json"),),
     settings=(Location("{root}/settings.json"),),
     switched_off=_switched_off,
-    remark="`disabledMcpServers` of its settings become `enabled: false`; `tools` of `*` means all",
-    shape=EntryShape(timeout=("timeout", 0.001), include="tools", ignored=("isDefaultServer",)),
+    remark="`disabledMcpServers` of its settings become `enabled: false`; "
+    "`tools` of `*` means all, an empty list none; `.github/mcp.json` is not read where there is a `.mcp.json`",
+    shape=EntryShape(
+        timeout=("timeout", 0.001), include="tools", empty_is_none=True, ignored=("isDefaultServer",)
+    ),
 )

@@ -9,7 +9,7 @@ TOOL = CodingTool(
     name="cursor",
     title="Cursor",
     syntax=EDITOR,
-    project=(Location("{cwd}/.cursor/mcp.json"),),
+    project=(Location("{cwd}/.cursor/mcp.json", reach="nearest"),),
     user=(Location("{home}/.cursor/mcp.json"),),
     shape=EntryShape(
         sign_in=SignInKeys("auth", "CLIENT_ID", "CLIENT_SECRET"),

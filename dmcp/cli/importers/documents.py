@@ -6,6 +6,7 @@ YAML is read with every scalar as a text, because a tool's env value ``1.10`` mu
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
@@ -75,6 +76,16 @@ def parse_document(text: str, name: str, suffix: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: the file must hold a table of settings at its top level")
     return value
+
+
+def overlaid(under: Any, over: Any) -> Any:
+    """One table over another, key by key; what is no table replaces what was there."""
+    if not isinstance(under, Mapping) or not isinstance(over, Mapping):
+        return over
+    result = dict(under)
+    for key, value in over.items():
+        result[key] = overlaid(result.get(key), value)
+    return result
 
 
 def _parser(text: str, suffix: str) -> Callable[[str], Any]:

@@ -6,6 +6,7 @@ Not here: taking single values out of the entry (``fields``), and which files en
 from __future__ import annotations
 
 from collections.abc import Mapping
+from glob import escape
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.importers.fields import BY_HAND, BadEntry, kind_of
@@ -28,6 +29,8 @@ def read_entry(entry: Entry, tool: CodingTool) -> ImportedServer:
     target = _target(entry, shape)
     description = entry.take(shape.description)
     enabled = entry.flag(shape.enabled)
+    none_on = shape.empty_is_none and entry.raw.get(shape.include or "") == []
+    included = entry.names(shape.include)
     server = ImportedServer(
         name=entry.name,
         target=target,
@@ -35,14 +38,20 @@ def read_entry(entry: Entry, tool: CodingTool) -> ImportedServer:
         enabled=enabled is not False and not entry.flag(shape.disabled),
         tools_timeout=entry.seconds(shape.timeout),
         connect_timeout=entry.seconds(shape.startup),
-        include=tuple(name for name in entry.names(shape.include) if name != "*"),
-        exclude=entry.names(shape.exclude),
+        include=() if "*" in included and not shape.literal else _globs(shape, included),
+        exclude=_globs(shape, entry.names(shape.exclude)),
+        features_off=("tools",) if none_on else (),
         env_file=entry.text(shape.env_file) or None,
     )
     server = tool.finish(entry, server)
     entry.leave(*shape.ignored)
     entry.finish(shape.cannot)
     return server
+
+
+def _globs(shape: EntryShape, names: tuple[str, ...]) -> tuple[str, ...]:
+    """A tool's list of names as dmcp's globs."""
+    return tuple(map(escape, names)) if shape.literal else names
 
 
 def _target(entry: Entry, shape: EntryShape) -> Command | Address:

@@ -7,68 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from dmcp.cli.importers.documents import read_document
+from dmcp.cli.importers.documents import overlaid, read_document
 from dmcp.cli.importers.entries import read_entry
 from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
 from dmcp.cli.importers.model import Command, Harvest, NotCarried
 from dmcp.cli.importers.own import serves_dmcp
+from dmcp.cli.importers.places import places
 from dmcp.cli.importers.tool import Found
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from dmcp.cli.importers.machine import Machine
     from dmcp.cli.importers.model import ImportedServer
-    from dmcp.cli.importers.tool import CodingTool, Location, Scope
+    from dmcp.cli.importers.places import Place
+    from dmcp.cli.importers.tool import CodingTool, Scope
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of a tool that is on this machine, with the table of servers in it."""
+    """A file of a tool that is on this machine, with the table of servers in it, and the project it is about."""
 
     path: Path
     scope: Scope
     servers: Mapping[str, Any]
     contents: Mapping[str, Any]
+    folder: Path
 
 
 def locations(tool: CodingTool, scope: Scope, machine: Machine) -> list[tuple[Path, tuple[str, ...]]]:
     """Where a tool keeps its servers in a scope on this machine: paths, and the keys that lead to them."""
-    return _resolved(tool.project if scope == "project" else tool.user, tool, machine)
+    return [(place.path, place.keys) for place in places_of(tool, scope, machine)]
 
 
-def _resolved(
-    places: Iterable[Location], tool: CodingTool, machine: Machine
-) -> list[tuple[Path, tuple[str, ...]]]:
-    names = machine.places()
-    if tool.root is not None:
-        variable, default = tool.root
-        names["root"] = machine.environ.get(variable) or default.format_map(names)
-    found = []
-    for place in places:
-        if place.platforms and machine.platform not in place.platforms:
-            continue
-        moved = place.path[1:] if place.path.startswith("$") else None
-        path = machine.environ.get(moved, "") if moved else place.path.format_map(names)
-        ways = dict.fromkeys(
-            tuple(project if key == "{cwd}" else key for key in place.servers)
-            for project in machine.projects()
-        )
-        found += [(each, keys) for each in _matching(path) for keys in ways]
-    return found
-
-
-def _matching(path: str) -> list[Path]:
-    """The path itself, or the files of a directory when it ends with ``/*``; none for an empty one."""
-    if path.endswith("/*"):
-        return sorted(each for each in Path(path[:-2]).glob("*") if each.suffix in {".yaml", ".yml", ".json"})
-    return [Path(path)] if path else []
+def places_of(tool: CodingTool, scope: Scope, machine: Machine) -> list[Place]:
+    """The same, each with the project it is about."""
+    return places(tool.project if scope == "project" else tool.user, tool, machine)
 
 
 def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
@@ -78,12 +59,12 @@ def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
         ConfigError: one is there and cannot be read.
     """
     found = []
-    for path, keys in locations(tool, scope, machine):
+    for path, keys, folder in places_of(tool, scope, machine):
         if path.is_file():
             contents = read_document(path)
             servers = servers_at(contents, keys, path)
             if servers is not None:
-                found.append(Source(path, scope, servers, contents))
+                found.append(Source(path, scope, servers, contents, folder))
     return found
 
 
@@ -119,15 +100,16 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
         ConfigError: a settings file beside them cannot be read.
     """
     entries: dict[str, Any] = {}
+    folders: dict[str, Path] = {}
     for source in found:
         for name, raw in source.servers.items():
-            earlier = entries.get(name)
-            entries[name] = _overlaid(earlier, raw) if tool.overlays else raw
+            entries[name] = overlaid(entries.get(name), raw) if tool.overlays else raw
+            folders[name] = source.folder
     files = tuple(Found(source.path, source.scope, source.contents) for source in found)
-    files += tuple(_settings(tool, machine))
+    files += tuple(_settings(tool, {source.scope for source in found}, machine))
     servers, notes = [], []
     for name in sorted(entries):
-        server, new = _one(tool, name, entries[name], files, machine)
+        server, new = _one(tool, name, entries[name], files, (machine, folders[name]))
         notes += new
         if server is not None:
             servers.append(server)
@@ -135,23 +117,17 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
     return Harvest(tuple(servers), tuple(notes), remarks)
 
 
-def _overlaid(under: Any, over: Any) -> Any:
-    if not isinstance(under, Mapping) or not isinstance(over, Mapping):
-        return over
-    result = dict(under)
-    for key, value in over.items():
-        result[key] = _overlaid(result.get(key), value)
-    return result
-
-
-def _settings(tool: CodingTool, machine: Machine) -> Iterable[Found]:
-    for path, _ in _resolved(tool.settings, tool, machine):
-        if path.is_file():
-            yield Found(path, "user", read_document(path))
+def _settings(tool: CodingTool, scopes: set[Scope], machine: Machine) -> Iterable[Found]:
+    """The settings that are there: the person's, and a project's if servers of the project are read."""
+    for scope, of_scope in groupby(tool.settings, key=lambda location: location.scope):
+        if scope == "user" or scope in scopes:
+            for place in places(of_scope, tool, machine):
+                if place.path.is_file():
+                    yield Found(place.path, scope, read_document(place.path))
 
 
 def _one(
-    tool: CodingTool, name: str, raw: Any, files: tuple[Found, ...], machine: Machine
+    tool: CodingTool, name: str, raw: Any, files: tuple[Found, ...], where: tuple[Machine, Path]
 ) -> tuple[ImportedServer | None, list[NotCarried]]:
     if not name.strip():
         return None, [NotCarried('""', "a server without a name", "give it one and import again")]
@@ -161,8 +137,9 @@ def _one(
     if not isinstance(raw, Mapping):
         why = f"not imported, since the entry is {kind_of(raw)} where a table belongs"
         return None, [NotCarried(name, why, "correct it in the tool's file and import again")]
+    machine, folder = where
     try:
-        entry = Entry(name, tool.unwrap(name, raw), tool, machine.predefined())
+        entry = Entry(name, tool.unwrap(name, raw), tool, replace(machine, cwd=folder).predefined())
         server = read_entry(entry, tool)
     except BadEntry as bad:
         return None, [NotCarried(name, f"not imported, since {bad}", bad.advice)]
@@ -170,7 +147,8 @@ def _one(
         return None, [NotCarried(name, "not imported, since it is dmcp itself", "nothing to do")]
     if tool.switched_off(name, raw, files, machine.projects()):
         server = replace(server, enabled=False)
-    return server, entry.notes
+    server, more = tool.select(server, files)
+    return server, [*entry.notes, *more]
 
 
 def _can_be_written(name: str, raw: Any) -> bool:

@@ -102,6 +102,8 @@ def _find_tool(tool: CodingTool, scope: Scope, machine: Machine) -> Read:
 def _nothing(tool: CodingTool, scope: Scope, machine: Machine) -> str:
     paths = dict.fromkeys(str(path) for path, _ in locations(tool, scope, machine))
     looked = ", ".join(paths) or "nowhere: it has no such files"
+    if scope == "project" and any(place.reach != "here" for place in tool.project):
+        looked += ", here and in the directories above"
     other: Scope = "user" if scope == "project" else "project"
     hint = ""
     if _present(tool, other, machine):
@@ -118,9 +120,9 @@ def _read_file(path: Path, machine: Machine) -> Harvest:
     contents = parse_document(text, str(path), path.suffix)
     tool, key = tool_of(path, contents, text)
     servers = servers_at(contents, (key,), path) or {}
-    source = Source(path, "project", servers, contents)
+    source = Source(path, "project", servers, contents, project_of(path))
     # The settings beside a tool's own files say nothing about a file that lies elsewhere.
-    harvest = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=project_of(path)))
+    harvest = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=source.folder))
     if not harvest.servers:
         raise ConfigError(_no_servers(f"{path} has no MCP servers", harvest))
     return replace(harvest, remarks=(f"{path}: read as a file of {tool.title}",))

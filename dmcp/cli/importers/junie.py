@@ -7,7 +7,7 @@ from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
 TOOL = CodingTool(
     name="junie",
     title="Junie",
-    project=(Location("{cwd}/.junie/mcp/mcp.json"),),
+    project=(Location("{cwd}/.junie/mcp/mcp.json", reach="nearest"),),
     user=(Location("{home}/.junie/mcp/mcp.json"),),
     shape=EntryShape(enabled="enabled"),
 )

@@ -9,7 +9,7 @@ TOOL = CodingTool(
     name="kiro",
     title="Kiro",
     syntax=PLAIN_BRACES,
-    project=(Location("{cwd}/.kiro/settings/mcp.json"),),
+    project=(Location("{cwd}/.kiro/settings/mcp.json", reach="nearest"),),
     user=(Location("{home}/.kiro/settings/mcp.json"),),
     shape=EntryShape(exclude="disabledTools", timeout=("timeout", 0.001), ignored=("autoApprove",)),
 )

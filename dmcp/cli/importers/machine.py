@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dmcp.cli.importers.tool import Reach
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:
@@ -54,9 +56,24 @@ class Machine:
 
     def projects(self) -> tuple[str, ...]:
         """What a tool may take for the project: the root of the repository, then the directory itself."""
+        return tuple(dict.fromkeys((str(self._repository() or self.cwd), str(self.cwd))))
+
+    def folders(self, reach: Reach) -> tuple[Path, ...]:
+        """The directories a tool looks into for a project's files, in the order in which the later ones win."""
+        if reach == "here":
+            return (self.cwd,)
         above = (self.cwd, *self.cwd.parents)
-        root = next((folder for folder in above if (folder / ".git").exists()), self.cwd)
-        return tuple(dict.fromkeys((str(root), str(self.cwd))))
+        root = self._repository()
+        if reach == "above" or (root is None and reach in {"worktree", "worktree outwards"}):
+            inner_first = above[:-1] or above  # the root of the file system is nobody's project
+        else:
+            inner_first = above[: above.index(root or self.cwd) + 1]
+        return inner_first if reach == "worktree outwards" else inner_first[::-1]
+
+    def _repository(self) -> Path | None:
+        """The root of the repository the working directory is in, if it is in one."""
+        above = (self.cwd, *self.cwd.parents)
+        return next((folder for folder in above if (folder / ".git").exists()), None)
 
     def predefined(self) -> dict[str, str]:
         """The variables editors define themselves, for ``references``."""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from dmcp.cli.importers.model import Address, ImportedServer
 
-SCHEMA = "https://raw.githubusercontent.com/dmcp/dmcp/main/schema/dmcp.schema.json"
+SCHEMA = "./dmcp.schema.json"
+"""The ``$schema`` of a configuration: the file that ``dmcp.cli.schema.write_beside`` puts next to it. An address on a
+network would tie editing a file to a host, and to the newest dmcp instead of the one that is installed."""
 
 
 def entry_of(server: ImportedServer, description: str) -> dict[str, Any]:

@@ -35,13 +35,19 @@ def report(
     lines = {server.name: in_short(server) for server in harvest.servers}
     width = max((len(plain(name)) for name in outcome.added), default=0)
     for name in outcome.added:
-        off = "" if entries[name].get("enabled", True) else "  (switched off)"
-        yield f"  {plain(name):<{width}}  {lines[name]}{off}"
+        yield f"  {plain(name):<{width}}  {lines[name]}{_off(entries[name])}"
     for name in outcome.kept:
         yield f"  {plain(name)}: already in {output}, left as it is"
     if harvest.not_carried:
         yield "Not carried:"
     yield from (f"  {plain(str(note))}" for note in harvest.not_carried)
+
+
+def _off(entry: Mapping[str, Any]) -> str:
+    if not entry.get("enabled", True):
+        return "  (switched off)"
+    without = [feature for feature, on in entry.get("features", {}).items() if not on]
+    return f"  (without its {' and '.join(without)})" if without else ""
 
 
 def in_short(server: ImportedServer) -> str:

@@ -9,7 +9,7 @@ TOOL = CodingTool(
     name="roo",
     title="Roo Code",
     syntax=EDITOR,
-    project=(Location("{cwd}/.roo/mcp.json"),),
+    project=(Location("{cwd}/.roo/mcp.json", reach="nearest"),),
     user=(Location("{code}/globalStorage/rooveterinaryinc.roo-cline/settings/mcp_settings.json"),),
     shape=EntryShape(
         timeout=("timeout", 1.0), exclude="disabledTools", ignored=("alwaysAllow", "watchPaths")

@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING
 from dmcp.cli.importers.registry import TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from dmcp.cli.importers.tool import CodingTool, EntryShape, Location
+    from dmcp.cli.importers.tool import CodingTool, EntryShape, Location, Reach
 
 BEGIN = "<!-- from here on made by python -m dmcp.cli.importers.tables -->"
 _KINDS = {"http": "Streamable HTTP", "sse": "SSE", "auto": "dmcp tries Streamable HTTP, then SSE"}
 _PLATFORMS = {"linux": "Linux", "darwin": "macOS", "win32": "Windows"}
+_REACHES: Mapping[Reach, str] = {
+    "here": "the directory you are in",
+    "nearest": "the nearest one upwards, as far as the repository's root; editors look where they were opened",
+    "repository": "all from the repository's root down to where you are; the inner ones win",
+    "worktree": "all from the repository's root (without one: the disk's) down to where you are; the inner ones win",
+    "worktree outwards": "the same, but the outer ones win",
+    "above": "all from the disk's root down to where you are; the inner ones win",
+}
 _PLACES = {
     "{cwd}/": "",
     "{home}": "~",
@@ -45,6 +53,7 @@ def _section(tool: CodingTool) -> str:
 def _rows(tool: CodingTool) -> Iterator[tuple[str, str]]:
     shape = tool.shape
     yield "project", "<br>".join(_place(place, tool) for place in tool.project) or "none"
+    yield "looked for in", _reach(tool)
     yield "user", "<br>".join(_place(place, tool) for place in tool.user)
     if tool.root is not None:
         yield "moved by", f"`{tool.root[0]}`"
@@ -59,7 +68,8 @@ def _rows(tool: CodingTool) -> Iterator[tuple[str, str]]:
         "; ".join(f"`{key}`: {_KINDS[kind]}" for key, kind in shape.urls.items()),
     )
     yield "sign-in", _sign_in(shape)
-    yield "also switched off by", ", ".join(_place(place, tool) for place in tool.settings)
+    elsewhere = [place for place in tool.settings if place.path not in _paths(tool)]
+    yield "also switched off by", ", ".join(_place(place, tool) for place in elsewhere)
     yield "carried in its own way", tool.remark
     yield "means nothing to dmcp", _keys(shape.ignored)
     yield (
@@ -67,6 +77,23 @@ def _rows(tool: CodingTool) -> Iterator[tuple[str, str]]:
         _keys([shape.env_file] if shape.env_file is not None else []),
     )
     yield "not carried", "<br>".join(f"`{key}`: {advice}" for key, advice in shape.cannot.items())
+
+
+def _reach(tool: CodingTool) -> str:
+    """Which directories are looked into for a project's files; nothing when it is this one only."""
+    places: dict[Reach, list[str]] = {}
+    for place in tool.project:
+        if "{cwd}" in place.path:
+            places.setdefault(place.reach, []).append(_place(place, tool))
+    if set(places) <= {"here"}:
+        return ""
+    if len(places) == 1:
+        return "".join(_REACHES[reach] for reach in places)
+    return "<br>".join(f"{', '.join(paths)}: {_REACHES[reach]}" for reach, paths in places.items())
+
+
+def _paths(tool: CodingTool) -> set[str]:
+    return {place.path for place in (*tool.project, *tool.user)}
 
 
 def _carried(shape: EntryShape) -> list[str]:

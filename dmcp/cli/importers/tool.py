@@ -16,9 +16,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dmcp.cli.importers.fields import Entry
-    from dmcp.cli.importers.model import ImportedServer, Kind
+    from dmcp.cli.importers.model import ImportedServer, Kind, NotCarried
 
 Scope = Literal["project", "user"]
+Reach = Literal["here", "nearest", "repository", "worktree", "worktree outwards", "above"]
+"""Where a tool looks for a file of the project.
+
+"here": in the directory it is started in. "nearest": in that one and upwards to the root of the repository, until
+there is one; that is the folder an editor will have been opened in, too. "repository": in all of these; the inner ones
+win. "worktree": as "repository", and without a repository in all above. "worktree outwards": there, but the outer ones
+win. "above": in all above, repository or not; the inner ones win.
+"""
 
 STDIO_TYPES: Mapping[str, str] = MappingProxyType({"stdio": "stdio", "local": "stdio"})
 """Spellings of a local server."""
@@ -45,12 +53,21 @@ class Location:
         servers: the keys that lead to the servers; ``{cwd}`` in one is the project's directory, or its repository's.
         platforms: as ``sys.platform``; empty means all.
         note: how the place is called in the documentation.
+        reach: which directories may be meant by ``{cwd}``.
+        unless: a file beside it, as a template; where that is, the tool does not read this one.
     """
 
     path: str
     servers: tuple[str, ...] = ("mcpServers",)
     platforms: tuple[str, ...] = ()
     note: str = ""
+    reach: Reach = "here"
+    unless: str = ""
+
+    @property
+    def scope(self) -> Scope:
+        """Whose file it is, by where it lies."""
+        return "project" if "{cwd}" in self.path else "user"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +91,8 @@ class EntryShape:
         env_file: the key of a file with more variables; its names are inlined only when a person says so.
         timeout: the key of the time a call may take, and its unit in seconds.
         startup: the key of the time a start may take, and its unit in seconds.
+        literal: whether the names in the tool's lists are names only, and no globs.
+        empty_is_none: whether an empty list of what is switched on means nothing; otherwise it means everything.
         ignored: keys that mean something to that tool only (approval, appearance); dropped in silence.
         cannot: keys that matter and have no equivalent, each with what to do about it.
     """
@@ -94,6 +113,8 @@ class EntryShape:
     env_file: str | None = None
     include: str | None = None
     exclude: str | None = None
+    literal: bool = False
+    empty_is_none: bool = False
     sign_in: SignInKeys | None = None
     ignored: tuple[str, ...] = ()
     cannot: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +143,12 @@ def _none_off(
     return False
 
 
+def _selected_already(
+    server: ImportedServer, _files: tuple[Found, ...]
+) -> tuple[ImportedServer, tuple[NotCarried, ...]]:
+    return server, ()
+
+
 @dataclass(frozen=True, slots=True)
 class CodingTool:
     """A coding tool.
@@ -134,12 +161,13 @@ class CodingTool:
         project: files of a project, the later ones win.
         user: files of a person, the later ones win.
         root: a variable that moves the tool's directory, and where it is otherwise: ``{root}``.
-        settings: files without servers that say which are switched off.
+        settings: files that say which servers or tools are switched off, with servers in them or not.
         overlays: whether an entry is merged key by key with one of the same name in an earlier file.
         unwrap: brings a nested entry into the flat form ``shape`` describes.
         finish: carries what the shape alone cannot say.
         switched_off: whether something other than the entry itself disables it.
-        remark: what ``unwrap``, ``finish`` and ``switched_off`` do, for the documentation.
+        select: applies what is said of a server's tools elsewhere than in its entry.
+        remark: what ``unwrap``, ``finish``, ``switched_off`` and ``select`` do, for the documentation.
     """
 
     name: str
@@ -154,4 +182,7 @@ class CodingTool:
     unwrap: Callable[[str, Mapping[str, Any]], Mapping[str, Any]] = _as_it_is
     finish: Callable[[Entry, ImportedServer], ImportedServer] = _no_more
     switched_off: Callable[[str, Mapping[str, Any], tuple[Found, ...], tuple[str, ...]], bool] = _none_off
+    select: Callable[[ImportedServer, tuple[Found, ...]], tuple[ImportedServer, tuple[NotCarried, ...]]] = (
+        _selected_already
+    )
     remark: str = ""

@@ -9,7 +9,7 @@ TOOL = CodingTool(
     name="vscode",
     title="Visual Studio Code",
     syntax=EDITOR,
-    project=(Location("{cwd}/.vscode/mcp.json", ("servers",)),),
+    project=(Location("{cwd}/.vscode/mcp.json", ("servers",), reach="nearest"),),
     user=(Location("{code}/mcp.json", ("servers",)),),
     shape=EntryShape(
         sign_in=SignInKeys(client_secret=None),

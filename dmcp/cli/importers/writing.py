@@ -20,7 +20,9 @@ def backup_of(path: Path) -> Path:
     return path.with_name(path.name + ".bak")
 
 
-def write_whole(path: Path, text: str, advice: str = "choose another file with --output") -> Path | None:
+def write_whole(
+    path: Path, text: str, advice: str = "choose another file with --output", *, keep: bool = True
+) -> Path | None:
     """Put a text in place of a file, atomically; an existing file is kept as ``.bak``.
 
     A new file can be read by its owner only, since what is imported may hold secrets; an existing one keeps its
@@ -30,6 +32,7 @@ def write_whole(path: Path, text: str, advice: str = "choose another file with -
         path: the file.
         text: all of its new contents.
         advice: what the person can do when it cannot be written.
+        keep: whether an existing file is kept; not for what dmcp can make again.
 
     Returns:
         The backup, if there was something to keep.
@@ -47,7 +50,7 @@ def write_whole(path: Path, text: str, advice: str = "choose another file with -
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        kept = _keep(path, name)
+        kept = _keep(path, name) if keep else None
         Path(name).replace(path)
     except OSError as error:
         Path(name).unlink(missing_ok=True)

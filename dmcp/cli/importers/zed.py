@@ -30,7 +30,7 @@ def _unwrapped(_name: str, raw: Mapping[str, Any]) -> Mapping[str, Any]:
 TOOL = CodingTool(
     name="zed",
     title="Zed",
-    project=(Location("{cwd}/.zed/settings.json", _KEY),),
+    project=(Location("{cwd}/.zed/settings.json", _KEY, reach="nearest"),),
     user=(
         Location("{xdg}/zed/settings.json", _KEY, ("linux",)),
         Location("{home}/.config/zed/settings.json", _KEY, ("darwin",)),

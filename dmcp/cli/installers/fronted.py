@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from dmcp.cli.importers.documents import read_document
-from dmcp.cli.importers.gather import Source, locations, read_sources, servers_at
+from dmcp.cli.importers.gather import Source, places_of, read_sources, servers_at
 from dmcp.cli.importers.rendering import entry_of
 from dmcp.cli.importers.tool import Location
 from dmcp.cli.installers.change import ABSENT, Change, planned, value_at
@@ -142,11 +142,11 @@ def switches(host: Host, scope: Scope, machine: Machine, fronted: Fronted) -> Sw
 
 def _places(tool: CodingTool, scope: Scope, machine: Machine) -> list[_Place]:
     found = []
-    for path, keys in locations(tool, scope, machine):
+    for path, keys, folder in places_of(tool, scope, machine):
         contents = contents_of(path) if path.is_file() else None
         servers = servers_at(contents, keys, path) if contents else None
         if servers and contents:
-            found.append(_Place(keys, Source(path, scope, servers, contents)))
+            found.append(_Place(keys, Source(path, scope, servers, contents, folder)))
     return found
 
 
@@ -171,7 +171,7 @@ def _shared(
     So do those of ``gone``, which the person's own servers have hidden so far.
     """
     file, own_file, key = host.shared or ("", "", "")
-    shared = replace(host.tool, project=(Location("{cwd}/" + file),))
+    shared = replace(host.tool, project=(Location("{cwd}/" + file, reach="above"),))
     sources = [place.source for place in _places(shared, "project", machine)]
     off, left_on = _sorted(shared, sources, machine, fronted)
     off += tuple(name for name in left_on if name in gone)

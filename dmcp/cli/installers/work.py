@@ -141,6 +141,12 @@ def _entry_in(host: Host, scope: Scope, machine: Machine) -> tuple[Path, tuple[s
         ConfigError: a file of the tool cannot be read.
     """
     places = [(path, (*keys, NAME)) for path, keys in locations(host.tool, scope, machine)]
+    shadowing = [place.unless.rpartition("/")[2] for place in host.tool.project if place.unless]
+    if not places and scope == "project" and shadowing:
+        raise ConfigError(
+            f"{host.tool.title} reads {shadowing[0]} here and no file of its own beside it, and that one belongs to "
+            "everybody who works on the project: add --global, or put dmcp into it by hand"
+        )
     if not places:
         raise ConfigError(f"{host.tool.title} has no place for servers on this platform")
     chosen = places[0]

@@ -84,7 +84,7 @@ def test_files_without_servers_are_an_error(machine: Machine) -> None:
     with pytest.raises(ConfigError, match="is a text where a table of servers belongs"):
         find("claude", "project", machine)()
     with pytest.raises(ConfigError, match="no coding tool"):
-        find_all(Machine(machine.home / "x", machine.cwd / "x", {}, "linux"))
+        find_all(Machine(machine.home / "x", machine.home / "y", {}, "linux"))
 
 
 def test_tools_that_move_their_files_by_a_variable_are_found_there(machine: Machine, tmp_path: Path) -> None:
