@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dmcp.config.model import RemoteServer
 
 Kind = Literal["load", "renew", "mend"]
+Awaited = Literal["", "person", "process"]
 FRESH: Final = 5.0
 """Seconds. What was renewed because of a refusal, and is refused again within this time, is not renewed again."""
 RENEWALS: Final = 30
@@ -81,7 +82,7 @@ class Account:
         held: the credentials in use.
         loaded: whether the store has been asked.
         flight: the flight under way.
-        asks_person: whether that flight waits for a person now.
+        awaits: whether that flight waits for a person now, or for another dmcp process that has asked one.
         failure: why the last flight failed, until one succeeds.
         retry_at: not before this time is the authorization server asked again.
         ask_at: not before this time is the person asked again.
@@ -94,7 +95,7 @@ class Account:
     held: Held | None = None
     loaded: bool = False
     flight: Kind | None = None
-    asks_person: bool = False
+    awaits: Awaited = ""
     failure: AuthError | None = None
     failures: int = 0
     retry_at: float = 0.0
@@ -105,7 +106,7 @@ class Account:
 
     def authorize(self, now: float) -> Decision:
         """What to say to a request that is about to be sent. It never waits for a person."""
-        if self.flight is not None and not self.asks_person:
+        if self.flight is not None and not self.awaits:
             return Join()
         held = self.held
         if self.flight is None:
@@ -155,23 +156,27 @@ class Account:
 
     def take_off(self, kind: Kind) -> None:
         """A flight has begun."""
-        self.flight, self.asks_person = kind, False
+        self.flight, self.awaits = kind, ""
 
     def offered(self, now: float) -> None:
         """The flight waits for the person now."""
-        self.asks_person = True
+        self.awaits = "person"
         self.asked = [*(t for t in self.asked if now - t < _HOUR), now]
+
+    def found_elsewhere(self) -> None:
+        """The flight waits for another dmcp process now: the person is being asked already."""
+        self.awaits = "process"
 
     def landed(self, held: Held | None) -> None:
         """The flight brought this; ``None`` only from the store."""
         self.held, self.loaded = held, True
-        self.flight, self.asks_person = None, False
+        self.flight, self.awaits = None, ""
         self.failure, self.failures, self.retry_at, self.ask_at = None, 0, 0.0, 0.0
 
     def crashed(self, error: AuthError, now: float) -> None:
         """The flight failed. What is held stays in use as long as it is good."""
-        asked = self.asks_person
-        self.flight, self.asks_person, self.failure = None, False, error
+        asked = self.awaits == "person"
+        self.flight, self.awaits, self.failure = None, "", error
         self.failures += 1
         backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self.failures, 10) / 2)
         self.retry_at = float("inf") if isinstance(error, SignInNeeded) else now + backoff

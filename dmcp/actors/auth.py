@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 from dmcp import log
 from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
 from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
-from dmcp.errors import AuthError
-from dmcp.messages.auth import Authorize, Challenged, ClientShows, Forget, Subscribe
-from dmcp.messages.supervisor import SignInEnded, SignInOffered
+from dmcp.errors import AuthError, SignInNeeded
+from dmcp.messages.auth import Authorize, Challenged, ClientShows, Declined, Forget, Subscribe
+from dmcp.messages.supervisor import SignInElsewhere, SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from dmcp.actors.account import Decision
@@ -46,21 +47,34 @@ class Authorizer(Protocol):
         ask: bool,
         client_shows: bool,
         announce: Callable[[str], object],
+        elsewhere: Callable[[], object],
     ) -> Held:
-        """Something better than ``rejected``."""
+        """Something better than ``rejected``. Cancelled when the person declines."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One piece of work for one account. What it says counts while it is its group's, and not after."""
+
+    account: Account
+    group: str
+    task: asyncio.Task[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Offered:
-    account: Account
-    group: str
+    flight: _Flight
     url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _FoundElsewhere:
+    flight: _Flight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Ended:
-    account: Account
-    group: str
+    flight: _Flight
     outcome: Outcome[Any]
 
 
@@ -86,6 +100,7 @@ class AuthActor(LoopActor):
         self._authorizer = authorizer
         self._clock = clock
         self._accounts: dict[str, Account] = {}
+        self._flights: dict[str, _Flight] = {}
         self._waiters: dict[str, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
         self._listeners: list[Address] = []
         self._client_shows = False
@@ -103,10 +118,14 @@ class AuthActor(LoopActor):
                 self._listeners.append(message.listener)
             case ClientShows(addresses=addresses):
                 self._client_shows = addresses
+            case Declined():
+                self._decline(message.group)
             case Forget():
                 self._forget(message.group, "it is no longer configured")
             case _Offered():
                 self._offered(message)
+            case _FoundElsewhere():
+                self._found_elsewhere(message.flight)
             case _Ended():
                 self._ended_flight(message)
             case _:
@@ -157,6 +176,7 @@ class AuthActor(LoopActor):
     def _fly(self, account: Account, fly: Fly, question: Authorize | Challenged) -> None:
         group, server = question.group, question.server
         account.take_off(fly.kind)
+        flight = self._flights[group] = _Flight(account, group)
         if fly.kind == "load":
             work: Any = self._authorizer.load(group, server)
         elif fly.kind == "renew" or isinstance(question, Authorize):
@@ -171,34 +191,52 @@ class AuthActor(LoopActor):
                 renew=fly.renew,
                 ask=fly.ask,
                 client_shows=self._client_shows,
-                announce=lambda url: post(self.actor_ref, _Offered(account, group, url)),
+                announce=lambda url: post(self.actor_ref, _Offered(flight, url)),
+                elsewhere=lambda: post(self.actor_ref, _FoundElsewhere(flight)),
             )
-        self.own(work, lambda outcome: _Ended(account, group, outcome))
+        flight.task = self.own(work, lambda outcome: _Ended(flight, outcome))
 
     def _offered(self, offer: _Offered) -> None:
-        if self._accounts.get(offer.group) is not offer.account:
+        flight = offer.flight
+        if self._flights.get(flight.group) is flight:
+            flight.account.offered(self._clock())
+            self._tell(SignInOffered(flight.group, offer.url))
+            self._reconsider(flight.group)  # requests that only wanted a header need not wait for a person
+
+    def _found_elsewhere(self, flight: _Flight) -> None:
+        if self._flights.get(flight.group) is flight:
+            flight.account.found_elsewhere()
+            self._tell(SignInElsewhere(flight.group))
+            self._reconsider(flight.group)  # nor for another process's person
+
+    def _decline(self, group: str) -> None:
+        flight = self._flights.get(group)
+        if flight is None or flight.account.awaits != "person" or flight.task is None:
             return
-        offer.account.offered(self._clock())
-        self._tell(SignInOffered(offer.group, offer.url))
-        self._reconsider(offer.group)  # requests that only wanted a header need not wait for a person
+        # Work that is done cannot be cancelled: the person did sign in, and what it brought is in the inbox.
+        if flight.task.cancel():
+            reason = f"its sign-in was declined: run `dmcp auth login {group}` to sign in all the same"
+            self._ended_flight(_Ended(flight, Outcome(error=SignInNeeded(reason))))
 
     def _ended_flight(self, end: _Ended) -> None:
-        account, error, now = end.account, end.outcome.error, self._clock()
-        if self._accounts.get(end.group) is not account:
-            return  # of a configuration that is gone
-        kind, asked = account.flight, account.asks_person
+        group, account = end.flight.group, end.flight.account
+        if self._flights.get(group) is not end.flight:
+            return  # of a configuration that is gone, or declined
+        del self._flights[group]
+        error, now = end.outcome.error, self._clock()
+        kind, awaited = account.flight, account.awaits
         if error is None:
             account.landed(end.outcome.value)
         else:
             if not isinstance(error, AuthError):
-                log.error(f"signing in failed: {type(error).__name__}: {error}", end.group)
+                log.error(f"signing in failed: {type(error).__name__}: {error}", group)
                 error = AuthError(
                     f"dmcp failed while signing in ({type(error).__name__}): this is a bug of dmcp"
                 )
             account.crashed(error, now)
-        if asked:
-            self._tell(SignInEnded(end.group, str(error or "")))
-        for waiter in self._waiters.pop(end.group, []):
+        if awaited:
+            self._tell(SignInEnded(group, str(error or "")))
+        for waiter in self._waiters.pop(group, []):
             # A flight begun for these very questions has given its answer; others may need another flight.
             if error is not None and (
                 kind == "load" or (kind == "mend" and isinstance(waiter.question, Challenged))
@@ -212,11 +250,15 @@ class AuthActor(LoopActor):
             self._consider(waiter)
 
     def _forget(self, group: str, why: str) -> None:
-        self._accounts.pop(group, None)
+        account, flight = self._accounts.pop(group, None), self._flights.pop(group, None)
+        if flight is not None and flight.task is not None:
+            flight.task.cancel()  # or it would keep its locks and its port from the account that comes next
+        if account is not None and account.awaits:
+            self._tell(SignInEnded(group, why))
         for waiter in self._waiters.pop(group, []):
             _refuse(waiter, AuthError(why))
 
-    def _tell(self, news: SignInOffered | SignInEnded) -> None:
+    def _tell(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
         for listener in self._listeners:
             post(listener, news)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import upstream
+from dmcp.messages.supervisor import SignInDeclined
 from dmcp.protocol import client_requests, jsonrpc
 from dmcp.protocol.exchanges import Asked, QuestionTable
 
@@ -31,13 +32,15 @@ class ClientQuestions:
     Args:
         session: with the client; before it operates questions are held, and what it does not offer is refused.
         write: sends a frame to the client.
+        supervisor: is told when the person declines a sign-in.
     """
 
-    __slots__ = ("_held", "_held_offers", "_offers", "_session", "_table", "_write")
+    __slots__ = ("_held", "_held_offers", "_offers", "_session", "_supervisor", "_table", "_write")
 
-    def __init__(self, session: ServerSession, write: Callable[[bytes], None]) -> None:
+    def __init__(self, session: ServerSession, write: Callable[[bytes], None], supervisor: Address) -> None:
         self._session = session
         self._write = write
+        self._supervisor = supervisor
         self._table: QuestionTable[Address] = QuestionTable()
         self._held: list[Question] = []
         self._held_offers: dict[str, str] = {}
@@ -105,6 +108,16 @@ class ClientQuestions:
             log.debug(f"the client answered id {answer.id.decode()}, which waits for no answer")
         elif asked.upstream is not None:
             post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
+        else:
+            self._on_sign_in_answer(asked.question.decode(), answer)
+
+    def _on_sign_in_answer(self, group: str, answer: jsonrpc.Answer) -> None:
+        """Only a plain "no" ends a sign-in: whatever else becomes of the client's dialog, the browser is open too."""
+        action = answer.value.get("action") if isinstance(answer.value, dict) else None
+        if answer.error is not None:
+            log.warning("the client could not show the address to sign in at", group)
+        elif action == "decline":
+            post(self._supervisor, SignInDeclined(group))
 
     def on_unreadable(self, identifier: bytes) -> bool:
         """The client has sent an answer nobody can read; returns whether it was asked something under this id."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import Link
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.sign_in import SignIn
 
 PING_PATIENCE: Final = 10.0
 """Seconds a silent server gets to answer a ping before it counts as hung."""
@@ -112,8 +113,8 @@ class Conversation:
         self.flights: FlightTable[Cargo] = FlightTable()
         self.subscriptions: set[str] = set()
         self.toolbox = Toolbox()
-        self.sign_in_url = ""
-        """Where the person is expected to sign in; empty while nobody waits for that."""
+        self.sign_in: SignIn | None = None
+        """The sign-in that is waited for."""
         self.heard = 0.0
         """When the server last said something, in seconds of the clock."""
         self._group = config.name
@@ -437,9 +438,7 @@ class Conversation:
         for number, cargo in self.flights.due(now):
             if isinstance(cargo, Request):
                 seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
-                self.reply(
-                    cargo, error=verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in_url)
-                )
+                self.reply(cargo, error=verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in))
                 self._give_up(number, "timed out")
                 if now - self.heard >= seconds:
                     self._ask_for_life()

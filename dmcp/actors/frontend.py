@@ -65,7 +65,7 @@ class Frontend(LoopActor):
         self._directory: Directory | None = None
         self._early: list[tuple[jsonrpc.Call, BatchAnswer | None]] = []
         self._exchanges: ExchangeTable[Address] = ExchangeTable()
-        self._questions = ClientQuestions(self._session, write)
+        self._questions = ClientQuestions(self._session, write, supervisor_)
         self._log_level: str | None = None
         self._finishing = False
 

@@ -29,6 +29,8 @@ from dmcp.messages.supervisor import (
     IdleLongEnough,
     LogLevelSet,
     Shutdown,
+    SignInDeclined,
+    SignInElsewhere,
     SignInEnded,
     SignInOffered,
     Undelivered,
@@ -80,7 +82,7 @@ class Supervisor(LoopActor):
         self._profile: ClientProfile | None = None
         self._log_level: str | None = None
         self._congested = False
-        self._signing_in: dict[str, str] = {}  # group -> where the person is to sign in
+        self._signing_in: dict[str, str] = {}  # group -> where the person is to sign in, empty: elsewhere
         self._problem = ""
         self._ending: Shutdown | None = None
         self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
@@ -141,14 +143,10 @@ class Supervisor(LoopActor):
                 if child is not None:
                     self._start(child, Beginning(asleep=True))
                     self._publish()
-            case SignInOffered(group, url):
-                self._signing_in[group] = url
-                self._tell_one(group, upstream.SignInPending(pending=True, url=url))
-                post(self._frontend, frontend.SignInOffered(group, url))
-            case SignInEnded(group, reason):
-                self._signing_in.pop(group, None)
-                self._tell_one(group, upstream.SignInPending(pending=False))
-                post(self._frontend, frontend.SignInEnded(group, not reason))
+            case SignInOffered() | SignInElsewhere() | SignInEnded():
+                self._on_sign_in(message)
+            case SignInDeclined(group):
+                self._decline_sign_in(group)
             case ChildFailed():
                 self._on_failed(message)
             case ChildStopped(name, generation):
@@ -203,6 +201,27 @@ class Supervisor(LoopActor):
 
         if self._core is not None and self._profile is not None:
             post(self._core.auth, ClientShows(self._profile.can("elicitation", "url")))
+
+    def _on_sign_in(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
+        group = news.group
+        match news:
+            case SignInOffered(url=url):
+                self._signing_in[group] = url
+                self._tell_one(group, upstream.SignInPending(pending=True, url=url))
+                post(self._frontend, frontend.SignInOffered(group, url))
+            case SignInElsewhere():
+                self._signing_in[group] = ""
+                self._tell_one(group, upstream.SignInPending(pending=True))
+            case SignInEnded(reason=reason):
+                self._signing_in.pop(group, None)
+                self._tell_one(group, upstream.SignInPending(pending=False))
+                post(self._frontend, frontend.SignInEnded(group, not reason))
+
+    def _decline_sign_in(self, group: str) -> None:
+        from dmcp.messages.auth import Declined  # noqa: PLC0415 - the first answer does not wait for it
+
+        if self._core is not None:
+            post(self._core.auth, Declined(group))
 
     @staticmethod
     def _first_life(config: ServerConfig) -> Beginning:

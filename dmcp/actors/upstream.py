@@ -45,6 +45,7 @@ from dmcp.messages.upstream import (
 from dmcp.protocol import jsonrpc, verdicts
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
+from dmcp.protocol.sign_in import SignIn
 
 if TYPE_CHECKING:
     import asyncio
@@ -114,7 +115,7 @@ class Upstream(LoopActor):
         self._repeat: list[Request] = []
         self._session_lost = False
         self._failing = ""  # why the server cannot be reached; what is in flight still may land
-        self._sign_in_url = ""
+        self._sign_in: SignIn | None = None
         self._closing = False
         self._stillborn: LinkFault | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -173,7 +174,7 @@ class Upstream(LoopActor):
             case TakeOver(subscriptions):
                 self._take_over(subscriptions)
             case SignInPending(pending, url):
-                self._on_sign_in(url if pending else "")
+                self._on_sign_in(SignIn(url) if pending else None)
             case LinkOpened(link, error):
                 self._on_opened(link, error)
             case NoiseArrived(text):
@@ -245,7 +246,7 @@ class Upstream(LoopActor):
             return
         self.cancel(self._patience)
         self._phase = Phase.READY
-        self._sign_in_url = self._talk.sign_in_url = ""
+        self._sign_in = self._talk.sign_in = None
         for kind in KINDS:
             if kind not in self._talk.kinds():
                 self._talk.publish(kind, [], offered=False)
@@ -342,12 +343,12 @@ class Upstream(LoopActor):
                 self._talk.expire()
             case "retry" if self._phase is Phase.WAITING:
                 self._open()
-            case "connect" if self._phase in _CONNECTING and not self._sign_in_url:
+            case "connect" if self._phase in _CONNECTING and self._sign_in is None:
                 self._give_up_connecting()
             case "patience":
                 self._lose_patience()
-            case "sign-in":
-                self._fail_queue(f"sign in first, at {self._sign_in_url}")
+            case "sign-in" if self._sign_in is not None:
+                self._fail_queue(self._sign_in.advice)
             case "idle":
                 self._sleep_if_idle()
             case "grace":
@@ -366,22 +367,22 @@ class Upstream(LoopActor):
         else:
             self.lose(None, f"did not {_CONNECTING[self._phase]} within {seconds:g} s")
 
-    def _on_sign_in(self, url: str) -> None:
-        self._sign_in_url = self._talk.sign_in_url = url
-        if url or self._phase is Phase.READY:
+    def _on_sign_in(self, sign_in: SignIn | None) -> None:
+        self._sign_in = self._talk.sign_in = sign_in
+        if sign_in is not None or self._phase is Phase.READY:
             state: catalog.State = "ready" if self._phase is Phase.READY else "connecting"
-            self._say(state, f"waiting for the person to sign in at {url}" if url else "")
+            self._say(state, sign_in.state if sign_in is not None else "")
         if self._phase is Phase.WAITING:
-            if not url:
+            if sign_in is None:
                 self._wake()
-        elif url:
+        elif sign_in is not None:
             self.cancel(self._patience)
             self._limit_sign_in_wait()
         elif self._phase in _CONNECTING:
             self._be_patient(self._talk.config.timeout.connect, "connect")
 
     def _limit_sign_in_wait(self) -> None:
-        if self._sign_in_url and self._queue:
+        if self._sign_in is not None and self._queue:
             self._be_patient(self._talk.config.timeout.tools, "sign-in")
 
     def _watch_idleness(self) -> None:

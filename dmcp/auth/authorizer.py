@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmcp import log
-from dmcp.auth import browser, discovery, flow, grants
+from dmcp.auth import browser, discovery, flow, grants, registration
 from dmcp.auth import challenge as challenges
 from dmcp.auth.record import ANY, Entry, Record
 from dmcp.auth.unhurried import unhurried
@@ -102,6 +102,7 @@ class Authorizer:
         renew: bool,
         ask: bool,
         announce: Callable[[str], object],
+        elsewhere: Callable[[], object] = lambda: None,
         client_shows: bool = False,
     ) -> Tokens:
         """Get something better than what was refused: renewed tokens, or new ones by a sign-in.
@@ -115,6 +116,7 @@ class Authorizer:
             renew: whether to try without a sign-in first.
             ask: whether the person may be bothered.
             announce: is told the address as soon as a sign-in waits for the person.
+            elsewhere: is told as soon as it waits for another dmcp process, which is signing in.
             client_shows: whether whoever is told shows it to the person, so that no browser is needed here.
 
         Raises:
@@ -127,19 +129,24 @@ class Authorizer:
             raise AuthError(
                 "it forbids the request (HTTP 403): the account that is signed in may not do this"
             )
-        entry = (await self._store.read(name)).find(discovery.canonical(server.url))
-        if entry and entry.is_better_than(
-            rejected, wanted.scopes if wanted.wants_more_scope else (), time.time()
-        ):
-            return _tokens_of(entry)  # somebody ran `dmcp auth login`, or another process was faster
+        resource, record = discovery.canonical(server.url), await self._store.read(name)
+        better = record.better_than(rejected, resource, wanted.missing, time.time())
+        if better is not None:
+            return better  # somebody ran `dmcp auth login`, or another process was faster
         if status != _FORBIDDEN and renew:
             try:
                 return await self.renew(name, server, rejected)
             except SignInNeeded as reason:
                 log.info(f"a sign-in is needed: {reason}", name)
-        if server.oauth.grant != "client_credentials" and not (ask and (client_shows or self._may_ask())):
-            raise SignInNeeded(f"it needs a sign-in: run `dmcp auth login {name}`")
-        return await self.sign_in(name, server, wanted=wanted, rejected=rejected, announce=announce)
+        return await self.sign_in(
+            name,
+            server,
+            wanted=wanted,
+            rejected=rejected,
+            announce=announce,
+            elsewhere=elsewhere,
+            ask=ask and (client_shows or self._may_ask()),
+        )
 
     async def sign_in(
         self,
@@ -149,8 +156,10 @@ class Authorizer:
         wanted: Challenge,
         rejected: str | None,
         announce: Callable[[str], object],
+        elsewhere: Callable[[], object] = lambda: None,
+        ask: bool = True,
     ) -> Tokens:
-        """Sign in, unless another process does or did so meanwhile.
+        """Sign in, unless another process does or did so meanwhile. One that ends without tokens is taken over from.
 
         Args:
             name: the server's.
@@ -158,20 +167,22 @@ class Authorizer:
             wanted: its challenge.
             rejected: the header value that is not good enough, if there was one.
             announce: is told the address.
+            elsewhere: is told when another process is at it, and waited for.
+            ask: whether the person may be bothered; a sign-in of another process is waited for all the same.
 
         Raises:
-            SignInNeeded: the person did not do it.
+            SignInNeeded: the person did not do it, or may not be bothered.
             AuthError: it was refused; the text says what to do.
             AuthUnavailable: the authorization server does not answer.
         """
         resource = discovery.canonical(server.url)
-        async with self._store.locked(name, "sign-in", self._patience + 60):
+        async with self._store.locked(name, "sign-in", self._patience + 60, elsewhere):
             record = await self._store.read(name)
-            entry = record.find(resource)
-            if entry and entry.is_better_than(
-                rejected, wanted.scopes if wanted.wants_more_scope else (), time.time()
-            ):
-                return _tokens_of(entry)
+            better = record.better_than(rejected, resource, wanted.missing, time.time())
+            if better is not None:
+                return better
+            if server.oauth.grant != "client_credentials" and not ask:
+                raise SignInNeeded(f"it needs a sign-in: run `dmcp auth login {name}`")
             async with self._web() as web:
                 found = await flow.discover(web, server.url, wanted.resource_metadata)
                 fresh = await self._granted(
@@ -206,20 +217,18 @@ class Authorizer:
         wanted: Challenge,
         announce: Callable[[str], object],
     ) -> Entry:
-        resource, settings = discovery.canonical(server.url), server.oauth
-        entry = record.find_issuer(resource, found.server.issuer)
-        _check_issuer(name, server, record, found.server.issuer)
+        resource, settings, issuer = discovery.canonical(server.url), server.oauth, found.server.issuer
+        entry = record.find_issuer(resource, issuer)
+        registration.check_issuer(name, record.issuer_of_configured(resource, settings.client_id), issuer)
         scopes = grants.scopes_for(settings.scopes, wanted.scopes, found.scopes, found.server)
         if entry is not None:
             # What was allowed before stays allowed (MCP 2026-07-28, "Step-Up Authorization Flow").
             scopes = tuple(dict.fromkeys((*entry.requested, *scopes)))
-        fresh = Entry(
-            resource, found.server.issuer, found.audience, found.server.token_endpoint, requested=scopes
-        )
+        fresh = Entry(resource, issuer, found.audience, found.server.token_endpoint, requested=scopes)
         if settings.grant == "client_credentials":
             client, tokens = await flow.client_credentials(web, found, settings, scopes)
             return replace(fresh, client=client, tokens=tokens)
-        known = self._trusted(found.server.issuer, entry.client if entry else None)
+        known = self._trusted(issuer, entry.client if entry else None)
 
         def offer(url: str) -> None:
             announce(url)
@@ -232,7 +241,7 @@ class Authorizer:
         except (SignInNeeded, grants.GrantRefused) as failure:
             # The server may have forgotten the client and shows that only in the browser: register anew then.
             if known is not None and getattr(failure, "code", "") != "access_denied":
-                self._distrusted.add((found.server.issuer, known.client_id))
+                self._distrusted.add((issuer, known.client_id))
             raise
         return replace(fresh, client=client, tokens=tokens)
 
@@ -286,13 +295,3 @@ def _tokens_of(entry: Entry) -> Tokens:
     if entry.tokens is None:
         raise SignInNeeded("there is no sign-in")
     return entry.tokens
-
-
-def _check_issuer(name: str, server: RemoteServer, record: Record, issuer: str) -> None:
-    # A client id the person got from one authorization server is never shown to another (MCP 2026-07-28).
-    before = record.issuer_of_configured(discovery.canonical(server.url), server.oauth.client_id)
-    if before not in {None, issuer}:
-        raise AuthError(
-            f"its authorization server was {before} and is now {issuer}, for which `oauth.client_id` was not"
-            f" made: if that is right, put the right id there and run `dmcp auth logout {name}`"
-        )

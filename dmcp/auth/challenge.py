@@ -39,6 +39,11 @@ class Challenge:
         """Whether the token was good and allows too little."""
         return self.error == "insufficient_scope"
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The scopes that a token needs to be better than the one it refuses."""
+        return self.scopes if self.wants_more_scope else ()
+
 
 def parse(header: str) -> Challenge:
     """The Bearer challenge in a header that may hold several challenges; an empty one when there is none.

@@ -61,6 +61,13 @@ class Record:
         """The entry of exactly this pair."""
         return next((e for e in self.entries if (e.resource, e.issuer) == (resource, issuer)), None)
 
+    def better_than(
+        self, rejected: str | None, resource: str, scopes: tuple[str, ...], now: float
+    ) -> Tokens | None:
+        """The tokens of a resource, if they are good, were not rejected and were asked for with these scopes."""
+        entry = self.find(resource)
+        return entry.tokens if entry is not None and entry.is_better_than(rejected, scopes, now) else None
+
     def issuer_of_configured(self, resource: str, client_id: str | None) -> str | None:
         """The issuer for which the person's own client id was used last; ``None`` when it never was."""
         for entry in self.entries:

@@ -51,6 +51,24 @@ class Register:
     body: dict[str, Any]
 
 
+def check_issuer(name: str, before: str | None, issuer: str) -> None:
+    """A client id the person got from one authorization server is never shown to another.
+
+    Args:
+        name: the server's.
+        before: for which issuer the configured client id was used last, if it was.
+        issuer: the one that is about to be asked.
+
+    Raises:
+        AuthError: it is another one.
+    """
+    if before not in {None, issuer}:
+        raise AuthError(
+            f"its authorization server was {before} and is now {issuer}, for which `oauth.client_id` was not"
+            f" made: if that is right, put the right id there and run `dmcp auth logout {name}`"
+        )
+
+
 def choose(
     settings: OAuthSettings, server: ServerMetadata, known: Client | None, redirect_uri: str
 ) -> Client | Register:

@@ -26,7 +26,7 @@ from dmcp.auth.record import to_json as record_to_json
 from dmcp.errors import AuthError, AuthUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 Purpose = Literal["refresh", "sign-in"]
 PATIENCE: Final = 45.0
@@ -84,13 +84,20 @@ class FileStore:
         return await asyncio.to_thread(self._delete, server)
 
     @asynccontextmanager
-    async def locked(self, server: str, purpose: Purpose, patience: float = PATIENCE) -> AsyncIterator[None]:
+    async def locked(
+        self,
+        server: str,
+        purpose: Purpose,
+        patience: float = PATIENCE,
+        taken: Callable[[], object] = lambda: None,
+    ) -> AsyncIterator[None]:
         """Hold a server's lock against every other holder, in this process and in others.
 
         Args:
             server: whose.
             purpose: refreshing and signing in have locks of their own: the second waits for a person.
             patience: seconds to wait for it.
+            taken: is called once, on the loop, if somebody else holds it.
 
         Raises:
             AuthUnavailable: another process did not let go in time.
@@ -102,8 +109,10 @@ class FileStore:
         lock = FileLock(path, mode=0o600, thread_local=False, blocking=False)
         try:
             async with asyncio.timeout(patience):
-                while not _acquired(lock):  # noqa: ASYNC110 - what is waited for happens in another process
-                    await asyncio.sleep(_POLL)
+                if not _acquired(lock):
+                    taken()
+                    while not _acquired(lock):  # noqa: ASYNC110 - what is waited for happens in another process
+                        await asyncio.sleep(_POLL)
         except TimeoutError as error:
             raise AuthUnavailable(
                 f"another dmcp process has been busy with its {purpose} for {patience:g} s"

@@ -1,4 +1,4 @@
-"""What the auth actor accepts. Those who subscribe get the supervisor's ``SignInOffered`` and ``SignInEnded``."""
+"""What the auth actor accepts. Those who subscribe get the supervisor's ``SignIn...`` messages."""
 
 from __future__ import annotations
 
@@ -46,6 +46,13 @@ class ClientShows:
     """Whether the client shows the person an address when it is asked to (URL elicitation)."""
 
     addresses: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declined:
+    """The person has been offered this group's sign-in and does not want it."""
+
+    group: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -105,6 +105,18 @@ class SignInOffered(NamedTuple):
     url: str
 
 
+class SignInElsewhere(NamedTuple):
+    """From auth: another dmcp process has asked the person to sign in to this group; its sign-in is waited for."""
+
+    group: str
+
+
+class SignInDeclined(NamedTuple):
+    """From the frontend: the person has been offered the sign-in to this group and does not want it."""
+
+    group: str
+
+
 class SignInEnded(NamedTuple):
     """From auth: the sign-in is over; ``reason`` is empty when it succeeded."""
 

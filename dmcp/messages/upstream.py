@@ -124,7 +124,11 @@ class TakeOver(NamedTuple):
 
 
 class SignInPending(NamedTuple):
-    """The person is being asked to sign in (or no longer): the connect deadline waits."""
+    """The person is being asked to sign in (or no longer): the connect deadline waits.
+
+    Attributes:
+        url: where; empty when another dmcp process asks them.
+    """
 
     pending: bool
     url: str = ""

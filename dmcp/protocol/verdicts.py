@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Timeouts
     from dmcp.protocol.jsonrpc import Answer, JsonObject
+    from dmcp.protocol.sign_in import SignIn
 
 _READS: Final = frozenset(
     {
@@ -52,11 +53,11 @@ def is_repeatable(method: str, params: JsonObject, tools: Mapping[str, JsonObjec
     return method in _READS
 
 
-def timed_out(group: str, method: str, seconds: float, sign_in_url: str = "") -> bytes:
+def timed_out(group: str, method: str, seconds: float, sign_in: SignIn | None = None) -> bytes:
     """The error for a request whose deadline has passed, perhaps because the person has not signed in yet."""
     text = f"{group}: no answer to {method} within {seconds:g} s; the call was cancelled and may have run"
-    if sign_in_url:
-        text += f"; the server waits for a sign-in: ask the person to do it at {sign_in_url}, then try again"
+    if sign_in is not None:
+        text += f"; {sign_in.excuse}"
     return error_object(UPSTREAM_TIMEOUT, text)
 
 
