@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _TAIL_REACH = 256  # bytes from the end in which the closing members of an envelope are looked for
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _ROOM = 60  # frames of the stack that reading leaves to writing: what could be read can be passed on
+_DEEPEST = (
+    950  # levels; the stack of Python 3.11 has room for no more, those of later versions for 1,500 to 65,000
+)
 
 
 class _Envelope(NamedTuple):
@@ -85,11 +88,25 @@ def _decode_leniently(text: bytes) -> Any:
         return read(room - 1) if room else json.loads(text.decode("utf-8"), parse_constant=refuse)
 
     try:
-        return read(_ROOM)
+        value = read(_ROOM)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:
         raise ValueError("not valid UTF-8") from None
+    if _nests_deeper(value, _DEEPEST):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _nests_deeper(value: Any, levels: int) -> bool:
+    """Whether a value has more levels than so many. Without recursion: that is what it protects the others from."""
+    level: list[Any] = [[value]]
+    for _ in range(levels + 1):
+        contents = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [member for content in contents for member in content if isinstance(member, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def encode(value: Any) -> bytes:

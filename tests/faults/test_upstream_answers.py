@@ -120,7 +120,15 @@ async def test_an_error_object_passes_unchanged_except_that_its_message_names_th
 
 
 @pytest.mark.parametrize(
-    "body", [b'{"a":NaN}', b"{oops", b'{"a":"\xff"}', b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}"]
+    "body",
+    [
+        b'{"a":NaN}',
+        b"{oops",
+        b'{"a":"\xff"}',
+        # Later Pythons would read them all, and some of what is done with them then ends in a full stack.
+        *(b'{"a":' + b"[" * depth + b"]" * depth + b"}" for depth in (1200, 5000, 50_000)),
+    ],
+    ids=["NaN", "no JSON", "no UTF-8", "deep", "deeper", "deepest"],
 )
 async def test_an_answer_that_is_no_json_fails_its_call_at_once_and_only_that(
     tmp_path: Path, body: bytes

@@ -131,6 +131,18 @@ def test_what_nests_too_deeply_to_be_written_is_a_value_error() -> None:
         value = value[0]
 
 
+@pytest.mark.parametrize("opening", [b"[", b'{"a":', b'{"b":[],"a":'])
+def test_how_deep_a_message_may_nest_is_the_same_on_every_python(opening: bytes) -> None:
+    closing = b"]" if opening == b"[" else b"}"
+
+    def nested(depth: int) -> bytes:
+        return opening * depth + b"1" + closing * depth
+
+    assert wire.decode(nested(800))
+    with pytest.raises(ValueError, match="nested too deeply"):
+        wire.decode(nested(951))
+
+
 def test_one_member_is_replaced_and_every_other_byte_stays() -> None:
     text = b'{ "code":-1 ,"message": "no", "data":{"message":1.0} }'
     assert (
