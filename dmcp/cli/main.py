@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Any, Final
 import click
 
 from dmcp import __version__, log
+from dmcp.cli import streams
 from dmcp.errors import ConfigError, DmcpError
 
 INTERRUPTED: Final = 130
@@ -164,6 +166,8 @@ def _serve(config: str, verbose: int, quiet: bool) -> int:
 
 def command_line(arguments: list[str]) -> int:
     """Do what the arguments say. Blocks; returns the exit status. No exception but ``SystemExit`` comes out."""
+    streams.fill_closed()
+    _speak_utf8()
     try:
         status = dmcp.main(arguments, prog_name="dmcp", standalone_mode=False)
     except click.ClickException as error:
@@ -176,9 +180,26 @@ def command_line(arguments: list[str]) -> int:
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough (``dmcp schema | head``). Nothing more can be written there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up_output()
         return 0
+    except OSError as error:
+        if not streams.has_no_room(error):
+            raise
+        streams.give_up_output()
+        click.echo(f"standard output cannot be written: {error.strerror}; make room, or write elsewhere", err=True)
+        return 1
     return status if isinstance(status, int) else 0
+
+
+def _speak_utf8() -> None:
+    """Make pipes and files carry UTF-8, as JSON has to, whatever the code page is; no character ends a command.
+
+    A terminal keeps its encoding, and so does whoever chose one with ``PYTHONIOENCODING``.
+    """
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            chosen = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if chosen else "utf-8", errors="backslashreplace")
 
 
 def neither(word: str) -> str:

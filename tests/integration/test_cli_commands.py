@@ -231,6 +231,21 @@ def test_call_says_images_and_audio_and_does_not_dump_them(sdk: Path) -> None:
     assert "UklGRg" not in done.stdout
 
 
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_what_a_command_reads_and_prints_is_utf8_whatever_the_locale(sdk: Path, options: list[str]) -> None:
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    given = json.dumps({"text": "žluťoučký 漢字"}, ensure_ascii=False)
+    done = run_dmcp("call", sdk, "sdk", "echo", "--args", "-", *options, stdin=given, env=ascii_only)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "žluťoučký 漢字" in done.stdout
+
+
+def test_a_character_the_chosen_encoding_lacks_does_not_end_a_command(sdk: Path) -> None:
+    chosen = {"PYTHONIOENCODING": "latin-1"}
+    done = run_dmcp("call", sdk, "sdk", "echo", "--args", r'{"text": "\u6f22"}', env=chosen)
+    assert (done.returncode, done.stdout) == (0, "\\u6f22\n")
+
+
 def test_call_shows_a_servers_error_and_ends_with_1(sdk: Path) -> None:
     done = run_dmcp("call", sdk, "sdk", "refuse")
     assert (done.returncode, done.stdout) == (1, "")
