@@ -53,6 +53,8 @@ class Downstream:
         self._full = False
         self._splitter = LineSplitter(MAX_FRAME)
         self._reader: asyncio.ReadTransport | None = None
+        self._may_read = threading.Event()  # for the reading thread, where there is no transport to pause
+        self._may_read.set()
         self._writer: asyncio.WriteTransport | _ThreadWriter
         self._gone = False  # has closed stdin
         self._deaf = False  # no longer reads stdout
@@ -132,6 +134,7 @@ class Downstream:
     def _writable(self, writable: bool) -> None:
         if self._reader is not None and not self._reader.is_closing():
             (self._reader.resume_reading if writable else self._reader.pause_reading)()
+        (self._may_read.set if writable else self._may_read.clear)()
         self._on_writable(writable)
 
     def write_side_closed(self) -> None:
@@ -144,7 +147,7 @@ class Downstream:
     def _read_in_thread(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread of its own, which may be left waiting for input when the process ends."""
         try:
-            while chunk := os.read(fd, _CHUNK):
+            while self._may_read.wait() and (chunk := os.read(fd, _CHUNK)):
                 loop.call_soon_threadsafe(self.received, chunk)
             loop.call_soon_threadsafe(self.ended)
         except OSError:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import threading
+from typing import TYPE_CHECKING, Any
 
 from dmcp.transports.downstream import Downstream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
 
 
 class Writer:
@@ -62,3 +69,33 @@ def test_what_is_written_to_a_client_that_is_gone_is_dropped() -> None:
     writer.closing = True
     pipes.write(b"2")
     assert writer.lines == [b"1", b"\n"]
+
+
+def test_a_client_without_a_pipe_is_not_read_from_either_while_it_does_not_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipes, _ = downstream([])
+    story: list[str] = []
+
+    class Gate(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            if not self.is_set():
+                story.append("held")
+                pipes._writable(True)  # the client has read at last
+            return super().wait(timeout)
+
+    class Loop:
+        def call_soon_threadsafe(self, callback: Callable[..., object], *given: object) -> None:
+            if given:
+                story.append("heard")
+                pipes._writable(False)
+
+    def read(_fd: int, _size: int, left: list[bytes] = [b"1\n", b"2\n"]) -> bytes:  # noqa: B006 - what is left to read
+        return left.pop(0) if left else b""
+
+    pipes._may_read = Gate()
+    pipes._may_read.set()
+    monkeypatch.setattr(os, "read", read)
+    loop: Any = Loop()
+    pipes._read_in_thread(0, loop)
+    assert story == ["heard", "held", "heard", "held"]
