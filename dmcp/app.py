@@ -121,7 +121,7 @@ class House:
             log.info(f"{name}: shutting down")
             post(supervisor, Shutdown(SIGNAL_GRACE))
 
-        for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):  # the last two: POSIX, and Windows
             number = getattr(signal, name, None)
             if number is None:
                 continue

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG: Final = 1
 _STDERR: Final = 2
+_CREATE_NO_WINDOW: Final = 0x08000000  # subprocess has it on Windows only
+_TASKKILL_PATIENCE = 5.0  # seconds
+
+
+def environment(own: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a server: dmcp's, and over it what the configuration gives this server.
+
+    On Windows ``Path`` and ``PATH`` are one variable, and ``os.environ`` has all names in upper case.
+    """
+    if sys.platform == "win32":
+        own = {name.upper(): value for name, value in own.items()}
+    return {**os.environ, **own}
 
 
 def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
@@ -44,9 +56,9 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> st
 def group_options() -> dict[str, Any]:
     """Options for starting a subprocess in a group of its own that ends when dmcp is killed, where that can be had."""
     if sys.platform == "win32":
-        import subprocess  # noqa: PLC0415 - its constants exist on Windows only
+        import subprocess  # noqa: PLC0415 - its constant exists on Windows only
 
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_NO_WINDOW}
     options: dict[str, Any] = {"start_new_session": True}
     tie = _tie_to_parent()
     if tie is not None:
@@ -79,15 +91,39 @@ def signal_group(pid: int, *, kill: bool) -> bool:
 
     Args:
         pid: of the group's leader, which may have ended already.
-        kill: SIGKILL instead of SIGTERM. Windows knows only the former.
+        kill: SIGKILL instead of SIGTERM. Windows knows only the former, and needs the leader to find the others.
     """
     if sys.platform == "win32":
-        with suppress(OSError):
-            os.kill(pid, signal.SIGTERM)  # TerminateProcess
-            return True
-        return False
+        return _end_tree(pid)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL if kill else signal.SIGTERM)
+        return True
+    return False
+
+
+def _end_tree(pid: int) -> bool:
+    """On Windows: end a process and all it has started; the server itself, when it was started by ``npx.cmd``.
+
+    Blocks for as long as taskkill takes, a fraction of a second; only for a server that its closed input did not end.
+    """
+    import subprocess  # noqa: PLC0415 - Windows only
+
+    # By its path: what the working directory holds under this name is not to be run.
+    taskkill = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")  # noqa: PTH118 - likewise
+    with suppress(OSError, subprocess.TimeoutExpired):
+        ended = subprocess.run(  # noqa: S603 - a program of the system and a number
+            (taskkill, "/T", "/F", "/PID", str(pid)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            creationflags=_CREATE_NO_WINDOW,
+            timeout=_TASKKILL_PATIENCE,
+            check=False,
+        )
+        if ended.returncode == 0:
+            return True
+    with suppress(OSError):  # there is no taskkill, or it was not let: at least the process itself
+        os.kill(pid, signal.SIGTERM)  # TerminateProcess
         return True
     return False
 

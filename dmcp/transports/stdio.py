@@ -7,7 +7,6 @@ A line is a frame if it could be a JSON object or array; everything else on stdo
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
@@ -47,7 +46,7 @@ def stdio_opener(
     """
 
     async def open_link(events: LinkEvents) -> Link:
-        env = {**os.environ, **server.env}
+        env = processes.environment(server.env)
         command = processes.resolve_command(server.command, env, server.cwd)
         loop = asyncio.get_running_loop()
         try:

@@ -1,0 +1,64 @@
+"""Starting and ending processes as Windows has it done; what POSIX does is seen in the tests with real servers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dmcp.transports import processes
+
+
+@pytest.fixture(autouse=True)
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+
+
+def test_a_servers_own_path_takes_the_place_of_dmcps_however_it_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "dmcps")
+    made = processes.environment({"Path": "its own"})
+    assert made["PATH"] == "its own"
+    assert "Path" not in made
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_a_server_is_ended_with_all_it_has_started(monkeypatch: pytest.MonkeyPatch, kill: bool) -> None:
+    ran: list[tuple[str, ...]] = []
+
+    def run(command: tuple[str, ...], **_options: Any) -> subprocess.CompletedProcess[bytes]:
+        ran.append(command)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setenv("SYSTEMROOT", "W")
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it would miss what the server has started"))
+    assert processes.signal_group(77, kill=kill)
+    ((program, *options),) = ran
+    assert Path(program) == Path("W", "System32", "taskkill.exe")
+    assert options == ["/T", "/F", "/PID", "77"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_where_there_is_no_taskkill_at_least_the_server_itself_is_ended(
+    monkeypatch: pytest.MonkeyPatch, there: bool
+) -> None:
+    killed: list[int] = []
+
+    def run(*_given: Any, **_options: Any) -> None:
+        raise FileNotFoundError
+
+    def kill(pid: int, _number: int) -> None:
+        if not there:
+            raise ProcessLookupError
+        killed.append(pid)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "kill", kill)
+    assert processes.signal_group(77, kill=True) is there
+    assert killed == [77] * there
