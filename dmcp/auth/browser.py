@@ -36,7 +36,7 @@ def is_openable(url: str) -> bool:
 def commands(url: str, environ: Mapping[str, str], platform: str) -> tuple[tuple[str, ...], ...]:
     """The commands that would open an address, the best first; empty when nobody would see a browser."""
     chosen = []
-    for entry in environ.get("BROWSER", "").split(os.pathsep):
+    for entry in environ.get("BROWSER", "").split(";" if platform == "win32" else ":"):
         words = _words(entry, platform)
         if words:
             placed = tuple(word.replace("%s", url) for word in words)
@@ -67,7 +67,10 @@ def show(url: str, server: str) -> None:
 
 def _open(url: str, server: str) -> None:
     if sys.platform == "win32" and not os.environ.get("BROWSER"):
-        os.startfile(url)  # noqa: S606 - the address is checked, and there is no shell in between
+        try:
+            os.startfile(url)  # noqa: S606 - the address is checked, and there is no shell in between
+        except OSError as error:
+            log.warning(f"the browser does not start: {error.strerror}; open the address by hand", server)
         return
     for command in commands(url, os.environ, sys.platform):
         program = shutil.which(command[0])
@@ -90,6 +93,9 @@ def _open(url: str, server: str) -> None:
 
 def _words(entry: str, platform: str) -> tuple[str, ...]:
     try:
-        return tuple(shlex.split(entry, posix=platform != "win32"))
+        if platform != "win32":
+            return tuple(shlex.split(entry))
+        # Backslashes stay, and so do quotes, which are no part of a program's name.
+        return tuple(word.strip('"') for word in shlex.split(entry, posix=False))
     except ValueError:
         return ()  # a quote that does not end: there is no such command

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -50,9 +51,15 @@ def test_a_sign_in_address_is_opened() -> None:
         ({"WAYLAND_DISPLAY": "w", "BROWSER": "x"}, "linux", (("x", URL), ("xdg-open", URL))),
         ({}, "linux", ()),
         ({}, "darwin", (("open", URL),)),
+        ({}, "win32", ()),
+        ({"BROWSER": r"C:\b\one.exe;two"}, "win32", ((r"C:\b\one.exe", URL), ("two", URL))),
+        (
+            {"BROWSER": r'"C:\my browser\b.exe" --new "%s"'},
+            "win32",
+            ((r"C:\my browser\b.exe", "--new", URL),),
+        ),
     ],
 )
-@pytest.mark.skipif(sys.platform == "win32", reason="BROWSER is split at ':' here")
 def test_the_browser_of_the_environment_comes_first(
     environ: dict[str, str], platform: str, expected: tuple[tuple[str, ...], ...]
 ) -> None:
@@ -84,3 +91,16 @@ def test_an_address_that_is_not_openable_is_neither_printed_nor_opened(
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("it was opened"))
     browser.show("file:///etc/passwd", "group")
     assert "passwd" not in capsys.readouterr().err
+
+
+def test_a_browser_that_windows_cannot_start_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def startfile(_url: str) -> None:
+        raise OSError(1155, "No application is associated")
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.delenv("BROWSER", raising=False)
+    monkeypatch.setattr(os, "startfile", startfile, raising=False)
+    browser._open(URL, "group")
+    assert "No application is associated; open the address by hand" in capsys.readouterr().err
