@@ -87,7 +87,7 @@ class Process:
     def die(step: Die) -> NoReturn:
         """End at once, without any clean-up: that is the point."""
         number = getattr(signal, f"SIG{step.signal}", None) if step.signal else None
-        if number is not None and os.name == "posix":
+        if number is not None and sys.platform != "win32":
             if number != signal.SIGKILL:
                 signal.signal(number, signal.SIG_DFL)
                 _no_core_dump()
@@ -119,6 +119,8 @@ class Process:
 
 
 def _no_core_dump() -> None:
+    if sys.platform == "win32":
+        return
     import resource  # noqa: PLC0415 - POSIX only
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
