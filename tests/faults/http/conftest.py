@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from dmcp.protocol.link import Credentials
+    from servers.raw_http import Reaction
 
 
 class Connect(Protocol):
@@ -28,6 +29,12 @@ class Connect(Protocol):
         credentials: Credentials | None = None,
         **headers: str,
     ) -> Owner: ...
+
+
+class Session(Protocol):
+    """Establishes a session with the server, which from then on meets tool calls like this."""
+
+    async def __call__(self, on_call: Reaction) -> Owner: ...
 
 
 @pytest.fixture
@@ -53,3 +60,14 @@ async def connect(anyio_backend: Any) -> AsyncIterator[Connect]:
             return owner
 
         yield connected
+
+
+@pytest.fixture
+async def session(server: RawServer, connect: Connect) -> Session:
+    async def established(on_call: Reaction) -> Owner:
+        server.on("tools/call", on_call)
+        owner = await connect(server.url)
+        await owner.establish()
+        return owner
+
+    return established

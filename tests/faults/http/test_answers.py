@@ -11,7 +11,8 @@ from dmcp.protocol.link import MAX_FRAME, FaultKind
 from servers.raw_http import Peer, RawServer, Request, answer
 
 if TYPE_CHECKING:
-    from faults.http.conftest import Connect
+    from faults.http.conftest import Connect, Session
+    from servers.raw_http import Reaction
 
 pytestmark = pytest.mark.anyio
 
@@ -29,52 +30,42 @@ async def test_a_server_that_is_down_at_first_is_reached_once_it_is_up(
     assert await owner.answer(owner.ask("ping")) == {"echo": {}}
 
 
-async def test_a_call_cut_before_any_answer_may_have_run(server: RawServer, connect: Connect) -> None:
-    async def cut(peer: Peer, request: Request) -> None:
-        await peer.cut()
+async def cut_before_any_answer(peer: Peer, request: Request) -> None:
+    await peer.cut()
 
-    server.on("tools/call", cut)
-    owner = await connect(server.url)
-    await owner.establish()
+
+async def cut_within_json(peer: Peer, request: Request) -> None:
+    await peer.head(200, content_type="application/json", content_length="1000")
+    await peer.raw(b'{"jsonrpc":"2.0","id":2,"result":{"content":[')
+    await peer.cut()
+
+
+async def cut_within_a_long_body(peer: Peer, request: Request) -> None:
+    await peer.head(200, content_type="application/json", content_length="1000000")
+    await peer.raw(b'{"jsonrpc":"2.0","id":2,"result":{"content":[')
+    await peer.cut()
+
+
+async def cut_within_an_event(peer: Peer, request: Request) -> None:
+    await peer.stream()
+    await peer.chunk(b"data: " + to_json(answer(request, {"whole": False})))
+    await peer.cut()
+
+
+@pytest.mark.parametrize(
+    "cut", [cut_before_any_answer, cut_within_json, cut_within_a_long_body, cut_within_an_event]
+)
+async def test_a_call_whose_answer_is_cut_may_have_run_and_fails_alone(
+    session: Session, cut: Reaction
+) -> None:
+    owner = await session(cut)
     fault = await owner.failure(owner.call("x"))
     assert (fault.kind, fault.may_have_run) == (FaultKind.UNREACHABLE, True)
     assert await owner.answer(owner.ask("ping")) == {"echo": {}}
-
-
-async def test_a_body_of_json_cut_in_the_middle_fails_its_call_only(
-    server: RawServer, connect: Connect
-) -> None:
-    async def cut(peer: Peer, request: Request) -> None:
-        await peer.head(200, content_type="application/json", content_length="1000")
-        await peer.raw(b'{"jsonrpc":"2.0","id":2,"result":{"content":[')
-        await peer.cut()
-
-    server.on("tools/call", cut)
-    owner = await connect(server.url)
-    await owner.establish()
-    fault = await owner.failure(owner.call("x"))
-    assert (fault.kind, fault.may_have_run) == (FaultKind.UNREACHABLE, True)
-    assert await owner.answer(owner.ask("ping")) == {"echo": {}}
-
-
-async def test_an_event_cut_in_the_middle_is_not_told_and_fails_its_call_only(
-    server: RawServer, connect: Connect
-) -> None:
-    async def cut(peer: Peer, request: Request) -> None:
-        await peer.stream()
-        await peer.chunk(b"data: " + to_json(answer(request, {"whole": False})))
-        await peer.cut()
-
-    server.on("tools/call", cut)
-    owner = await connect(server.url)
-    await owner.establish()
-    fault = await owner.failure(owner.call("x"))
-    assert (fault.kind, fault.may_have_run) == (FaultKind.UNREACHABLE, True)
-    assert owner.unheard == []
 
 
 async def test_an_event_cut_in_the_middle_is_replayed_by_a_server_that_can(
-    server: RawServer, connect: Connect
+    server: RawServer, session: Session
 ) -> None:
     asked: list[Request] = []
 
@@ -91,30 +82,26 @@ async def test_an_event_cut_in_the_middle_is_replayed_by_a_server_that_can(
         await peer.event(answer(asked[0], "whole"), event_id="8")
         await peer.end()
 
-    server.on("tools/call", cut)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(cut)
     await server.arrived("GET")
     server.on("GET", replay)
     assert await owner.answer(owner.call("x")) == "whole"
 
 
-async def test_a_replay_that_is_refused_for_good_fails_the_call(server: RawServer, connect: Connect) -> None:
+async def test_a_replay_that_is_refused_for_good_fails_the_call(session: Session) -> None:
     async def cut(peer: Peer, request: Request) -> None:
         await peer.stream()
         await peer.event(None, event_id="7", retry=10)
         await peer.end()
 
-    server.on("tools/call", cut)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(cut)
     fault = await owner.failure(owner.call("x"))
     assert fault.may_have_run
     assert "HTTP 405" in fault.reason
 
 
 async def test_a_stream_that_breaks_twice_is_replayed_from_the_last_event(
-    server: RawServer, connect: Connect
+    server: RawServer, session: Session
 ) -> None:
     asked: list[Request] = []
 
@@ -139,9 +126,7 @@ async def test_a_stream_that_breaks_twice_is_replayed_from_the_last_event(
         await peer.event(answer(asked[0], "at last"), event_id="3")
         await peer.end()
 
-    server.on("tools/call", first)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(first)
     await server.arrived("GET")
     server.on("GET", away, second, third)
     call = owner.call("x")
@@ -149,27 +134,21 @@ async def test_a_stream_that_breaks_twice_is_replayed_from_the_last_event(
     assert await owner.answer(call) == "at last"
 
 
-async def test_a_stream_that_ends_without_the_answer_fails_its_call(
-    server: RawServer, connect: Connect
-) -> None:
+async def test_a_stream_that_ends_without_the_answer_fails_its_call(session: Session) -> None:
     async def end(peer: Peer, request: Request) -> None:
         await peer.stream()
         await peer.event({"jsonrpc": "2.0", "method": "notifications/message"})
         await peer.event({"jsonrpc": "2.0", "id": request.message["id"] + 1000, "result": {}})
         await peer.end()
 
-    server.on("tools/call", end)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(end)
     call = owner.call("x")
     assert [(await owner.hear())[0] for _ in range(2)] == ["frame", "frame"]
     fault = await owner.failure(call)
     assert (fault.kind, fault.may_have_run) == (FaultKind.UNREACHABLE, True)
 
 
-async def test_an_event_with_a_bad_id_and_one_with_a_bad_body_harm_no_answer(
-    server: RawServer, connect: Connect
-) -> None:
+async def test_an_event_with_a_bad_id_and_one_with_a_bad_body_harm_no_answer(session: Session) -> None:
     async def odd(peer: Peer, request: Request) -> None:
         await peer.stream()
         await peer.chunk(
@@ -178,9 +157,7 @@ async def test_an_event_with_a_bad_id_and_one_with_a_bad_body_harm_no_answer(
         await peer.event(answer(request, "fine"), event_id="\u00fc")
         await peer.end()
 
-    server.on("tools/call", odd)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(odd)
     call = owner.call("x")
     what, text = await owner.hear()
     assert what == "noise"
@@ -188,7 +165,7 @@ async def test_an_event_with_a_bad_id_and_one_with_a_bad_body_harm_no_answer(
     assert await owner.answer(call) == "fine"
 
 
-async def test_an_event_id_beyond_ascii_is_sent_back_as_it_came(server: RawServer, connect: Connect) -> None:
+async def test_an_event_id_beyond_ascii_is_sent_back_as_it_came(server: RawServer, session: Session) -> None:
     asked: list[Request] = []
 
     async def end(peer: Peer, request: Request) -> None:
@@ -203,18 +180,14 @@ async def test_an_event_id_beyond_ascii_is_sent_back_as_it_came(server: RawServe
         await peer.event(answer(asked[0], "whole"))
         await peer.end()
 
-    server.on("tools/call", end)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(end)
     await server.arrived("GET")
     server.on("GET", replay)
     assert await owner.answer(owner.call("x")) == "whole"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
-async def test_an_event_is_whole_however_its_bytes_are_split(
-    server: RawServer, connect: Connect, size: int
-) -> None:
+async def test_an_event_is_whole_however_its_bytes_are_split(session: Session, size: int) -> None:
     async def trickle(peer: Peer, request: Request) -> None:
         await peer.stream()
         text = (
@@ -226,14 +199,12 @@ async def test_an_event_is_whole_however_its_bytes_are_split(
             await peer.chunk(text[start : start + size])
         await peer.end()
 
-    server.on("tools/call", trickle)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(trickle)
     assert await owner.answer(owner.call("x")) == "gr\u00fc\u00dfe"
 
 
 async def test_a_slow_answer_is_given_up_when_the_owner_abandons_it(
-    server: RawServer, connect: Connect
+    server: RawServer, session: Session
 ) -> None:
     closed: list[bool] = []
 
@@ -243,9 +214,7 @@ async def test_a_slow_answer_is_given_up_when_the_owner_abandons_it(
         await peer.closed()
         closed.append(True)
 
-    server.on("tools/call", drip)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(drip)
     call = owner.call("x")
     await server.arrived("tools/call")
     assert owner.link is not None
@@ -279,15 +248,11 @@ async def test_an_answer_that_is_not_mcp_is_called_so(
 @pytest.mark.parametrize(
     "body", [b"", b"null", b'"text"', b"{", b'{"jsonrpc":"2.0","id":99,"result":{}}', b"[]"]
 )
-async def test_json_that_is_no_answer_fails_the_call(
-    server: RawServer, connect: Connect, body: bytes
-) -> None:
+async def test_json_that_is_no_answer_fails_the_call(session: Session, body: bytes) -> None:
     async def wrong(peer: Peer, request: Request) -> None:
         await peer.body(body, content_type="application/json")
 
-    server.on("tools/call", wrong)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(wrong)
     call = owner.call("x")
     said = [await owner.hear()]
     if said[-1][0] != "failed":
@@ -296,25 +261,21 @@ async def test_json_that_is_no_answer_fails_the_call(
     assert (what, failed, fault.kind, fault.may_have_run) == ("failed", call, FaultKind.PROTOCOL, True)
 
 
-async def test_pretty_printed_json_becomes_one_line(server: RawServer, connect: Connect) -> None:
+async def test_pretty_printed_json_becomes_one_line(session: Session) -> None:
     async def pretty(peer: Peer, request: Request) -> None:
         body = to_json(answer(request, {"text": "a\nb"}), indent=2)
         await peer.body(body.replace(b"\n", b"\r\n"), content_type="application/json; charset=utf-8")
 
-    server.on("tools/call", pretty)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(pretty)
     assert await owner.answer(owner.call("x")) == {"text": "a\nb"}
 
 
-async def test_a_body_announced_too_large_is_refused_unread(server: RawServer, connect: Connect) -> None:
+async def test_a_body_announced_too_large_is_refused_unread(session: Session) -> None:
     async def large(peer: Peer, request: Request) -> None:
         await peer.head(200, content_type="application/json", content_length=str(MAX_FRAME + 1))
         await peer.closed()
 
-    server.on("tools/call", large)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(large)
     fault = await owner.failure(owner.call("x"))
     assert (fault.kind, fault.may_have_run) == (FaultKind.PROTOCOL, True)
     assert "64 MiB" in fault.reason
@@ -322,7 +283,7 @@ async def test_a_body_announced_too_large_is_refused_unread(server: RawServer, c
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
 async def test_a_message_that_grows_too_large_fails_its_call_only(
-    server: RawServer, connect: Connect, monkeypatch: pytest.MonkeyPatch, content_type: str
+    session: Session, monkeypatch: pytest.MonkeyPatch, content_type: str
 ) -> None:
     from dmcp.transports import bodies  # noqa: PLC0415 - imports httpx, which opening a link does too
 
@@ -333,9 +294,7 @@ async def test_a_message_that_grows_too_large_fails_its_call_only(
             await peer.chunk(b"x" * 1000)
         await peer.closed()
 
-    server.on("tools/call", grow)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(grow)
     monkeypatch.setattr(bodies, "MAX_FRAME", 10_000)
     fault = await owner.failure(owner.call("x"))
     assert (fault.kind, fault.may_have_run) == (FaultKind.PROTOCOL, True)
@@ -343,7 +302,7 @@ async def test_a_message_that_grows_too_large_fails_its_call_only(
 
 
 async def test_a_stream_of_many_events_is_not_mistaken_for_one_large_message(
-    server: RawServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from dmcp.transports import bodies  # noqa: PLC0415 - imports httpx, which opening a link does too
 
@@ -355,47 +314,39 @@ async def test_a_stream_of_many_events_is_not_mistaken_for_one_large_message(
         await peer.event(answer(request, "last"))
         await peer.end()
 
-    server.on("tools/call", many)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(many)
     monkeypatch.setattr(bodies, "MAX_FRAME", 20_000)
     call = owner.call("x")
     assert [(await owner.hear())[1]["params"]["n"] for _ in range(50)] == list(range(50))
     assert await owner.answer(call) == "last"
 
 
-async def test_an_accepted_request_without_an_answer_fails(server: RawServer, connect: Connect) -> None:
+async def test_an_accepted_request_without_an_answer_fails(session: Session) -> None:
     async def accept(peer: Peer, request: Request) -> None:
         await peer.body(b"", 202)
 
-    server.on("tools/call", accept)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(accept)
     fault = await owner.failure(owner.call("x"))
     assert (fault.kind, fault.may_have_run) == (FaultKind.PROTOCOL, True)
 
 
-async def test_bytes_that_are_not_http_fail_the_call(server: RawServer, connect: Connect) -> None:
+async def test_bytes_that_are_not_http_fail_the_call(session: Session) -> None:
     async def garbage(peer: Peer, request: Request) -> None:
         await peer.raw(b"\x00\x01 what is this?\r\n\r\n")
 
-    server.on("tools/call", garbage)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(garbage)
     assert (await owner.failure(owner.call("x"))).may_have_run
     assert await owner.answer(owner.ask("ping")) == {"echo": {}}
 
 
-async def test_a_compressed_answer_is_read(server: RawServer, connect: Connect) -> None:
+async def test_a_compressed_answer_is_read(session: Session) -> None:
     import gzip  # noqa: PLC0415 - this one test
 
     async def packed(peer: Peer, request: Request) -> None:
         body = gzip.compress(to_json(answer(request, "unpacked")))
         await peer.body(body, content_type="application/json", content_encoding="gzip")
 
-    server.on("tools/call", packed)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(packed)
     assert await owner.answer(owner.call("x")) == "unpacked"
 
 

@@ -21,7 +21,7 @@ from servers.raw_http import SESSION, Peer, RawServer, Request, raw_server
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from faults.http.conftest import Connect
+    from faults.http.conftest import Connect, Session
     from servers.raw_http import Reaction
 
 pytestmark = pytest.mark.anyio
@@ -111,16 +111,14 @@ async def test_notifications_arrive_in_order(server: RawServer, connect: Connect
     assert [name for name in arrived if name in names] == names
 
 
-async def test_what_is_not_sent_yet_counts_as_backlog(server: RawServer, connect: Connect) -> None:
+async def test_what_is_not_sent_yet_counts_as_backlog(session: Session) -> None:
     gate = asyncio.Event()
 
     async def slow(peer: Peer, request: Request) -> None:
         await gate.wait()
         await peer.result(request, "done")
 
-    server.on("tools/call", slow)
-    owner = await connect(server.url)
-    await owner.establish()
+    owner = await session(slow)
     await owner.answer(owner.ask("ping"))
     assert owner.link is not None
     assert owner.link.backlog == 0
