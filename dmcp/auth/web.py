@@ -6,6 +6,7 @@ It knows no OAuth. Secrets go out in headers and forms only, and a POST is never
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urljoin
@@ -17,7 +18,6 @@ from dmcp.auth.discovery import origin
 from dmcp.errors import AuthUnavailable
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
     from types import TracebackType
 
@@ -126,7 +126,7 @@ class Web:
         except TimeoutError as error:
             raise AuthUnavailable(f"{where} did not answer within {self._timeout:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise AuthUnavailable(f"{where} cannot be reached: {type(error).__name__}") from error
+            raise AuthUnavailable(f"{where} cannot be reached: {_cause(error)}") from error
         if not bodiless and (status >= _SERVER_ERROR or status == _TOO_MANY):
             raise AuthUnavailable(f"{where} answered with HTTP status {status}")
         try:
@@ -135,6 +135,19 @@ class Web:
             document = None
         location = headers.get("location", "") if status in range(300, 400) else ""
         return Answer(status, document, ", ".join(headers.get_list("www-authenticate"))), location
+
+
+def _cause(error: BaseException) -> str:
+    """What is to be told of a connection that failed: a certificate that is not trusted the person can mend."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            return (
+                f"its TLS certificate is not trusted ({seen.verify_message}); if it is signed by a private"
+                " authority, name that authority's certificate in SSL_CERT_FILE"
+            )
+        seen = seen.__cause__ or seen.__context__
+    return type(error).__name__
 
 
 async def _bounded(response: httpx.Response, where: str) -> bytes:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 _SCRIPT = Path(__file__).with_name("oauth_server.py")
@@ -22,6 +23,7 @@ _WAIT = 20.0  # seconds for anything on this machine
 @dataclass
 class OAuthServer:
     base: str
+    trust: ssl.SSLContext | None = None
 
     @property
     def url(self) -> str:
@@ -32,10 +34,10 @@ class OAuthServer:
         request = urllib.request.Request(
             f"{self.base}/control", json.dumps(settings).encode(), {"Content-Type": "application/json"}
         )
-        urllib.request.urlopen(request, timeout=_WAIT).close()
+        urllib.request.urlopen(request, timeout=_WAIT, context=self.trust).close()
 
     def report(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.base}/control", timeout=_WAIT) as answer:
+        with urllib.request.urlopen(f"{self.base}/control", timeout=_WAIT, context=self.trust) as answer:
             return json.load(answer)
 
     def count(self, what: str) -> int:
@@ -43,13 +45,13 @@ class OAuthServer:
 
 
 @contextmanager
-def running(**settings: Any) -> Iterator[OAuthServer]:
+def running(trust: ssl.SSLContext | None = None, **settings: Any) -> Iterator[OAuthServer]:
     child = subprocess.Popen(
         [sys.executable, str(_SCRIPT), json.dumps(settings)], stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     try:
-        yield OAuthServer(child.stdout.readline().strip())
+        yield OAuthServer(child.stdout.readline().strip(), trust)
     finally:
         child.kill()
         child.wait(_WAIT)

@@ -33,7 +33,10 @@ _SLOW = 30.0  # seconds; every client in the tests gives up long before
 DEFAULTS: dict[str, Any] = {
     "lifetime": 3600,  # seconds of an access token; None: not told
     "refresh_tokens": True,
+    "certificate": None,  # PEM, its private key included: HTTPS. Only from the start
     "issuer_path": "",
+    "token_endpoint": None,  # another address than its own
+    "authorization_server": None,  # an issuer to name instead of itself
     "resource": "/mcp",  # the `resource` of the metadata: a path, or a whole address
     "scopes_supported": None,
     "server_scopes": None,
@@ -103,7 +106,7 @@ async def protected_metadata(request: Request) -> Response:
     resource = state.settings["resource"]
     document = {
         "resource": state.base + resource if resource.startswith("/") else resource,
-        "authorization_servers": [state.issuer],
+        "authorization_servers": [state.settings["authorization_server"] or state.issuer],
     }
     if state.settings["scopes_supported"] is not None:
         document["scopes_supported"] = state.settings["scopes_supported"]
@@ -129,7 +132,7 @@ async def server_metadata(request: Request) -> Response:
     document = {
         "issuer": s["claimed_issuer"] or state.issuer,
         "authorization_endpoint": f"{state.base}/authorize",
-        "token_endpoint": f"{state.base}/token",
+        "token_endpoint": s["token_endpoint"] or f"{state.base}/token",
         "response_types_supported": ["code"],
         "token_endpoint_auth_methods_supported": s["methods"],
         "client_id_metadata_document_supported": s["documents"],
@@ -322,10 +325,12 @@ def main() -> None:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)  # from here on a connection waits instead of being refused
-    state.base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    certificate = state.settings["certificate"]
+    state.base = f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
     sys.stdout.write(state.base + "\n")
     sys.stdout.flush()
-    uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off")).run(sockets=[listener])
+    settings = uvicorn.Config(app, log_level="critical", lifespan="off", ssl_certfile=certificate)
+    uvicorn.Server(settings).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -26,8 +26,11 @@ _WAIT = 20.0  # seconds for anything on this machine
 class RemoteServer:
     """``sdk_remote.py`` in a process of its own. ``start`` after ``stop`` is the next life at the same address."""
 
-    def __init__(self, room: Path, mode: str = "http", name: str = "far") -> None:
+    def __init__(
+        self, room: Path, mode: str = "http", name: str = "far", certificate: Path | None = None
+    ) -> None:
         self.url = ""
+        self._certificate = certificate
         self._journal = room / f"{name}.journal"
         self._mode = mode
         self._name = name
@@ -44,7 +47,8 @@ class RemoteServer:
     @property
     def address(self) -> str:
         """Its URL, known before it runs."""
-        return f"http://127.0.0.1:{self._port}/{'sse' if self._mode == 'sse' else 'mcp'}"
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://127.0.0.1:{self._port}/{'sse' if self._mode == 'sse' else 'mcp'}"
 
     def start(self) -> None:
         self._life += 1
@@ -55,6 +59,8 @@ class RemoteServer:
             "--life": str(self._life),
             "--journal": str(self._journal),
         }
+        if self._certificate is not None:
+            options["--certificate"] = str(self._certificate)
         command = [sys.executable, str(_SCRIPT), *(word for pair in options.items() for word in pair)]
         self._child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
@@ -108,9 +114,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def remote(room: Path, mode: str = "http", name: str = "far", *, up: bool = True) -> Iterator[RemoteServer]:
-    """A server of the official SDK; killed in the end."""
-    server = RemoteServer(room, mode, name)
+def remote(
+    room: Path, mode: str = "http", name: str = "far", *, up: bool = True, certificate: Path | None = None
+) -> Iterator[RemoteServer]:
+    """A server of the official SDK; killed in the end. With a certificate (PEM, key included) it speaks HTTPS."""
+    server = RemoteServer(room, mode, name, certificate)
     try:
         if up:
             server.start()

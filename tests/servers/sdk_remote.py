@@ -126,7 +126,14 @@ def main() -> None:
         if mode == "sse"
         else make().streamable_http_app(json_response=mode == "json", stateless_http=mode == "stateless")
     )
-    settings = uvicorn.Config(Journal(app), log_level="critical", timeout_graceful_shutdown=0, ws="none")
+    certificate = OPTIONS.get("--certificate")  # PEM, its private key included
+    settings = uvicorn.Config(
+        Journal(app),
+        log_level="critical",
+        timeout_graceful_shutdown=0,
+        ws="none",
+        ssl_certfile=certificate,
+    )
     web = uvicorn.Server(settings)
 
     def watch() -> None:
@@ -135,7 +142,8 @@ def main() -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     path = "sse" if mode == "sse" else "mcp"
-    sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}/{path}\n")
+    scheme = "https" if certificate else "http"
+    sys.stdout.write(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/{path}\n")
     sys.stdout.flush()
     asyncio.run(web.serve(sockets=[listener]))
 

@@ -7,8 +7,18 @@ import json
 import pytest
 
 from dmcp.messages import frontend, upstream
+from dmcp.messages.auth import Declined
 from dmcp.messages.lifecycle import ChildStopped
-from dmcp.messages.supervisor import Bequeathed, Congestion, Shutdown, SignInEnded, SignInOffered, Undelivered
+from dmcp.messages.supervisor import (
+    Bequeathed,
+    Congestion,
+    Shutdown,
+    SignInDeclined,
+    SignInElsewhere,
+    SignInEnded,
+    SignInOffered,
+    Undelivered,
+)
 from unit.actors.fakes import Inbox
 from unit.actors.test_supervisor import House, configured, lost, server
 
@@ -62,3 +72,18 @@ async def test_subscriptions_outlive_the_reload_that_restarts_their_server(house
     before, after = house.make.lives
     assert before.of(upstream.TakeOver) == []
     assert after.of(upstream.TakeOver) == [upstream.TakeOver(uris)]
+
+
+async def test_a_sign_in_of_another_process_is_told_to_every_life_and_offered_to_nobody(house: House) -> None:
+    house.hand(configured(server()), SignInElsewhere("g"))
+    house.hand(lost(house.make.last))
+    assert [life.of(upstream.SignInPending) for life in house.make.lives] == [
+        [upstream.SignInPending(pending=True)]
+    ] * 2
+    assert house.make.core_frontend.of(frontend.SignInOffered) == []
+
+
+async def test_what_the_person_declines_is_told_to_auth(house: House) -> None:
+    house.hand(SignInDeclined("g"))  # before there is a configuration there is nobody to tell
+    house.hand(configured(server()), SignInDeclined("g"))
+    assert [message.group for message in house.make.core_auth.of(Declined)] == ["g"]

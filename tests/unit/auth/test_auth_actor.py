@@ -30,6 +30,7 @@ class FakeAuthorizer:
     stored: Tokens | None = None
     calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     open: dict[str, asyncio.Future[Tokens]] = field(default_factory=dict)
+    stubborn: bool = False  # it comes to its end when it is cancelled too
 
     async def load(self, name: str, server: RemoteServer) -> Tokens | None:
         self.calls.append(("load", name, {}))
@@ -44,7 +45,12 @@ class FakeAuthorizer:
     async def _fly(self, what: str, name: str, how: dict[str, Any]) -> Tokens:
         self.calls.append((what, name, how))
         self.open[name] = asyncio.get_running_loop().create_future()
-        return await self.open[name]
+        try:
+            return await asyncio.shield(self.open[name]) if self.stubborn else await self.open[name]
+        except asyncio.CancelledError:
+            if not self.stubborn:
+                raise
+            return await self.open[name]
 
     def made(self, what: str) -> int:
         return sum(call[0] == what for call in self.calls)

@@ -1,0 +1,120 @@
+"""The auth actor and a sign-in that is declined, that another process does, or whose group goes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmcp.config.model import RemoteServer
+from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
+from dmcp.messages.auth import Declined, Forget
+from dmcp.messages.supervisor import SignInElsewhere, SignInEnded
+from unit.auth.test_auth_actor import House, settle, soon
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    house = House()
+    yield house
+    house.ref.stop(block=False)
+    await settle()
+
+
+async def offered(house: House, group: str = "one") -> asyncio.Task[str]:
+    """A refused request whose flight has shown the person where to sign in."""
+    refused = asyncio.create_task(house.credentials(group).challenged(401, "", None))
+    await settle()
+    house.work.calls[-1][2]["announce"]("https://sign.in")
+    await settle()
+    return refused
+
+
+async def test_a_declined_sign_in_is_ended_and_everybody_who_waits_for_it_is_told(house: House) -> None:
+    refused = await offered(house)
+    second = asyncio.create_task(house.credentials().challenged(401, "", None))
+    await settle()
+    house.ref.tell(Declined("one"))
+    for waiting in (refused, second):
+        with pytest.raises(SignInNeeded, match="declined: run `dmcp auth login one`"):
+            await soon(waiting)
+    await settle()
+    assert house.work.open["one"].cancelled()
+    assert isinstance(house.listener.heard[-1], SignInEnded)
+    assert "declined" in house.listener.heard[-1].reason
+    again = asyncio.create_task(house.credentials().challenged(401, "", None))
+    await settle()
+    assert house.work.calls[-1][2]["ask"] is False
+    again.cancel()
+
+
+async def test_declining_what_was_not_offered_or_is_done_already_changes_nothing(house: House) -> None:
+    refused = asyncio.create_task(house.credentials().challenged(401, "", None))
+    await settle()
+    house.ref.tell(Declined("one"))  # nobody has been asked yet: it belongs to an offer of before
+    house.ref.tell(Declined("unheard of"))
+    await settle()
+    assert not refused.done()
+    house.work.calls[-1][2]["announce"]("https://sign.in")
+    await settle()
+    house.work.open["one"].set_result(house.tokens("new"))
+    await asyncio.sleep(0)  # the work is done, and nobody has heard of it
+    house.ref.tell(Declined("one"))
+    assert await soon(refused) == "Bearer new"
+
+
+async def test_work_that_was_declined_and_ends_well_all_the_same_is_not_heard_any_more(house: House) -> None:
+    house.work.stubborn = True
+    refused = await offered(house)
+    house.ref.tell(Declined("one"))
+    with pytest.raises(SignInNeeded):
+        await soon(refused)
+    heard = list(house.listener.heard)
+    house.work.open["one"].set_result(house.tokens("late"))
+    await settle()
+    assert house.listener.heard == heard
+    assert house.ref.is_alive()
+
+
+async def test_while_another_process_signs_in_other_requests_go_on_and_listeners_know_it(
+    house: House,
+) -> None:
+    refused = asyncio.create_task(house.credentials().challenged(401, "", None))
+    await settle()
+    waiting = asyncio.create_task(house.credentials().authorization())
+    house.work.calls[-1][2]["elsewhere"]()
+    assert await soon(waiting) is None
+    assert house.listener.heard == [SignInElsewhere("one")]
+    house.ref.tell(Declined("one"))  # nothing of ours to decline
+    await settle()
+    house.work.open["one"].set_exception(AuthUnavailable("busy"))
+    with pytest.raises(AuthUnavailable, match="busy"):
+        await soon(refused)
+    assert isinstance(house.listener.heard[-1], SignInEnded)
+    house.now += 60
+    again = asyncio.create_task(house.credentials().challenged(401, "", None))
+    await settle()
+    assert house.work.calls[-1][2]["ask"] is True  # the person was not asked by this process
+    again.cancel()
+
+
+@pytest.mark.parametrize("why", ["forgotten", "changed"])
+async def test_a_group_that_goes_or_changes_takes_its_sign_in_along(house: House, why: str) -> None:
+    refused = await offered(house)
+    work = house.work.open["one"]
+    if why == "forgotten":
+        house.ref.tell(Forget("one"))
+    else:
+        moved = RemoteServer("https://elsewhere")
+        assert await soon(house.credentials(server=moved).authorization()) is None
+    with pytest.raises(AuthError):
+        await soon(refused)
+    await settle()
+    assert work.cancelled()  # its port and its locks are free
+    assert isinstance(house.listener.heard[-1], SignInEnded)
