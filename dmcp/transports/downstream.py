@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import stat
 import sys
 import threading
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes the client may leave unread before dmcp stops reading, from it and from the servers."""
 
+_HALF_CLOSED = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere POLLHUP says this too
+_HANGUP_LOOK = 1.0  # seconds between two looks whether a client that does not read has closed stdin meanwhile
 _CHUNK = 256 * 1024
 
 
@@ -56,6 +59,7 @@ class Downstream:
         self._may_read = threading.Event()  # for the reading thread, where there is no transport to pause
         self._may_read.set()
         self._writer: asyncio.WriteTransport | _ThreadWriter
+        self._looking: asyncio.TimerHandle | None = None
         self._gone = False  # has closed stdin
         self._deaf = False  # no longer reads stdout
         self._flushed = asyncio.Event()
@@ -98,6 +102,7 @@ class Downstream:
     async def aclose(self, patience: float) -> None:
         """Write out what is buffered, for so many seconds at most, and stop reading."""
         self._flush()
+        self._stop_looking()
         if self._reader is not None:
             self._reader.close()
         self._writer.close()
@@ -132,10 +137,28 @@ class Downstream:
             self._writable(True)
 
     def _writable(self, writable: bool) -> None:
+        self._stop_looking()
         if self._reader is not None and not self._reader.is_closing():
-            (self._reader.resume_reading if writable else self._reader.pause_reading)()
+            if writable:
+                self._reader.resume_reading()
+            else:
+                self._reader.pause_reading()
+                self._look_for_hangup(self._reader)
         (self._may_read.set if writable else self._may_read.clear)()
         self._on_writable(writable)
+
+    def _look_for_hangup(self, reader: asyncio.ReadTransport) -> None:
+        """Who does not read does not notice the end. A client that has left writes no more: the rest fits the pipe."""
+        if _has_hung_up(sys.stdin.fileno()):
+            reader.resume_reading()
+        else:
+            again = asyncio.get_running_loop().call_later
+            self._looking = again(_HANGUP_LOOK, self._look_for_hangup, reader)
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
 
     def write_side_closed(self) -> None:
         """Everything is written, or cannot be."""
@@ -159,6 +182,15 @@ class Downstream:
 def _is_pipe(fd: int) -> bool:
     mode = os.fstat(fd).st_mode
     return sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+
+
+def _has_hung_up(fd: int) -> bool:
+    """Whether the other end of a pipe or socket is closed, or closed for writing."""
+    if sys.platform == "win32":
+        return False  # nobody asks: the loop reads no pipes there
+    poll = select.poll()
+    poll.register(fd, select.POLLHUP | _HALF_CLOSED)
+    return bool(poll.poll(0))
 
 
 class _ReadSide(asyncio.Protocol):

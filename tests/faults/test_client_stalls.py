@@ -48,6 +48,26 @@ async def test_a_server_is_held_back_while_the_client_does_not_read_and_nothing_
         client.ledger.heard.clear()
 
 
+async def test_a_client_that_does_not_read_and_closes_only_stdin_is_heard_to_the_end_and_let_go(
+    tmp_path: Path,
+) -> None:
+    stuck = tmp_path / "stuck"
+    async with dmcp(tmp_path, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}, strict=False) as client:
+        await client.initialize()
+        await echoes(client, "g")
+        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
+        pipe.pause_reading()
+        call = client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
+        await written(stuck)
+        client.notify(
+            "notifications/cancelled", {"requestId": call}
+        )  # unless heard, dmcp waits for this call
+        assert client.process.stdin is not None
+        client.process.stdin.close()
+        await gone(client.pid, within=20.0)
+        pipe.resume_reading()
+
+
 async def test_a_client_that_does_not_read_and_then_is_told_to_go_does_not_keep_dmcp_alive(
     tmp_path: Path,
 ) -> None:

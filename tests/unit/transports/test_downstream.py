@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from dmcp.transports.downstream import Downstream
+import pytest
+
+from dmcp.transports.downstream import Downstream, _has_hung_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
 
 class Writer:
@@ -99,3 +101,25 @@ def test_a_client_without_a_pipe_is_not_read_from_either_while_it_does_not_read(
     loop: Any = Loop()
     pipes._read_in_thread(0, loop)
     assert story == ["heard", "held", "heard", "held"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stdin is read by a thread there")
+def test_the_end_of_a_pipe_is_noticed_without_reading_what_is_left_in_it() -> None:
+    read, write = os.pipe()
+    try:
+        os.write(write, b"left over")
+        assert not _has_hung_up(read)
+        os.close(write)
+        assert _has_hung_up(read)
+    finally:
+        os.close(read)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="as above")
+def test_a_socket_that_is_closed_for_writing_only_counts_as_ended() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        there.send(b"left over")
+        assert not _has_hung_up(here.fileno())
+        there.shutdown(socket.SHUT_WR)
+        assert _has_hung_up(here.fileno())
