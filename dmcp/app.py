@@ -47,7 +47,7 @@ SIGNAL_GRACE = 0.5
 
 _FLUSH_PATIENCE = 2.0  # seconds the client gets to read the last answers
 _SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very end
-_FIRST_LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
+_LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
 
 
 class House:
@@ -82,13 +82,14 @@ class House:
         if self._done.done():
             return await self._done
         await self._downstream.open()
-        for _ in range(_FIRST_LOOK):
-            await asyncio.sleep(0)
+        await self._look()
         wire.speed_up()
         try:
             self._apply(supervisor)
-        except ConfigError:
-            post(supervisor, Shutdown(grace=0.0, status=2))
+        except ConfigError as error:
+            await self._look()  # for what the client has asked since: it is owed the reason
+            reason = f"dmcp's configuration is invalid, mend it and start dmcp again: {log.mask(error.problems[0])}"
+            post(supervisor, Shutdown(grace=0.0, status=2, reason=reason))
             await self._settle()
             raise
         reloading = asyncio.create_task(self._reload_on_change(supervisor))
@@ -96,6 +97,11 @@ class House:
         reloading.cancel()
         await self._settle()
         return status
+
+    @staticmethod
+    async def _look() -> None:
+        for _ in range(_LOOK):
+            await asyncio.sleep(0)
 
     def _end(self, status: int) -> None:
         if not self._done.done():
@@ -222,7 +228,7 @@ def run(config: str) -> int:
             return runner.run(_live(config))
         except ConfigError as error:
             for problem in error.problems:
-                print(problem, file=sys.stderr)  # noqa: T201 - for the person, before there is anybody to log for
+                print(log.mask(problem), file=sys.stderr)  # noqa: T201 - for the person, before there is anybody to log for
             return 2
 
 

@@ -68,6 +68,7 @@ class Frontend(LoopActor):
         self._questions = ClientQuestions(self._session, write, supervisor_)
         self._log_level: str | None = None
         self._finishing = False
+        self._farewell = "dmcp is shutting down"  # what a request that has not run is told then
 
     def __repr__(self) -> str:
         return f"<Frontend {self._session!r} {len(self._exchanges)} in flight>"
@@ -104,10 +105,8 @@ class Frontend(LoopActor):
                 self._supervisor.tell(supervisor.Congestion(not writable))
             case ClientGone(reading):
                 self._supervisor.tell(supervisor.Shutdown(EOF_GRACE if reading else 0.0))
-            case Finish(grace):
-                self._finishing = True
-                self.later(grace, GraceOver())
-                self._finish_if_idle()
+            case Finish(grace, reason):
+                self._finish(grace, reason)
             case GraceOver():
                 self._give_up()
             case _:
@@ -132,8 +131,7 @@ class Frontend(LoopActor):
             text = "Invalid request: batches belong to revision 2025-03-26 and follow its initialize"
             self._refuse(b"null", jsonrpc.INVALID_REQUEST, text, None)
         else:
-            expected = sum(isinstance(m, jsonrpc.Call | jsonrpc.Malformed) for m in batch.messages)
-            answer = BatchAnswer(expected)
+            answer = BatchAnswer(sum(jsonrpc.is_answered(message) for message in batch.messages))
             for message in batch.messages:
                 self._on_single(message, answer)
 
@@ -149,7 +147,9 @@ class Frontend(LoopActor):
                 self._on_malformed(message, batch)
 
     def _on_malformed(self, message: jsonrpc.Malformed, batch: BatchAnswer | None) -> None:
-        if not message.is_answer:
+        if message.is_note:
+            log.debug(f"ignored a notification of the client: {message.message}")
+        elif not message.is_answer:
             self._refuse(message.id, message.code, message.message, batch)
         elif self._questions.on_unreadable(message.id):
             if batch is not None:
@@ -170,11 +170,17 @@ class Frontend(LoopActor):
         elif call.method != "initialize" and self._session.profile is None:
             self._refuse(call.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch)
         elif self._finishing:
-            self._refuse(
-                call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch
-            )
+            self._refuse_late(call, batch)
         else:
+            if call.method != "initialize":
+                self._operate()  # some clients never send notifications/initialized
             self._accept(call, batch)
+
+    def _operate(self) -> None:
+        """The client shows that it has understood the answer to its initialize: from now on it is asked and told."""
+        if not self._session.operating and self._session.profile is not None:
+            self._session.operating = True
+            self._questions.release()
 
     def _accept(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
         try:
@@ -269,8 +275,7 @@ class Frontend(LoopActor):
     def _on_note(self, method: str, params: JsonObject) -> None:
         match method:
             case "notifications/initialized":
-                self._session.operating = self._session.profile is not None
-                self._questions.release()
+                self._operate()
             case "notifications/cancelled":
                 self._on_cancelled(params)
             case "notifications/progress":
@@ -364,6 +369,15 @@ class Frontend(LoopActor):
     def _refuse(self, identifier: bytes, code: int, text: str, batch: BatchAnswer | None) -> None:
         self._send(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)), batch)
 
+    def _refuse_late(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        self._refuse(call.id, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
+
+    def _finish(self, grace: float, reason: str) -> None:
+        self._finishing = True
+        self._farewell = reason or self._farewell
+        self.later(grace, GraceOver())
+        self._finish_if_idle()
+
     def _finish_if_idle(self) -> None:
         if self._finishing and not self._early and not len(self._exchanges):
             self._give_up()
@@ -371,9 +385,7 @@ class Frontend(LoopActor):
     def _give_up(self) -> None:
         self._finishing = False
         for call, batch in self._early:
-            self._refuse(
-                call.id, jsonrpc.INTERNAL_ERROR, "dmcp is shutting down; the call has not run", batch
-            )
+            self._refuse_late(call, batch)
         for ticket, exchange in self._exchanges.all():
             sent = exchange.upstream is not None
             error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=sent)

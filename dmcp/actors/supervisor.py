@@ -338,7 +338,7 @@ class Supervisor(LoopActor):
         else:
             self._ending = order
             self.later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
-        if not post(self._frontend, frontend.Finish(order.grace)):
+        if not post(self._frontend, frontend.Finish(order.grace, order.reason)):
             self._stop_upstreams()
 
     def _on_stopped(self, name: str, generation: int) -> None:

@@ -105,9 +105,14 @@ class SignInEnded(NamedTuple):
 
 
 class Finish(NamedTuple):
-    """Take no new requests; end when the last is answered, or after ``grace`` seconds."""
+    """Take no new requests; end when the last is answered, or after ``grace`` seconds.
+
+    Attributes:
+        reason: what requests that have not run are told; empty: that dmcp is shutting down.
+    """
 
     grace: float
+    reason: str = ""
 
 
 class GraceOver(NamedTuple):

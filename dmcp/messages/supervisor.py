@@ -130,10 +130,12 @@ class Shutdown(NamedTuple):
     Attributes:
         grace: seconds calls in flight get to finish.
         status: the exit status of the process.
+        reason: what the client is told of requests that have not run; empty: that dmcp is shutting down.
     """
 
     grace: float
     status: int = 0
+    reason: str = ""
 
 
 class Group(NamedTuple):

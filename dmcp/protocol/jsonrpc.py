@@ -30,6 +30,7 @@ __all__ = [
     "encode",
     "error_object",
     "failure",
+    "is_answered",
     "notification",
     "passed_on",
     "read",
@@ -88,12 +89,14 @@ class Malformed(NamedTuple):
         code: of the error that says so.
         message: likewise.
         is_answer: whether it was meant as an answer: then ``id`` is the reader's own.
+        is_note: whether it was meant as a notification, which is never answered (JSON-RPC 2.0, 4.1).
     """
 
     id: bytes
     code: int
     message: str
     is_answer: bool = False
+    is_note: bool = False
 
 
 class Batch(NamedTuple):
@@ -139,7 +142,8 @@ def _read_request(value: JsonObject) -> Single:
     if params is None:
         params = {}
     elif not isinstance(params, dict):
-        return Malformed(_id_of(value), INVALID_PARAMS, 'Invalid params: "params" must be an object')
+        text = f'Invalid params: "params" of {method} must be an object'
+        return Malformed(_id_of(value), INVALID_PARAMS, text, is_note="id" not in value)
     if "id" not in value:
         return Note(method, params)
     identifier = value["id"]
@@ -159,6 +163,11 @@ def _read_error(frame: bytes, value: JsonObject) -> Single:
 def _id_of(value: JsonObject) -> bytes:
     identifier = value.get("id")
     return encode_id(identifier) if isinstance(identifier, int | str | float) else b"null"
+
+
+def is_answered(message: Single) -> bool:
+    """Whether the one who sent this is owed an answer."""
+    return isinstance(message, Call) or (isinstance(message, Malformed) and not message.is_note)
 
 
 @lru_cache(maxsize=256)

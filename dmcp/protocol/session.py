@@ -53,7 +53,7 @@ class ServerSession:
     def __init__(self) -> None:
         self.profile: ClientProfile | None = None
         self.operating = False
-        """Whether ``notifications/initialized`` has come: from then on dmcp may ask the client things."""
+        """Whether ``notifications/initialized`` has come, or a request instead: from then on dmcp asks and tells."""
 
     def __repr__(self) -> str:
         return (

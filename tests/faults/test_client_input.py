@@ -98,6 +98,8 @@ NEEDS_NO_ANSWER = [
     b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":[],"progress":1}}',
     b'{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}',
     b'{"jsonrpc":"2.0","method":"notifications/initialized"}',
+    b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":[1]}',
+    b'{"jsonrpc":"2.0","method":"notifications/unheard-of","params":"text"}',
     b'{"jsonrpc":"2.0","method":"tools/list"}',
     b'{"jsonrpc":"2.0","id":4711,"result":{}}',
     b'{"jsonrpc":"2.0","id":"who","result":{}}',
@@ -300,6 +302,7 @@ async def test_a_mixed_batch_of_2025_03_26_is_answered_in_one_batch_and_each_par
         batch: list[Any] = [
             {"jsonrpc": "2.0", "id": "a", "method": "tools/call", "params": call},
             {"jsonrpc": "2.0", "method": "notifications/unheard-of"},
+            {"jsonrpc": "2.0", "method": "notifications/unheard-of", "params": [1]},
             {"jsonrpc": "2.0", "id": "b", "method": "no/such"},
             17,
             {"jsonrpc": "2.0", "id": "c", "method": "ping"},
@@ -321,6 +324,7 @@ async def test_a_batch_of_notifications_is_not_answered(tmp_path: Path) -> None:
         await client.initialize("2025-03-26")
         before = len(client.lines)
         client.send_bytes(b'[{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}]\n')
+        client.send_bytes(b'[{"jsonrpc":"2.0","method":"notifications/roots/list_changed","params":[]}]\n')
         await client.request("ping")
         assert len(client.lines) == before + 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING
 
@@ -160,6 +161,32 @@ async def test_a_configuration_that_is_invalid_ends_dmcp_with_status_2_and_says_
     assert "comand" in client.stderr
     assert "mcpServers.b.timeout.tools" in client.stderr
     assert "Traceback" not in client.stderr
+
+
+async def test_who_waits_for_a_configuration_that_is_invalid_is_told_what_is_wrong_with_it(
+    tmp_path: Path,
+) -> None:
+    config = write_config(
+        tmp_path / "bad.json", {"a": {"command": "x", "https://x.example/?key=hunter2": 1}, "b": {}}
+    )
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
+    requests = [("initialize", hello), ("tools/list", {}), ("tools/call", call_of("echo"))]
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
+        for number, (method, params) in enumerate(requests)
+    ]
+    async with RawClient(dmcp_command(config), strict=False) as client:
+        client.send_bytes(b"\n".join(lines) + b"\n")
+        assert "result" in await client.answer(0)
+        told = [(await client.answer(number))["error"]["message"] for number in (1, 2)]
+        assert await client.exited() == 2
+    for message in told:
+        assert message.startswith("dmcp's configuration is invalid, mend it and start dmcp again: ")
+        assert "bad.json" in message
+        assert "x.example" in message
+        assert message.endswith("; the call has not run")
+        assert "hunter2" not in message
+    assert "mcpServers.b" in client.stderr
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "\x00", '{"mcpServers": []}', '{"servers": {}}'])

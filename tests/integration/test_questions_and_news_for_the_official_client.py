@@ -82,6 +82,20 @@ async def test_two_servers_that_ask_at_once_each_get_their_own_answer(tmp_path: 
             assert answer["result"]["content"][0]["text"] == f"m: to {group}"
 
 
+async def test_a_client_that_never_says_it_is_initialized_is_asked_all_the_same(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "c.json", {"sdk": sdk_server()})
+    hello = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {"roots": {}},
+        "clientInfo": {"name": "c", "version": "1"},
+    }
+    async with RawClient(dmcp_command(config)) as client:
+        client.answers["roots/list"] = lambda _: {"roots": [{"uri": "file:///work", "name": "work"}]}
+        await client.request("initialize", hello)
+        told = await client.call("sdk", "roots")
+    assert told["content"][0]["text"] == "work=file:///work"
+
+
 async def test_a_refused_question_is_refused_at_the_server(tmp_path: Path) -> None:
     config = write_config(tmp_path / "c.json", {"sdk": sdk_server()})
     async with RawClient(dmcp_command(config)) as client:

@@ -11,6 +11,7 @@ from dmcp.actors.frontend import Frontend
 from dmcp.config.model import Features, ServerConfig, StdioServer
 from dmcp.messages import catalog, supervisor, upstream
 from dmcp.messages.frontend import (
+    Announce,
     ClientFrames,
     ClientGone,
     Finish,
@@ -202,6 +203,32 @@ async def test_a_question_is_held_until_the_client_is_initialized(stage: Stage) 
     assert len(stage.written) == 1
     stage.says({"method": "notifications/initialized"})
     assert stage.written[-1]["method"] == "roots/list"
+
+
+async def test_a_client_that_never_says_it_is_initialized_is_asked_from_its_first_request_on(
+    stage: Stage,
+) -> None:
+    params = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}}
+    stage.says({"id": 0, "method": "initialize", "params": params}, {"id": 1, "method": "ping"})
+    stage.directory()
+    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    assert [message["id"] for message in stage.written] == [0, 1]
+    stage.call(2)
+    assert [message["method"] for message in stage.written[2:]] == ["roots/list"]
+    stage.hand(Announce("notifications/prompts/list_changed", None))
+    stage.says({"method": "notifications/initialized"})
+    assert [message["method"] for message in stage.written[3:]] == ["notifications/prompts/list_changed"]
+
+
+async def test_finishing_for_a_reason_tells_the_reason_to_what_waits_and_to_what_is_new(stage: Stage) -> None:
+    params = {"protocolVersion": "2025-11-25", "capabilities": {}}
+    stage.says({"id": 0, "method": "initialize", "params": params})
+    stage.call(1)
+    stage.hand(Finish(10.0, "so it is"))
+    stage.call(2)
+    stage.hand(GraceOver())
+    told = {answer["id"]: answer["error"]["message"] for answer in stage.written[1:]}
+    assert told == dict.fromkeys((1, 2), "so it is; the call has not run")
 
 
 async def test_a_withdrawn_question_is_cancelled_at_the_client_and_its_answer_dropped(stage: Stage) -> None:

@@ -52,6 +52,14 @@ def test_what_is_no_message_says_why_and_whose_it_would_have_been(
     assert (message.code, message.id) == (code, identifier)
 
 
+def test_a_notification_nobody_can_read_is_owed_no_answer_and_a_request_is() -> None:
+    note = jsonrpc.read(b'{"jsonrpc":"2.0","method":"x","params":[]}')
+    call = jsonrpc.read(b'{"jsonrpc":"2.0","id":null,"method":"x","params":[]}')
+    assert isinstance(note, jsonrpc.Malformed)
+    assert isinstance(call, jsonrpc.Malformed)
+    assert (jsonrpc.is_answered(note), jsonrpc.is_answered(call)) == (False, True)
+
+
 def test_a_number_and_the_same_number_as_text_are_two_ids() -> None:
     number = jsonrpc.read(b'{"jsonrpc":"2.0","id":1,"method":"x"}')
     text = jsonrpc.read(b'{"jsonrpc":"2.0","id":"1","method":"x"}')
