@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from dmcp.actors.acquaintance import Acquaintance
 from dmcp.actors.archive import Archive, Store
 from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.shelf import Shelf
@@ -63,6 +64,7 @@ class Catalog(LoopActor):
     def __init__(self, store: Store | None = None, watch: Watch | None = None) -> None:
         super().__init__(watch)
         self._archive = Archive(self, store)
+        self._acquaintance = Acquaintance()
         self._shelves: dict[str, Shelf] = {}
         self._problem = ""
         self._pages: dict[Kind, PagedListing] = {
@@ -123,14 +125,15 @@ class Catalog(LoopActor):
             changed = name not in old or group.config != shelf.group.config
             shelf.group = group
             if changed and shelf.state == "asleep":
-                shelf.awaited = self._archive.recall(group.config)
+                shelf.awaited, shelf.asked = self._archive.recall(group.config), False
             if group.upstream is None:
                 shelf.state, shelf.reason, shelf.settled = "unavailable", group.reason, True
-            elif moved and any(isinstance(w, ShowTools) and w.group == name for w in self._waiting.values()):
+            elif moved and any(self._sought(w) is shelf for w in self._waiting.values()):
                 _wake(shelf)
         self._refresh(*MERGED)
         self._refresh_tools()
         self._serve_settled()
+        self._acquaintance.go_on(self._shelves)
 
     def _on_listed(self, listed: Listed) -> None:
         shelf = self._shelves.get(listed.group)
@@ -173,9 +176,9 @@ class Catalog(LoopActor):
         shelf.offered = set(news.kept.offered) if news.kept else set()
         self._refresh(*MERGED)
         self._serve_settled()
-        for message in self._waiting.values():
-            if isinstance(message, ShowTools) and message.group == news.group:
-                _wake(shelf)
+        if any(self._sought(message) is shelf for message in self._waiting.values()):
+            _wake(shelf)
+        self._acquaintance.go_on(self._shelves)
 
     def _on_state(self, news: GroupState) -> None:
         shelf = self._shelves.get(news.group)
@@ -190,6 +193,8 @@ class Catalog(LoopActor):
         self._refresh(*MERGED)
         self._refresh_tools()
         self._serve_settled(news.group if news.state in ("ready", "unavailable") else None)
+        self._acquaintance.heard(news.group, news.state)
+        self._acquaintance.go_on(self._shelves)
 
     def _on_updated(self, group: str, params: JsonObject) -> None:
         uri = params.get("uri")
@@ -237,12 +242,20 @@ class Catalog(LoopActor):
         if self._try(message, final=False):
             return
         patience = SETTLE_PATIENCE
-        if isinstance(message, ShowTools):
-            shelf = self._shelves[message.group]
+        shelf = self._sought(message)
+        if shelf is not None:
             patience = shelf.group.config.timeout.connect + _MARGIN
             _wake(shelf)
         self._waiting[message.ticket] = message
         self._settling[message.ticket] = self.later(patience, Settle(message.ticket))
+
+    def _sought(self, message: Browse | ShowTools | FindRoute) -> Shelf | None:
+        """The group that has to be up for this request to be answered, if there is one."""
+        if isinstance(message, ShowTools):
+            return self._shelves.get(message.group)
+        group = message.params.get("group")
+        shelf = self._shelves.get(group) if isinstance(message, Browse) and isinstance(group, str) else None
+        return shelf if shelf is not None and shelf.is_unheard_of(_KIND_OF_LIST[message.method]) else None
 
     def _no_longer_waits(self, ticket: int) -> Browse | ShowTools | FindRoute | None:
         self.cancel(self._settling.pop(ticket, None))
@@ -302,11 +315,13 @@ class Catalog(LoopActor):
     def _browse(self, message: Browse, *, final: bool) -> frontend.Reply | None:
         kind = _KIND_OF_LIST[message.method]
         group = message.params.get("group")
-        if kind != "tools" and not final and not self._is_current(kind, group):
+        if kind != "tools" and not final and (self._sought(message) or not self._is_current(kind, group)):
             return None
         if kind != "tools" and isinstance(group, str):
             return frontend.Reply(message.ticket, self._page_of_group(kind, group), None)
         self._shown.add(kind)
+        if kind != "tools":
+            self._acquaintance.begin(self._shelves)
         return frontend.Reply(message.ticket, self._pages[kind].page(message.params.get("cursor")), None)
 
     def _page_of_group(self, kind: Kind, group: str) -> bytes:

@@ -20,6 +20,7 @@ class Shelf:
         awaited: the fingerprint under which the disk is being asked for listings, empty when it is not.
         partial: the kinds of which only a part has come.
         stale: the kinds the server has said it changed, and that are being fetched again.
+        asked: whether it has been started only to learn what it offers.
     """
 
     group: Group
@@ -33,6 +34,7 @@ class Shelf:
     rendered: bytes | None = None
     awaited: str = ""
     stale: set[Kind] = field(default_factory=set)
+    asked: bool = False
 
     @classmethod
     def of(cls, group: Group) -> Shelf:
@@ -56,6 +58,15 @@ class Shelf:
         if self.awaited:
             return False
         return self.state in ("ready", "asleep") or (self.is_lazy and self.state == "connecting")
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether it sleeps, and nobody knows what it offers."""
+        return self.state == "asleep" and not self.awaited and not self.listings
+
+    def is_unheard_of(self, kind: Kind) -> bool:
+        """Whether it is a lazy one that has not said what it offers of this kind, and might if it is started."""
+        return self.is_lazy and self.is_on(kind) and kind not in self.listings and not self.trouble
 
     @property
     def trouble(self) -> str:

@@ -141,8 +141,7 @@ class Supervisor(LoopActor):
             case IdleLongEnough(group, generation):
                 child = self._present(group, generation)
                 if child is not None:
-                    self._start(child, Beginning(asleep=True))
-                    self._publish()
+                    self._let_sleep(child)
             case SignInOffered() | SignInElsewhere() | SignInEnded():
                 self._on_sign_in(message)
             case SignInDeclined(group):
@@ -281,6 +280,9 @@ class Supervisor(LoopActor):
                 self._redeliver(news.group, request)
             self._end_if_stopped()
             return
+        if news.unused and child.config.startup == "lazy":
+            self._let_sleep(child, news.reason)
+            return
         if news.kind is FaultKind.SESSION_LOST and news.was_ready:
             delay = 0.0  # a server that has forgotten us is there
         elif news.kind is FaultKind.UNAUTHORIZED:
@@ -293,6 +295,13 @@ class Supervisor(LoopActor):
         if child.address is not None:
             for request in news.repeat:
                 post(self._frontend, frontend.Moved(request.ticket, child.address))
+        self._publish()
+
+    def _let_sleep(self, child: Child, reason: str = "") -> None:
+        """Have a lazy server wait for its next use."""
+        if reason:
+            log.warning(f"{reason}; nobody uses it: started again at its next use", child.config.name)
+        self._start(child, Beginning(asleep=True))
         self._publish()
 
     def _judge(self, child: Child, reason: str) -> float:

@@ -60,6 +60,9 @@ MAX_IN_FLIGHT: Final = 256
 CLOSE_GRACE: Final = 1.0
 """Seconds a server gets to end after its input closes, and again after SIGTERM."""
 
+ACQUAINTANCE: Final = 5.0
+"""Seconds of silence after which a server that was started only to learn what it offers, and not used, is stopped."""
+
 _LAST_WORDS = 600  # characters of a failed server's stderr that go into the reason
 
 
@@ -111,6 +114,7 @@ class Upstream(LoopActor):
         self._talk = Conversation(config, watch.generation, owner=self, peers=peers, clock=clock)
         self._talk.subscriptions.update(beginning.subscriptions)
         self._queue: list[Request] = []
+        self._wanted = not beginning.asleep or bool(beginning.repeat)
         # What is asked again as soon as the server is found alive, or in the next life.
         self._repeat: list[Request] = []
         self._session_lost = False
@@ -165,8 +169,8 @@ class Upstream(LoopActor):
             case SetLogLevel(level):
                 self._log_level = level
                 self._send_log_level()
-            case Wake():
-                self._wake()
+            case Wake(only_to_learn):
+                self._wake(wanted=not only_to_learn)
             case Reconfigure(config):
                 self._reconfigure(config)
             case HoldBack(hold):
@@ -206,7 +210,8 @@ class Upstream(LoopActor):
         opening = self._open_link(LinkMailbox(self.actor_ref, self._group))
         self.own(opening, lambda done: LinkOpened(done.value, done.error))
 
-    def _wake(self) -> None:
+    def _wake(self, *, wanted: bool = True) -> None:
+        self._wanted = self._wanted or wanted
         if self._phase is Phase.ASLEEP:
             self._open()
         elif self._phase is Phase.WAITING:
@@ -262,6 +267,7 @@ class Upstream(LoopActor):
         self._watch_idleness()
 
     def _take_over(self, subscriptions: frozenset[str]) -> None:
+        self._wanted = True
         new = subscriptions - self._talk.subscriptions
         self._talk.subscriptions |= new
         if self._phase is Phase.READY:
@@ -285,6 +291,7 @@ class Upstream(LoopActor):
         elif self._failing:
             self._repeat.append(request)
         elif self._phase is Phase.READY:
+            self._wanted = True
             self._talk.send(request)
         elif self._phase is Phase.ENDING:
             post(self._peers.supervisor, supervisor.Undelivered(self._group, request))
@@ -385,13 +392,18 @@ class Upstream(LoopActor):
         if self._sign_in is not None and self._queue:
             self._be_patient(self._talk.config.timeout.tools, "sign-in")
 
+    @property
+    def _idle_limit(self) -> float | None:
+        limit = self._talk.config.idle_stop
+        return ACQUAINTANCE if limit is None and not self._wanted else limit
+
     def _watch_idleness(self) -> None:
-        if self._talk.config.idle_stop is not None:
+        if self._idle_limit is not None:
             self.cancel(self._idle)
-            self._idle = self.later(self._talk.config.idle_stop, Tick("idle"))
+            self._idle = self.later(self._idle_limit, Tick("idle"))
 
     def _sleep_if_idle(self) -> None:
-        limit, talk = self._talk.config.idle_stop, self._talk
+        limit, talk = self._idle_limit, self._talk
         if self._phase is not Phase.READY or limit is None:
             return
         if talk.load or talk.subscriptions or talk.questions.pending or self._clock() - talk.heard < limit:
@@ -449,12 +461,15 @@ class Upstream(LoopActor):
             return
         was_ready = self._phase is Phase.READY
         reason = log.mask(self._with_last_words(reason))
+        carrying = self._talk.is_carrying
         self._repeat += self._talk.break_off(reason) + self._take_patient()
+        used = carrying or self._repeat or self._talk.subscriptions if was_ready else self._wanted
         self._fail_queue(reason)
         patience = self._clock() + self._talk.config.timeout.connect
-        self._say(
-            "connecting" if was_ready else "unavailable", f"restarting: {reason}" if was_ready else reason
-        )
+        if was_ready or not used:  # not used: it is about to sleep
+            self._say("connecting", f"restarting: {reason}")
+        else:
+            self._say("unavailable", reason)
         news = supervisor.UpstreamLost(
             self._group,
             self._generation,
@@ -465,6 +480,7 @@ class Upstream(LoopActor):
             ),
             subscriptions=frozenset(self._talk.subscriptions),
             was_ready=was_ready,
+            unused=not used,
         )
         post(self._peers.supervisor, news)
         self.end()

@@ -66,6 +66,7 @@ class UpstreamLost(NamedTuple):
         repeat: requests that may be sent again to the next generation.
         subscriptions: resource URIs to subscribe to again.
         was_ready: whether it had been ready.
+        unused: whether nobody waited for anything of it.
     """
 
     group: str
@@ -75,6 +76,7 @@ class UpstreamLost(NamedTuple):
     repeat: tuple[Request, ...] = ()
     subscriptions: frozenset[str] = frozenset()
     was_ready: bool = False
+    unused: bool = False
 
 
 class Undelivered(NamedTuple):

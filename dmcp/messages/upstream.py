@@ -102,7 +102,13 @@ class SetLogLevel(NamedTuple):
 
 
 class Wake(NamedTuple):
-    """Somebody wants this server now: do not wait out the backoff."""
+    """Somebody wants this server now: do not wait out the backoff.
+
+    Attributes:
+        only_to_learn: nobody does, but what it offers is not known; it may sleep again when it is.
+    """
+
+    only_to_learn: bool = False
 
 
 class Reconfigure(NamedTuple):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from faults.faulty import echoes, faulty, lives, pid_of
@@ -65,22 +67,12 @@ async def run_once(room: Path, entry: Entry) -> Any:
 async def test_a_lazy_server_is_started_by_its_first_call_and_once_only(tmp_path: Path, cache: Path) -> None:
     async with in_front_of(tmp_path, g=lazy(tmp_path)) as client:
         await client.initialize()
-        await client.request("prompts/list")
+        await client.request("tools/list")
         assert lives(tmp_path, "g") == []
         call = {"name": "call_dynamic_tool", "arguments": {"group": "g", "name": "pid", "args": {}}}
         asked = [client.ask("tools/call", call) for _ in range(20)]
         told = {(await client.answer(number))["result"]["content"][0]["text"] for number in asked}
         assert [str(pid) for pid in lives(tmp_path, "g")] == list(told)
-
-
-async def test_a_list_without_knowledge_does_not_wait_for_a_server_that_sleeps(
-    tmp_path: Path, cache: Path
-) -> None:
-    async with in_front_of(tmp_path, g=lazy(tmp_path), up=faulty(tmp_path, "up")) as client:
-        await client.initialize()
-        await echoes(client, "up")
-        assert "fault://text" in await uris(client)  # of the server that is up
-        assert lives(tmp_path, "g") == []
 
 
 async def test_what_a_lazy_server_offers_is_the_same_whether_it_runs_or_not(
@@ -196,6 +188,36 @@ async def test_a_server_with_a_call_in_flight_is_not_idle(tmp_path: Path, cache:
         result = await client.call("g", "sleep", {"ms": 700})
         assert result["content"][0]["text"] == "done"
         assert len(lives(tmp_path, "g")) == 1
+
+
+async def test_a_server_that_crashes_while_nobody_uses_it_sleeps_until_its_next_use(
+    tmp_path: Path, cache: Path
+) -> None:
+    async with in_front_of(tmp_path, g=lazy(tmp_path)) as client:
+        await client.initialize()
+        first = await pid_of(client, "g")
+        offered = await what_is_offered(client)
+        psutil.Process(first).kill()
+        await client.until(lambda: "started again at its next use" in client.stderr, "the log")
+        assert "was killed by SIGKILL" in client.stderr
+        assert await what_is_offered(client) == offered
+        assert lives(tmp_path, "g") == [first]
+        assert await pid_of(client, "g") != first
+        assert not [note for note in client.inbox if "list_changed" in note["method"]]
+
+
+async def test_a_server_that_crashes_is_started_again_while_a_resource_is_subscribed_to(
+    tmp_path: Path, cache: Path
+) -> None:
+    async with in_front_of(tmp_path, g=lazy(tmp_path), up=faulty(tmp_path, "up")) as client:
+        await client.initialize()
+        first = await pid_of(client, "g")
+        await client.request("resources/subscribe", {"uri": "fault://text", "group": "g"})
+        psutil.Process(first).kill()
+        async with asyncio.timeout(20):
+            while len(lives(tmp_path, "g")) == 1:
+                await echoes(client, "up")
+        assert "next use" not in client.stderr
 
 
 async def test_a_lazy_server_that_cannot_start_says_so_to_the_one_who_wants_it(

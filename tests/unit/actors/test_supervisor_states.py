@@ -66,6 +66,19 @@ async def test_a_call_that_may_have_run_is_never_said_not_to_have(house: House) 
     assert "has not run" in second
 
 
+async def test_a_lazy_server_that_is_lost_while_nobody_uses_it_sleeps_and_an_eager_one_is_started(
+    house: House,
+) -> None:
+    house.hand(configured(server(startup="lazy")))
+    house.hand(lost(house.make.last, was_ready=True, unused=True))
+    assert house.make.last.beginning.asleep
+    house.hand(lost(house.make.last, was_ready=True))
+    assert (house.make.last.beginning.asleep, house.make.last.beginning.delay > 0) == (False, True)
+    house.hand(configured(server()))
+    house.hand(lost(house.make.last, was_ready=True, unused=True))
+    assert not house.make.last.beginning.asleep
+
+
 async def test_subscriptions_outlive_the_reload_that_restarts_their_server(house: House) -> None:
     uris = frozenset({"file:///a"})
     house.hand(configured(server()), configured(server(command="other")), Bequeathed("g", uris))

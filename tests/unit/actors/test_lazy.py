@@ -1,0 +1,148 @@
+"""Lazy servers inside the actors: which of them is started to be learnt of, and when one is used or not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.actors.catalog import Catalog
+from dmcp.actors.upstream import ACQUAINTANCE
+from dmcp.config.model import Features, RemoteServer, ServerConfig, StdioServer
+from dmcp.messages import frontend, supervisor, upstream
+from dmcp.messages.catalog import Browse, GroupState, Listed
+from dmcp.messages.supervisor import Directory, Group
+from unit.actors.fakes import Inbox
+from unit.actors.test_upstream import ENDED, PROFILE, Stage
+
+pytestmark = pytest.mark.anyio
+
+LEARN = upstream.Wake(only_to_learn=True)
+ASLEEP = upstream.Beginning(asleep=True, profile=PROFILE)
+NOTHING_LISTED = Features(resources=False, prompts=False)
+
+
+def stdio(name: str, features: Features | None = None) -> ServerConfig:
+    return ServerConfig(name, "d", StdioServer("run"), features or Features(), startup="lazy")
+
+
+class Shelves:
+    """A catalog in front of lazy servers that nobody knows."""
+
+    def __init__(self, *configs: ServerConfig) -> None:
+        self.catalog, self.client = Catalog(), Inbox()
+        self.lives = {config.name: Inbox() for config in configs}
+        groups = {config.name: Group(config, self.lives[config.name]) for config in configs}
+        self.catalog.on_receive(Directory(groups, Inbox()))
+
+    def browse(self, ticket: int = 1, method: str = "prompts/list", **params: Any) -> None:
+        self.catalog.on_receive(Browse(ticket, method, params, self.client))
+
+    def state(self, group: str, state: Any, reason: str = "") -> None:
+        self.catalog.on_receive(GroupState(group, 1, state, reason))
+
+    @property
+    def woken(self) -> dict[str, list[Any]]:
+        return {name: life.told for name, life in self.lives.items() if life.told}
+
+
+async def test_strangers_are_asked_one_after_another_and_once() -> None:
+    shelves = Shelves(stdio("a"), stdio("b"), stdio("c"))
+    shelves.browse(1, "tools/list")
+    assert shelves.woken == {}
+    shelves.browse(2)
+    shelves.browse(3, "resources/list")
+    assert shelves.woken == {"a": [LEARN]}
+    shelves.state("a", "connecting")
+    assert shelves.woken == {"a": [LEARN]}
+    shelves.state("a", "asleep")  # it has failed
+    assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
+    shelves.catalog.on_receive(Listed("b", 1, "prompts", ({"name": "p"},)))
+    shelves.state("b", "ready")
+    assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
+    assert frontend.Announce("notifications/prompts/list_changed", None) in shelves.client.told
+    shelves.state("c", "ready")
+    shelves.browse(4)
+    assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
+
+
+async def test_a_stranger_that_is_no_longer_configured_does_not_hold_up_the_others() -> None:
+    shelves = Shelves(stdio("a"), stdio("b"))
+    shelves.browse()
+    shelves.catalog.on_receive(Directory({"b": Group(stdio("b"), shelves.lives["b"])}, Inbox()))
+    assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
+
+
+async def test_remote_strangers_and_those_without_resources_and_prompts_are_left_alone() -> None:
+    remote = ServerConfig("r", "d", RemoteServer("https://r.example/mcp"), startup="lazy")
+    shelves = Shelves(remote, stdio("tools", NOTHING_LISTED))
+    shelves.browse()
+    assert shelves.woken == {}
+
+
+async def test_a_list_of_a_group_wakes_it_unless_the_configuration_hides_what_is_asked_for() -> None:
+    shelves = Shelves(stdio("a"), stdio("hidden", NOTHING_LISTED))
+    shelves.browse(1, group="a")
+    shelves.browse(2, group="hidden")
+    assert shelves.woken == {"a": [upstream.Wake()]}
+    (refusal,) = shelves.client.of(frontend.Reply)
+    assert "switched off" in json.loads(refusal.error)["message"]
+
+
+def learning(**config: Any) -> Stage:
+    """An upstream that has been started only to learn what it offers, and is ready."""
+    stage = Stage(beginning=ASLEEP, startup="lazy", **config)
+    stage.hand(LEARN)
+    stage.ready()
+    return stage
+
+
+async def test_a_server_that_is_only_learnt_of_sleeps_soon_and_one_that_is_used_stays_up() -> None:
+    stage = learning()
+    stage.now = ACQUAINTANCE
+    stage.hand(upstream.Tick("idle"))
+    assert stage.supervisor.of(supervisor.IdleLongEnough) == [supervisor.IdleLongEnough("g", 4)]
+    for use in (upstream.Wake(), upstream.TakeOver(frozenset()), None):
+        stage = learning()
+        if use is not None:
+            stage.hand(use)
+        else:
+            stage.call(1)
+            stage.says({"id": stage.number_of("tools/call"), "result": {}})
+        stage.now = ACQUAINTANCE
+        stage.hand(upstream.Tick("idle"))
+        assert not stage.supervisor.of(supervisor.IdleLongEnough), use
+
+
+def unused(stage: Stage) -> bool:
+    """Whether the upstream said, when it was lost, that nobody waited for anything of it."""
+    stage.hand(ENDED)
+    (news,) = stage.supervisor.of(supervisor.UpstreamLost)
+    said: bool = news.unused
+    return said
+
+
+async def test_a_server_is_lost_unused_when_nothing_of_it_is_in_flight_or_subscribed_to() -> None:
+    stage = Stage()
+    stage.ready()
+    assert unused(stage)
+    for ticket, name in enumerate(("echo", "look", "not listed")):  # answered; repeated; not sent yet
+        stage = Stage()
+        stage.ready()
+        stage.call(ticket, name)
+        assert not unused(stage), name
+    stage = Stage(beginning=upstream.Beginning(profile=PROFILE, subscriptions=frozenset({"x:1"})))
+    stage.ready()
+    assert not unused(stage)
+
+
+async def test_a_server_that_fails_to_start_was_used_unless_it_was_only_to_be_learnt_of() -> None:
+    for wake, expected in ((LEARN, True), (upstream.Wake(), False)):
+        stage = Stage(beginning=ASLEEP, startup="lazy")
+        stage.hand(wake)
+        stage.opened()
+        assert unused(stage) is expected
+    stage = Stage()
+    stage.opened()
+    assert not unused(stage)
