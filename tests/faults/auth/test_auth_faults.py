@@ -145,6 +145,7 @@ async def test_without_a_person_the_error_names_the_command_and_no_browser_opens
         ({"refuse": "server_error"}, "because the test says so"),
         ({"token": "invalid_grant"}, "invalid_grant"),
         ({"token": "html"}, "no JSON"),
+        ({"token_endpoint": "http://127.0.0.1:1/token"}, "127.0.0.1:1 cannot be reached"),
         ({"registration": False}, r"oauth\.client_id"),
     ],
 )
@@ -228,6 +229,17 @@ async def test_a_server_that_is_down_is_told_and_no_browser_opens(tmp_path: Path
     with pytest.raises(AuthUnavailable, match="cannot be reached"):
         await home.mend()
     assert home.person.shown == []
+
+
+async def test_a_token_endpoint_that_is_down_costs_no_tokens(tmp_path: Path) -> None:
+    with running() as server:
+        home = Home(tmp_path, server)
+        tokens = await home.mend()
+    with pytest.raises(AuthUnavailable, match=f"{server.base} cannot be reached"):
+        await home.authorizer.renew("srv", home.remote, tokens.authorization)
+    kept = await home.kept()
+    assert kept is not None
+    assert kept.refresh == tokens.refresh
 
 
 async def test_a_caller_cancelled_in_the_middle_of_a_rotation_loses_no_token(

@@ -44,13 +44,13 @@ class FakeAuthorizer:
 
     async def _fly(self, what: str, name: str, how: dict[str, Any]) -> Tokens:
         self.calls.append((what, name, how))
-        self.open[name] = asyncio.get_running_loop().create_future()
+        work = self.open[name] = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.shield(self.open[name]) if self.stubborn else await self.open[name]
+            return await asyncio.shield(work) if self.stubborn else await work
         except asyncio.CancelledError:
             if not self.stubborn:
                 raise
-            return await self.open[name]
+            return await work
 
     def made(self, what: str) -> int:
         return sum(call[0] == what for call in self.calls)

@@ -1,0 +1,90 @@
+"""Sign-ins that are on the disk already: whole dmcp processes share them, and the predecessor's are good too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dmcp.auth.authorizer import Authorizer
+from dmcp.auth.store import FileStore
+from dmcp.config.model import RemoteServer
+from harness import RawClient, dmcp_command, write_config
+from servers.oauth_process import OAuthServer, Person, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+SIGNED_IN = "somebody who signed in"
+
+
+@pytest.fixture
+def guarded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_process_is_left_behind: None
+) -> Iterator[OAuthServer]:
+    """A guarded server, and a home directory without any browser."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    with running() as server:
+        yield server
+
+
+async def signed_in(home: Path, guarded: OAuthServer) -> Path:
+    """Sign in as ``dmcp auth login`` does. Returns the file that keeps it."""
+    folder = home / ".dynamic-mcp" / "oauth-servers"
+    authorizer, remote = (
+        Authorizer(FileStore(folder), lambda: True, Person().show, 20),
+        RemoteServer(guarded.url),
+    )
+    wanted = await authorizer.challenge_of(remote)
+    await authorizer.sign_in("far", remote, wanted=wanted, rejected=None, announce=lambda _: None)
+    return folder / "far.json"
+
+
+def client_of(guarded: OAuthServer, home: Path) -> RawClient:
+    far = {"description": "guarded", "url": guarded.url}
+    return RawClient(dmcp_command(write_config(home / "dmcp.json", {"far": far})))
+
+
+async def answers(client: RawClient, calls: int) -> set[str]:
+    """What that many calls at once are answered."""
+    await client.initialize()
+    results: list[dict[str, Any]] = await asyncio.gather(
+        *(client.call("far", "whoami") for _ in range(calls))
+    )
+    return {result["content"][0]["text"] for result in results}
+
+
+async def test_four_dmcps_with_fifty_calls_each_renew_an_expired_sign_in_once(
+    guarded: OAuthServer, tmp_path: Path
+) -> None:
+    path = await signed_in(tmp_path, guarded)
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored["entries"][0]["tokens"] |= {
+        "obtained_at": "2026-01-01T00:00:00+00:00",
+        "expires_at": "2026-01-01T01:00:00+00:00",
+    }
+    path.write_text(json.dumps(stored), encoding="utf-8")
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(client_of(guarded, tmp_path)) for _ in range(4)]
+        said = await asyncio.gather(*(answers(client, 50) for client in clients))
+    assert said == [{SIGNED_IN}] * 4
+    counts = guarded.report()["counts"]
+    assert (counts["token:refresh_token"], counts.get("reuses", 0)) == (1, 0)
+
+
+async def test_a_sign_in_the_predecessor_kept_is_used(guarded: OAuthServer, tmp_path: Path) -> None:
+    path = await signed_in(tmp_path, guarded)
+    tokens = json.loads(path.read_text(encoding="utf-8"))["entries"][0]["tokens"]
+    old = {name: tokens[name] for name in ("access_token", "refresh_token")}
+    path.write_text(json.dumps({**old, "expires_at": "2126-01-01T00:00:00.5Z"}), encoding="utf-8")
+    async with client_of(guarded, tmp_path) as client:
+        assert await answers(client, 1) == {SIGNED_IN}
+    assert guarded.count("authorizations") == 1
