@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "refresh_tokens": True,
     "certificate": None,  # PEM, its private key included: HTTPS. Only from the start
     "issuer_path": "",
+    "token_delay": 0,  # seconds before a token request is answered
     "token_endpoint": None,  # another address than its own
     "authorization_server": None,  # an issuer to name instead of itself
     "resource": "/mcp",  # the `resource` of the metadata: a path, or a whole address
@@ -190,6 +191,7 @@ async def token(request: Request) -> Response:
         "method": method,
         "client": client,
     }
+    await asyncio.sleep(state.settings["token_delay"])
     fault = state.settings["token"]
     if fault == "slow":
         await asyncio.sleep(_SLOW)

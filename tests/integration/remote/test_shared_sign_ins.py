@@ -72,6 +72,7 @@ async def test_four_dmcps_with_fifty_calls_each_renew_an_expired_sign_in_once(
         "expires_at": "2026-01-01T01:00:00+00:00",
     }
     path.write_text(json.dumps(stored), encoding="utf-8")
+    guarded.set(token_delay=1.0)  # so that nobody is done before the others have begun
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(client_of(guarded, tmp_path)) for _ in range(4)]
         said = await asyncio.gather(*(answers(client, 50) for client in clients))
