@@ -311,6 +311,7 @@ async def test_a_mixed_batch_of_2025_03_26_is_answered_in_one_batch_and_each_par
         await client.answer("a")
         answers = [json.loads(line) for line in client.lines[before:] if line.startswith(b"[")]
         assert len(answers) == 1
+        assert len(answers[0]) == 4
         assert {answer["id"]: answer.get("error", {}).get("code") for answer in answers[0]} == {
             "a": None,
             "b": -32601,

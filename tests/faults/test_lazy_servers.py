@@ -190,6 +190,30 @@ async def test_a_server_with_a_call_in_flight_is_not_idle(tmp_path: Path, cache:
         assert len(lives(tmp_path, "g")) == 1
 
 
+async def test_a_reload_starts_no_lazy_server_that_sleeps_whether_it_is_kept_updated_or_changed(
+    tmp_path: Path, cache: Path
+) -> None:
+    names = ("kept", "updated", "changed", "g")
+    config = write_config(
+        tmp_path / "dmcp.json", {name: faulty(tmp_path, name) for name in names}, startup="lazy"
+    )
+    async with RawClient(dmcp_command(config), env={"DMCP_LOG": "info"}) as client:
+        await client.initialize()
+        await echoes(client, "kept")
+        first = lives(tmp_path, "kept")
+        servers = {name: faulty(tmp_path, name) for name in names}
+        servers["updated"]["description"] = "Another one"
+        servers["changed"]["env"] = {"ACCOUNT": "another"}
+        write_config(config, servers, startup="lazy")
+        await client.until(lambda: "1 restarted, 0 stopped, 1 updated, 2 kept" in client.stderr, "reload")
+        await echoes(client, "g")
+        assert [len(lives(tmp_path, name)) for name in names] == [1, 0, 0, 1]
+        await echoes(client, "kept")
+        await echoes(client, "updated")
+        await echoes(client, "changed")
+        assert lives(tmp_path, "kept") == first
+
+
 async def test_a_server_that_crashes_while_nobody_uses_it_sleeps_until_its_next_use(
     tmp_path: Path, cache: Path
 ) -> None:

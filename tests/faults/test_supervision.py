@@ -125,6 +125,20 @@ async def test_a_restart_that_changes_nothing_is_not_announced(tmp_path: Path) -
         assert not [note for note in client.inbox if "list_changed" in note["method"]]
 
 
+async def test_a_restart_that_changes_what_is_offered_is_announced(tmp_path: Path) -> None:
+    trouble = tmp_path / "trouble"
+    trouble.touch()
+    spoilt = build("malformed", "list", method="prompts/list", while_exists=str(trouble))
+    async with start(tmp_path, {"g": faulty(tmp_path, "g", spoilt)}) as client:
+        await client.initialize()
+        pid = await pid_of(client, "g")
+        assert (await client.request("prompts/list"))["prompts"] == []
+        trouble.unlink()
+        psutil.Process(pid).kill()
+        await client.heard("notifications/prompts/list_changed")
+        assert (await client.request("prompts/list"))["prompts"]
+
+
 async def parked(room: Path, client: RawClient) -> str:
     """Wait until the server is parked. Returns what the client is told of it."""
     await client.until(lambda: "parked, next try in 300.0 s" in client.stderr, "parking")
