@@ -129,6 +129,10 @@ async def _login(store: FileStore, name: str, remote: RemoteServer) -> str:
         wanted=await authorizer.challenge_of(remote),
         rejected=before.authorization if before else None,
         announce=lambda _: None,
+        elsewhere=lambda: click.echo(
+            f"{name}: another dmcp process is signing in to it; finish that in the browser. Waiting.",
+            err=True,
+        ),
     )
     return (
         "signed in"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,11 @@ class Terminal:
             check=False,
             stdin=subprocess.DEVNULL,
         )
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Run a command without waiting for it; what it says on stderr can be read."""
+        command, pipe = [sys.executable, "-c", _RUN, *arguments], subprocess.PIPE
+        return subprocess.Popen(command, env=self.environment, stdout=pipe, stderr=pipe, text=True)
 
     def stored(self) -> Path:
         return self.home / ".dynamic-mcp" / "oauth-servers" / "far.json"
@@ -108,3 +114,21 @@ def test_a_command_that_makes_no_sense_ends_with_2_and_says_why(
     result = CliRunner().invoke(auth_command, arguments, env={"DYNAMIC_MCP_CONFIG": str(config)})
     assert result.exit_code == 2
     assert text in result.output
+
+
+def test_a_sign_in_another_process_has_begun_is_waited_for_and_the_person_is_told(tmp_path: Path) -> None:
+    with running() as server:
+        terminal = Terminal(tmp_path, server)
+        (tmp_path / "browser.py").write_text("")  # a person who looks and does nothing yet
+        first = terminal.start("login", "far")
+        assert first.stderr is not None
+        while not (url := first.stderr.readline().strip()).startswith(server.base):
+            assert first.poll() is None
+        second = terminal.start("login", "far")
+        assert second.stderr is not None
+        assert "another dmcp process is signing in" in second.stderr.readline()
+        urllib.request.urlopen(url, timeout=20).close()
+        for process in (first, second):
+            said, _ = process.communicate(timeout=60)
+            assert (process.returncode, said) == (0, "far: signed in. A dmcp that is running will use it.\n")
+        assert server.count("authorizations") == 1
