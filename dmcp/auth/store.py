@@ -11,7 +11,9 @@ import asyncio
 import hashlib
 import os
 import re
+import sys
 import tempfile
+import time
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
@@ -32,6 +34,7 @@ Purpose = Literal["refresh", "sign-in"]
 PATIENCE: Final = 45.0
 """Seconds to wait for another process to finish its refresh; longer than its requests can take."""
 _POLL = 0.05  # seconds between two tries for a lock another process holds; no kernel tells us when it is free
+_READERS = 2.0  # seconds; on Windows a file that is being read cannot be replaced, and reading takes no lock
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. @+-]{0,99}(?<![. ])")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _PRIVATE = 0o077  # permission bits that nobody but the owner may have
@@ -156,7 +159,7 @@ class FileStore:
                     file.write(content)
                     file.flush()
                     os.fsync(file.fileno())
-                Path(temporary).replace(path)
+                _put_in_place(Path(temporary), path)
             except BaseException:
                 with suppress(OSError):
                     Path(temporary).unlink()
@@ -173,6 +176,20 @@ class FileStore:
         except OSError as error:
             raise AuthError(f"the sign-in kept in {path} cannot be removed: {error.strerror}") from error
         return True
+
+
+def _put_in_place(new: Path, path: Path) -> None:
+    """Let a file take the place of another. In a worker thread; raises OSError."""
+    deadline = time.monotonic() + (_READERS if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            new.replace(path)
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL)
+        else:
+            return
 
 
 def open_store(kind: Literal["file", "keyring"]) -> FileStore:

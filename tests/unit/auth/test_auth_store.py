@@ -196,3 +196,24 @@ async def test_a_cancelled_wait_for_a_lock_does_not_get_it_later(folder: Path) -
         await asyncio.gather(waiting, return_exceptions=True)
     async with store.locked("s", "refresh", patience=1):
         pass
+
+
+async def test_on_windows_a_sign_in_is_kept_although_another_process_is_reading_the_one_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readers = [PermissionError(13, "being used by another process")] * 2
+    replace = Path.replace
+
+    def refused_at_first(self: Path, target: Path) -> Path:
+        if readers:
+            raise readers.pop()
+        return replace(self, target)
+
+    store = FileStore(folder)
+    monkeypatch.setattr("dmcp.auth.store._POLL", 0.0)
+    monkeypatch.setattr(Path, "replace", refused_at_first)
+    with monkeypatch.context() as windows:
+        windows.setattr("dmcp.auth.store.sys.platform", "win32")
+        await store.write("one", RECORD)
+    assert await store.read("one") == RECORD
+    assert not readers
