@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"]
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals a process could answer")
 
 
 async def test_a_client_that_leaves_ends_dmcp_and_its_servers_with_status_0(tmp_path: Path) -> None:
@@ -66,16 +68,17 @@ async def test_everything_said_before_the_configuration_is_read_is_answered(tmp_
         assert all(["result" in await client.answer(call) for call in (first, *calls)])
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@POSIX
+@pytest.mark.parametrize("name", SIGNALS)
 async def test_a_signal_ends_dmcp_with_status_0_and_what_is_in_flight_is_answered(
-    tmp_path: Path, number: int
+    tmp_path: Path, name: str
 ) -> None:
     async with dmcp(tmp_path, {"g": rogue()}) as client:
         await client.initialize()
         pid = int(text_of(await client.call("g", "pid")))
         waiting = client.ask("tools/call", call_of("wait"))
         await client.heard("notifications/message")
-        client.process.send_signal(number)
+        client.process.send_signal(signal.Signals[name])
         assert await client.exited() == 0
         error = (await client.answer(waiting))["error"]
         assert error["message"].startswith("g: dmcp is ")
@@ -83,15 +86,16 @@ async def test_a_signal_ends_dmcp_with_status_0_and_what_is_in_flight_is_answere
         await gone(pid, within=0.0)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@POSIX
+@pytest.mark.parametrize("name", SIGNALS)
 async def test_a_signal_ends_grandchildren_that_ignore_sigterm_and_a_server_that_digs_in(
-    tmp_path: Path, number: int
+    tmp_path: Path, name: str
 ) -> None:
     async with dmcp(tmp_path, {"g": rogue()}) as client:
         await client.initialize()
         grandchild = int(text_of(await client.call("g", "have_child")))
         child = int(text_of(await client.call("g", "dig_in")))
-        client.process.send_signal(number)
+        client.process.send_signal(signal.Signals[name])
         assert await client.exited() == 0
         await gone(child, grandchild, within=0.0)
 
@@ -105,6 +109,7 @@ async def test_a_client_that_leaves_ends_a_server_that_ignores_its_stdin_and_sig
         await gone(child, grandchild, within=0.0)
 
 
+@POSIX
 async def test_a_second_signal_ends_the_patience(tmp_path: Path) -> None:
     async with dmcp(tmp_path, {"g": rogue()}) as client:
         await client.initialize()
@@ -116,6 +121,7 @@ async def test_a_second_signal_ends_the_patience(tmp_path: Path) -> None:
         assert "error" in await client.answer(waiting)
 
 
+@POSIX
 async def test_a_signal_while_the_servers_are_still_starting_leaves_none_behind(tmp_path: Path) -> None:
     servers = {
         "mute": newcomer("mute"),
@@ -129,6 +135,7 @@ async def test_a_signal_while_the_servers_are_still_starting_leaves_none_behind(
         assert await client.exited() == 0
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere no process ends with its parent")
 async def test_killing_dmcp_ends_its_servers_too(tmp_path: Path) -> None:
     async with dmcp(tmp_path, {"g": rogue(), "deaf": newcomer("deaf")}, strict=False) as client:
         await client.initialize()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from harness.configs import Entry
 
 pytestmark = pytest.mark.anyio
+CRASHED = "exited with status 1" if sys.platform == "win32" else "was killed by SIGKILL"
 
 PARKING = {"intensity": 2, "backoff_min": "10ms", "backoff_max": "20ms"}
 
@@ -68,7 +70,7 @@ async def test_a_call_that_does_no_harm_twice_is_repeated_after_a_crash_and_no_o
         await client.initialize()
         await echoes(client, "g")
         assert len(lives(tmp_path, "g")) == 2
-        with pytest.raises(RpcError, match=r"g: was killed by SIGKILL.*may have run, its outcome is unknown"):
+        with pytest.raises(RpcError, match=rf"g: {CRASHED}.*may have run, its outcome is unknown"):
             await client.call("g", "counter", {"key": "once"})
         assert (await client.call("g", "counter", {"key": "other"}))["content"][0]["text"] == "1"
         assert runs(tmp_path, "g")["once"] == (0 if when == "before" else 1)
@@ -78,7 +80,7 @@ async def test_a_call_is_repeated_once_and_not_again(tmp_path: Path) -> None:
     crash = build("crash", "call", tool="echo", when="unanswered")
     async with start(tmp_path, {"g": faulty(tmp_path, "g", crash)}) as client:
         await client.initialize()
-        with pytest.raises(RpcError, match=r"g: was killed by SIGKILL"):
+        with pytest.raises(RpcError, match=rf"g: {CRASHED}"):
             await echoes(client, "g")
         assert acted(tmp_path, "g") == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.anyio
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to die of")
 
 
 @pytest.mark.parametrize(
     ("deed", "reason"),
     [
         ("die", "exited with status 3 (its last words: my last words)"),
-        ("die_by_signal", "was killed by SIGKILL"),
+        pytest.param("die_by_signal", "was killed by SIGKILL", marks=POSIX),
         ("die_in_the_middle", "exited with status 3"),
         ("close_stdout", "closed its output while still running"),
     ],
@@ -89,6 +91,7 @@ async def test_a_repeated_call_can_be_cancelled(tmp_path: Path) -> None:
         assert "notifications/cancelled" in heard
 
 
+@POSIX
 async def test_a_server_killed_while_idle_is_back_for_the_next_call(tmp_path: Path) -> None:
     async with dmcp(tmp_path, {"g": rogue()}) as client:
         await client.initialize()
