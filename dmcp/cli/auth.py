@@ -193,7 +193,9 @@ def _pick(configuration: Configuration, server: str | None) -> tuple[str, Remote
         return next(iter(remotes.items()))
     if server in remotes:
         return server, remotes[server]
-    known = ", ".join(sorted(remotes)) or "none"
+    if not remotes:
+        raise _Refused("There are no remote servers in this configuration, and only those want a sign-in.")
+    known = ", ".join(sorted(remotes))
     if server is None:
         raise _Refused(f"Say which server: the remote ones in this configuration are {known}.")
     if server in configuration.servers:

@@ -15,6 +15,7 @@ from dmcp import log
 from dmcp.cli.amounts import count, tokens
 from dmcp.cli.chosen import configuration, session
 from dmcp.cli.examination import Ear, Finding, examine_all
+from dmcp.cli.importers.report import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Configuration
 
+_WIDE = 120
+"""Columns of the table where there is no terminal."""
 _EPILOG = """\b
 Examples:
   dmcp check
@@ -56,7 +59,7 @@ def check_command(config: str | None, as_json: bool) -> int:
 async def _look(path: Path, loaded: Configuration) -> list[Finding]:
     ear = Ear(loaded.servers, _to_stderr if log.enabled("info") else None)
     started = time.monotonic()
-    with _progress(len(loaded.servers)) as on_finding:
+    with _progress(list(loaded.servers)) as on_finding:
         async with session(path, ear.hear, "debug") as client:
             return await examine_all(client, loaded.servers, ear, started, on_finding)
 
@@ -66,20 +69,26 @@ def _to_stderr(line: str) -> None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A line on a terminal that says how many servers have been seen; nothing anywhere else."""
+def _progress(waiting: list[str]) -> Iterator[Callable[[str], None]]:
+    """A line on a terminal that says how many servers have been seen, and one waited for; nothing anywhere else."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda _group: None
         return
     from rich.console import Console  # noqa: PLC0415 - for a terminal only
+    from rich.markup import escape  # noqa: PLC0415 - as above
 
-    seen = 0
-    with Console(stderr=True).status(f"0 of {count(total, 'server')}") as status:
+    total = count(len(waiting), "server")
 
-        def on_finding() -> None:
-            nonlocal seen
-            seen += 1
-            status.update(f"{seen} of {count(total, 'server')}")
+    def told() -> str:
+        first = f", waiting for {escape(plain(waiting[0]))}" if waiting else ""
+        return f"{len(everybody) - len(waiting)} of {total}{first}"
+
+    everybody = tuple(waiting)
+    with Console(stderr=True).status(told()) as status:
+
+        def on_finding(group: str) -> None:
+            waiting.remove(group)
+            status.update(told())
 
         yield on_finding
 
@@ -91,7 +100,7 @@ def _show(findings: list[Finding]) -> None:
     if not findings:
         click.echo("The configuration has no servers.")
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
     table = Table(box=None, pad_edge=False)
     for heading in ("group", "state", "transport", "revision"):
         table.add_column(heading, no_wrap=True)
@@ -99,23 +108,42 @@ def _show(findings: list[Finding]) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     for finding in findings:
         table.add_row(*_cells(finding), style=None if finding.ready else "red")
-    console.print(table)
+    if console.measure(table, options=console.options.update(max_width=_WIDE * 10)).maximum <= console.width:
+        console.print(table)
+    else:
+        click.echo("\n".join(map(_in_two_lines, findings)))
     for finding in findings:
         if not finding.ready:
             _explain(finding)
+    click.echo(f"\n{_sum(findings)}")
+
+
+def _sum(findings: list[Finding]) -> str:
     total = sum(finding.definition_bytes for finding in findings)
     ready = sum(finding.ready for finding in findings)
-    click.echo(
-        f"\n{ready} of {count(len(findings), 'server')} ready; "
-        f"their tool definitions are {total:,} bytes, about {tokens(total):,} tokens"
-    )
+    told = f"{ready} of {count(len(findings), 'server')} ready"
+    if not ready:
+        return told
+    whose = "its" if ready == 1 else "their"
+    return f"{told}; {whose} tool definitions are {total:,} bytes, about {tokens(total):,} tokens"
+
+
+def _number(value: int | None) -> str:
+    return "off" if value is None else f"{value:,}"
+
+
+def _in_two_lines(finding: Finding) -> str:
+    """A row of the table for a terminal that is too narrow for it."""
+    if not finding.ready:
+        return click.style(f"{finding.group}  unavailable  {finding.transport}", fg="red")
+    head = f"{finding.group}  ready  {finding.transport}  {finding.revision or '?'}  {finding.seconds:.2f} s"
+    counts = ("tools", finding.tools), ("resources", finding.resources), ("prompts", finding.prompts)
+    told = ", ".join(f"{what} {_number(value)}" for what, value in counts)
+    return f"{head}\n  {told}\n  {finding.definition_bytes:,} bytes, ~{tokens(finding.definition_bytes):,} tokens"
 
 
 def _cells(finding: Finding) -> list[Any]:
     from rich.text import Text  # noqa: PLC0415 - see above; a name like "[red]" is a name, not markup
-
-    def number(value: int | None) -> str:
-        return "off" if value is None else f"{value:,}"
 
     head = [Text(finding.group), "ready" if finding.ready else "unavailable", finding.transport]
     if not finding.ready:
@@ -125,7 +153,7 @@ def _cells(finding: Finding) -> list[Any]:
         f"{tokens(finding.definition_bytes):,}",
         f"{finding.seconds:.2f} s",
     )
-    counts = (number(finding.tools), number(finding.resources), number(finding.prompts))
+    counts = (_number(finding.tools), _number(finding.resources), _number(finding.prompts))
     return [*head, finding.revision or "?", *counts, *sizes]
 
 

@@ -134,13 +134,13 @@ async def examine_all(
     servers: Mapping[str, ServerConfig],
     ear: Ear,
     started: float,
-    on_finding: Callable[[], None],
+    on_finding: Callable[[str], None],
 ) -> list[Finding]:
-    """All servers at once; findings in the order of the configuration. ``on_finding`` is called after each."""
+    """All servers at once; findings in the order of the configuration. ``on_finding`` is told of each."""
 
     async def one(config: ServerConfig) -> Finding:
         finding = await examine(client, config, ear, started)
-        on_finding()
+        on_finding(config.name)
         return finding
 
     return list(await asyncio.gather(*(one(config) for config in servers.values())))

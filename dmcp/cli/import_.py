@@ -30,6 +30,7 @@ from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
 from dmcp.cli.importers.writing import backup_of, write_whole
+from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
 from dmcp.errors import ConfigError
 
@@ -47,6 +48,12 @@ class ImportFailure(click.ClickException):
     """Nothing was written, and why."""
 
     exit_code = 2
+
+
+class Interrupted(ImportFailure):
+    """Nothing was written, because a person said so with Ctrl-C."""
+
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,8 @@ Examples:
   dmcp import codex --yes --probe         descriptions from the servers, each started once
   dmcp import --all --merge               all that is found here, added to what is there
 
-Without a terminal, or with --yes, no question is asked. Exit status: 0 written, 2 nothing written.
+Without a terminal, or with --yes, no question is asked.
+Exit status: 0 written, 2 nothing written, 130 the same after Ctrl-C.
 """
 
 
@@ -136,8 +144,12 @@ def import_command(
         run(request, read)
     except ConfigError as error:
         raise ImportFailure("\n".join(map(plain, str(error).splitlines()))) from None
-    except click.Abort:
-        raise ImportFailure("stopped before the end; nothing was written") from None
+    except click.Abort as error:
+        click.echo(err=True)  # the question's line has no end yet
+        ctrl_c = isinstance(error.__context__, KeyboardInterrupt)
+        raise (Interrupted if ctrl_c else ImportFailure)(
+            "stopped before the end; nothing was written"
+        ) from None
 
 
 def _probe() -> Probe:

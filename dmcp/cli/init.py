@@ -64,7 +64,9 @@ def init_command(file: Path, force: bool) -> None:
         raise ConfigError(f"{file} exists: --force replaces it (it is kept as .bak), or name another file")
     command, *arguments = python("-m", "dmcp.demo.notes")
     shown = {"schema": SCHEMA, "command": command, "args": arguments}
-    backup = write_whole(file, _STARTER % {key: to_json(value).decode() for key, value in shown.items()})
+    backup = write_whole(
+        file, _STARTER % {key: to_json(value).decode() for key, value in shown.items()}, "name another file"
+    )
     click.echo(f"Wrote {file}." + (f" The earlier file is kept as {backup}." if backup else ""))
     click.echo(write_beside(file))
     click.echo(f"Next: dmcp check {file}")

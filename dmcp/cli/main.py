@@ -18,6 +18,7 @@ from typing import Any, Final
 import click
 
 from dmcp import __version__, log
+from dmcp.cli import streams
 from dmcp.errors import ConfigError, DmcpError
 
 INTERRUPTED: Final = 130
@@ -165,6 +166,7 @@ def _serve(config: str, verbose: int, quiet: bool) -> int:
 
 def command_line(arguments: list[str]) -> int:
     """Do what the arguments say. Blocks; returns the exit status. No exception but ``SystemExit`` comes out."""
+    streams.fill_closed()
     _speak_utf8()
     try:
         status = dmcp.main(arguments, prog_name="dmcp", standalone_mode=False)
@@ -178,8 +180,16 @@ def command_line(arguments: list[str]) -> int:
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough (``dmcp schema | head``). Nothing more can be written there.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.give_up_output()
         return 0
+    except OSError as error:
+        if not streams.has_no_room(error):
+            raise
+        streams.give_up_output()
+        click.echo(
+            f"standard output cannot be written: {error.strerror}; make room, or write elsewhere", err=True
+        )
+        return 1
     return status if isinstance(status, int) else 0
 
 
