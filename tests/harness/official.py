@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 import anyio
 import mcp_types as types
@@ -71,7 +71,8 @@ class OfficialClient:
     async def __aenter__(self) -> Self:
         executable, *arguments = self._command
         parameters = StdioServerParameters(command=executable, args=arguments, env=dict(os.environ))
-        errors = self._stack.enter_context(tempfile.TemporaryFile("w+"))  # noqa: SIM115 - the stack closes it
+        # A cast, because on Windows it is a wrapper that only behaves like a file.
+        errors = cast("TextIO", self._stack.enter_context(tempfile.TemporaryFile("w+")))  # noqa: SIM115 - the stack closes it
         try:
             reader, writer = await self._stack.enter_async_context(stdio_client(parameters, errlog=errors))
             session = ClientSession(
