@@ -69,9 +69,10 @@ class Person:
     def show(self, url: str, server: str) -> None:
         self.shown.append((url, server))
         if self.willing:
-            threading.Thread(target=self._visit, args=(url,)).start()
+            threading.Thread(target=self.visit, args=(url,)).start()
 
-    def _visit(self, url: str) -> None:
+    def visit(self, url: str) -> None:
+        """Follow the address. Blocks."""
         try:
             with urllib.request.urlopen(url, timeout=_WAIT) as page:
                 self.pages.append(page.read().decode())

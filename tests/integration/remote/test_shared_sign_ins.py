@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from servers.oauth_process import OAuthServer, Person, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 SIGNED_IN = "somebody who signed in"
@@ -87,5 +87,28 @@ async def test_a_sign_in_the_predecessor_kept_is_used(guarded: OAuthServer, tmp_
     old = {name: tokens[name] for name in ("access_token", "refresh_token")}
     path.write_text(json.dumps({**old, "expires_at": "2126-01-01T00:00:00.5Z"}), encoding="utf-8")
     async with client_of(guarded, tmp_path) as client:
+        assert await answers(client, 1) == {SIGNED_IN}
+    assert guarded.count("authorizations") == 1
+
+
+async def test_a_sign_in_is_kept_in_the_keyring_where_the_configuration_says_so(
+    guarded: OAuthServer, tmp_path: Path
+) -> None:
+    pytest.importorskip("keyring", reason="the keyring extra is optional")
+    vault, far = tmp_path / "vault.json", {"description": "guarded", "url": guarded.url}
+    config = write_config(tmp_path / "dmcp.json", {"far": far}, oauth_store="keyring")
+    env = {
+        "PYTHON_KEYRING_BACKEND": "servers.file_keyring.FileKeyring",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "KEYRING_FILE": str(vault),
+    }
+    async with RawClient(dmcp_command(config), env=env) as client:
+        await client.initialize(capabilities={"elicitation": {"form": {}, "url": {}}})
+        offered = await client.heard("elicitation/create")
+        await asyncio.to_thread(Person().visit, offered["params"]["url"])
+        assert (await client.call("far", "whoami"))["content"][0]["text"] == SIGNED_IN
+    assert list(json.loads(vault.read_text(encoding="utf-8"))) == ["dmcp/far"]
+    assert not (tmp_path / ".dynamic-mcp" / "oauth-servers" / "far.json").exists()
+    async with RawClient(dmcp_command(config), env=env) as client:
         assert await answers(client, 1) == {SIGNED_IN}
     assert guarded.count("authorizations") == 1
