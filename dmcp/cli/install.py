@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,7 +106,8 @@ def _start(config: Path, fronted: Fronted) -> Start:
     """How a tool starts the dmcp that runs now: its program beside the interpreter, else the interpreter."""
     program = Path(sys.executable).with_name("dmcp.exe" if sys.platform == "win32" else "dmcp")
     words = [str(program)] if program.exists() else python("-m", "dmcp")
-    return Start(words[0], (*words[1:], str(config.absolute())), fronted.variables())
+    served = os.path.abspath(config)  # noqa: PTH100 - without "..", and a symbolic link stays one: it may be moved
+    return Start(words[0], (*words[1:], served), fronted.variables())
 
 
 def _say_installed(chosen: Host, scope: Scope, outcome: Outcome, *, replacing: bool) -> None:

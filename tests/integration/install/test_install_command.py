@@ -81,6 +81,16 @@ def words(entry: Any) -> list[str]:
     return [*(command if isinstance(command, list) else [command]), *entry.get("args", [])]
 
 
+def test_a_configuration_named_by_way_of_a_directory_above_is_written_without_the_way(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk.project / "below").mkdir()
+    monkeypatch.chdir(desk.project / "below")
+    desk.run("install", "cursor", "--config", "../dynamic-mcp.json")
+    entry = json.loads((desk.project / "below/.cursor/mcp.json").read_text())["mcpServers"]["dmcp"]
+    assert words(entry)[-1] == str(desk.project / "dynamic-mcp.json")
+
+
 @pytest.mark.parametrize(("tool", "scope"), PLACES)
 def test_install_writes_an_entry_that_starts_dmcp_and_uninstall_leaves_no_trace(
     desk: Desk, tool: str, scope: Scope
