@@ -6,7 +6,6 @@ import asyncio
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,26 +13,10 @@ from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
 from harness import RawClient, dmcp_command, write_config
-from servers.oauth_process import OAuthServer, Person, running
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from integration.remote.guarded import SIGNED_IN, client_of, whoami
+from servers.oauth_process import OAuthServer, Person
 
 pytestmark = pytest.mark.anyio
-SIGNED_IN = "somebody who signed in"
-
-
-@pytest.fixture
-def guarded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_process_is_left_behind: None
-) -> Iterator[OAuthServer]:
-    """A guarded server, and a home directory without any browser."""
-    for name in ("HOME", "USERPROFILE"):
-        monkeypatch.setenv(name, str(tmp_path))
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    with running() as server:
-        yield server
 
 
 async def signed_in(home: Path, guarded: OAuthServer) -> Path:
@@ -48,18 +31,10 @@ async def signed_in(home: Path, guarded: OAuthServer) -> Path:
     return folder / "far.json"
 
 
-def client_of(guarded: OAuthServer, home: Path) -> RawClient:
-    far = {"description": "guarded", "url": guarded.url}
-    return RawClient(dmcp_command(write_config(home / "dmcp.json", {"far": far})))
-
-
 async def answers(client: RawClient, calls: int) -> set[str]:
     """What that many calls at once are answered."""
     await client.initialize()
-    results: list[dict[str, Any]] = await asyncio.gather(
-        *(client.call("far", "whoami") for _ in range(calls))
-    )
-    return {result["content"][0]["text"] for result in results}
+    return set(await asyncio.gather(*(whoami(client) for _ in range(calls))))
 
 
 async def test_four_dmcps_with_fifty_calls_each_renew_an_expired_sign_in_once(

@@ -2,85 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
 import json
 import sys
-import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import RawClient, RpcError, dmcp_command, sdk_server, write_config
-from servers.oauth_process import OAuthServer, running
+from integration.remote.guarded import (
+    SIGNED_IN,
+    URLS,
+    ask,
+    client_of,
+    offered,
+    sign_in,
+    text_of,
+    visit,
+    whoami,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from servers.oauth_process import OAuthServer
+
 pytestmark = pytest.mark.anyio
-URLS = {"elicitation": {"form": {}, "url": {}}}
-"""The capabilities of a client that shows a person an address."""
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home directory of the test's own, without any browser."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def guarded(home: Path, no_process_is_left_behind: None) -> Iterator[OAuthServer]:
-    with running() as server:
-        yield server
-
-
-def client_of(guarded: OAuthServer, home: Path, timeout: str = "20s") -> RawClient:
-    far = {"description": "guarded", "url": guarded.url, "timeout": {"tools": timeout}}
-    return RawClient(dmcp_command(write_config(home / "dmcp.json", {"far": far, "near": sdk_server()})))
-
-
-async def visit(url: str) -> None:
-    """Do what a person does in a browser."""
-
-    def open_page() -> None:
-        urllib.request.urlopen(url, timeout=20).close()
-
-    await asyncio.to_thread(open_page)
-
-
-def ask(client: RawClient) -> int | str:
-    """Call the guarded tool without waiting for it."""
-    arguments = {"group": "far", "name": "whoami", "args": {}}
-    return client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
-
-
-def text_of(result: dict[str, Any]) -> str:
-    text: str = result["content"][0]["text"]
-    return text
 
 
 async def test_a_client_that_shows_addresses_is_offered_the_sign_in_and_told_when_it_is_done(
     guarded: OAuthServer, home: Path
 ) -> None:
-    async with client_of(guarded, home) as client:
+    async with client_of(guarded, home, near=True) as client:
         await client.initialize(capabilities=URLS)
         call = ask(client)
-        offered = await client.heard("elicitation/create")
-        assert offered["params"]["mode"] == "url"
-        assert "far" in offered["params"]["message"]
+        offer = await offered(client)
+        assert offer["params"]["mode"] == "url"
+        assert "far" in offer["params"]["message"]
         assert text_of(await client.call("near", "echo", {"text": "near"})) == "near"
         listed = json.dumps(await client.request("tools/list"))
         assert "waiting for the person to sign in" in listed
-        client.respond(offered, {"action": "accept"})
-        await visit(offered["params"]["url"])
+        client.respond(offer, {"action": "accept"})
+        await visit(offer["params"]["url"])
         done = await client.heard("notifications/elicitation/complete")
-        assert done["params"]["elicitationId"] == offered["params"]["elicitationId"]
-        assert text_of((await client.answer(call))["result"]) == "somebody who signed in"
+        assert done["params"]["elicitationId"] == offer["params"]["elicitationId"]
+        assert text_of((await client.answer(call))["result"]) == SIGNED_IN
         assert "waiting for the person" not in json.dumps(await client.request("tools/list"))
     assert guarded.count("authorizations") == 1
 
@@ -90,43 +55,41 @@ async def test_an_offer_nobody_has_answered_is_withdrawn_when_the_sign_in_is_don
 ) -> None:
     async with client_of(guarded, home) as client:
         await client.initialize(capabilities=URLS)
-        offered = await client.heard("elicitation/create")
-        await visit(offered["params"]["url"])
+        offer = await offered(client)
+        await visit(offer["params"]["url"])
         withdrawn = await client.heard("notifications/cancelled")
-        assert withdrawn["params"]["requestId"] == offered["id"]
-        client.respond(offered, {"action": "cancel"})  # too late, and harmless
-        assert text_of(await client.call("far", "whoami")) == "somebody who signed in"
+        assert withdrawn["params"]["requestId"] == offer["id"]
+        client.respond(offer, {"action": "cancel"})  # too late, and harmless
+        assert await whoami(client) == SIGNED_IN
 
 
 async def test_a_call_that_waits_too_long_for_the_sign_in_says_where_to_do_it(
     guarded: OAuthServer, home: Path
 ) -> None:
-    async with client_of(guarded, home, "300ms") as client:
+    async with client_of(guarded, home, tools="300ms") as client:
         await client.initialize(capabilities=URLS)
-        offered = await client.heard("elicitation/create")
+        offer = await offered(client)
         with pytest.raises(RpcError, match="far is unavailable: sign in first") as refused:
             await client.call("far", "whoami")
-        assert offered["params"]["url"] in refused.value.message
-        client.respond(offered, {"action": "decline"})
+        assert offer["params"]["url"] in refused.value.message
+        client.respond(offer, {"action": "decline"})
 
 
 async def test_a_sign_in_that_is_needed_in_the_middle_of_a_session_lets_calls_wait(
     guarded: OAuthServer, home: Path
 ) -> None:
-    async with client_of(guarded, home) as client:
+    async with client_of(guarded, home, near=True) as client:
         await client.initialize(capabilities=URLS)
-        offered = await client.heard("elicitation/create")
-        client.respond(offered, {"action": "accept"})
-        await visit(offered["params"]["url"])
-        assert text_of(await client.call("far", "whoami")) == "somebody who signed in"
+        await sign_in(client)
+        assert await whoami(client) == SIGNED_IN
         guarded.set(revoke=True)
         calls = [ask(client) for _ in range(5)]
-        again = await client.heard("elicitation/create")
+        again = await offered(client)
         assert text_of(await client.call("near", "echo", {"text": "near"})) == "near"
         client.respond(again, {"action": "accept"})
         await visit(again["params"]["url"])
         for call in calls:
-            assert text_of((await client.answer(call))["result"]) == "somebody who signed in"
+            assert text_of((await client.answer(call))["result"]) == SIGNED_IN
     assert guarded.count("authorizations") == 2
 
 
@@ -135,30 +98,14 @@ async def test_a_401_in_the_middle_of_a_session_costs_one_renewal_and_no_call(
 ) -> None:
     async with client_of(guarded, home) as client:
         await client.initialize(capabilities=URLS)
-        offered = await client.heard("elicitation/create")
-        client.respond(offered, {"action": "accept"})
-        await visit(offered["params"]["url"])
-        assert text_of(await client.call("far", "whoami")) == "somebody who signed in"
-    age_tokens(home)  # those that are seconds old would not be renewed: that would not help
-    async with client_of(guarded, home) as client:
-        await client.initialize()
-        assert text_of(await client.call("far", "whoami")) == "somebody who signed in"
+        await sign_in(client)
+        assert await whoami(client) == SIGNED_IN
         guarded.set(expire_access=True)
         calls = [ask(client) for _ in range(20)]
         for call in calls:
-            assert text_of((await client.answer(call))["result"]) == "somebody who signed in"
+            assert text_of((await client.answer(call))["result"]) == SIGNED_IN
     counts = guarded.report()["counts"]
     assert (counts["authorizations"], counts.get("token:refresh_token", 0)) == (1, 1)
-
-
-def age_tokens(home: Path) -> None:
-    """Make the stored tokens ten minutes old; they are good for an hour."""
-    path = home / ".dynamic-mcp" / "oauth-servers" / "far.json"
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    tokens = stored["entries"][0]["tokens"]
-    then = dt.datetime.fromisoformat(tokens["obtained_at"]) - dt.timedelta(minutes=10)
-    tokens["obtained_at"] = then.isoformat()
-    path.write_text(json.dumps(stored), encoding="utf-8")
 
 
 async def test_a_client_that_shows_no_addresses_is_not_asked_to(guarded: OAuthServer, home: Path) -> None:
@@ -197,5 +144,5 @@ async def test_a_browser_is_opened_as_well_where_there_is_one(
     monkeypatch.setenv("BROWSER", f"{sys.executable} {script}")
     async with client_of(guarded, home) as client:
         await client.initialize()
-        assert text_of(await client.call("far", "whoami")) == "somebody who signed in"
+        assert await whoami(client) == SIGNED_IN
         assert "to sign in to far, open" in client.stderr
