@@ -137,7 +137,7 @@ class Account:
         self.renewed = [t for t in self.renewed if now - t < _HOUR]
         fresh = held is not None and held.authorization == rejected and self._renewed_since(now - FRESH)
         renew = status == _UNAUTHORIZED and not fresh and len(self.renewed) < RENEWALS
-        if renew:
+        if renew and held is not None:
             self.renewed.append(now)
         ask = now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
         return Fly("mend", renew=renew, ask=ask)

@@ -170,8 +170,22 @@ async def test_a_token_refused_as_soon_as_it_was_issued_is_renewed_once_before_a
     assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, False]
 
 
-async def test_a_server_that_refuses_everything_does_not_cause_renewals_for_ever(house: House) -> None:
+async def test_a_token_refused_as_soon_as_the_person_has_signed_in_is_renewed_without_asking_them_again(
+    house: House,
+) -> None:
     rejected = None
+    for given in ("t1", "t2", "t3"):
+        task = asyncio.create_task(house.credentials().challenged(401, "", rejected))
+        await settle()
+        house.work.open["one"].set_result(house.tokens(given))
+        rejected = await soon(task)
+    # The first time there is nothing that could be renewed: the authorizer finds out.
+    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, True, False]
+
+
+async def test_a_server_that_refuses_everything_does_not_cause_renewals_for_ever(house: House) -> None:
+    house.work.stored = house.tokens("old")
+    rejected = await soon(house.credentials().authorization())
     for turn in range(RENEWALS + 5):
         house.now += FRESH * 2
         task = asyncio.create_task(house.credentials().challenged(401, "", rejected))
