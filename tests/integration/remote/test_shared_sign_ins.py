@@ -69,7 +69,6 @@ async def test_a_sign_in_the_predecessor_kept_is_used(guarded: OAuthServer, tmp_
 async def test_a_sign_in_is_kept_in_the_keyring_where_the_configuration_says_so(
     guarded: OAuthServer, tmp_path: Path
 ) -> None:
-    pytest.importorskip("keyring", reason="the keyring extra is optional")
     vault, far = tmp_path / "vault.json", {"description": "guarded", "url": guarded.url}
     config = write_config(tmp_path / "dmcp.json", {"far": far}, oauth_store="keyring")
     env = {

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import keyring
+import keyring.backend
+import keyring.errors
 import pytest
 
 from dmcp.auth.record import Entry, Record
 from dmcp.auth.tokens import Tokens
 from dmcp.errors import AuthError
-
-keyring = pytest.importorskip("keyring", reason="the keyring extra is optional")
 
 if TYPE_CHECKING:
     from pathlib import Path
