@@ -1,3 +1,5 @@
+"""The keyring store, over a keyring of the test's own."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
