@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -75,6 +76,7 @@ def serve(config: str | None) -> int:
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
         print(f"Now serving {path} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
+    gc.disable()  # until the house stands: building it leaves next to no garbage, and looking for some takes time
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
     return run(path)

@@ -18,6 +18,7 @@ costs more than everything before together, and the answer does not depend on it
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -93,6 +94,10 @@ class House:
             await self._settle()
             raise
         reloading = asyncio.create_task(self._reload_on_change(supervisor))
+        await self._look()
+        # What there is now stays: the garbage collector need not go through it again and again.
+        gc.freeze()
+        gc.enable()
         status = await self._done
         reloading.cancel()
         await self._settle()
