@@ -81,10 +81,11 @@ class HttpLink(ABC):
     def _begin(self, frame: bytes, request_id: int) -> None:
         self._pursue(request_id, self._ask(frame, request_id))
 
-    def _pursue(self, request_id: int, work: Coroutine[None, None, None]) -> None:
+    def _pursue(self, request_id: int, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """See to a request of ours in a task of its own."""
         task = self._requests[request_id] = self._own(work)
         task.add_done_callback(lambda task: self._asked(request_id, task))
+        return task
 
     def abandon(self, request_id: int) -> None:
         """See ``Link``. Closes the request's stream, which by itself tells the server nothing."""

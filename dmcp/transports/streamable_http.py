@@ -17,7 +17,7 @@ from dmcp.transports import bodies, faults
 from dmcp.transports.endpoint import Request
 from dmcp.transports.envelope import answers, one_line
 from dmcp.transports.http import HttpLink
-from dmcp.transports.shortcut import Shortcut, only_message
+from dmcp.transports.shortcut import Shortcut, let_go, only_message
 from dmcp.transports.streams import Place, may_resume
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class StreamableHttpLink(HttpLink):
     def established(self, revision: str) -> None:
         """See ``Link``. Opens the stream for messages the server sends of its own accord."""
         self._revision = revision.encode()
-        if self._lane_task is not None and not self._lane_task.done():
+        if self._is_posting:
             self._opening = self._lane_task
         self._own(self._listen())
 
@@ -84,7 +84,7 @@ class StreamableHttpLink(HttpLink):
 
     def _begin(self, frame: bytes, request_id: int) -> None:
         opened = self._revision is not None and not self._lost and self._opening is None
-        if opened and not self._is_posting:
+        if opened and not self._is_posting:  # else it would overtake a notification whose task has yet to run
             request = Request("POST", self._endpoint.url, tuple(self._headers()), frame)
             if self._shortcut.take(request, request_id):
                 return
@@ -98,7 +98,9 @@ class StreamableHttpLink(HttpLink):
         elif self._reading.is_set() and (message := only_message(answer, request_id)):
             self._events.on_frame(message)
         else:
-            self._pursue(request_id, self._ask_on(answer, request, request_id))
+            task = self._pursue(request_id, self._ask_on(answer, request, request_id))
+            # One that is cancelled before its first step closes nothing.
+            task.add_done_callback(lambda _: let_go(answer))
 
     async def _ask_on(self, answer: Answer, request: Request, request_id: int) -> None:
         try:

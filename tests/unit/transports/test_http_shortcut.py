@@ -7,10 +7,15 @@ import asyncio
 import httpx
 import pytest
 
+from contract.owner import Owner
+from dmcp.config.model import RemoteServer
+from dmcp.transports import origins
 from dmcp.transports.answer import Answer, Header
 from dmcp.transports.connection import Connection
 from dmcp.transports.direct import DirectTransport
+from dmcp.transports.endpoint import Endpoint
 from dmcp.transports.shortcut import only_message
+from dmcp.transports.streamable_http import StreamableHttpLink
 
 pytestmark = pytest.mark.anyio
 
@@ -20,11 +25,14 @@ EVENTS = (b"Content-Type", b"text/event-stream")
 
 
 class Wire(asyncio.Transport):
-    """What a connection writes to; nothing of it is looked at."""
+    """What a connection writes to; what is written is not looked at."""
+
+    closed = False
 
     def write(self, data: object) -> None: ...
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        self.closed = True
 
 
 async def answered(
@@ -103,3 +111,20 @@ async def test_a_body_that_broke_off_is_left_and_its_end_is_an_error() -> None:
     assert only_message(answer, 7) is None
     with pytest.raises(httpx.ReadError):
         [chunk async for chunk in answer.stream]
+
+
+async def test_an_answer_that_is_given_up_in_the_turn_it_comes_in_does_not_stay_open() -> None:
+    url = "http://127.0.0.1:1/"
+    origin = origins.join(httpx.URL(url))
+    wire, connection = Wire(), Connection(lambda _: None)
+    connection.connection_made(wire)
+    origin.transport.release(connection)  # type: ignore[attr-defined]  # no proxy here
+    link = StreamableHttpLink(Endpoint(RemoteServer(url), None), Owner())
+    link.established("2025-11-25")
+    link.send(b"{}", 7)
+    connection.data_received(b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\n\r\n")
+    assert not wire.closed
+    link.abandon(7)
+    await link.aclose(0)
+    assert wire.closed
+    await origins.leave(origin)
