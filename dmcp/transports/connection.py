@@ -6,7 +6,9 @@ Not here: whether and when a connection is used again (``direct``). Framing and 
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -68,6 +70,15 @@ class Connection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether the last answer has come to its end and the connection can carry another request."""
         return self._complete and self._keep and self._lost is None and not self._paused
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the server has closed the connection and the event loop has not said so yet.
+
+        What it says on an idle connection, unasked, comes to the same. A request sent now would be lost, and nobody
+        could say that it has not run (RFC 9110, 9.2.2).
+        """
+        return self._socket is not None and _has_input(self._socket)
 
     async def ask(self, request: bytes) -> Head:
         """Send an encoded request and wait for the head of its answer.
@@ -232,6 +243,15 @@ class Connection(asyncio.Protocol):
         wanted, self._wanted = self._wanted, None
         if wanted is not None and not wanted.done():
             wanted.set_result(None)
+
+
+def _has_input(connected: socket.socket) -> bool:
+    """Whether there is something to read, an end or an error included. Takes nothing, does not wait."""
+    if sys.platform == "win32":
+        return bool(select.select([connected], [], [], 0)[0])
+    poll = select.poll()  # select.select has no room for large descriptors
+    poll.register(connected, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _length(head: Head) -> int:

@@ -101,7 +101,7 @@ class DirectTransport:
         now = asyncio.get_running_loop().time()
         while self._free:
             connection = self._free.pop()
-            if connection.idle and now - connection.since <= _KEEP_ALIVE:
+            if connection.idle and now - connection.since <= _KEEP_ALIVE and not connection.is_over:
                 return connection
             connection.close()
         return None
