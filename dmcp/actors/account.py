@@ -74,9 +74,9 @@ class Fly:
 Decision = Answer | Refuse | Join | Fly
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Account:
-    """One group's credentials and what has been tried for them.
+    """The credentials for one group's server and what has been tried for them.
 
     Attributes:
         held: the credentials in use.

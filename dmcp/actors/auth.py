@@ -1,7 +1,9 @@
-"""The auth actor: one flight a group. However many requests find an expiring token, it is renewed once.
+"""The auth actor: one flight an account. However many requests find an expiring token, it is renewed once.
 
 It decides when credentials are loaded, renewed and asked for (``dmcp.actors.account``), and has it done by the
 ``Authorizer`` it is given. It knows no OAuth and no file. A group's flight never holds up another group.
+A group has an account for its server, and beside it the one for the server it had before a reload: what is still in
+flight there ends with the credentials it began with.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from dmcp import log
 from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
 from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
 from dmcp.errors import AuthError, SignInNeeded
-from dmcp.messages.auth import Authorize, Challenged, ClientShows, Declined, Forget, Subscribe
+from dmcp.messages.auth import Authorize, Challenged, ClientShows, Configured, Declined, Forget, Subscribe
 from dmcp.messages.supervisor import SignInElsewhere, SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from dmcp.actors.account import Decision
     from dmcp.config.model import RemoteServer
     from dmcp.messages import Address
+
+
+_CHANGED = "its configuration has changed"
 
 
 class Authorizer(Protocol):
@@ -54,7 +59,7 @@ class Authorizer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """One piece of work for one account. What it says counts while it is its group's, and not after."""
+    """One piece of work for one account. What it says counts while it is its account's, and not after."""
 
     account: Account
     group: str
@@ -99,14 +104,14 @@ class AuthActor(LoopActor):
         super().__init__(watch)
         self._authorizer = authorizer
         self._clock = clock
-        self._accounts: dict[str, Account] = {}
-        self._flights: dict[str, _Flight] = {}
-        self._waiters: dict[str, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
+        self._accounts: dict[str, tuple[Account, ...]] = {}  # the present one first; two at most
+        self._flights: dict[Account, _Flight] = {}
+        self._waiters: dict[Account, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
         self._listeners: list[Address] = []
         self._client_shows = False
 
     def __repr__(self) -> str:
-        flying = {group: account.flight for group, account in self._accounts.items() if account.flight}
+        flying = [f"{flight.group}: {account.flight}" for account, flight in self._flights.items()]
         return f"<AuthActor groups={len(self._accounts)} flights={flying}>"
 
     def on_receive(self, message: object) -> Any:
@@ -120,6 +125,8 @@ class AuthActor(LoopActor):
                 self._client_shows = addresses
             case Declined():
                 self._decline(message.group)
+            case Configured():
+                self._configured(message.group, message.server)
             case Forget():
                 self._forget(message.group, "it is no longer configured")
             case _Offered():
@@ -134,7 +141,7 @@ class AuthActor(LoopActor):
 
     def on_end(self) -> None:
         """See ``LoopActor``: nobody is left waiting."""
-        for group in list(self._waiters):
+        for group in list(self._accounts):
             self._forget(group, "dmcp is shutting down")
 
     def _answer(self, question: Authorize | Challenged) -> LoopFuture[str | None]:
@@ -144,7 +151,10 @@ class AuthActor(LoopActor):
 
     def _consider(self, waiter: _Waiter) -> None:
         question = waiter.question
-        account = self._account(question.group, question.server)
+        account = self._account(question)
+        if account is None:
+            _refuse(waiter, AuthError(_CHANGED))
+            return
         decision = self._decide(account, question)
         match decision:
             case Answer():
@@ -152,9 +162,9 @@ class AuthActor(LoopActor):
             case Refuse():
                 _refuse(waiter, decision.error)
             case Join():
-                self._waiters.setdefault(question.group, []).append(waiter)
+                self._waiters.setdefault(account, []).append(waiter)
             case Fly():
-                self._waiters.setdefault(question.group, []).append(waiter)
+                self._waiters.setdefault(account, []).append(waiter)
                 self._fly(account, decision, question)
             case _:
                 assert_never(decision)
@@ -163,20 +173,35 @@ class AuthActor(LoopActor):
         now = self._clock()
         if isinstance(question, Authorize):
             return account.authorize(now)
-        return account.challenged(now, question.status, question.challenge, question.rejected)
+        decision = account.challenged(now, question.status, question.challenge, question.rejected)
+        if isinstance(decision, Fly) and account is not self._present(question.group):
+            return Refuse(AuthError(_CHANGED))  # nobody signs in to what is no longer configured
+        return decision
 
-    def _account(self, group: str, server: RemoteServer) -> Account:
-        account = self._accounts.get(group)
-        if account is None or account.server != server:
-            # Another address or client is another account: nothing of the old one may leak into it.
-            self._forget(group, "its configuration has changed")
-            account = self._accounts[group] = Account(server)
-        return account
+    def _present(self, group: str) -> Account | None:
+        return next(iter(self._accounts.get(group, ())), None)
+
+    def _account(self, question: Authorize | Challenged) -> Account | None:
+        # Another address or client is another account: nothing of the one may leak into the other.
+        accounts = self._accounts.get(question.group, ())
+        return next((account for account in accounts if account.server == question.server), None)
+
+    def _configured(self, group: str, server: RemoteServer) -> None:
+        before, *older = self._accounts.get(group, ()) or (None,)
+        if before is not None and before.server == server:
+            return
+        self._accounts[group] = (Account(server),) if before is None else (Account(server), before)
+        for account in older:
+            self._drop(account, group, _CHANGED)
+        flight = self._flights.get(before) if before is not None else None
+        if flight is not None and flight.account.flight == "mend":
+            # Or it would keep its locks and its port from the account that comes next.
+            self._break_off(flight, AuthError(_CHANGED))
 
     def _fly(self, account: Account, fly: Fly, question: Authorize | Challenged) -> None:
         group, server = question.group, question.server
         account.take_off(fly.kind)
-        flight = self._flights[group] = _Flight(account, group)
+        flight = self._flights[account] = _Flight(account, group)
         if fly.kind == "load":
             work: Any = self._authorizer.load(group, server)
         elif fly.kind == "renew" or isinstance(question, Authorize):
@@ -198,31 +223,34 @@ class AuthActor(LoopActor):
 
     def _offered(self, offer: _Offered) -> None:
         flight = offer.flight
-        if self._flights.get(flight.group) is flight:
+        if self._flights.get(flight.account) is flight:
             flight.account.offered(self._clock())
             self._tell(SignInOffered(flight.group, offer.url))
-            self._reconsider(flight.group)  # requests that only wanted a header need not wait for a person
+            self._reconsider(flight.account)  # requests that only wanted a header need not wait for a person
 
     def _found_elsewhere(self, flight: _Flight) -> None:
-        if self._flights.get(flight.group) is flight:
+        if self._flights.get(flight.account) is flight:
             flight.account.found_elsewhere()
             self._tell(SignInElsewhere(flight.group))
-            self._reconsider(flight.group)  # nor for another process's person
+            self._reconsider(flight.account)  # nor for another process's person
 
     def _decline(self, group: str) -> None:
-        flight = self._flights.get(group)
-        if flight is None or flight.account.awaits != "person" or flight.task is None:
-            return
-        # Work that is done cannot be cancelled: the person did sign in, and what it brought is in the inbox.
-        if flight.task.cancel():
+        account = self._present(group)
+        flight = self._flights.get(account) if account is not None else None
+        if flight is not None and flight.account.awaits == "person":
             reason = f"its sign-in was declined: run `dmcp auth login {group}` to sign in all the same"
-            self._ended_flight(_Ended(flight, Outcome(error=SignInNeeded(reason))))
+            self._break_off(flight, SignInNeeded(reason))
+
+    def _break_off(self, flight: _Flight, error: AuthError) -> None:
+        # Work that is done cannot be cancelled: the person did sign in, and what it brought is in the inbox.
+        if flight.task is not None and flight.task.cancel():
+            self._ended_flight(_Ended(flight, Outcome(error=error)))
 
     def _ended_flight(self, end: _Ended) -> None:
         group, account = end.flight.group, end.flight.account
-        if self._flights.get(group) is not end.flight:
-            return  # of a configuration that is gone, or declined
-        del self._flights[group]
+        if self._flights.get(account) is not end.flight:
+            return  # of a configuration that is gone, or broken off
+        del self._flights[account]
         error, now = end.outcome.error, self._clock()
         kind, awaited = account.flight, account.awaits
         if error is None:
@@ -236,7 +264,7 @@ class AuthActor(LoopActor):
             account.crashed(error, now)
         if awaited:
             self._tell(SignInEnded(group, str(error or "")))
-        for waiter in self._waiters.pop(group, []):
+        for waiter in self._waiters.pop(account, []):
             # A flight begun for these very questions has given its answer; others may need another flight.
             if error is not None and (
                 kind == "load" or (kind == "mend" and isinstance(waiter.question, Challenged))
@@ -245,17 +273,21 @@ class AuthActor(LoopActor):
             else:
                 self._consider(waiter)
 
-    def _reconsider(self, group: str) -> None:
-        for waiter in self._waiters.pop(group, []):
+    def _reconsider(self, account: Account) -> None:
+        for waiter in self._waiters.pop(account, []):
             self._consider(waiter)
 
     def _forget(self, group: str, why: str) -> None:
-        account, flight = self._accounts.pop(group, None), self._flights.pop(group, None)
+        for account in self._accounts.pop(group, ()):
+            self._drop(account, group, why)
+
+    def _drop(self, account: Account, group: str, why: str) -> None:
+        flight = self._flights.pop(account, None)
         if flight is not None and flight.task is not None:
-            flight.task.cancel()  # or it would keep its locks and its port from the account that comes next
-        if account is not None and account.awaits:
+            flight.task.cancel()
+        if account.awaits:
             self._tell(SignInEnded(group, why))
-        for waiter in self._waiters.pop(group, []):
+        for waiter in self._waiters.pop(account, []):
             _refuse(waiter, AuthError(why))
 
     def _tell(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:

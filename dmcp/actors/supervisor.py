@@ -44,7 +44,7 @@ from dmcp.protocol.link import FaultKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmcp.config.model import Configuration, ServerConfig
+    from dmcp.config.model import Configuration
     from dmcp.messages import Address
     from dmcp.protocol.session import ClientProfile
 
@@ -162,7 +162,6 @@ class Supervisor(LoopActor):
             return
         from dmcp.config.diff import plan  # noqa: PLC0415 - the first answer does not wait for it
         from dmcp.config.model import Configuration  # noqa: PLC0415 - likewise
-        from dmcp.messages.auth import Forget  # noqa: PLC0415 - likewise
 
         core = self._core = self._core or self._start_core()
         self._introduce()
@@ -180,14 +179,14 @@ class Supervisor(LoopActor):
             elif name in changes.restart:
                 self._retire(child)
                 self._children[name] = child = Child(config)
-                self._start(child, self._first_life(config))
+                self._start_anew(child, core)
             elif name in changes.start:
-                self._start(child, self._first_life(config))
+                self._start_anew(child, core)
             elif child.history.parked and child.address is not None:
                 post(child.address, upstream.Wake())  # the person may have mended what kept it from starting
-        for name, child in old.items():
+        for child in old.values():
             self._retire(child)
-            post(core.auth, Forget(name))
+            self._tell_auth(core, child.config.name, None)
         log.info(
             f"configuration in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
@@ -223,8 +222,17 @@ class Supervisor(LoopActor):
             post(self._core.auth, Declined(group))
 
     @staticmethod
-    def _first_life(config: ServerConfig) -> Beginning:
-        return Beginning(asleep=config.startup == "lazy")
+    def _tell_auth(core: Core, group: str, target: object) -> None:
+        """What the group's server is from now on; only a remote one has credentials."""
+        from dmcp.config.model import RemoteServer  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.messages.auth import Configured, Forget  # noqa: PLC0415 - likewise
+
+        post(core.auth, Configured(group, target) if isinstance(target, RemoteServer) else Forget(group))
+
+    def _start_anew(self, child: Child, core: Core) -> None:
+        """Start the first life of a server that is new, or configured in another way."""
+        self._tell_auth(core, child.config.name, child.config.target)
+        self._start(child, Beginning(asleep=child.config.startup == "lazy"))
 
     def _start(self, child: Child, beginning: Beginning) -> None:
         if why_not(child) or self._core is None:

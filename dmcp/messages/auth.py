@@ -56,7 +56,15 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Configured:
+    """This is the group's server from now on. Nobody is asked to sign in to the one before any more."""
+
+    group: str
+    server: RemoteServer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Forget:
-    """This group is no longer configured: drop what is in memory; what is stored stays."""
+    """This group has no remote server any more: drop what is in memory; what is stored stays."""
 
     group: str

@@ -15,6 +15,7 @@ from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
+from dmcp.messages.auth import Configured
 
 
 def _say(line: str) -> None:
@@ -24,6 +25,7 @@ def _say(line: str) -> None:
 
 async def main(folder: str, url: str) -> None:
     actor = AuthActor.start(Authorizer(FileStore(Path(folder)), lambda: False))
+    actor.tell(Configured("srv", RemoteServer(url)))
     credentials = AskedCredentials(actor, "srv", RemoteServer(url))
     _say("ready")
     await asyncio.to_thread(sys.stdin.readline)

@@ -17,6 +17,7 @@ from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
+from dmcp.messages.auth import Configured
 from servers.oauth_process import OAuthServer, Person, running
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,7 @@ async def test_fifty_concurrent_calls_with_an_expired_token_refresh_once_and_all
         await _signed_in(tmp_path, server)
         _age(tmp_path)
         actor = AuthActor.start(Authorizer(FileStore(tmp_path), lambda: False))
+        actor.tell(Configured("srv", RemoteServer(server.url)))
         credentials = AskedCredentials(actor, "srv", RemoteServer(server.url))
 
         async def call(client: httpx.AsyncClient) -> int:
@@ -76,6 +78,7 @@ async def test_fifty_calls_refused_at_once_refresh_once_and_all_succeed(tmp_path
         server.set(expire_access=True)  # they look good to us and are not
         _age(tmp_path, expires="2126-01-01T00:00:00+00:00")
         actor = AuthActor.start(Authorizer(FileStore(tmp_path), lambda: False))
+        actor.tell(Configured("srv", RemoteServer(server.url)))
         credentials = AskedCredentials(actor, "srv", RemoteServer(server.url))
 
         async def call(client: httpx.AsyncClient) -> int:

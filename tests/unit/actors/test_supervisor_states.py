@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from dmcp.config.model import RemoteServer, ServerConfig
 from dmcp.messages import frontend, upstream
-from dmcp.messages.auth import Declined
+from dmcp.messages.auth import Configured, Declined, Forget
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
@@ -100,3 +102,13 @@ async def test_what_the_person_declines_is_told_to_auth(house: House) -> None:
     house.hand(SignInDeclined("g"))  # before there is a configuration there is nobody to tell
     house.hand(configured(server()), SignInDeclined("g"))
     assert [message.group for message in house.make.core_auth.of(Declined)] == ["g"]
+
+
+async def test_auth_is_told_of_every_server_that_has_another_configuration_or_none(house: House) -> None:
+    far = [RemoteServer("https://one"), RemoteServer("https://two")]
+    first, second = (ServerConfig("g", "d", target) for target in far)
+    house.hand(configured(first), configured(replace(first, description="other")), configured(second))
+    house.hand(configured(server()), configured())
+    told = [m for m in house.make.core_auth.told if isinstance(m, Configured | Forget)]
+    assert [m.server if isinstance(m, Configured) else None for m in told] == [*far, None, None]
+    assert {m.group for m in told} == {"g"}

@@ -12,7 +12,7 @@ from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.tokens import Tokens
 from dmcp.config.model import OAuthSettings, RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
-from dmcp.messages.auth import Forget, Subscribe
+from dmcp.messages.auth import Configured, Forget, Subscribe
 from dmcp.messages.supervisor import SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class House:
         self.listener = Listener()
         self.ref = AuthActor.start(self.work, clock=lambda: self.now)
         self.ref.tell(Subscribe(self.listener))
+        for group in ("one", "good", "stuck", "other"):
+            self.ref.tell(Configured(group, SERVER))
 
     def credentials(self, group: str = "one", server: RemoteServer = SERVER) -> AskedCredentials:
         return AskedCredentials(self.ref, group, server)
@@ -291,6 +293,7 @@ async def test_another_configuration_of_a_group_starts_without_the_old_credentia
     assert await soon(house.credentials().authorization()) == "Bearer old"
     house.work.stored = None
     moved = RemoteServer("https://elsewhere", oauth=OAuthSettings(client_id="c"))
+    house.ref.tell(Configured("one", moved))
     assert await soon(house.credentials(server=moved).authorization()) is None
 
 

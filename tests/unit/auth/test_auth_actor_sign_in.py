@@ -9,9 +9,9 @@ import pytest
 
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
-from dmcp.messages.auth import Declined, Forget
+from dmcp.messages.auth import Configured, Declined, Forget
 from dmcp.messages.supervisor import SignInElsewhere, SignInEnded
-from unit.auth.test_auth_actor import House, settle, soon
+from unit.auth.test_auth_actor import SERVER, House, settle, soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -114,10 +114,54 @@ async def test_a_group_that_goes_or_changes_takes_its_sign_in_along(house: House
     if why == "forgotten":
         house.ref.tell(Forget("one"))
     else:
-        moved = RemoteServer("https://elsewhere")
-        assert await soon(house.credentials(server=moved).authorization()) is None
+        house.ref.tell(Configured("one", RemoteServer("https://elsewhere")))
     with pytest.raises(AuthError):
         await soon(refused)
     await settle()
     assert work.cancelled()  # its port and its locks are free
     assert isinstance(house.listener.heard[-1], SignInEnded)
+
+
+async def test_a_late_question_of_the_life_before_a_reload_leaves_the_new_sign_in_alone(house: House) -> None:
+    house.work.stored = house.tokens("old")
+    late = house.credentials()
+    assert await soon(late.authorization()) == "Bearer old"
+    house.work.stored = None
+    moved = RemoteServer("https://elsewhere")
+    house.ref.tell(Configured("one", moved))
+    signing_in = asyncio.create_task(house.credentials(server=moved).challenged(401, "", None))
+    await settle()
+    house.work.calls[-1][2]["announce"]("https://sign.in")
+    await settle()
+    assert await soon(late.authorization()) == "Bearer old"
+    with pytest.raises(AuthError, match="its configuration has changed"):
+        await soon(late.challenged(401, "", "Bearer old"))
+    assert house.work.made("mend") == 1  # nobody is asked to sign in to the old one
+    house.work.open["one"].set_result(house.tokens("new"))
+    assert await soon(signing_in) == "Bearer new"
+
+
+async def test_a_renewal_under_way_ends_well_over_a_reload_and_the_third_server_ends_the_first(
+    house: House,
+) -> None:
+    house.work.stored = house.tokens("old")
+    house.now += 3400
+    first = house.credentials()
+    waiting = asyncio.create_task(first.authorization())
+    await settle()
+    house.ref.tell(Configured("one", RemoteServer("https://second")))
+    await settle()
+    house.work.open["one"].set_result(house.tokens("renewed"))
+    assert await soon(waiting) == "Bearer renewed"
+    house.ref.tell(Configured("one", RemoteServer("https://third")))
+    with pytest.raises(AuthError, match="its configuration has changed"):
+        await soon(first.authorization())
+
+
+async def test_the_server_of_before_that_comes_back_may_ask_the_person_again(house: House) -> None:
+    assert await soon(house.credentials().authorization()) is None
+    house.ref.tell(Configured("one", RemoteServer("https://elsewhere")))
+    house.ref.tell(Configured("one", SERVER))
+    refused = await offered(house)
+    house.work.open["one"].set_result(house.tokens("new"))
+    assert await soon(refused) == "Bearer new"
