@@ -46,7 +46,10 @@ class Acquaintance:
 
     def go_on(self, shelves: Mapping[str, Shelf]) -> None:
         """Ask the next one, unless one is being asked."""
-        if not self._begun or self._present in shelves:
+        present = shelves.get(self._present)
+        # A reload may have made it one that cannot be started, or that runs for other reasons.
+        asking = present is not None and present.is_lazy and present.group.upstream is not None
+        if not self._begun or asking:
             return
         for name, shelf in shelves.items():
             if _is_worth_it(shelf) and shelf.group.upstream is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dmcp.actors.catalog import Catalog
 from dmcp.actors.upstream import ACQUAINTANCE
-from dmcp.config.model import Features, RemoteServer, ServerConfig, StdioServer
+from dmcp.config.model import Features, RemoteServer, ServerConfig, StdioServer, Unresolved
 from dmcp.messages import frontend, supervisor, upstream
 from dmcp.messages.catalog import Browse, GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
@@ -71,6 +72,19 @@ async def test_a_stranger_that_is_no_longer_configured_does_not_hold_up_the_othe
     shelves = Shelves(stdio("a"), stdio("b"))
     shelves.browse()
     shelves.catalog.on_receive(Directory({"b": Group(stdio("b"), shelves.lives["b"])}, Inbox()))
+    assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
+
+
+@pytest.mark.parametrize("change", ["cannot be started", "starts at once"])
+async def test_a_stranger_that_a_reload_makes_no_stranger_does_not_hold_up_the_others(change: str) -> None:
+    shelves = Shelves(stdio("a"), stdio("b"))
+    shelves.browse()
+    shelves.state("a", "connecting")
+    if change == "cannot be started":
+        a = Group(replace(stdio("a"), target=Unresolved("KEY is not set")), None, "KEY is not set")
+    else:
+        a = Group(replace(stdio("a"), startup="eager"), Inbox())
+    shelves.catalog.on_receive(Directory({"a": a, "b": Group(stdio("b"), shelves.lives["b"])}, Inbox()))
     assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
 
 
