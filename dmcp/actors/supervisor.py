@@ -137,7 +137,7 @@ class Supervisor(LoopActor):
             case Undelivered(group, request):
                 self._redeliver(group, request)
             case Bequeathed(group, subscriptions):
-                self._tell_one(group, upstream.TakeOver(subscriptions))
+                self._hand_down(group, subscriptions)
             case IdleLongEnough(group, generation):
                 child = self._present(group, generation)
                 if child is not None:
@@ -330,6 +330,14 @@ class Supervisor(LoopActor):
             self.actor_ref.tell(Undelivered(group, request))
         else:
             post(self._frontend, frontend.Moved(request.ticket, child.address))
+
+    def _hand_down(self, group: str, subscriptions: frozenset[str]) -> None:
+        child = self._children.get(group)
+        if child is None or child.address is None:
+            return
+        if not post(child.address, upstream.TakeOver(subscriptions)):
+            # Its end is in our inbox, and this behind it, as in _redeliver.
+            self.actor_ref.tell(Bequeathed(group, subscriptions))
 
     def _on_failed(self, news: ChildFailed) -> None:
         child = self._present(news.child, news.generation)

@@ -267,6 +267,9 @@ class Upstream(LoopActor):
         self._watch_idleness()
 
     def _take_over(self, subscriptions: frozenset[str]) -> None:
+        if self._phase is Phase.ENDING:
+            self._bequeath(subscriptions)
+            return
         self._wanted = True
         new = subscriptions - self._talk.subscriptions
         self._talk.subscriptions |= new
@@ -274,6 +277,10 @@ class Upstream(LoopActor):
             self._subscribe(new)
         else:
             self._wake()  # one that sleeps would tell of no update
+
+    def _bequeath(self, subscriptions: Collection[str]) -> None:
+        if subscriptions:
+            post(self._peers.supervisor, supervisor.Bequeathed(self._group, frozenset(subscriptions)))
 
     def _subscribe(self, uris: Collection[str]) -> None:
         for uri in sorted(uris):
@@ -463,7 +470,7 @@ class Upstream(LoopActor):
         reason = log.mask(self._with_last_words(reason))
         carrying = self._talk.is_carrying
         self._repeat += self._talk.break_off(reason) + self._take_patient()
-        used = carrying or self._repeat or self._talk.subscriptions if was_ready else self._wanted
+        used = (carrying or self._repeat or self._talk.subscriptions) if was_ready else self._wanted
         self._fail_queue(reason)
         patience = self._clock() + self._talk.config.timeout.connect
         if was_ready or not used:  # not used: it is about to sleep
@@ -499,9 +506,7 @@ class Upstream(LoopActor):
         waiting, self._queue = self._queue + self._talk.take_doubtful(), []
         for request in waiting:
             post(self._peers.supervisor, supervisor.Undelivered(self._group, request))
-        if self._talk.subscriptions:
-            news = supervisor.Bequeathed(self._group, frozenset(self._talk.subscriptions))
-            post(self._peers.supervisor, news)
+        self._bequeath(self._talk.subscriptions)
         self.later(grace, Tick("grace"))
         self.landed()
 
@@ -534,9 +539,11 @@ class Upstream(LoopActor):
         self.end()
 
     def on_leftover(self, message: object) -> None:
-        """A message that came too late: a request must not be lost, nor a link left open."""
+        """A message that came too late: no request or subscription must be lost, nor a link left open."""
         if isinstance(message, Request):
             post(self._peers.supervisor, supervisor.Undelivered(self._group, message))
+        elif isinstance(message, TakeOver):
+            self._bequeath(message.subscriptions)
         elif isinstance(message, LinkOpened) and message.link is not None:
             Dispatcher.running().see_off(message.link.aclose(CLOSE_GRACE))
 

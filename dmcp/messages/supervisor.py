@@ -87,7 +87,7 @@ class Undelivered(NamedTuple):
 
 
 class Bequeathed(NamedTuple):
-    """An upstream that a reload stops leaves its subscriptions to what takes its place."""
+    """An upstream that a reload stops, or that has ended, leaves these subscriptions to what takes its place."""
 
     group: str
     subscriptions: frozenset[str]

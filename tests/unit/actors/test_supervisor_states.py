@@ -89,6 +89,16 @@ async def test_subscriptions_outlive_the_reload_that_restarts_their_server(house
     assert after.of(upstream.TakeOver) == [upstream.TakeOver(uris)]
 
 
+async def test_subscriptions_wait_for_the_next_life_when_the_present_one_has_just_ended(house: House) -> None:
+    news = Bequeathed("g", frozenset({"file:///a"}))
+    house.hand(configured(server()))
+    house.make.last.end()
+    house.hand(news)
+    assert house.actor.actor_inbox.get().message == news  # behind what tells of the end
+    house.hand(lost(house.make.last), news)
+    assert house.make.last.of(upstream.TakeOver) == [upstream.TakeOver(news.subscriptions)]
+
+
 async def test_a_sign_in_of_another_process_is_told_to_every_life_and_offered_to_nobody(house: House) -> None:
     house.hand(configured(server()), SignInElsewhere("g"))
     house.hand(lost(house.make.last))

@@ -284,6 +284,19 @@ async def test_an_unknown_tool_is_looked_for_once_more_before_it_is_refused() ->
     assert stage.sent[-1]["params"]["name"] == "new"
 
 
+async def test_subscriptions_that_come_after_the_end_go_to_the_life_that_follows() -> None:
+    late = upstream.TakeOver(frozenset({"x:1"}))
+    ended, stopping = Stage(), Stage()
+    ended.ready()
+    ended.hand(ENDED)
+    ended.actor.on_leftover(late)
+    stopping.ready()
+    stopping.call(1)
+    stopping.hand(upstream.Stop(10.0), late)
+    for stage in (ended, stopping):
+        assert stage.supervisor.of(supervisor.Bequeathed) == [supervisor.Bequeathed("g", frozenset({"x:1"}))]
+
+
 async def test_stopping_waits_for_what_is_in_flight_and_gives_back_what_was_not_sent() -> None:
     stage = Stage()
     stage.ready()
