@@ -78,14 +78,18 @@ class Endpoint:
             self._closed = True
             await origins.leave(self._origin)
 
-    def resolve(self, reference: str) -> httpx.URL:
+    def resolve(self, reference: str, base: httpx.URL | None = None) -> httpx.URL:
         """The absolute URL of a reference the server gave.
 
+        Args:
+            reference: as it came.
+            base: what it is relative to; the server's own URL unless given.
+
         Raises:
-            LinkFailure: it leads to another origin, where this server's credentials must not go.
+            LinkFailure: it is none, or leads to another origin, where this server's credentials must not go.
         """
         try:
-            url = self.url.join(reference)
+            url = (base or self.url).join(reference)
         except httpx.InvalidURL:
             raise faults.failure(
                 FaultKind.PROTOCOL, "gave an address that is no URL", may_have_run=False
@@ -224,7 +228,7 @@ class Endpoint:
 
     async def _redirected(self, response: Answer, asked: httpx.URL) -> httpx.URL:
         await response.aclose()
-        target = self.resolve(str(asked.join(response.headers.get("location", ""))))
+        target = self.resolve(response.headers.get("location", ""), asked)
         if response.status_code in _LASTING and asked == self.url:
             self.url = target
         return target

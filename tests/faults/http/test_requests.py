@@ -362,6 +362,14 @@ async def test_a_redirect_to_another_origin_is_refused_and_nothing_is_sent_there
         assert other.connections == 0
 
 
+async def test_a_redirect_to_what_is_no_url_is_the_servers_fault(server: RawServer, connect: Connect) -> None:
+    server.on("initialize", status(307, location="http://where to:x/"))
+    owner = await connect(server.url)
+    fault = await owner.failure(owner.ask("initialize"))
+    assert fault.reason == "gave an address that is no URL"
+    assert (fault.kind, fault.may_have_run) == (FaultKind.PROTOCOL, False)
+
+
 async def test_redirects_in_a_circle_end(server: RawServer, connect: Connect) -> None:
     server.on("initialize", status(307, location="/mcp"))
     owner = await connect(server.url)
