@@ -33,6 +33,7 @@ _BUSY: Final = frozenset({429, 503})
 _DENIED: Final = frozenset({401, 403})
 _UNAUTHORIZED: Final = 401
 _SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
+_BYTES: Final = "latin-1"  # what is no ASCII in a cookie goes back as it came: one character for each byte
 _NOT_CONFIGURABLE: Final = frozenset(
     {"connection", "content-length", "last-event-id", "mcp-session-id", "transfer-encoding"}
 )
@@ -197,6 +198,7 @@ class Endpoint:
         if self._cookies:
             # httpx knows which of them go to this address.
             plain = httpx.Request(request.method, request.url)
+            plain.headers.encoding = _BYTES
             self._cookies.set_cookie_header(plain)
             headers += [pair for pair in plain.headers.raw if pair[0].lower() == b"cookie"]
         return headers
@@ -204,7 +206,9 @@ class Endpoint:
     def _keep_cookies(self, answer: Answer, request: Request) -> None:
         if "set-cookie" in answer.headers:
             # Sticky sessions behind a load balancer live on them.
-            self._cookies.extract_cookies(answer.as_response(httpx.Request(request.method, request.url)))
+            response = answer.as_response(httpx.Request(request.method, request.url))
+            response.headers.encoding = _BYTES
+            self._cookies.extract_cookies(response)
 
     async def _authorization(self) -> str | None:
         if self._credentials is None:
