@@ -12,6 +12,8 @@ from dmcp.cli.importers.writing import write_whole
 from dmcp.errors import ConfigError
 
 _ALL_MAY_READ = 0o644
+_TITLE = "dmcp configuration"
+"""How a schema of any dmcp is told from somebody else's; ``dmcp.config.schema`` writes it."""
 
 
 def rendered() -> str:
@@ -30,7 +32,7 @@ def write_beside(config: Path) -> str:
         A sentence for the person.
     """
     path = config.with_name(SCHEMA.removeprefix("./"))
-    if path.exists() and not _is_a_schema_of_dmcp(path):
+    if (path.exists() or path.is_symlink()) and not _is_a_schema_of_dmcp(path):
         return f"{path} was there already and is left as it is; dmcp schema --output writes the schema elsewhere."
     try:
         _write(path)
@@ -40,11 +42,13 @@ def write_beside(config: Path) -> str:
 
 
 def _is_a_schema_of_dmcp(path: Path) -> bool:
+    if not path.is_file():  # reading a pipe would wait for its writer
+        return False
     try:
         found = from_json(path.read_bytes())
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and "mcpServers" in found.get("properties", {})
+    return isinstance(found, dict) and found.get("title") == _TITLE
 
 
 def _write(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def test_a_schema_of_another_dmcp_is_replaced_and_a_file_that_is_none_is_left_an
     tmp_path: Path,
 ) -> None:
     beside = tmp_path / NAME
-    beside.write_text('{"properties": {"mcpServers": {}}}', encoding="utf-8")
+    beside.write_text('{"title": "dmcp configuration"}', encoding="utf-8")
     assert run_dmcp("init", cwd=tmp_path).returncode == 0
     whole = beside.read_text(encoding="utf-8")
     assert whole == run_dmcp("schema").stdout
@@ -68,6 +69,25 @@ def test_a_schema_of_another_dmcp_is_replaced_and_a_file_that_is_none_is_left_an
     beside.write_text("mine", encoding="utf-8")
     done = run_dmcp("init", "--force", cwd=tmp_path)
     assert (done.returncode, beside.read_text(encoding="utf-8")) == (0, "mine")
+    assert "left as it is" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "theirs", ['{"properties": 5}', '{"title": "another", "properties": {"mcpServers": {}}}']
+)
+def test_a_schema_of_somebody_else_is_left_as_it_is(theirs: str, tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(theirs, encoding="utf-8")
+    done = run_dmcp("init", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / NAME).read_text(encoding="utf-8") == theirs
+    assert "left as it is" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symbolic links need a privilege there")
+def test_a_link_of_that_name_to_nowhere_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / NAME).symlink_to(tmp_path / "elsewhere")
+    done = run_dmcp("init", cwd=tmp_path)
+    assert (done.returncode, (tmp_path / "elsewhere").exists()) == (0, False)
     assert "left as it is" in done.stdout
 
 

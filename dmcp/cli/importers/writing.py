@@ -26,7 +26,7 @@ def write_whole(
     """Put a text in place of a file, atomically; an existing file is kept as ``.bak``.
 
     A new file can be read by its owner only, since what is imported may hold secrets; an existing one keeps its
-    mode. A symbolic link stays one: the file it points to is replaced.
+    mode. A symbolic link stays one: the file it points to is replaced. A device or a pipe is never replaced.
 
     Args:
         path: the file.
@@ -41,6 +41,11 @@ def write_whole(
         ConfigError: it cannot be written; then nothing has changed.
     """
     path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        what = "a directory" if path.is_dir() else "a device or a pipe"
+        raise ConfigError(
+            f"{path}: cannot be written: it is {what}, not a file; {advice}. Nothing was changed."
+        )
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:

@@ -62,3 +62,14 @@ def test_a_failure_leaves_the_earlier_file_and_no_litter(
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--output"):
         write_whole(tmp_path / "none" / "a.json", "text")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes in directories there")
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_pipe_or_a_device_is_never_replaced(keep: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    os.mkfifo(path)
+    with pytest.raises(ConfigError, match="a device or a pipe"):
+        write_whole(path, "new", keep=keep)
+    assert path.is_fifo()
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
