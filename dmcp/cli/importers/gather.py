@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from dmcp.cli.importers.documents import overlaid, read_document
 from dmcp.cli.importers.entries import read_entry
 from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
+from dmcp.cli.importers.machine import is_there
 from dmcp.cli.importers.model import Command, Harvest, NotCarried
 from dmcp.cli.importers.own import serves_dmcp
 from dmcp.cli.importers.places import places
@@ -60,7 +61,7 @@ def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
     """
     found = []
     for path, keys, folder in places_of(tool, scope, machine):
-        if path.is_file():
+        if is_there(path, as_file=True):
             contents = read_document(path)
             servers = servers_at(contents, keys, path)
             if servers is not None:
@@ -122,7 +123,7 @@ def _settings(tool: CodingTool, scopes: set[Scope], machine: Machine) -> Iterabl
     for scope, of_scope in groupby(tool.settings, key=lambda location: location.scope):
         if scope == "user" or scope in scopes:
             for place in places(of_scope, tool, machine):
-                if place.path.is_file():
+                if is_there(place.path, as_file=True):
                     yield Found(place.path, scope, read_document(place.path))
 
 

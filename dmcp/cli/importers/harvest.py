@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dmcp.cli.importers.detect import project_of, tool_of
 from dmcp.cli.importers.documents import parse_document, read_text
 from dmcp.cli.importers.gather import Source, locations, read_sources, servers_at, sources
+from dmcp.cli.importers.machine import is_there
 from dmcp.cli.importers.model import Harvest, NotCarried
 from dmcp.cli.importers.registry import TOOLS, nearest
 from dmcp.errors import ConfigError
@@ -79,7 +80,7 @@ def find_all(machine: Machine) -> Read:
 
 
 def _present(tool: CodingTool, scope: Scope, machine: Machine) -> list[Path]:
-    return [path for path, _ in locations(tool, scope, machine) if path.is_file()]
+    return [path for path, _ in locations(tool, scope, machine) if is_there(path, as_file=True)]
 
 
 def _find_tool(tool: CodingTool, scope: Scope, machine: Machine) -> Read:

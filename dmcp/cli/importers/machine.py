@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.tool import Reach
 
 
+def is_there(path: Path, *, as_file: bool = False) -> bool:
+    """Whether there is such a path, or such a file. What dmcp may not look at counts as not there: nobody can use it.
+
+    Reads the directory. Up to Python 3.13 ``pathlib`` raises where a directory on the way may not be searched.
+    """
+    try:
+        return path.is_file() if as_file else path.exists()
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """One person's directories.
@@ -73,7 +84,7 @@ class Machine:
     def _repository(self) -> Path | None:
         """The root of the repository the working directory is in, if it is in one."""
         above = (self.cwd, *self.cwd.parents)
-        return next((folder for folder in above if (folder / ".git").exists()), None)
+        return next((folder for folder in above if is_there(folder / ".git")), None)
 
     def predefined(self) -> dict[str, str]:
         """The variables editors define themselves, for ``references``."""

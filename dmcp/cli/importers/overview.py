@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dmcp.cli.importers.documents import read_document
 from dmcp.cli.importers.gather import locations, servers_at
+from dmcp.cli.importers.machine import is_there
 from dmcp.cli.importers.own import is_dmcp
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.errors import ConfigError
@@ -39,7 +40,7 @@ def _rows(machine: Machine) -> Iterator[tuple[str, str, str, str]]:
     for tool in TOOLS.values():
         for scope in _SCOPES:
             for path, keys in locations(tool, scope, machine):
-                count = _count(path, keys) if path.is_file() else None
+                count = _count(path, keys) if is_there(path, as_file=True) else None
                 if count is not None:
                     yield tool.name, scope, count, str(path)
 

@@ -9,6 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from dmcp.cli.importers.machine import is_there
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -47,7 +49,7 @@ def places(locations: Iterable[Location], tool: CodingTool, machine: Machine) ->
             for folder in machine.folders(reach)
             for location in side_by_side
             for place in _in_folder(location, folder, names, machine)
-            if folder == machine.cwd or place.path.is_file()
+            if folder == machine.cwd or is_there(place.path, as_file=True)
         ]
         found += _nearest(there, machine) if reach == "nearest" else there
     return found
@@ -55,7 +57,9 @@ def places(locations: Iterable[Location], tool: CodingTool, machine: Machine) ->
 
 def _nearest(there: list[Place], machine: Machine) -> list[Place]:
     """Those of the innermost directory with such a file, else of the working directory."""
-    nearest = next((place.folder for place in reversed(there) if place.path.is_file()), machine.cwd)
+    nearest = next(
+        (place.folder for place in reversed(there) if is_there(place.path, as_file=True)), machine.cwd
+    )
     return [place for place in there if place.folder == nearest]
 
 
@@ -65,7 +69,7 @@ def _in_folder(
     if location.platforms and machine.platform not in location.platforms:
         return
     named = {**names, "cwd": str(folder)}
-    if location.unless and Path(location.unless.format_map(named)).is_file():
+    if location.unless and is_there(Path(location.unless.format_map(named)), as_file=True):
         return
     moved = location.path[1:] if location.path.startswith("$") else None
     path = machine.environ.get(moved, "") if moved else location.path.format_map(named)
@@ -81,5 +85,7 @@ def _in_folder(
 def _matching(path: str) -> list[Path]:
     """The path itself, or the files of a directory when it ends with ``/*``; none for an empty one."""
     if path.endswith("/*"):
-        return sorted(each for each in Path(path[:-2]).glob("*") if each.suffix in {".yaml", ".yml", ".json"})
+        folder = Path(path[:-2])
+        files = folder.glob("*") if is_there(folder) else ()
+        return sorted(each for each in files if each.suffix in {".yaml", ".yml", ".json"})
     return [Path(path)] if path else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,13 +12,14 @@ from dmcp.cli.importers.gather import locations
 from dmcp.cli.importers.harvest import find
 from dmcp.cli.importers.machine import Machine
 from dmcp.cli.importers.model import Command
+from dmcp.cli.importers.overview import overview
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.installers.hosts import Start, host
 from dmcp.cli.installers.work import put_in
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
 
 
 @pytest.fixture
@@ -128,3 +130,22 @@ def test_the_files_of_the_working_directory_come_first_in_what_was_looked_for(ma
             for path, keys in locations(tool, "project", machine)
             if len(keys) < 3
         )
+
+
+def test_a_directory_that_may_not_be_searched_counts_as_empty(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(machine.cwd / ".cursor" / "mcp.json")
+    shut = (str(machine.home), str(machine.cwd.parent / ".git"))
+    stat = Path.stat
+
+    def guarded(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if str(path).startswith(shut):  # as for a person; who tests as root may search everything
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", guarded)
+    assert found("cursor", machine) == {"same": "here"}
+    assert "cursor" in overview(machine)
+    with pytest.raises(ConfigError, match="no user configuration"):
+        find("codex", "user", machine)
