@@ -68,7 +68,7 @@ def _rests(pattern: str, prefix: str) -> list[str]:
     rests = {pattern: None}
     for sign in prefix:
         rests = {after: None for rest in rests for after in _after(rest, sign)}
-    found = [rest.lstrip("*").join(("*", "")) if rest.startswith("*") else rest for rest in rests]
+    found = ["*" + rest.lstrip("*") if rest.startswith("*") else rest for rest in rests]
     return ["*"] if "*" in found else [rest for rest in dict.fromkeys(found) if rest]
 
 
