@@ -12,7 +12,7 @@ from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.client import python
 from dmcp.cli.importers.rendering import SCHEMA
 from dmcp.cli.importers.writing import write_whole
-from dmcp.cli.schema import write_beside
+from dmcp.cli.schema import check_name, write_beside
 from dmcp.errors import ConfigError
 
 _STARTER: Final = """\
@@ -60,6 +60,7 @@ def init_command(file: Path, force: bool) -> None:
         raise ConfigError(
             f"{file}: the starter configuration is JSON with comments: choose a name in .json or .jsonc"
         )
+    check_name(file)
     if file.exists() and not force:
         raise ConfigError(f"{file} exists: --force replaces it (it is kept as .bak), or name another file")
     command, *arguments = python("-m", "dmcp.demo.notes")

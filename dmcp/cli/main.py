@@ -183,14 +183,39 @@ def command_line(arguments: list[str]) -> int:
         streams.give_up_output()
         return 0
     except OSError as error:
-        if not streams.has_no_room(error):
-            raise
-        streams.give_up_output()
-        click.echo(
-            f"standard output cannot be written: {error.strerror}; make room, or write elsewhere", err=True
-        )
-        return 1
+        return _refused_by_the_system(error)
     return status if isinstance(status, int) else 0
+
+
+def _refused_by_the_system(error: OSError) -> int:
+    """Say what the person can do about an error of the operating system that no command has expected.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        OSError: ``error``, if it is nothing the person has to do with.
+    """
+    if streams.has_no_room(error):
+        streams.give_up_output()
+        text = f"standard output cannot be written: {error.strerror}; make room, or write elsewhere"
+    elif error.filename is not None:
+        what = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        text = f"{what}: check the path, and that you may use it and the directories above it."
+    elif not _is_somewhere():
+        text = "The working directory does not exist any more: change to one that does."
+    else:
+        raise error
+    click.echo(log.mask(text), err=True)
+    return 1 if streams.has_no_room(error) else 2
+
+
+def _is_somewhere() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _speak_utf8() -> None:

@@ -41,6 +41,16 @@ def write_beside(config: Path) -> str:
     return f"For editors, its schema is beside it: {path}"
 
 
+def check_name(config: Path) -> None:
+    """Whether a configuration of this name leaves its schema a place beside it.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    if config.name == SCHEMA.removeprefix("./"):
+        raise ConfigError(f"{config}: this is where the schema of a configuration is put; name another file")
+
+
 def _is_a_schema_of_dmcp(path: Path) -> bool:
     if not path.is_file():  # reading a pipe would wait for its writer
         return False
@@ -55,7 +65,7 @@ def _write(path: Path) -> None:
     text = rendered()
     if path.is_file() and path.read_bytes() == text.encode():
         return
-    write_whole(path, text, "make it writable, or remove it", keep=False)
+    write_whole(path, text, "write it elsewhere", keep=False)
     path.chmod(_ALL_MAY_READ)
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import select
 import subprocess
 import sys
-import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,8 @@ from harness.cli import run_dmcp
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shells and terminals of POSIX")
+pty = pytest.importorskip("pty", reason="shells and terminals of POSIX")
+termios = pytest.importorskip("termios", reason="likewise")
 
 DMCP = [sys.executable, "-m", "dmcp"]
 AT_TERMINAL = [
@@ -41,10 +40,10 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def in_shell(here: Path, redirected: str) -> subprocess.CompletedProcess[str]:
-    """What comes of ``dmcp`` with these words and redirections."""
+def in_shell(here: Path, redirected: str, before: str = ":") -> subprocess.CompletedProcess[str]:
+    """What comes of ``dmcp`` with these words and redirections, after another command."""
     return subprocess.run(
-        ["/bin/sh", "-c", f'"$@" {redirected}', "sh", *DMCP],
+        ["/bin/sh", "-c", f'{before}; "$@" {redirected}', "sh", *DMCP],
         cwd=here, capture_output=True, text=True, timeout=LONGEST, check=False,
     )  # fmt: skip
 
@@ -88,6 +87,34 @@ def test_a_full_disk_behind_the_output_is_said_and_is_no_fault_of_dmcps(command:
     assert done.returncode == 1
     assert done.stderr.startswith("standard output cannot be written: No space left")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["init", "demo", "import --list"])
+def test_a_working_directory_that_is_gone_is_said_and_is_no_fault_of_dmcps(
+    command: str, tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = in_shell(gone, command, before='rmdir "$PWD"')
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "The working directory does not exist any more: change to one that does.\n"
+
+
+@pytest.mark.parametrize("command", ["init {}", "import cursor --yes --output {}", "schema --output {}"])
+def test_a_path_the_system_does_not_take_is_named_and_is_no_fault_of_dmcps(command: str, here: Path) -> None:
+    done = in_shell(here, command.format("x" * 300 + ".json"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "File name too long" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["init {}", "import cursor --yes --output {}"])
+def test_a_configuration_does_not_take_the_place_of_its_schema(command: str, here: Path) -> None:
+    (here / "dmcp.schema.json").unlink(missing_ok=True)
+    done = in_shell(here, command.format("./dmcp.schema.json"))
+    assert done.returncode == 2
+    assert "name another file" in done.stderr
+    assert not (here / "dmcp.schema.json").exists()
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])

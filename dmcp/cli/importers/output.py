@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from dmcp.cli import schema
 from dmcp.cli.importers.documents import parse_document, read_text
 from dmcp.cli.importers.jsonc_text import with_member
 from dmcp.cli.importers.rendering import file_text
@@ -44,6 +45,7 @@ def check_name(path: Path, *, merge: bool) -> None:
     if path.suffix.lower() == ".toml":
         do = "add the servers to it by hand, or merge" if merge else "import"
         raise ConfigError(f"{path}: dmcp import writes JSON, not TOML; {do} into a file that ends in .json")
+    schema.check_name(path)
     if path.is_dir():
         raise ConfigError(f"{path}: this is a directory; give a file in it with --output")
     if not path.absolute().parent.is_dir():
