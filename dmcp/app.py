@@ -212,17 +212,18 @@ class House:
         from dmcp.transports.remote import remote_opener  # noqa: PLC0415 - likewise
         from dmcp.transports.stdio import stdio_opener  # noqa: PLC0415 - likewise
 
+        means = (config.target, config.timeout.connect)
         kept = self._openers.get(config.name)
-        if kept is not None and kept[0] == config.target:
+        if kept is not None and kept[0] == means:
             return kept[1]
         if isinstance(config.target, StdioServer):
             opener = stdio_opener(config.target, Dispatcher.running().after_turn)
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)
-            opener = remote_opener(config.target, credentials, config.name)
+            opener = remote_opener(config.target, credentials, config.name, config.timeout.connect)
         else:
             raise InternalError(f"{config.name} has nothing to connect to")
-        self._openers[config.name] = (config.target, opener)
+        self._openers[config.name] = (means, opener)
         return opener
 
 

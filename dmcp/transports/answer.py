@@ -74,8 +74,12 @@ class Answer:
 class Transport(Protocol):
     """A way to one origin: straight (``direct``), or through a proxy (``origins``)."""
 
-    async def ask(self, method: str, url: httpx.URL, headers: list[Header], body: bytes) -> Answer:
+    async def ask(
+        self, method: str, url: httpx.URL, headers: list[Header], body: bytes, connect_timeout: float
+    ) -> Answer:
         """Send one request and wait for the head of its answer. The headers are complete.
+
+        A new connection, where one is needed, must stand within ``connect_timeout`` seconds, TLS included.
 
         Raises:
             httpx.HTTPError: there is none.

@@ -30,33 +30,33 @@ _KEEP_ALIVE: Final = 60.0
 class DirectTransport:
     """Connections to one origin: as many as there are requests at a time, kept for the next ones."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         """Connect nothing yet.
 
         Args:
             host: its name or address.
             port: its port.
             tls: how to verify it; ``None`` for plain HTTP.
-            connect_timeout: seconds until a connection must stand, TLS included.
         """
         self._host = host
         self._port = port
         self._tls = tls
-        self._connect_timeout = connect_timeout
         self._all: set[Connection] = set()
         self._free: list[Connection] = []  # the most recently used last
 
     def __repr__(self) -> str:
         return f"<DirectTransport {self._host}:{self._port}, {len(self._free)} of {len(self._all)} free>"
 
-    async def ask(self, method: str, url: httpx.URL, headers: list[Header], body: bytes) -> Answer:
+    async def ask(
+        self, method: str, url: httpx.URL, headers: list[Header], body: bytes, connect_timeout: float
+    ) -> Answer:
         """See ``Transport``.
 
         Raises:
             httpx.ConnectError, httpx.ConnectTimeout: nothing was sent.
             httpx.ReadError, httpx.RemoteProtocolError: something was sent, and no answer can be had.
         """
-        connection = self._reusable() or await self._connect()
+        connection = self._reusable() or await self._connect(connect_timeout)
         try:
             head = await connection.ask(_encoded(method, url, headers, body))
         except BaseException:
@@ -106,10 +106,10 @@ class DirectTransport:
             connection.close()
         return None
 
-    async def _connect(self) -> Connection:
+    async def _connect(self, within: float) -> Connection:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(within):
                 _, connection = await loop.create_connection(
                     lambda: Connection(self._all.discard),
                     self._host,

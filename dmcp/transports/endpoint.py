@@ -51,13 +51,20 @@ class Request(NamedTuple):
 class Endpoint:
     """Sends requests to one server. Used on the event loop, by one link at a time."""
 
-    def __init__(self, server: RemoteServer, credentials: Credentials | None, name: str = "") -> None:
+    def __init__(
+        self,
+        server: RemoteServer,
+        credentials: Credentials | None,
+        name: str = "",
+        connect_timeout: float = 15.0,
+    ) -> None:
         """Check the address and join the pool of its origin.
 
         Args:
             server: where to, and how.
             credentials: where the ``Authorization`` header comes from.
             name: the group's, for log lines; the host where there is none.
+            connect_timeout: seconds until a connection must stand, TLS included.
 
         Raises:
             LinkRefused: the URL or a configured header cannot be sent at all.
@@ -67,6 +74,7 @@ class Endpoint:
         self._credentials = credentials
         self._cookies = httpx.Cookies()
         self._origin = origins.join(self.url)
+        self._connect_timeout = connect_timeout
         self._closed = False
         self.label = name or self.url.host
 
@@ -182,7 +190,9 @@ class Endpoint:
     async def _send(self, request: Request, authorization: str | None) -> Answer:
         headers = self._headers(request, authorization)
         try:
-            answer = await self._origin.transport.ask(request.method, request.url, headers, request.body)
+            answer = await self._origin.transport.ask(
+                request.method, request.url, headers, request.body, self._connect_timeout
+            )
         except httpx.HTTPError as error:
             raise faults.LinkFailure(faults.from_exception(error)) from error
         self._keep_cookies(answer, request)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from dmcp.transports.answer import Header, Transport
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_CONNECT_TIMEOUT: Final = 15.0
-"""Seconds until a host that does not even accept the connection is unreachable: our only HTTP timeout."""
 _KEEP_ALIVE: Final = 60.0
 """Seconds an idle connection is kept; many servers close theirs after that."""
 
@@ -69,12 +67,11 @@ def _transport(url: httpx.URL) -> Transport:
         limits = httpx.Limits(
             max_connections=None, max_keepalive_connections=300, keepalive_expiry=_KEEP_ALIVE
         )
-        timeout = httpx.Timeout(None, connect=_CONNECT_TIMEOUT)
-        return _Proxied(httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=True))
+        return _Proxied(httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(None), trust_env=True))
     scheme, host, port = key(url)
     # The context honours SSL_CERT_FILE and SSL_CERT_DIR.
     tls = httpx.create_ssl_context(trust_env=True) if scheme == "https" else None
-    return DirectTransport(host, port, tls, _CONNECT_TIMEOUT)
+    return DirectTransport(host, port, tls)
 
 
 def _proxied(url: httpx.URL) -> bool:
@@ -89,9 +86,11 @@ class _Proxied:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    async def ask(self, method: str, url: httpx.URL, headers: list[Header], body: bytes) -> Answer:
+    async def ask(
+        self, method: str, url: httpx.URL, headers: list[Header], body: bytes, connect_timeout: float
+    ) -> Answer:
         """See ``Transport``."""
-        extensions = {"timeout": self._client.timeout.as_dict()}
+        extensions = {"timeout": httpx.Timeout(None, connect=connect_timeout).as_dict()}
         stream = httpx.ByteStream(body)
         request = httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
         response = await self._client.send(request, stream=True, auth=None, follow_redirects=False)

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from dmcp.protocol.link import Credentials, Link, LinkEvents, OpenLink
 
 
-def remote_opener(server: RemoteServer, credentials: Credentials | None = None, name: str = "") -> OpenLink:
+def remote_opener(
+    server: RemoteServer, credentials: Credentials | None = None, name: str = "", patience: float = 30.0
+) -> OpenLink:
     """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
 
     Opening over Streamable HTTP sends nothing yet: trouble shows with the first request. Over HTTP+SSE it
@@ -24,6 +26,8 @@ def remote_opener(server: RemoteServer, credentials: Credentials | None = None, 
         server: where to, and how. ``kind`` "auto" is Streamable HTTP first, then HTTP+SSE.
         credentials: where the ``Authorization`` header comes from, beyond the configured headers.
         name: the group's, for log lines.
+        patience: seconds its owner waits for it to connect. A host that has accepted no connection in half of them is
+            taken for one that cannot be reached, so that this can be told from a server that is slow to answer.
     """
     kind: Literal["http", "sse", "auto"] = server.kind
 
@@ -37,6 +41,6 @@ def remote_opener(server: RemoteServer, credentials: Credentials | None = None, 
         from dmcp.transports.endpoint import Endpoint  # noqa: PLC0415 - needs httpx, see above
         from dmcp.transports.fallback import open_over  # noqa: PLC0415 - needs httpx, see above
 
-        return await open_over(kind, Endpoint(server, credentials, name), events, remember)
+        return await open_over(kind, Endpoint(server, credentials, name, patience / 2), events, remember)
 
     return open_link

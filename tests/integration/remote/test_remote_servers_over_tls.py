@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,6 +74,23 @@ async def test_an_https_server_nobody_vouches_for_is_unavailable_and_the_person_
                 await client.call("far", "echo", {"text": "a"})
             assert "SSL_CERT_FILE" in json.dumps(await client.request("tools/list"))
         assert far.journal() == []
+
+
+async def test_a_server_that_never_says_who_it_is_cannot_be_reached_within_the_configured_time(
+    papers: Papers, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # the system accepts in its name
+        entry = {
+            "description": "mute",
+            "url": f"https://127.0.0.1:{mute.getsockname()[1]}",
+            "timeout": {"connect": "1s"},
+        }
+        async with client_of(tmp_path, entry) as client:
+            await client.initialize()
+            with pytest.raises(
+                RpcError, match=r"far is unavailable: .*does not accept the connection in time"
+            ):
+                await client.call("far", "echo", {"text": "a"})
 
 
 async def test_a_server_and_its_authorization_server_over_https_are_signed_in_to(

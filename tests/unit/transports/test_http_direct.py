@@ -58,10 +58,10 @@ def server() -> Iterator[ClosingServer]:
 async def test_a_connection_the_server_has_closed_is_not_used_though_the_loop_has_not_seen_it_yet(
     server: ClosingServer,
 ) -> None:
-    pool = DirectTransport("127.0.0.1", server.port, None, PATIENCE)
+    pool = DirectTransport("127.0.0.1", server.port, None)
     url = httpx.URL(f"http://127.0.0.1:{server.port}/")
     for _ in range(2):
-        answer = await pool.ask("POST", url, [], b"")
+        answer = await pool.ask("POST", url, [], b"", PATIENCE)
         assert b"".join([chunk async for chunk in answer.stream]) == b"{}"
         await answer.aclose()
         server.close()  # and the loop does not get to hear of it before the next request
