@@ -76,7 +76,10 @@ class TimeoutPart(Part):
     tools: Duration = _lasts(_TIMEOUTS.tools, "For a tool call.")
     resources: Duration = _lasts(_TIMEOUTS.resources, "For a resource request.")
     prompts: Duration = _lasts(_TIMEOUTS.prompts, "For a prompt request.")
-    connect: Duration = _lasts(_TIMEOUTS.connect, "For the start, up to the answer to `initialize`.")
+    connect: Duration = _lasts(
+        _TIMEOUTS.connect,
+        "For the start, up to the answer to `initialize`; half of it for a connection over HTTP.",
+    )
 
 
 class RestartPart(Part):
