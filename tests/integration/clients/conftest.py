@@ -71,7 +71,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
         name for name in ("claude", "codex", "gemini", "opencode") if not shutil.which(name, path=CLIENTS)
     ]
     if missing:
-        told = f"{', '.join(missing)} not installed; run: npm ci --prefix tests/npm/clients"
+        told = f"{', '.join(missing)} not installed; run: npm install --no-save --prefix tests/npm/clients"
         pytest.fail(told) if os.environ.get("CI") else pytest.skip(told)
     home, project = tmp_path / "home", tmp_path / "home" / "project"
     project.mkdir(parents=True)
