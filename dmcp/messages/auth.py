@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dmcp.config.model import RemoteServer
     from dmcp.messages import Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Authorize:
+class Authorize(NamedTuple):
     """Asked with ``ask``: the ``Authorization`` header for the next request, or ``None``."""
 
     group: str
     server: RemoteServer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Challenged:
+class Challenged(NamedTuple):
     """Asked with ``ask``: the server refused ``rejected`` (``None``: no header); a better header is wanted.
 
     Attributes:
@@ -31,40 +28,39 @@ class Challenged:
     server: RemoteServer
     status: int
     challenge: str
-    rejected: str | None = field(repr=False)
+    rejected: str | None
+
+    def __repr__(self) -> str:
+        # What was rejected may be a good token elsewhere: it is shown nowhere.
+        return f"<Challenged {self.group} {self.status}>"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Subscribe:
+class Subscribe(NamedTuple):
     """Tell this actor about sign-ins from now on."""
 
     listener: Address
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ClientShows:
+class ClientShows(NamedTuple):
     """Whether the client shows the person an address when it is asked to (URL elicitation)."""
 
     addresses: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Declined:
+class Declined(NamedTuple):
     """The person has been offered this group's sign-in and does not want it."""
 
     group: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Configured:
+class Configured(NamedTuple):
     """This is the group's server from now on. Nobody is asked to sign in to the one before any more."""
 
     group: str
     server: RemoteServer
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Forget:
+class Forget(NamedTuple):
     """This group has no remote server any more: drop what is in memory; what is stored stays."""
 
     group: str

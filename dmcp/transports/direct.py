@@ -132,7 +132,7 @@ def _encoded(method: str, url: httpx.URL, headers: list[Header], body: bytes) ->
 
 
 class Body(httpx.AsyncByteStream):
-    """The rest of an answer. Closing it early closes the connection: what is left would have to be read."""
+    """The rest of an answer. Closed before all of it has come, it costs its connection."""
 
     def __init__(self, connection: Connection, pool: DirectTransport) -> None:
         self._connection: Connection | None = connection

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import psutil
@@ -13,7 +14,10 @@ from faults.front_door import call_of, dmcp, echoes, journal_of, rogue
 from harness import gone
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from harness import RawClient
 
 pytestmark = pytest.mark.anyio
 
@@ -28,20 +32,32 @@ async def written(file: Path) -> None:
             await asyncio.sleep(0.02)
 
 
+def output_of(client: RawClient) -> asyncio.ReadTransport:
+    """What the client reads dmcp with."""
+    pipe: asyncio.ReadTransport = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
+    return pipe
+
+
+@asynccontextmanager
+async def deaf(room: Path, *, strict: bool = True) -> AsyncIterator[tuple[RawClient, int | str]]:
+    """A client that has stopped to read, and its call of a server that has talked until nobody took any more."""
+    stuck = room / "stuck"
+    async with dmcp(room, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}, strict=strict) as client:
+        await client.initialize()
+        await echoes(client, "g")
+        output_of(client).pause_reading()
+        call = client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
+        await written(stuck)
+        yield client, call
+
+
 async def test_a_server_is_held_back_while_the_client_does_not_read_and_nothing_is_lost(
     tmp_path: Path,
 ) -> None:
-    stuck = tmp_path / "stuck"
-    async with dmcp(tmp_path, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}) as client:
-        await client.initialize()
-        await echoes(client, "g")
-        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
-        pipe.pause_reading()
-        call = client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
-        await written(stuck)
-        assert int(stuck.read_text()) < 64
+    async with deaf(tmp_path) as (client, call):
+        assert int((tmp_path / "stuck").read_text()) < 64
         assert psutil.Process(client.pid).memory_info().rss < 200 * MEBIBYTE
-        pipe.resume_reading()
+        output_of(client).resume_reading()
         assert "result" in await client.answer(call)
         notes = [note["params"]["data"]["number"] for note in client.inbox]
         assert notes == list(range(FLOOD))
@@ -51,34 +67,20 @@ async def test_a_server_is_held_back_while_the_client_does_not_read_and_nothing_
 async def test_a_client_that_does_not_read_and_closes_only_stdin_is_heard_to_the_end_and_let_go(
     tmp_path: Path,
 ) -> None:
-    stuck = tmp_path / "stuck"
-    async with dmcp(tmp_path, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}, strict=False) as client:
-        await client.initialize()
-        await echoes(client, "g")
-        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
-        pipe.pause_reading()
-        call = client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
-        await written(stuck)
+    async with deaf(tmp_path, strict=False) as (client, call):
         client.notify(
             "notifications/cancelled", {"requestId": call}
         )  # unless heard, dmcp waits for this call
         assert client.process.stdin is not None
         client.process.stdin.close()
         await gone(client.pid, within=20.0)
-        pipe.resume_reading()
+        output_of(client).resume_reading()
 
 
 async def test_a_client_that_does_not_read_and_then_is_told_to_go_does_not_keep_dmcp_alive(
     tmp_path: Path,
 ) -> None:
-    stuck = tmp_path / "stuck"
-    async with dmcp(tmp_path, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}, strict=False) as client:
-        await client.initialize()
-        await echoes(client, "g")
-        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
-        pipe.pause_reading()
-        client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
-        await written(stuck)
+    async with deaf(tmp_path, strict=False) as (client, _):
         client.process.send_signal(signal.SIGTERM)
         await gone(client.pid, within=20.0)
-        pipe.resume_reading()
+        output_of(client).resume_reading()
