@@ -55,6 +55,25 @@ class RestartPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server may make grow; beyond a limit its own call or listing fails. See ``dmcp.protocol.limits``.
+
+    Attributes:
+        frame: bytes of one message of the server, uncompressed.
+        listing_entries: entries of one listing.
+        listing_bytes: bytes of one listing, all pages together.
+        server_requests: requests of the server that wait for the client at the same time.
+        notifications: notifications a second that are passed on to the client; bursts of five times as many pass.
+    """
+
+    frame: int = 64 * 1024 * 1024
+    listing_entries: int = 5000
+    listing_bytes: int = 8 * 1024 * 1024
+    server_requests: int = 64
+    notifications: float = 200.0
+
+
+@dataclass(frozen=True, slots=True)
 class ToolSelection:
     """Which tools are switched on: names or globs. An empty ``include`` means all."""
 
@@ -116,6 +135,7 @@ class ServerConfig:
     timeout: Timeouts = Timeouts()
     restart: RestartPolicy = RestartPolicy()
     tools: ToolSelection = ToolSelection()
+    limits: Limits = Limits()
     startup: Literal["eager", "lazy"] = "eager"
     idle_stop: float | None = None
     enabled: bool = True

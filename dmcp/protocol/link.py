@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_FRAME = 64 * 1024 * 1024
-"""Bytes. A longer message fails its call and, on a byte stream, resets the connection."""
-
 
 class FaultKind(Enum):
     """Why a request or a whole link failed."""

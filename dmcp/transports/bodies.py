@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 import httpx
 from httpx_sse import EventSource
 
-from dmcp.protocol.link import MAX_FRAME, LinkFault
+from dmcp.protocol.limits import MAX_FRAME
 from dmcp.transports import faults
 from dmcp.transports.direct import Body
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from httpx_sse import ServerSentEvent
 
+    from dmcp.protocol.link import LinkFault
     from dmcp.transports.answer import Answer
 
 _MAX_REFUSAL: Final = 64 * 1024

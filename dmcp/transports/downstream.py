@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from dmcp.protocol.frames import LineSplitter
-from dmcp.protocol.link import MAX_FRAME
+from dmcp.protocol.limits import MAX_FRAME
 from dmcp.transports.pipes import widen
 
 if TYPE_CHECKING:

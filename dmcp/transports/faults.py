@@ -15,7 +15,8 @@ import httpx
 from pydantic_core import from_json
 
 from dmcp.errors import UpstreamError
-from dmcp.protocol.link import MAX_FRAME, FaultKind, LinkFault
+from dmcp.protocol.limits import MAX_FRAME
+from dmcp.protocol.link import FaultKind, LinkFault
 
 _NOT_SENT: Final = (
     httpx.ConnectError,

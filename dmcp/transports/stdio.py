@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, cast
 
 from dmcp.errors import LinkRefused
 from dmcp.protocol.frames import LineSplitter
-from dmcp.protocol.link import MAX_FRAME, FaultKind, LinkFault
+from dmcp.protocol.limits import MAX_FRAME
+from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import processes
 from dmcp.transports.pipes import widen
 

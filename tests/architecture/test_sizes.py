@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(
     path for room in ("dmcp", "benchmarks", "tests/harness") for path in (ROOT / room).rglob("*.py")
 )
-LONGEST_FILE = 300
-LONGEST_FUNCTION = 40
+LONGEST_FILE = 600
+LONGEST_FUNCTION = 60
 EXCUSE = "# Long because "
 
 

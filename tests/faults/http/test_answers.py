@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic_core import to_json
 
-from dmcp.protocol.link import MAX_FRAME, FaultKind
+from dmcp.protocol.limits import MAX_FRAME
+from dmcp.protocol.link import FaultKind
 from servers.raw_http import Peer, RawServer, Request, answer
 
 if TYPE_CHECKING:

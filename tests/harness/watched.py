@@ -1,0 +1,134 @@
+"""A real dmcp process whose event loop is watched: how long did one turn of it take at most?
+
+Run as a program this file is ``python -m dmcp`` with a heartbeat on the loop that dmcp itself makes. The heartbeat asks
+to be called every few milliseconds and notes how much later it was called, by two clocks:
+
+* ``cpu``: milliseconds of processor time the loop's thread used between two beats. Other processes do not disturb it,
+  so tests may assert on it: this is what an input cost.
+* ``wall``: milliseconds that passed between two beats. A loop that waits for a file, a lock, a pipe or another thread
+  shows here only. The machine's other work shows here too: assert on it with a wide margin (a second).
+
+What is measured is written to a file whenever a new longest turn is seen, so that it is there for a killed process too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_REPORT: Final = "DMCP_TEST_WATCHED"
+_BEAT: Final = 0.002  # seconds
+_SETTLED: Final = "DMCP_TEST_WATCHED_FROM"
+
+
+class Held(NamedTuple):
+    """The longest turn of the loop since ``start_watching``, in milliseconds."""
+
+    cpu: float
+    wall: float
+
+
+class LoopWatch:
+    """The test's side: the command's environment, when to begin, and what was measured.
+
+    Args:
+        directory: an empty directory of the test's own, for the two files the processes share.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._report = directory / "held.json"
+        self._from = directory / "from"
+
+    def __repr__(self) -> str:
+        return f"<LoopWatch {self._report}>"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What to add to the environment of ``command``."""
+        return {_REPORT: str(self._report), _SETTLED: str(self._from)}
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """What a ``Heartbeat`` is given: the report, and the file whose being there means that it counts."""
+        return self._report, self._from
+
+    @staticmethod
+    def command(config: Path | str) -> list[str]:
+        """How to start a watched dmcp that serves this configuration."""
+        return [sys.executable, str(Path(__file__).resolve()), str(config)]
+
+    def start_watching(self) -> None:
+        """Forget the start of the process: only what happens from now on counts."""
+        self._from.write_text("from now on")
+
+    def held(self) -> Held:
+        """The longest turns so far."""
+        try:
+            cpu, wall = json.loads(self._report.read_text())
+        except FileNotFoundError:
+            return Held(0.0, 0.0)
+        return Held(cpu, wall)
+
+
+class Heartbeat:
+    """The process's side: beats on the loop and writes down the longest turns. Runs on the loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, report: Path, begin: Path) -> None:
+        self._loop, self._report, self._begin = loop, report, begin
+        self._cpu, self._wall = time.thread_time(), time.perf_counter()
+        self._longest = (0.0, 0.0)
+        self._counts = False
+        self._next_look = 0.0
+        self.beat()
+
+    def __repr__(self) -> str:
+        return f"<Heartbeat longest={self._longest}>"
+
+    def beat(self) -> None:
+        """Note how long it has been since the last beat, and ask for the next."""
+        cpu, wall = time.thread_time(), time.perf_counter()
+        if self._counts:
+            held = ((cpu - self._cpu) * 1e3, (wall - self._wall) * 1e3)
+            longest = (max(held[0], self._longest[0]), max(held[1], self._longest[1]))
+            if longest != self._longest:
+                self._longest = longest
+                self._write()
+        elif wall > self._next_look:
+            self._next_look = wall + 0.02
+            self._counts = self._begin.exists()
+        # Read again: the test's own work is not the product's.
+        self._cpu, self._wall = time.thread_time(), time.perf_counter()
+        self._loop.call_later(_BEAT, self.beat)
+
+    def _write(self) -> None:
+        beside = self._report.with_suffix(".new")
+        with suppress(OSError):
+            beside.write_text(json.dumps(self._longest))
+            beside.replace(self._report)
+
+
+def _main() -> int:
+    from dmcp import app  # noqa: PLC0415 - tests that only read the report need nothing of dmcp
+    from dmcp.__main__ import main  # noqa: PLC0415 - likewise
+
+    report, begin = Path(os.environ.pop(_REPORT)), Path(os.environ.pop(_SETTLED))
+    make = app._loop_factory() or asyncio.new_event_loop
+
+    def watched() -> asyncio.AbstractEventLoop:
+        loop = make()
+        loop.call_soon(Heartbeat, loop, report, begin)
+        return loop
+
+    app._loop_factory = lambda: watched  # type: ignore[assignment,return-value]
+    return main()
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # this directory: its modules are the tests', not the product's
+    sys.exit(_main())
