@@ -13,8 +13,13 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Configuration
 
-IN_PLACE: Final = frozenset({"description", "features", "timeout", "restart", "tools", "idle_stop"})
-"""Fields of a ``ServerConfig`` that a running upstream takes over without a new connection."""
+IN_PLACE: Final = frozenset({"description", "features", "timeout", "restart", "tools", "idle_stop", "limits"})
+"""Fields of a ``ServerConfig`` that a running upstream takes over without a new connection.
+
+Not among them is what a connection has begun with: ``limits.frame``, and what was declared to the server.
+"""
+
+_DECLARED: Final = ("sampling", "elicitation", "roots")  # features that are said in ``initialize``
 
 _NO_REASONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
@@ -84,8 +89,19 @@ def _differing(old: ServerConfig, new: ServerConfig) -> tuple[str, ...]:
         if part.name == "target":
             found += _differing_target(old, new)
         else:
-            found.append(part.name)
+            found += _fixed_at_start(old, new, part.name) or [part.name]
     return tuple(found)
+
+
+def _fixed_at_start(old: ServerConfig, new: ServerConfig, name: str) -> list[str]:
+    """Return the keys within ``limits`` or ``features`` that differ and need a new connection."""
+    if name == "limits":
+        return ["limits.frame"] if old.limits.frame != new.limits.frame else []
+    if name != "features":
+        return []
+    return [
+        f"features.{key}" for key in _DECLARED if getattr(old.features, key) != getattr(new.features, key)
+    ]
 
 
 def _differing_target(old: ServerConfig, new: ServerConfig) -> list[str]:

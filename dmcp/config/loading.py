@@ -137,7 +137,7 @@ def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Con
     problems: list[Problem] = []
     for name, part in shape.mcpServers.items():
         filling = Filling(environ, ("mcpServers", name))
-        server = server_from(name, part, filling, shape.startup)
+        server = server_from(name, part, filling, shape.startup, shape.limits)
         problems += filling.problems
         if server.enabled:
             servers[name] = server

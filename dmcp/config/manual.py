@@ -25,6 +25,7 @@ _SECTIONS: Final = (
     ("FeaturesPart", "`mcpServers.NAME.features`"),
     ("TimeoutPart", "`mcpServers.NAME.timeout`"),
     ("RestartPart", "`mcpServers.NAME.restart`"),
+    ("LimitsPart", "`limits` and `mcpServers.NAME.limits`"),
     ("ToolsPart", "`mcpServers.NAME.tools`"),
     ("OAuthPart", "`mcpServers.NAME.oauth`"),
 )
@@ -34,7 +35,9 @@ _TYPES: Final = {
     "array": "list of texts",
     "boolean": "`true` or `false`",
     "integer": "whole number",
+    "number": "number",
 }
+_MEASURES: Final = {frozenset({"string", "number"}): "duration", frozenset({"string", "integer"}): "size"}
 
 
 def tables(schema: Mapping[str, Any]) -> str:
@@ -71,8 +74,8 @@ def _default(value: Mapping[str, Any]) -> str:
 def _type(value: Mapping[str, Any]) -> str:
     if "anyOf" in value:
         kinds = [one for one in value["anyOf"] if one.get("type") != "null"]
-        is_duration = {one["type"] for one in kinds} == {"string", "number"}
-        return "duration" if is_duration else " or ".join(_type(one) for one in kinds)
+        measure = _MEASURES.get(frozenset(one["type"] for one in kinds))
+        return measure or " or ".join(_type(one) for one in kinds)
     if "enum" in value or "const" in value:
         return " or ".join(f'`"{word}"`' for word in value.get("enum") or [value["const"]])
     if value.get("type") == "object" and value["additionalProperties"].get("type") == "string":

@@ -20,11 +20,23 @@ def _nothing() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Which parts of a server the client may see."""
+    """What passes between the client and a server.
+
+    Attributes:
+        tools: whether the client may see the server's tools.
+        resources: likewise, with the resource templates.
+        prompts: likewise.
+        sampling: whether the server may ask the client's model.
+        elicitation: whether the server may ask the person.
+        roots: whether the server may ask which folders the client works in.
+    """
 
     tools: bool = True
     resources: bool = True
     prompts: bool = True
+    sampling: bool = True
+    elicitation: bool = True
+    roots: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class Limits:
         listing_bytes: bytes of one listing, all pages together.
         server_requests: requests of the server that wait for the client at the same time.
         notifications: notifications a second that are passed on to the client; bursts of five times as many pass.
+        call_time: seconds one call may take whatever progress it reports; ``None``: ten times its timeout.
     """
 
     frame: int = 64 * 1024 * 1024
@@ -71,6 +84,7 @@ class Limits:
     listing_bytes: int = 8 * 1024 * 1024
     server_requests: int = 64
     notifications: float = 200.0
+    call_time: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ _TYPES: Final = {
     "string_type": "text",
     "bool_type": "true or false",
     "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
     "list_type": "a list",
     "dict_type": "an object",
     "model_type": "an object",

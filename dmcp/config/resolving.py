@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from dmcp.config import checks
 from dmcp.config.model import (
     Features,
+    Limits,
     OAuthSettings,
     RemoteServer,
     RestartPolicy,
@@ -25,13 +26,13 @@ from dmcp.config.model import (
 )
 from dmcp.config.problems import Problem, spell_path
 from dmcp.config.references import has_references, resolve
-from dmcp.config.schema import RemotePart, StdioPart
+from dmcp.config.schema import LimitsPart, RemotePart, StdioPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dmcp.config.positions import Path
-    from dmcp.config.schema import OAuthPart, RestartPart, TimeoutPart
+    from dmcp.config.schema import FeaturesPart, OAuthPart, RestartPart, TimeoutPart
 
 
 @dataclass(slots=True)
@@ -110,7 +111,11 @@ class Filling:
 
 
 def server_from(
-    name: str, part: StdioPart | RemotePart, filling: Filling, startup: Literal["eager", "lazy"]
+    name: str,
+    part: StdioPart | RemotePart,
+    filling: Filling,
+    startup: Literal["eager", "lazy"],
+    limits: LimitsPart,
 ) -> ServerConfig:
     """The configuration of one server.
 
@@ -119,16 +124,18 @@ def server_from(
         part: its entry.
         filling: fills in its references; afterwards holds the problems and secrets.
         startup: the file's default.
+        limits: likewise.
     """
     target = _stdio(part, filling) if isinstance(part, StdioPart) else _remote(part, filling)
     return ServerConfig(
         name=name,
         description=part.description,
         target=Unresolved("; ".join(dict.fromkeys(filling.obstacles))) if filling.obstacles else target,
-        features=Features(part.features.tools, part.features.resources, part.features.prompts),
+        features=_features(part.features),
         timeout=_timeouts(part.timeout),
         restart=_restart(part.restart),
         tools=ToolSelection(tuple(part.tools.include), tuple(part.tools.exclude)),
+        limits=_limits(part.limits, limits),
         startup=part.startup or startup,
         idle_stop=part.idle_stop,
         enabled=part.enabled,
@@ -180,6 +187,28 @@ def _oauth(part: OAuthPart, server: RemotePart, filling: Filling) -> OAuthSettin
 def _metadata_url_fault(url: str) -> str | None:
     # The URL is the client's id: an authorization server accepts https only.
     return checks.url_fault(url) or (None if url.startswith("https://") else "must begin with https://")
+
+
+def _features(part: FeaturesPart) -> Features:
+    return Features(
+        tools=part.tools,
+        resources=part.resources,
+        prompts=part.prompts,
+        sampling=part.sampling,
+        elicitation=part.elicitation,
+        roots=part.roots,
+    )
+
+
+def _limits(part: LimitsPart, default: LimitsPart) -> Limits:
+    """Return each limit from the server's entry, else from the top of the file, else the usual one."""
+    chosen = {
+        name: value
+        for name in LimitsPart.model_fields
+        for value in (getattr(default, name), getattr(part, name))  # the last one wins
+        if value is not None
+    }
+    return Limits(**chosen)
 
 
 def _timeouts(part: TimeoutPart) -> Timeouts:

@@ -19,12 +19,16 @@ from pydantic import (
     model_validator,
 )
 
+from dmcp.config import sizes
 from dmcp.config.durations import SPELLING, seconds, spell
-from dmcp.config.model import RestartPolicy, Timeouts
+from dmcp.config.model import Limits, RestartPolicy, Timeouts
 
 REFERENCES: Final = "References such as `${VAR}` and `${VAR:-default}` are filled in from the environment."
 _TIMEOUTS: Final = Timeouts()
 _RESTART: Final = RestartPolicy()
+_LIMITS: Final = Limits()
+_LEAST_SIZE: Final = 1024  # bytes: `initialize` would not pass with less
+_LARGEST_SIZE: Final = 1024 * 1024 * 1024  # bytes
 
 Duration = Annotated[
     float | None,
@@ -34,6 +38,20 @@ Duration = Annotated[
             "anyOf": [
                 {"type": "string", "pattern": SPELLING},
                 {"type": "number", "exclusiveMinimum": 0},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Size = Annotated[
+    int | None,
+    Field(ge=_LEAST_SIZE, le=_LARGEST_SIZE),
+    BeforeValidator(sizes.size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": sizes.SPELLING},
+                {"type": "integer", "minimum": _LEAST_SIZE, "maximum": _LARGEST_SIZE},
                 {"type": "null"},
             ]
         }
@@ -55,6 +73,15 @@ def _lasts(default: float | None, text: str) -> Any:
     return Field(default=None, description=text, json_schema_extra={"default": shown})
 
 
+def _measures(default: int, text: str) -> Any:
+    return Field(default=None, description=text, json_schema_extra={"default": sizes.spell(default)})
+
+
+def _counts(default: float, text: str, *, least: float, most: float) -> Any:
+    # None is "the default of the file", which may have `limits` of its own at the top.
+    return Field(default=None, ge=least, le=most, description=text, json_schema_extra={"default": default})
+
+
 class Part(BaseModel):
     """What all parts of the file have in common: no unknown key, no value of another type."""
 
@@ -63,11 +90,14 @@ class Part(BaseModel):
 
 
 class FeaturesPart(Part):
-    """Which parts of a server the client may see."""
+    """Which parts of a server the client may see, and what the server may ask of the client."""
 
     tools: bool = Field(default=True, description="Show the server's tools.")
     resources: bool = Field(default=True, description="Show the server's resources and resource templates.")
     prompts: bool = Field(default=True, description="Show the server's prompts.")
+    sampling: bool = Field(default=True, description="Let the server ask the client's model (sampling).")
+    elicitation: bool = Field(default=True, description="Let the server ask you something (elicitation).")
+    roots: bool = Field(default=True, description="Let the server ask which folders the client works in.")
 
 
 class TimeoutPart(Part):
@@ -97,6 +127,36 @@ class RestartPart(Part):
         if (self.backoff_min or _RESTART.backoff_min) > (self.backoff_max or _RESTART.backoff_max):
             raise ValueError("has a backoff_min longer than its backoff_max: swap them, or give both")
         return self
+
+
+class LimitsPart(Part):
+    """What the server may make grow. Beyond a limit its own call or listing fails, and nobody else notices.
+
+    Sizes: "64MiB", "512KiB", "8MB", "900kB" or a number of bytes. A key that is absent has the value of the file's own
+    `limits`.
+    """
+
+    frame: Size = _measures(_LIMITS.frame, "One message of the server, uncompressed.")
+    listing_entries: int | None = _counts(
+        _LIMITS.listing_entries, "Entries of one listing (tools, prompts, ...).", least=1, most=1_000_000
+    )
+    listing_bytes: Size = _measures(_LIMITS.listing_bytes, "One listing, all its pages together.")
+    server_requests: int | None = _counts(
+        _LIMITS.server_requests,
+        "Requests of the server (sampling, elicitation, roots) that wait for the client at the same time.",
+        least=0,
+        most=10_000,
+    )
+    notifications: float | None = _counts(
+        _LIMITS.notifications,
+        "Notifications a second that are passed on; bursts of five times as many pass.",
+        least=1,
+        most=100_000,
+    )
+    call_time: Duration = Field(
+        default=None,
+        description="How long one call may take, whatever progress it reports; ten times its timeout if absent.",
+    )
 
 
 class ToolsPart(Part):
@@ -151,7 +211,8 @@ class ServerPart(Part):
     )
     enabled: bool = Field(default=True, description="Whether the server takes part at all.")
     features: FeaturesPart = Field(
-        default_factory=FeaturesPart, description="Which parts of the server the client may see."
+        default_factory=FeaturesPart,
+        description="Which parts of the server the client may see, and what it may ask of the client.",
     )
     timeout: TimeoutPart = Field(
         default_factory=TimeoutPart, description="How long dmcp waits for the server."
@@ -160,6 +221,10 @@ class ServerPart(Part):
         default_factory=RestartPart, description="When the server is started again after a failure."
     )
     tools: ToolsPart = Field(default_factory=ToolsPart, description="Which of its tools are switched on.")
+    limits: LimitsPart = Field(
+        default_factory=LimitsPart,
+        description="What the server may make grow; the file's own `limits` if absent.",
+    )
     startup: Startup | None = Field(
         default=None,
         description="`eager` starts the server with dmcp, `lazy` at its first use; "
@@ -232,6 +297,9 @@ class ConfigurationFile(Part):
         default=None, alias="$schema", description="Where editors find this schema; dmcp ignores it."
     )
     startup: Startup = Field(default="eager", description="The default of every server's `startup`.")
+    limits: LimitsPart = Field(
+        default_factory=LimitsPart, description="The default of every server's `limits`, key by key."
+    )
     oauth_store: Literal["file", "keyring"] = Field(
         default="file",
         description="Where tokens are kept: in files only you can read, or in the keyring of the system "

@@ -9,6 +9,7 @@ from dmcp.config.diff import IN_PLACE, ReloadPlan, plan
 from dmcp.config.model import (
     Configuration,
     Features,
+    Limits,
     OAuthSettings,
     RemoteServer,
     RestartPolicy,
@@ -29,6 +30,7 @@ OTHER: dict[str, Any] = {
     "restart": RestartPolicy(intensity=1),
     "tools": ToolSelection(("t",)),
     "idle_stop": 5.0,
+    "limits": Limits(listing_entries=1),
     "startup": "lazy",
     "target": StdioServer("y"),
 }
@@ -71,6 +73,11 @@ def test_all_settings_together_are_still_taken_over() -> None:
     ("changed", "keys"),
     [
         (replace(LOCAL, startup="lazy"), ("startup",)),
+        (
+            replace(LOCAL, features=Features(sampling=False, roots=False)),
+            ("features.sampling", "features.roots"),
+        ),
+        (replace(LOCAL, limits=Limits(frame=1024, listing_entries=1)), ("limits.frame",)),
         (replace(LOCAL, target=StdioServer("y", ("1",), {"A": "b"})), ("command",)),
         (replace(LOCAL, target=StdioServer("x", (), {"A": "c"}, "/")), ("args", "env", "cwd")),
         (

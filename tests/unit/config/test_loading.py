@@ -10,6 +10,7 @@ from dmcp.config.loading import load, read
 from dmcp.config.model import (
     Configuration,
     Features,
+    Limits,
     OAuthSettings,
     RemoteServer,
     RestartPolicy,
@@ -55,10 +56,18 @@ def test_every_key_of_a_local_server_arrives(written: Written) -> None:
         "args": ["-y", "x"],
         "env": {"A": "1"},
         "cwd": "/srv",
-        "features": {"prompts": False},
+        "features": {"prompts": False, "sampling": False, "elicitation": False, "roots": False},
         "timeout": {"tools": "1min", "resources": 5, "prompts": None, "connect": ""},
         "restart": {"intensity": 3, "period": "1m", "backoff_min": "1s", "backoff_max": "2s"},
         "tools": {"include": ["read_*"], "exclude": ["read_all"]},
+        "limits": {
+            "frame": "256MiB",
+            "listing_entries": 10,
+            "listing_bytes": 4096,
+            "server_requests": 0,
+            "notifications": 12.5,
+            "call_time": "1h",
+        },
         "startup": "lazy",
         "idle_stop": "10m",
     }
@@ -66,13 +75,24 @@ def test_every_key_of_a_local_server_arrives(written: Written) -> None:
         name="a",
         description="d",
         target=StdioServer("npx", ("-y", "x"), {"A": "1"}, "/srv"),
-        features=Features(prompts=False),
+        features=Features(prompts=False, sampling=False, elicitation=False, roots=False),
         timeout=Timeouts(tools=60, resources=5),
         restart=RestartPolicy(3, 60, 1, 2),
         tools=ToolSelection(("read_*",), ("read_all",)),
+        limits=Limits(256 * 1024 * 1024, 10, 4096, 0, 12.5, 3600),
         startup="lazy",
         idle_stop=600,
     )
+
+
+def test_a_limit_comes_from_the_entry_else_from_the_file_else_is_the_usual_one(written: Written) -> None:
+    file = {
+        "limits": {"frame": "1MB", "listing_entries": 7},
+        "mcpServers": {"a": {**LOCAL, "limits": {"frame": "2MB", "listing_bytes": None}}, "b": LOCAL},
+    }
+    found = load(written(file), {}).servers
+    assert found["a"].limits == Limits(frame=2_000_000, listing_entries=7)
+    assert found["b"].limits == Limits(frame=1_000_000, listing_entries=7)
 
 
 def test_every_key_of_a_remote_server_arrives(written: Written) -> None:
