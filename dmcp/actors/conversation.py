@@ -18,7 +18,7 @@ from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Request, Tick
-from dmcp.protocol import jsonrpc, listing, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, listing, tools, verdicts
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.session import ClientProfile, ClientSession
@@ -80,8 +80,8 @@ class Owner(Protocol):
     def missed(self, fault: LinkFault) -> None:
         """A ping could not be asked."""
 
-    def lose(self, kind: FaultKind | None, reason: str) -> None:
-        """The server is of no use any more."""
+    def lose(self, kind: FaultKind | None, reason: str, category: str = "") -> None:
+        """The server is of no use any more. Without a category the fault's own is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +339,7 @@ class Conversation:
         try:
             self.session.welcome(result)
         except UpstreamError as error:
-            self._owner.lose(None, str(error))
+            self._owner.lose(None, str(error), categories.NO_MCP)
             return
         self.transmit(jsonrpc.notification("notifications/initialized"))
         if self.link is not None:
@@ -449,7 +449,7 @@ class Conversation:
                 self.fail_listing(cargo.collector, "timed out")
         if hangs:
             reason = f"hangs: silent, and no answer to ping within {PING_PATIENCE:g} s"
-            self._owner.lose(FaultKind.EXITED, reason)
+            self._owner.lose(FaultKind.EXITED, reason, categories.HANGS)
         else:
             self._owner.arm()
 

@@ -38,7 +38,7 @@ from dmcp.messages.supervisor import (
     UpstreamReady,
 )
 from dmcp.messages.upstream import Beginning, Peers
-from dmcp.protocol import verdicts
+from dmcp.protocol import categories, verdicts
 from dmcp.protocol.link import FaultKind
 
 if TYPE_CHECKING:
@@ -298,7 +298,13 @@ class Supervisor(LoopActor):
             log.warning(f"{news.reason}; tried again when it is used", news.group)
         else:
             delay = self._judge(child, news.reason)
-        beginning = Beginning(delay, news.reason, repeat=news.repeat, subscriptions=news.subscriptions)
+        beginning = Beginning(
+            delay,
+            news.reason,
+            repeat=news.repeat,
+            subscriptions=news.subscriptions,
+            category=news.category,
+        )
         self._start(child, beginning)
         if child.address is not None:
             for request in news.repeat:
@@ -350,7 +356,7 @@ class Supervisor(LoopActor):
         if address is not None:
             post(self._frontend, frontend.UpstreamGone(address, news.child, f"dmcp failed: {reason}"))
         if child is not None and not self._closing:
-            self._start(child, Beginning(self._judge(child, reason), reason))
+            self._start(child, Beginning(self._judge(child, reason), reason, category=categories.FAILED))
             self._publish()
         self._end_if_stopped()
 

@@ -18,6 +18,7 @@ from dmcp import log
 from dmcp.actors.conversation import Conversation, Errand
 from dmcp.actors.mailbox import LinkMailbox
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
+from dmcp.config.model import StdioServer
 from dmcp.errors import AuthError
 from dmcp.messages import catalog, lifecycle, supervisor
 from dmcp.messages.upstream import (
@@ -42,7 +43,7 @@ from dmcp.messages.upstream import (
     Tick,
     Wake,
 )
-from dmcp.protocol import jsonrpc, verdicts
+from dmcp.protocol import categories, jsonrpc, verdicts
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
 from dmcp.protocol.sign_in import SignIn
@@ -196,8 +197,8 @@ class Upstream(LoopActor):
 
     # Connecting ---------------------------------------------------------------------------------------------------
 
-    def _say(self, state: catalog.State, reason: str = "") -> None:
-        post(self._peers.catalog, catalog.GroupState(self._group, self._generation, state, reason))
+    def _say(self, state: catalog.State, reason: str = "", category: str = "") -> None:
+        post(self._peers.catalog, catalog.GroupState(self._group, self._generation, state, reason, category))
 
     def _be_patient(self, seconds: float, what: str) -> None:
         self.cancel(self._patience)
@@ -205,7 +206,7 @@ class Upstream(LoopActor):
 
     def _open(self) -> None:
         self._phase = Phase.OPENING
-        self._say("connecting", self._beginning.reason)
+        self._say("connecting", self._beginning.reason, self._beginning.category)
         self._be_patient(self._talk.config.timeout.connect, "connect")
         opening = self._open_link(LinkMailbox(self.actor_ref, self._group))
         self.own(opening, lambda done: LinkOpened(done.value, done.error))
@@ -221,8 +222,13 @@ class Upstream(LoopActor):
 
     def _on_opened(self, link: Link | None, error: BaseException | None) -> None:
         if link is None:
-            kind = FaultKind.UNAUTHORIZED if isinstance(error, AuthError) else FaultKind.UNREACHABLE
-            self.lose(kind, str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            if isinstance(error, AuthError):
+                self.lose(FaultKind.UNAUTHORIZED, reason)
+            elif isinstance(self._talk.config.target, StdioServer):
+                self.lose(FaultKind.UNREACHABLE, reason, categories.NOT_STARTED)
+            else:
+                self.lose(FaultKind.UNREACHABLE, reason)
             return
         self._talk.take(link)
         if self._stillborn is not None:
@@ -379,13 +385,17 @@ class Upstream(LoopActor):
         if self._talk.is_held:  # it may have answered: dmcp is not listening
             self._be_patient(seconds, "connect")
         else:
-            self.lose(None, f"did not {_CONNECTING[self._phase]} within {seconds:g} s")
+            reason = f"did not {_CONNECTING[self._phase]} within {seconds:g} s"
+            self.lose(None, reason, categories.TOO_SLOW)
 
     def _on_sign_in(self, sign_in: SignIn | None) -> None:
         self._sign_in = self._talk.sign_in = sign_in
         if sign_in is not None or self._phase is Phase.READY:
             state: catalog.State = "ready" if self._phase is Phase.READY else "connecting"
-            self._say(state, sign_in.state if sign_in is not None else "")
+            if sign_in is None:
+                self._say(state)
+            else:
+                self._say(state, sign_in.state, categories.NEEDS_SIGN_IN)
         if self._phase is Phase.WAITING:
             if sign_in is None:
                 self._wake()
@@ -460,13 +470,14 @@ class Upstream(LoopActor):
         else:
             self.found_alive()  # it answers, if only to refuse a ping
 
-    def lose(self, kind: FaultKind | None, reason: str) -> None:
+    def lose(self, kind: FaultKind | None, reason: str, category: str = "") -> None:
         """See ``Owner``. Answers what cannot be repeated, hands over what can, and ends this life."""
         if self._phase is Phase.ENDING:
             self._answer_rest(reason)
             self._finish()
             return
         was_ready = self._phase is Phase.READY
+        category = category or categories.of_fault(kind, reason)
         reason = log.mask(self._with_last_words(reason))
         carrying = self._talk.is_carrying
         self._repeat += self._talk.break_off(reason) + self._take_patient()
@@ -474,9 +485,9 @@ class Upstream(LoopActor):
         self._fail_queue(reason)
         patience = self._clock() + self._talk.config.timeout.connect
         if was_ready or not used:  # not used: it is about to sleep
-            self._say("connecting", f"restarting: {reason}")
+            self._say("connecting", f"restarting: {reason}", category)
         else:
-            self._say("unavailable", reason)
+            self._say("unavailable", reason, category)
         news = supervisor.UpstreamLost(
             self._group,
             self._generation,
@@ -488,6 +499,7 @@ class Upstream(LoopActor):
             subscriptions=frozenset(self._talk.subscriptions),
             was_ready=was_ready,
             unused=not used,
+            category=category,
         )
         post(self._peers.supervisor, news)
         self.end()

@@ -14,12 +14,23 @@ State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
 
 
 class GroupState(NamedTuple):
-    """An upstream has changed its state; ``reason`` says why it is unavailable or what it waits for."""
+    """An upstream has changed its state.
+
+    Attributes:
+        group: which one.
+        generation: of the upstream.
+        state: the new state.
+        reason: why it is unavailable or what it waits for, with every detail, the server's own words included: for
+            the log, ``dmcp check`` and the errors of calls only.
+        category: the same in a few fixed words of dmcp's own (``dmcp.protocol.categories``), at most 120 printable
+            characters; empty when there is nothing to say. Fit for the model.
+    """
 
     group: str
     generation: int
     state: State
     reason: str = ""
+    category: str = ""
 
 
 class Listed(NamedTuple):

@@ -67,6 +67,7 @@ class UpstreamLost(NamedTuple):
         subscriptions: resource URIs to subscribe to again.
         was_ready: whether it had been ready.
         unused: whether nobody waited for anything of it.
+        category: of the failure, see ``dmcp.protocol.categories``.
     """
 
     group: str
@@ -77,6 +78,7 @@ class UpstreamLost(NamedTuple):
     subscriptions: frozenset[str] = frozenset()
     was_ready: bool = False
     unused: bool = False
+    category: str = ""
 
 
 class Undelivered(NamedTuple):

@@ -23,6 +23,7 @@ class Beginning(NamedTuple):
         log_level: what the client has asked for, if it has.
         repeat: requests taken over from the life before.
         subscriptions: resource URIs to subscribe to again.
+        category: of the failure, see ``dmcp.protocol.categories``.
     """
 
     delay: float = 0.0
@@ -32,6 +33,7 @@ class Beginning(NamedTuple):
     log_level: str | None = None
     repeat: tuple[Request, ...] = ()
     subscriptions: frozenset[str] = frozenset()
+    category: str = ""
 
 
 class Peers(NamedTuple):
