@@ -1,7 +1,7 @@
 """Why a server is not ready, in a few fixed words: what the model and a list of states may show. Pure.
 
 A category is dmcp's own text: never a word of the server's, printable, at most 120 characters. What the server wrote
-(its stderr, its errors) goes into the details beside it: only the log, ``dmcp check`` and the error of a call show them.
+(its stderr, its errors) goes into the details beside it; only the log, ``dmcp check`` and a call's error show them.
 """
 
 from __future__ import annotations
