@@ -6,12 +6,14 @@ Never through a shell, never anything but http and https, and never with our std
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from pathlib import PureWindowsPath
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from dmcp import log
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DELETE = 0x7F
+_INTERPRETER: Final = re.compile(
+    r"(?:ba|da|z|k|mk|pdk|c|tc|fi|a|r)?sh|fish|nu|xonsh|elvish|cmd|powershell|pwsh|busybox|toybox"
+    r"|python[\d.]*w?|pypy[\d.]*|perl[\d.]*|ruby[\d.]*|node|nodejs|deno|bun|php[\d.]*|lua[\d.]*|tclsh[\d.]*|wish[\d.]*"
+    r"|[gmn]?awk|sed|osascript|wscript|cscript|mshta|rundll32|find|script|emacs|vim?|nvim|gdb"
+)
+"""Programs that take a program's text as an argument: names without ".exe", in lower case."""
+_ALWAYS: Final = frozenset({"ssh", "mosh", "eval", "su", "xargs", "parallel", "watch"})
+"""Programs that give their arguments to a shell, here or elsewhere, without being asked to."""
+_EVALUATES: Final = re.compile(
+    r"-[A-Za-z]*[cCeErR].*|--(?:eval|print|command|exec|expression|run).*|/[CcKk].*|-x|eval"
+)
+"""Arguments that make them run a text. Wide, since no browser is called as those above are."""
 
 
 def is_openable(url: str) -> bool:
@@ -38,7 +52,7 @@ def commands(url: str, environ: Mapping[str, str], platform: str) -> tuple[tuple
     chosen = []
     for entry in environ.get("BROWSER", "").split(";" if platform == "win32" else ":"):
         words = _words(entry, platform)
-        if words:
+        if words and not is_program_text(words):
             placed = tuple(word.replace("%s", url) for word in words)
             chosen.append(placed if placed != words else (*words, url))
     if platform == "darwin":
@@ -46,6 +60,32 @@ def commands(url: str, environ: Mapping[str, str], platform: str) -> tuple[tuple
     elif platform != "win32" and (environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY")):
         chosen.append(("xdg-open", url))
     return tuple(chosen)
+
+
+def is_program_text(words: tuple[str, ...]) -> bool:
+    """Return whether a command of ``BROWSER`` would have a shell or an interpreter run a text: ``sh -c "... %s"``.
+
+    The address, whose writer is a foreign server, would become part of a program. A script that is started by its name,
+    or as ``bash open.sh %s``, gets it as an argument and is fine.
+    """
+    for at, word in enumerate(words):
+        name = PureWindowsPath(word).name.lower().removesuffix(".exe")
+        if name in _ALWAYS or (at == 0 and name.endswith((".bat", ".cmd"))):
+            return True  # Windows gives the arguments of a batch file to its shell
+        if _INTERPRETER.fullmatch(name) and any(_EVALUATES.fullmatch(later) for later in words[at + 1 :]):
+            return True
+    return False
+
+
+def refused(environ: Mapping[str, str], platform: str) -> str | None:
+    """Return the sentence about what of ``BROWSER`` is not used, and why; ``None`` when all of it is."""
+    for entry in environ.get("BROWSER", "").split(";" if platform == "win32" else ":"):
+        if is_program_text(_words(entry, platform)):
+            return (
+                "BROWSER has a shell or an interpreter run a text with the address in it, which dmcp does not do: "
+                "set it to a browser's program, or to a script that takes the address as its argument"
+            )
+    return None
 
 
 def is_available() -> bool:
@@ -72,6 +112,8 @@ def _open(url: str, server: str) -> None:
         except OSError as error:
             log.warning(f"the browser does not start: {error.strerror}; open the address by hand", server)
         return
+    if (sentence := refused(os.environ, sys.platform)) is not None:
+        log.warning(sentence, server)
     for command in commands(url, os.environ, sys.platform):
         program = shutil.which(command[0])
         if program is None:
@@ -94,7 +136,9 @@ def _open(url: str, server: str) -> None:
 def _words(entry: str, platform: str) -> tuple[str, ...]:
     try:
         if platform != "win32":
-            return tuple(shlex.split(entry))
+            words = shlex.split(entry)
+            # "firefox %s &" asks a shell to run it in the background, which it does anyway.
+            return tuple(words[:-1] if words[-1:] == ["&"] else words)
         # Backslashes stay, and so do quotes, which are no part of a program's name.
         return tuple(word.strip('"') for word in shlex.split(entry, posix=False))
     except ValueError:

@@ -1,7 +1,8 @@
 """The loopback address the browser comes back to (RFC 8252 section 7.3). It lives as long as one sign-in.
 
-It knows no OAuth: it hands over the query that the flow says is its own and turns everything else away.
-Nothing of a request is ever repeated in a page.
+It knows no OAuth: it hands over the query that the flow says is its own and turns everything else away with a 4xx.
+Nothing of a request is ever repeated in a page. Every program and web page on this machine can connect: a request that
+is slow, too large, malformed or meant for another host costs a connection of few, which the newest may take over.
 """
 
 from __future__ import annotations
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 PATH: Final = "/callback"
-_HEAD_LIMIT = 16 * 1024  # bytes of a request's head
+_HEAD_LIMIT = 16 * 1024  # bytes of a request's head; a body is not read at all
 _HEAD_TIME = 10.0  # seconds for it to arrive
-_CONNECTIONS = 16  # at once: a browser needs two or three
+_CONNECTIONS = 16  # at once: a browser needs two or three. Another one ends the oldest
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _PAGE = (
     "<!doctype html><html><head><meta charset=utf-8><title>dmcp</title></head>"
     "<body style='font-family:sans-serif;margin:3em'><p>{}</p></body></html>"
 )
 _DONE = "dmcp has the answer of your sign-in. You can close this page."
-_STRANGER = "This does not belong to a sign-in that dmcp is waiting for. Nothing has been changed."
+_FIELDS = 64  # of a query: an answer has four or five
+_FOREIGN = "This does not belong to a sign-in that dmcp is waiting for. Nothing has been changed."
 
 
 class PortTaken(AuthError):  # noqa: N818 - says what happened, as LinkRefused does
@@ -46,7 +49,7 @@ class Callback:
         self._port = port
         self._insist = insist
         self._server: asyncio.Server | None = None
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], None] = {}  # the oldest first
         self._is_ours: Callable[[dict[str, str]], bool] | None = None
         self._found: asyncio.Future[dict[str, str]] | None = None
 
@@ -104,39 +107,83 @@ class Callback:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._connections) >= _CONNECTIONS:
+        if task is None:
             writer.close()
             return
-        self._connections.add(task)
+        if len(self._connections) >= _CONNECTIONS:
+            # Idle connections of somebody else must not keep the browser out.
+            next(iter(self._connections)).cancel()
+        self._connections[task] = None
         try:
             async with asyncio.timeout(_HEAD_TIME):
-                head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._respond(head))
+                writer.write(await self._read_and_respond(reader))
                 await writer.drain()
-        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        except asyncio.CancelledError:
+            pass  # its place was wanted, or the sign-in is over; nobody awaits this task
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             pass  # not a browser, or one that left: nobody is there to be told
         finally:
-            self._connections.discard(task)
+            self._connections.pop(task, None)
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
+    async def _read_and_respond(self, reader: asyncio.StreamReader) -> bytes:
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.LimitOverrunError:
+            return _page("431 Request Header Fields Too Large", _FOREIGN)
+        return self._respond(head)
+
     def _respond(self, head: bytes) -> bytes:
-        method, _, rest = head.decode("latin-1").partition(" ")
-        target = urlsplit(rest.partition(" ")[0])
-        if method != "GET" or target.path != PATH:
-            return _page("404 Not Found", "There is nothing here.")
-        query = dict(parse_qsl(target.query, keep_blank_values=True))
+        request, *fields = head.decode("latin-1").split("\r\n")
+        status, query = _understood(request, fields)
+        if status is not None:
+            return _page(status, _FOREIGN)
         if self._is_ours is None or self._found is None or self._found.done() or not self._is_ours(query):
-            return _page("400 Bad Request", _STRANGER)
+            return _page("400 Bad Request", _FOREIGN)
         self._found.set_result(query)
         return _page("200 OK", _DONE)
+
+
+def _understood(request: str, fields: list[str]) -> tuple[str | None, dict[str, str]]:
+    """Return the query of a request to the one address there is, or the status that any other is answered with."""
+    words = request.split(" ")
+    if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004 - method, target, version
+        return "400 Bad Request", {}
+    if not _is_for_loopback(fields):
+        return "421 Misdirected Request", {}
+    try:
+        target = urlsplit(words[1])
+        query = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=_FIELDS))
+    except ValueError:
+        return "400 Bad Request", {}
+    if target.path != PATH or words[0] != "GET":
+        return "404 Not Found", {}
+    return None, query
+
+
+def _is_for_loopback(fields: list[str]) -> bool:
+    """Return whether the Host field names this machine; a page behind a rebound name sends its own.
+
+    A request without one is no browser's, and has no page behind it.
+    """
+    hosts = [
+        value.strip().lower()
+        for name, _, value in (f.partition(":") for f in fields)
+        if name.lower() == "host"
+    ]
+    if len(hosts) != 1:
+        return not hosts
+    name, colon, port = hosts[0].rpartition(":")
+    return (name if colon and port.isdigit() else hosts[0]) in _LOOPBACK
 
 
 def _page(status: str, text: str) -> bytes:
     body = _PAGE.format(text).encode()
     head = (
         f"HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-        "Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nConnection: close\r\n\r\n"
+        "Cache-Control: no-store\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n"
+        "Connection: close\r\n\r\n"
     )
     return head.encode() + body
