@@ -25,6 +25,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from dmcp import log
+from dmcp.actors.dispatch import report_unhandled
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
@@ -239,6 +240,7 @@ def run(config: str) -> int:
 
 
 async def _live(config: str) -> int:
+    asyncio.get_running_loop().set_exception_handler(report_unhandled)
     return await House(config).live()
 
 

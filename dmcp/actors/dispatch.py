@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 from dmcp import log
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from pykka._envelope import Envelope
 
+T = TypeVar("T")
 _TURN = 1024  # messages handled before the loop looks at its pipes again
 
 
@@ -66,7 +68,12 @@ class Dispatcher:
     def _drain(self) -> None:
         ready, left = self._ready, _TURN
         while ready and left > 0:
-            left -= ready.popleft().drain()
+            actor = ready.popleft()
+            try:
+                left -= actor.drain()
+            except BaseException as error:  # noqa: BLE001 - the runtime's error boundary: the other actors have their turn
+                left -= 1
+                report("an actor's messages could not be handled", error)
         self._scheduled = bool(ready)
         if ready:
             self._loop.call_soon(self._drain)
@@ -74,8 +81,8 @@ class Dispatcher:
         for action in afterwards:
             try:
                 action()
-            except Exception as error:  # noqa: BLE001 - the runtime's error boundary: the other pipes get their frames
-                log.error(f"writing failed: {type(error).__name__}: {error}")
+            except BaseException as error:  # noqa: BLE001 - likewise: the other pipes get their frames
+                report("writing failed", error)
 
     def after_turn(self, action: Callable[[], None]) -> None:
         """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
@@ -86,20 +93,65 @@ class Dispatcher:
 
     def see_off(self, work: Coroutine[Any, Any, None]) -> None:
         """Run work that belongs to nobody any more, such as closing a dead actor's link. ``settled`` waits for it."""
-        task = self._loop.create_task(work)
+        task = self._loop.create_task(contained(work))
         self._last_rites.add(task)
-        task.add_done_callback(self._bury)
+        task.add_done_callback(partial(self._bury, work))
 
-    def _bury(self, task: asyncio.Task[None]) -> None:
+    def _bury(self, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
         self._last_rites.discard(task)
+        work.close()
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.warning(f"closing a connection failed: {type(error).__name__}: {error}")
+            report(f"{getattr(work, '__qualname__', 'a task')} failed in the background", error)
 
     async def settled(self) -> None:
         """Return when all of ``see_off``'s work is done."""
         while self._last_rites:
             await asyncio.wait(set(self._last_rites))
+
+
+async def contained(work: Coroutine[Any, Any, T]) -> T:
+    """Await the work, and turn what would end the whole loop (``SystemExit``, ``KeyboardInterrupt``) into an error.
+
+    The caller closes ``work`` when the task is done: a task cancelled before its first step has never begun it.
+
+    Raises:
+        RuntimeError: the work raised one of the two.
+    """
+    try:
+        return await work
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise RuntimeError(describe(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """Return the error's type and text, whatever its own ``__str__`` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # noqa: BLE001 - an error that cannot say what it is is still an error
+        return f"{type(error).__name__} (which cannot be shown)"
+
+
+def report(what: str, error: BaseException, label: str = "dmcp") -> None:
+    """Log a fault of dmcp's own, with its traceback at level debug. Never raises; runs anywhere."""
+    try:
+        log.error(f"{what}: {describe(error)}", label)
+        if log.enabled("debug"):
+            import traceback  # noqa: PLC0415 - only when somebody looks for a fault
+
+            log.debug("".join(traceback.format_exception(error)), label)
+    except Exception:  # noqa: BLE001 - the log has failed: there is nobody to tell
+        return
+
+
+def report_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what a callback or a forgotten task raised: the loop's exception handler while dmcp serves."""
+    what = str(context.get("message") or "an error nobody handled")
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        report(what, error)
+    else:
+        log.error(what)
 
 
 class LoopInbox:

@@ -42,6 +42,9 @@ class LoopFuture(pykka.Future[T]):
     def set_exception(self, exc_info: Any = None) -> None:
         """Answer with an error (a ``sys.exc_info`` triple). Ignored when the asker has given up."""
         error = exc_info[1] if exc_info else None
+        if error is not None and (not isinstance(error, Exception) or isinstance(error, StopIteration)):
+            # None of these may be raised where the answer is awaited: it would end the asker, or the whole loop.
+            error = RuntimeError(f"{type(error).__name__} in an actor")
         if not self._done.done():
             self._done.set_exception(error or pykka.ActorDeadError("no answer"))
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import pykka
 from pykka.messages import _ActorStop
 
-from dmcp import log
-from dmcp.actors.dispatch import Dispatcher, LoopInbox
+from dmcp.actors.dispatch import Dispatcher, LoopInbox, contained, describe, report
 from dmcp.actors.futures import LoopFuture
 from dmcp.messages.lifecycle import ChildFailed
 
@@ -72,21 +71,23 @@ class LoopActor(pykka.Actor):
             inbox.open(self, Dispatcher.running())
         try:
             self.on_start()
-        except Exception as error:  # noqa: BLE001 - the runtime's error boundary
+        except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             self._fail(error)
 
     def drain(self) -> int:
         """Handle what waits, a batch at most. Called by the dispatcher on the loop; returns how many it was."""
         inbox, handled = self.actor_inbox, 0
-        while handled < _BATCH and not inbox.empty() and not self._ended:
-            handled += 1
-            self._handle(inbox.get())
-        if self._ended:
-            self._turn_away()
-        if isinstance(inbox, LoopInbox):
-            inbox.queued = False
-            if not inbox.empty():
-                inbox.wake()
+        try:
+            while handled < _BATCH and not inbox.empty() and not self._ended:
+                handled += 1
+                self._handle(inbox.get())
+            if self._ended:
+                self._turn_away()
+        finally:  # whatever went wrong: what comes later is drained
+            if isinstance(inbox, LoopInbox):
+                inbox.queued = False
+                if not inbox.empty():
+                    inbox.wake()
         return max(handled, 1)
 
     def _turn_away(self) -> None:
@@ -97,13 +98,20 @@ class LoopActor(pykka.Actor):
                 error = pykka.ActorDeadError(f"{self.actor_ref} has ended")
                 envelope.reply_to.set_exception((type(error), error, None))
             else:
-                self.on_leftover(envelope.message)
+                self._leave_over(envelope.message)
+
+    def _leave_over(self, message: object) -> None:
+        """Call ``on_leftover``; an error in it concerns this message alone."""
+        try:
+            self.on_leftover(message)
+        except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
+            report(f"{type(self).__name__} failed with a message after its end", error, self._label())
 
     def _handle(self, envelope: Envelope[Any]) -> None:
         message, reply_to = envelope.message, envelope.reply_to
         try:
             response = self._obey() if isinstance(message, _ActorStop) else self.on_receive(message)
-        except Exception as error:  # noqa: BLE001 - the runtime's error boundary
+        except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             if reply_to is None:
                 self._fail(error)
             else:
@@ -128,22 +136,29 @@ class LoopActor(pykka.Actor):
             ended: makes the message this actor gets when the task has ended by itself; a cancelled task says nothing.
                 Without it an error in the task is an error of the actor.
         """
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(contained(work))
         self._tasks.add(task)
 
         def on_done(done: asyncio.Task[T]) -> None:
             self._tasks.discard(done)
-            if done.cancelled():
-                return
-            error = done.exception()
-            if ended is not None:
-                message = ended(Outcome(error=error) if error else Outcome(done.result()))
-                self.on_leftover(message) if self._ended else self.actor_ref.tell(message)
-            elif isinstance(error, Exception) and not self._ended:
+            work.close()
+            try:
+                self._on_task_done(done, ended)
+            except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
                 self._fail(error)
 
         task.add_done_callback(on_done)
         return task
+
+    def _on_task_done(self, done: asyncio.Task[T], ended: Callable[[Outcome[T]], object] | None) -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if ended is not None:
+            message = ended(Outcome(error=error) if error else Outcome(done.result()))
+            self._leave_over(message) if self._ended else self.actor_ref.tell(message)
+        elif error is not None:
+            self._fail(error)
 
     def later(self, seconds: float, message: object) -> asyncio.TimerHandle:
         """Get ``message`` after so many seconds, unless the handle is cancelled or the actor ends before."""
@@ -173,18 +188,14 @@ class LoopActor(pykka.Actor):
     def on_end(self) -> None:
         """Hook: the actor has ended, by ``stop`` or by a failure. Tasks and timers are cancelled already."""
 
-    def _fail(self, error: Exception) -> None:
-        log.error(f"{type(self).__name__} failed: {type(error).__name__}: {error}", self._label())
-        if log.enabled("debug"):
-            import traceback  # noqa: PLC0415 - for the one who looks for a fault
-
-            log.debug("".join(traceback.format_exception(error)), self._label())
+    def _fail(self, error: BaseException) -> None:
+        report(f"{type(self).__name__} failed", error, self._label())
         self._end(error)
 
     def _label(self) -> str:
         return self._watch.child if self._watch else "dmcp"
 
-    def _end(self, error: Exception | None) -> None:
+    def _end(self, error: BaseException | None) -> None:
         if self._ended:
             return
         self._ended = True
@@ -196,11 +207,11 @@ class LoopActor(pykka.Actor):
             task.cancel()
         try:
             self.on_end()
-        except Exception as second:  # noqa: BLE001 - the runtime's error boundary
-            log.error(f"{type(self).__name__} failed while ending: {second}", self._label())
+        except BaseException as second:  # noqa: BLE001 - the runtime's error boundary
+            report(f"{type(self).__name__} failed while ending", second, self._label())
         if error is not None and self._watch is not None:
-            reason = f"{type(error).__name__}: {error}"
-            post(self._watch.watcher, ChildFailed(self._watch.child, self._watch.generation, reason))
+            failed = ChildFailed(self._watch.child, self._watch.generation, describe(error))
+            post(self._watch.watcher, failed)
 
 
 def post(address: Address, message: object) -> bool:
