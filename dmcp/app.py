@@ -221,7 +221,9 @@ class House:
             opener = stdio_opener(config.target, Dispatcher.running().after_turn)
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)
-            opener = remote_opener(config.target, credentials, config.name, config.timeout.connect)
+            opener = credentials.opening(
+                remote_opener(config.target, credentials, config.name, config.timeout.connect)
+            )
         else:
             raise InternalError(f"{config.name} has nothing to connect to")
         self._openers[config.name] = (means, opener)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
+from dmcp.protocol.limits import MAX_CHALLENGE
 
 if TYPE_CHECKING:
     from dmcp.config.model import RemoteServer
@@ -22,6 +23,7 @@ RENEWALS: Final = 30
 PAUSE: Final = 300.0
 """Seconds after a sign-in that failed before the person's browser is opened again unasked."""
 _STEP_UPS = 2  # for one and the same challenge ...
+_STEP_UP_KINDS = 20  # different challenges that lead to a step-up ...
 _STEP_UP_WINDOW = 600.0  # ... within so many seconds
 _LONGEST_BACKOFF = 60.0  # seconds
 _ASKS = 3  # times the browser is opened for one group ...
@@ -87,7 +89,9 @@ class Account:
         retry_at: not before this time is the authorization server asked again.
         ask_at: not before this time is the person asked again.
         asked: when the person was asked, in the last hour.
-        renewed: when something was renewed because it was refused, in the last hour.
+        renewing: whether the flight may bring renewed credentials in place of refused ones.
+        renewed: when it did, in the last hour. A renewal that failed is none.
+        proven: whether the server has taken what is held since it was renewed.
         step_ups: when more permissions were asked for, by challenge.
     """
 
@@ -101,6 +105,8 @@ class Account:
     retry_at: float = 0.0
     ask_at: float = 0.0
     asked: list[float] = field(default_factory=list)
+    renewing: bool = False
+    proven: bool = False
     renewed: list[float] = field(default_factory=list)
     step_ups: dict[str, list[float]] = field(default_factory=dict)
 
@@ -121,8 +127,10 @@ class Account:
         # The server will say what it wants; that answer leads to a sign-in.
         return Answer(None)
 
-    def challenged(self, now: float, status: int, challenge: str, rejected: str | None) -> Decision:
-        """What to say to a request that was refused."""
+    def challenged(
+        self, now: float, status: int, challenge: str, rejected: str | None, *, in_use: bool = True
+    ) -> Decision:
+        """Decide what to say to a request that was refused. The person is asked only while the server is in use."""
         held = self.held
         if held is not None and held.authorization != rejected and held.is_good(now):
             return Answer(held.authorization)  # somebody else was refused first, and has mended it
@@ -130,16 +138,20 @@ class Account:
             return Join()
         if self.failure is not None and now < self.retry_at and not isinstance(self.failure, SignInNeeded):
             return Refuse(self.failure)
-        if status == _FORBIDDEN and not self._may_step_up(challenge, now):
+        if status == _FORBIDDEN and in_use and not self._may_step_up(challenge[:MAX_CHALLENGE], now):
             return Refuse(
                 AuthError("it asks for more permissions than a sign-in gives, even when asked for them")
             )
         self.renewed = [t for t in self.renewed if now - t < _HOUR]
-        fresh = held is not None and held.authorization == rejected and self._renewed_since(now - FRESH)
+        fresh = (
+            held is not None
+            and held.authorization == rejected
+            and not self.proven
+            and self._renewed_since(now - FRESH)
+        )
         renew = status == _UNAUTHORIZED and not fresh and len(self.renewed) < RENEWALS
-        if renew and held is not None:
-            self.renewed.append(now)
-        ask = now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
+        self.renewing = renew and held is not None
+        ask = in_use and now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
         return Fly("mend", renew=renew, ask=ask)
 
     def _renewed_since(self, time: float) -> bool:
@@ -147,10 +159,10 @@ class Account:
 
     def _may_step_up(self, challenge: str, now: float) -> bool:
         tried = [t for t in self.step_ups.get(challenge, []) if now - t < _STEP_UP_WINDOW]
-        if len(tried) >= _STEP_UPS:
-            return False
-        # Bounded: challenges that have aged are dropped whenever one is added.
+        # Bounded: challenges that have aged are dropped whenever one is added, and there are only so many.
         kept = {c: times for c, times in self.step_ups.items() if now - times[-1] < _STEP_UP_WINDOW}
+        if len(tried) >= _STEP_UPS or len(kept) >= _STEP_UP_KINDS:
+            return False
         self.step_ups = kept | {challenge: [*tried, now]}
         return True
 
@@ -167,15 +179,23 @@ class Account:
         """The flight waits for another dmcp process now: the person is being asked already."""
         self.awaits = "process"
 
-    def landed(self, held: Held | None) -> None:
+    def accepted(self, authorization: str) -> None:
+        """The server has taken this."""
+        if self.held is not None and self.held.authorization == authorization:
+            self.proven = True
+
+    def landed(self, held: Held | None, now: float) -> None:
         """The flight brought this; ``None`` only from the store."""
-        self.held, self.loaded = held, True
+        if self.renewing and not self.awaits:
+            self.renewed.append(now)
+        self.held, self.loaded, self.renewing, self.proven = held, True, False, False
         self.flight, self.awaits = None, ""
         self.failure, self.failures, self.retry_at, self.ask_at = None, 0, 0.0, 0.0
 
     def crashed(self, error: AuthError, now: float) -> None:
         """The flight failed. What is held stays in use as long as it is good."""
         asked = self.awaits == "person"
+        self.renewing = False
         self.flight, self.awaits, self.failure = None, "", error
         self.failures += 1
         backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self.failures, 10) / 2)

@@ -16,7 +16,16 @@ from dmcp import log
 from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
 from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
 from dmcp.errors import AuthError, SignInNeeded
-from dmcp.messages.auth import Authorize, Challenged, ClientShows, Configured, Declined, Forget, Subscribe
+from dmcp.messages.auth import (
+    Accepted,
+    Authorize,
+    Challenged,
+    ClientShows,
+    Configured,
+    Declined,
+    Forget,
+    Subscribe,
+)
 from dmcp.messages.supervisor import SignInElsewhere, SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
@@ -59,10 +68,15 @@ class Authorizer(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    """One piece of work for one account. What it says counts while it is its account's, and not after."""
+    """One piece of work for one account. What it says counts while it is its account's, and not after.
+
+    Attributes:
+        in_use: whether it was begun for the client, so that the person could be asked.
+    """
 
     account: Account
     group: str
+    in_use: bool = True
     task: asyncio.Task[Any] | None = None
 
 
@@ -114,11 +128,15 @@ class AuthActor(LoopActor):
         flying = [f"{flight.group}: {account.flight}" for account, flight in self._flights.items()]
         return f"<AuthActor groups={len(self._accounts)} flights={flying}>"
 
-    def on_receive(self, message: object) -> Any:
+    def on_receive(self, message: object) -> Any:  # noqa: C901 - one line per message
         """Handle one message; ``Authorize`` and ``Challenged`` are asked and answered with a header value."""
         match message:
             case Authorize() | Challenged():
                 return self._answer(message)
+            case Accepted():
+                account = self._account(message)
+                if account is not None:
+                    account.accepted(message.authorization)
             case Subscribe():
                 self._listeners.append(message.listener)
             case ClientShows(addresses=addresses):
@@ -173,7 +191,9 @@ class AuthActor(LoopActor):
         now = self._clock()
         if isinstance(question, Authorize):
             return account.authorize(now)
-        decision = account.challenged(now, question.status, question.challenge, question.rejected)
+        decision = account.challenged(
+            now, question.status, question.challenge, question.rejected, in_use=question.in_use
+        )
         if isinstance(decision, Fly) and account is not self._present(question.group):
             return Refuse(AuthError(_CHANGED))  # nobody signs in to what is no longer configured
         return decision
@@ -181,7 +201,7 @@ class AuthActor(LoopActor):
     def _present(self, group: str) -> Account | None:
         return next(iter(self._accounts.get(group, ())), None)
 
-    def _account(self, question: Authorize | Challenged) -> Account | None:
+    def _account(self, question: Authorize | Challenged | Accepted) -> Account | None:
         # Another address or client is another account: nothing of the one may leak into the other.
         accounts = self._accounts.get(question.group, ())
         return next((account for account in accounts if account.server == question.server), None)
@@ -201,7 +221,8 @@ class AuthActor(LoopActor):
     def _fly(self, account: Account, fly: Fly, question: Authorize | Challenged) -> None:
         group, server = question.group, question.server
         account.take_off(fly.kind)
-        flight = self._flights[account] = _Flight(account, group)
+        in_use = not isinstance(question, Challenged) or question.in_use
+        flight = self._flights[account] = _Flight(account, group, in_use)
         if fly.kind == "load":
             work: Any = self._authorizer.load(group, server)
         elif fly.kind == "renew" or isinstance(question, Authorize):
@@ -254,7 +275,7 @@ class AuthActor(LoopActor):
         error, now = end.outcome.error, self._clock()
         kind, awaited = account.flight, account.awaits
         if error is None:
-            account.landed(end.outcome.value)
+            account.landed(end.outcome.value, now)
         else:
             if not isinstance(error, AuthError):
                 log.error(f"signing in failed: {type(error).__name__}: {error}", group)
@@ -267,7 +288,7 @@ class AuthActor(LoopActor):
         for waiter in self._waiters.pop(account, []):
             # A flight begun for these very questions has given its answer; others may need another flight.
             if error is not None and (
-                kind == "load" or (kind == "mend" and isinstance(waiter.question, Challenged))
+                kind == "load" or (kind == "mend" and _is_answered(end.flight, waiter.question, error))
             ):
                 _refuse(waiter, error)
             else:
@@ -293,6 +314,13 @@ class AuthActor(LoopActor):
     def _tell(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
         for listener in self._listeners:
             post(listener, news)
+
+
+def _is_answered(flight: _Flight, question: Authorize | Challenged, error: AuthError) -> bool:
+    """Whether a flight that failed like this answers the question; the person may have been left out of it."""
+    if not isinstance(question, Challenged):
+        return False
+    return flight.in_use or not question.in_use or not isinstance(error, SignInNeeded)
 
 
 def _refuse(waiter: _Waiter, error: AuthError) -> None:

@@ -8,7 +8,7 @@ from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import upstream
 from dmcp.messages.supervisor import SignInDeclined
-from dmcp.protocol import client_requests, jsonrpc
+from dmcp.protocol import client_requests, jsonrpc, sign_in
 from dmcp.protocol.exchanges import Asked, QuestionTable
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class ClientQuestions:
                 "mode": "url",
                 "elicitationId": self._offers[group],
                 "url": url,
-                "message": f"Sign in to use the MCP server {group}.",
+                "message": sign_in.request(group, url),
             }
             self._send(number, "elicitation/create", params)
 

@@ -139,6 +139,11 @@ class Conversation:
         """Whether a request of the client is in flight."""
         return any(isinstance(cargo, Request) for _, cargo in self.flights.all())
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a request of the client is in flight, or waits for a look at the listing."""
+        return self.is_carrying or bool(self._doubtful)
+
     # Sending ------------------------------------------------------------------------------------------------------
 
     def transmit(self, frame: bytes) -> None:

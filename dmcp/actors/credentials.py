@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from dmcp.errors import AuthError
-from dmcp.messages.auth import Authorize, Challenged
+from dmcp.actors.runtime import post
+from dmcp.errors import AuthError, SignInNeeded
+from dmcp.messages.auth import Accepted, Authorize, Challenged
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dmcp.config.model import RemoteServer
+    from dmcp.protocol.link import Link, LinkEvents, OpenLink
 
 
 class AskedCredentials:
@@ -27,6 +31,7 @@ class AskedCredentials:
         self._group = group
         self._server = server
         self._free = False
+        self._in_use: Callable[[], bool] = lambda: True
 
     def __repr__(self) -> str:
         return f"<AskedCredentials {self._group}>"
@@ -50,13 +55,33 @@ class AskedCredentials:
     async def challenged(self, status: int, challenge: str, rejected: str | None) -> str:
         """See ``Credentials``. May wait for a person: cancel it to give up; the sign-in itself goes on."""
         self._free = False
-        answer: str | None = await self._ask(
-            Challenged(self._group, self._server, status, challenge, rejected)
-        )
+        in_use = self._in_use()
+        try:
+            answer: str | None = await self._ask(
+                Challenged(self._group, self._server, status, challenge, rejected, in_use)
+            )
+        except SignInNeeded:
+            if in_use or not self._in_use():
+                raise
+            # A call has come meanwhile, and for that the person may be asked.
+            answer = await self._ask(Challenged(self._group, self._server, status, challenge, rejected))
         self._free = False  # somebody may have asked meanwhile, and got nothing
         if answer is None:
             raise AuthError("it needs credentials that dmcp does not have")
         return answer
+
+    def accepted(self, authorization: str) -> None:
+        """See ``Credentials``."""
+        post(self._auth, Accepted(self._group, self._server, authorization))
+
+    def opening(self, open_link: OpenLink) -> OpenLink:
+        """Return an opener that has these credentials ask a person only while the link's owner is in use."""
+
+        async def opened(events: LinkEvents) -> Link:
+            self._in_use = events.is_in_use
+            return await open_link(events)
+
+        return opened
 
     async def _ask(self, question: Authorize | Challenged) -> Any:
         try:

@@ -9,6 +9,8 @@ from dmcp.actors.runtime import post
 from dmcp.messages.upstream import FrameArrived, LinkClosed, NoiseArrived, RequestFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dmcp.messages import Address
     from dmcp.protocol.link import LinkFault
 
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
 class LinkMailbox:
     """``LinkEvents`` of one life of one upstream. After its actor has ended everything is dropped."""
 
-    __slots__ = ("_group", "_owner")
+    __slots__ = ("_group", "_in_use", "_owner")
 
-    def __init__(self, owner: Address, group: str) -> None:
+    def __init__(self, owner: Address, group: str, in_use: Callable[[], bool]) -> None:
         self._owner = owner
         self._group = group
+        self._in_use = in_use
 
     def __repr__(self) -> str:
         return f"<LinkMailbox {self._group}>"
@@ -44,3 +47,7 @@ class LinkMailbox:
     def on_closed(self, fault: LinkFault) -> None:
         """See ``LinkEvents``."""
         post(self._owner, LinkClosed(fault))
+
+    def is_in_use(self) -> bool:
+        """See ``LinkEvents``. Reads the owner's state: both run on the loop, and nothing is changed."""
+        return self._in_use()

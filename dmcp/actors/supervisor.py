@@ -183,7 +183,8 @@ class Supervisor(LoopActor):
             elif name in changes.start:
                 self._start_anew(child, core)
             elif child.history.parked and child.address is not None:
-                post(child.address, upstream.Wake())  # the person may have mended what kept it from starting
+                # The person may have mended what kept it from starting; that is no use of it.
+                post(child.address, upstream.Wake(only_to_learn=True))
         for child in old.values():
             self._retire(child)
             self._tell_auth(core, child.config.name, None)
@@ -291,7 +292,7 @@ class Supervisor(LoopActor):
         if news.unused and child.config.startup == "lazy":
             self._let_sleep(child, news.reason)
             return
-        if news.kind is FaultKind.SESSION_LOST and news.was_ready:
+        if news.at_once or (news.kind is FaultKind.SESSION_LOST and news.was_ready):
             delay = 0.0  # a server that has forgotten us is there
         elif news.kind is FaultKind.UNAUTHORIZED:
             delay = UNWELCOME_DELAY

@@ -121,6 +121,8 @@ class Upstream(LoopActor):
         self._session_lost = False
         self._failing = ""  # why the server cannot be reached; what is in flight still may land
         self._sign_in: SignIn | None = None
+        self._summoned = False  # the catalog waits for it on behalf of the client
+        self._use_told = False  # the link was told that the client waits
         self._closing = False
         self._stillborn: LinkFault | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -171,6 +173,7 @@ class Upstream(LoopActor):
                 self._log_level = level
                 self._send_log_level()
             case Wake(only_to_learn):
+                self._summoned = self._summoned or not (only_to_learn or self._phase is Phase.READY)
                 self._wake(wanted=not only_to_learn)
             case Reconfigure(config):
                 self._reconfigure(config)
@@ -208,7 +211,7 @@ class Upstream(LoopActor):
         self._phase = Phase.OPENING
         self._say("connecting", self._beginning.reason, self._beginning.category)
         self._be_patient(self._talk.config.timeout.connect, "connect")
-        opening = self._open_link(LinkMailbox(self.actor_ref, self._group))
+        opening = self._open_link(LinkMailbox(self.actor_ref, self._group, self._is_in_use))
         self.own(opening, lambda done: LinkOpened(done.value, done.error))
 
     def _wake(self, *, wanted: bool = True) -> None:
@@ -219,6 +222,12 @@ class Upstream(LoopActor):
             # Somebody wants the server now. One attempt at once, but no faster than the shortest backoff.
             waited = self._clock() - self._born
             self._be_patient(max(0.0, self._talk.config.restart.backoff_min - waited), "retry")
+
+    def _is_in_use(self) -> bool:
+        """Return whether the client waits for this server (see ``LinkEvents``)."""
+        waiting = self._queue or self._repeat or self._summoned or self._talk.is_wanted
+        self._use_told = self._use_told or bool(waiting)
+        return bool(waiting)
 
     def _on_opened(self, link: Link | None, error: BaseException | None) -> None:
         if link is None:
@@ -257,6 +266,7 @@ class Upstream(LoopActor):
             return
         self.cancel(self._patience)
         self._phase = Phase.READY
+        self._summoned = False
         self._sign_in = self._talk.sign_in = None
         for kind in KINDS:
             if kind not in self._talk.kinds():
@@ -480,6 +490,7 @@ class Upstream(LoopActor):
         category = category or categories.of_fault(kind, reason)
         reason = log.mask(self._with_last_words(reason))
         carrying = self._talk.is_carrying
+        late, summoned = self._take_late(kind)
         self._repeat += self._talk.break_off(reason) + self._take_patient()
         used = (carrying or self._repeat or self._talk.subscriptions) if was_ready else self._wanted
         self._fail_queue(reason)
@@ -493,16 +504,26 @@ class Upstream(LoopActor):
             self._generation,
             kind,
             reason,
-            repeat=tuple(
-                r._replace(repeated=True, wait_until=r.wait_until or patience) for r in self._repeat
-            ),
+            repeat=tuple(r._replace(repeated=True, wait_until=r.wait_until or patience) for r in self._repeat)
+            + late,
             subscriptions=frozenset(self._talk.subscriptions),
             was_ready=was_ready,
             unused=not used,
             category=category,
+            at_once=bool(late) or summoned,
         )
         post(self._peers.supervisor, news)
         self.end()
+
+    def _take_late(self, kind: FaultKind | None) -> tuple[tuple[Request, ...], bool]:
+        """Take out what came so late that nobody was asked to sign in for it: in the next life somebody is.
+
+        Returns the requests, and whether the catalog waits too.
+        """
+        if kind is not FaultKind.UNAUTHORIZED or self._use_told:
+            return (), False
+        late, self._queue = tuple(self._queue), []
+        return late, self._summoned
 
     def _with_last_words(self, reason: str) -> str:
         tail = self._talk.link.stderr_tail() if self._talk.link is not None else ()

@@ -22,6 +22,7 @@ class Challenged(NamedTuple):
     Attributes:
         status: 401, or 403 with ``insufficient_scope``.
         challenge: the ``WWW-Authenticate`` header.
+        in_use: whether the client waits for the server: nobody is asked to sign in otherwise.
     """
 
     group: str
@@ -29,10 +30,22 @@ class Challenged(NamedTuple):
     status: int
     challenge: str
     rejected: str | None
+    in_use: bool = True
 
     def __repr__(self) -> str:
         # What was rejected may be a good token elsewhere: it is shown nowhere.
         return f"<Challenged {self.group} {self.status}>"
+
+
+class Accepted(NamedTuple):
+    """The server took this header, which was given because it had refused another."""
+
+    group: str
+    server: RemoteServer
+    authorization: str
+
+    def __repr__(self) -> str:
+        return f"<Accepted {self.group}>"
 
 
 class Subscribe(NamedTuple):

@@ -68,6 +68,7 @@ class UpstreamLost(NamedTuple):
         was_ready: whether it had been ready.
         unused: whether nobody waited for anything of it.
         category: of the failure, see ``dmcp.protocol.categories``.
+        at_once: whether the next life has to begin without a delay.
     """
 
     group: str
@@ -79,6 +80,7 @@ class UpstreamLost(NamedTuple):
     was_ready: bool = False
     unused: bool = False
     category: str = ""
+    at_once: bool = False
 
 
 class Undelivered(NamedTuple):

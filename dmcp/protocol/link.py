@@ -59,6 +59,12 @@ class LinkEvents(Protocol):
     def on_closed(self, fault: LinkFault) -> None:
         """The link is gone; the last call on this object. Requests in flight will get no answer."""
 
+    def is_in_use(self) -> bool:
+        """Return whether the client waits for something of this server right now.
+
+        Only then is a person asked to sign in: no browser opens because a program was started.
+        """
+
 
 class Link(Protocol):
     """One connection, and one MCP session, with a server."""
@@ -132,3 +138,6 @@ class Credentials(Protocol):
         Raises:
             AuthError: there is nothing better; the message tells the person what to do.
         """
+
+    def accepted(self, authorization: str) -> None:
+        """The server took the header that ``challenged`` gave: when it is refused later it has to be renewed."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from dmcp.text import printable
 
 
 class SignIn(NamedTuple):
@@ -37,3 +40,10 @@ class SignIn(NamedTuple):
             "the server waits for a sign-in that another dmcp process has begun: ask the person to finish it in the"
             " browser, then try again"
         )
+
+
+def request(group: str, url: str) -> str:
+    """Return what a client that can open addresses shows the person: which server, and whose page they will see."""
+    parts = urlsplit(url)
+    page = printable(f"{parts.scheme}://{parts.netloc}", 200)
+    return f"{printable(group, 100)}: sign in at {page} to use this MCP server."

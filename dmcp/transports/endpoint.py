@@ -184,6 +184,8 @@ class Endpoint:
                 log.debug(f"answered HTTP {status}, asks to wait {wait:.0f} s", self.label)
                 await asyncio.sleep(max(wait, _SHORTEST_WAIT))
             else:
+                if denied and authorization is not None and self._credentials is not None:
+                    self._credentials.accepted(authorization)
                 return response
             response = await self._send(request, authorization)
 

@@ -237,6 +237,8 @@ def _mcp_answer(message: dict[str, Any]) -> Response:
             "serverInfo": {"name": "guarded", "version": "1"},
         },
         "tools/list": {"tools": [tool]},
+        "prompts/get": {"messages": []},
+        "resources/read": {"contents": []},
         "tools/call": {"content": [{"type": "text", "text": "somebody who signed in"}]},
     }
     return JSONResponse({"jsonrpc": "2.0", "id": message["id"], "result": results.get(message["method"], {})})

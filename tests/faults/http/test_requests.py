@@ -60,6 +60,9 @@ class Tokens:
         self._tokens.pop(0)
         return f"Bearer {self._tokens[0]}"
 
+    def accepted(self, authorization: str) -> None:
+        self.taken = authorization
+
 
 async def test_session_revision_and_configured_headers_go_with_every_request(
     server: RawServer, connect: Connect

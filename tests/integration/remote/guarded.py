@@ -38,8 +38,15 @@ async def visit(url: str) -> None:
     await asyncio.to_thread(open_page)
 
 
+def look(client: RawClient) -> int | str:
+    """Ask for the tools of the guarded server without waiting for them: the client uses it, as a model does first."""
+    arguments = {"group": "far"}
+    return client.ask("tools/call", {"name": "get_dynamic_tools", "arguments": arguments})
+
+
 async def offered(client: RawClient) -> dict[str, Any]:
-    """The question with which the client is offered a sign-in."""
+    """Use the guarded server, and return the question with which the client is offered a sign-in."""
+    look(client)
     return await client.heard("elicitation/create")
 
 

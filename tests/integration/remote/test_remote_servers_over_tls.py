@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from harness import RawClient, RpcError, dmcp_command, write_config
+from integration.remote.guarded import look
 from servers.oauth_process import running
 from servers.remote_process import remote
 
@@ -100,6 +101,7 @@ async def test_a_server_and_its_authorization_server_over_https_are_signed_in_to
         entry = {"description": "guarded", "url": guarded.url}
         async with client_of(tmp_path, entry, SSL_CERT_FILE=str(papers.authority)) as client:
             await client.initialize(capabilities=URLS)
+            look(client)
             offered = await client.heard("elicitation/create")
             url = offered["params"]["url"]
             assert url.startswith("https://")

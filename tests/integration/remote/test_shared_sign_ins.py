@@ -13,7 +13,7 @@ from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
 from harness import RawClient, dmcp_command, write_config
-from integration.remote.guarded import SIGNED_IN, client_of, whoami
+from integration.remote.guarded import SIGNED_IN, client_of, look, whoami
 from servers.oauth_process import OAuthServer, Person
 
 pytestmark = pytest.mark.anyio
@@ -78,6 +78,7 @@ async def test_a_sign_in_is_kept_in_the_keyring_where_the_configuration_says_so(
     }
     async with RawClient(dmcp_command(config), env=env) as client:
         await client.initialize(capabilities={"elicitation": {"form": {}, "url": {}}})
+        look(client)
         offered = await client.heard("elicitation/create")
         await asyncio.to_thread(Person().visit, offered["params"]["url"])
         assert (await client.call("far", "whoami"))["content"][0]["text"] == SIGNED_IN

@@ -17,6 +17,7 @@ from integration.remote.guarded import (
     URLS,
     ask,
     client_of,
+    look,
     offered,
     sign_in,
     text_of,
@@ -188,10 +189,12 @@ async def test_a_second_dmcp_takes_the_sign_in_over_when_the_first_gives_it_up(
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(client_of(guarded, home))
         await first.initialize(capabilities=URLS)
-        offer = await offered(first)
+        use = look(first)
+        offer = await first.heard("elicitation/create")
         async with client_of(guarded, home, "second") as second:
             await second.initialize(capabilities=URLS)
             await told(second, f"waiting for {ELSEWHERE}")
+            first.notify("notifications/cancelled", {"requestId": use})
             if end == "killed":
                 first.process.kill()
                 await first.exited()

@@ -12,7 +12,7 @@ from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.tokens import Tokens
 from dmcp.config.model import OAuthSettings, RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
-from dmcp.messages.auth import Configured, Forget, Subscribe
+from dmcp.messages.auth import Challenged, Configured, Forget, Subscribe
 from dmcp.messages.supervisor import SignInEnded, SignInOffered
 
 if TYPE_CHECKING:
@@ -316,3 +316,74 @@ async def test_a_bug_in_a_flight_is_told_as_one_and_the_actor_lives_on(house: Ho
     with pytest.raises(AuthError, match="bug of dmcp"):
         await soon(waiting)
     assert house.ref.is_alive()
+
+
+async def test_a_renewal_that_failed_for_now_is_none_and_the_next_refusal_is_renewed_again(
+    house: House,
+) -> None:
+    house.work.stored = house.tokens("old")
+    await soon(house.credentials().authorization())
+    for end in (AuthUnavailable("down"), None):
+        task = asyncio.create_task(house.credentials().challenged(401, "", "Bearer old"))
+        await settle()
+        if end is not None:
+            house.work.open["one"].set_exception(end)
+            with pytest.raises(AuthUnavailable, match="down"):
+                await soon(task)
+            house.now += 2  # less than FRESH
+        else:
+            house.work.open["one"].set_result(house.tokens("new"))
+            assert await soon(task) == "Bearer new"
+    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, True]
+
+
+async def test_what_the_server_has_taken_since_it_was_renewed_is_renewed_when_it_is_refused(
+    house: House,
+) -> None:
+    house.work.stored = house.tokens("old")
+    credentials = house.credentials()
+    await soon(credentials.authorization())
+    for rejected, given in (("old", "t1"), ("t1", "t2"), ("t2", "t3")):
+        task = asyncio.create_task(credentials.challenged(401, "", f"Bearer {rejected}"))
+        await settle()
+        house.work.open["one"].set_result(house.tokens(given))
+        await soon(task)
+        if given == "t1":
+            credentials.accepted("Bearer t1")
+    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, True, False]
+
+
+async def test_nobody_is_asked_for_a_server_that_is_not_in_use(house: House) -> None:
+    idle = house.ref.ask(Challenged("one", SERVER, 401, "", None, in_use=False), block=False)
+    await settle()
+    assert house.work.calls[-1][2]["ask"] is False
+    used = asyncio.create_task(house.credentials().challenged(401, "", None))
+    await settle()
+    house.work.open["one"].set_exception(SignInNeeded("run `dmcp auth login one`"))
+    with pytest.raises(SignInNeeded):
+        await soon(idle)
+    await settle()
+    assert house.work.calls[-1][2]["ask"] is True
+    house.work.open["one"].set_result(house.tokens("new"))
+    assert await soon(used) == "Bearer new"
+
+
+async def test_a_use_that_begins_while_nobody_is_asked_leads_to_a_question_after_all(house: House) -> None:
+    credentials, in_use = house.credentials(), False
+
+    class Events:
+        def is_in_use(self) -> bool:
+            return in_use
+
+    async def open_link(events: Any) -> Any:
+        return events
+
+    await credentials.opening(open_link)(Events())  # type: ignore[arg-type]  # a part of them
+    task = asyncio.create_task(credentials.challenged(401, "", None))
+    await settle()
+    in_use = True
+    house.work.open["one"].set_exception(SignInNeeded("run `dmcp auth login one`"))
+    await settle()
+    assert [how["ask"] for what, _, how in house.work.calls if what == "mend"] == [False, True]
+    house.work.open["one"].set_result(house.tokens("new"))
+    assert await soon(task) == "Bearer new"
