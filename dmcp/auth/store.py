@@ -9,12 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import re
-import sys
-import tempfile
-import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -26,6 +22,7 @@ from dmcp.auth.record import Record
 from dmcp.auth.record import from_json as record_from_json
 from dmcp.auth.record import to_json as record_to_json
 from dmcp.errors import AuthError, AuthUnavailable
+from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -34,7 +31,7 @@ Purpose = Literal["refresh", "sign-in"]
 PATIENCE: Final = 45.0
 """Seconds to wait for another process to finish its refresh; longer than its requests can take."""
 _POLL = 0.05  # seconds between two tries for a lock another process holds; no kernel tells us when it is free
-_READERS = 2.0  # seconds; on Windows a file that is being read cannot be replaced, and reading takes no lock
+_LARGEST = 4 * 1024 * 1024  # bytes of what is kept of one server
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. @+-]{0,99}(?<![. ])")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _PRIVATE = 0o077  # permission bits that nobody but the owner may have
@@ -142,7 +139,7 @@ class FileStore:
         try:
             if path.stat().st_mode & _PRIVATE:
                 path.chmod(0o600)  # the predecessor left its files open to others
-            return path.read_bytes()
+            return files.read(path, _LARGEST)
         except FileNotFoundError:
             return b""
         except OSError as error:
@@ -152,18 +149,8 @@ class FileStore:
         self._prepare()
         path = self._folder / file_name(server)
         try:
-            # mkstemp makes the file 0600; it is complete and on the disk before it takes the other's place.
-            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=self._folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                _put_in_place(Path(temporary), path)
-            except BaseException:
-                with suppress(OSError):
-                    Path(temporary).unlink()
-                raise
+            # Complete and on the disk before it takes the other's place.
+            files.write(path, content, links="replace", mode=0o600)
         except OSError as error:
             raise AuthError(f"the sign-in cannot be kept in {path}: {error.strerror}") from error
 
@@ -176,20 +163,6 @@ class FileStore:
         except OSError as error:
             raise AuthError(f"the sign-in kept in {path} cannot be removed: {error.strerror}") from error
         return True
-
-
-def _put_in_place(new: Path, path: Path) -> None:
-    """Let a file take the place of another. In a worker thread; raises OSError."""
-    deadline = time.monotonic() + (_READERS if sys.platform == "win32" else 0.0)
-    while True:
-        try:
-            new.replace(path)
-        except PermissionError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(_POLL)
-        else:
-            return
 
 
 def open_store(kind: Literal["file", "keyring"]) -> FileStore:

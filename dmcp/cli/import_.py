@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.completing import coding_tools
@@ -32,13 +33,15 @@ from dmcp.cli.importers.report import plain, report
 from dmcp.cli.importers.writing import backup_of, write_whole
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
-from dmcp.errors import ConfigError
+from dmcp.errors import ConfigError, InternalError
+from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmcp.cli.importers.harvest import Read
     from dmcp.cli.importers.model import Harvest, ImportedServer
+    from dmcp.cli.importers.output import Outcome
 
 Probe = Callable[[Mapping[str, dict[str, Any]]], Mapping[str, str]]
 """Asks the servers these entries describe, by name, what they are good for; those that do not say are left out."""
@@ -66,7 +69,11 @@ class Request:
     dry_run: bool
     ask: bool
     probe: Probe | None = None
+    named: bool = True  # whether the person named the output: a link there is followed then
 
+
+_TRIES = 5
+"""How often a merge is begun again because another program has written the file meanwhile."""
 
 _EPILOG = f"""\b
 Tools: {", ".join(list(TOOLS)[:10])},
@@ -133,7 +140,8 @@ def import_command(
     if everything == (source is not None):
         raise click.UsageError("give a tool or a file, or --all; dmcp import --list shows what there is")
     ask = questions.somebody_there() and not yes and not dry_run
-    request = Request(output, force, merge, dry_run, ask, _probe() if probing else None)
+    named = click.get_current_context().get_parameter_source("output") != ParameterSource.DEFAULT
+    request = Request(output, force, merge, dry_run, ask, _probe() if probing else None, named)
     try:
         check_name(output, merge=merge)
         read = (
@@ -171,18 +179,47 @@ def run(request: Request, read: Read) -> None:
     if not entries:
         raise ConfigError("\n".join(["no server can be imported", *(f"  {note}" for note in notes)]))
     merging = request.merge and request.output.exists()
-    outcome = merged(request.output, entries) if merging else fresh(entries)
+    outcome, backup = _outcome(request, entries, merging=merging)
     if request.dry_run:
         click.echo(json_text({"mcpServers": {name: redacted(entries[name]) for name in outcome.added}}))
-    backup = write_whole(request.output, outcome.text) if outcome.added and not request.dry_run else None
     harvest = replace(harvest, not_carried=(*harvest.not_carried, *notes))
     verb = "Would import" if request.dry_run else "Imported"
     for line in report(harvest, outcome, entries, verb, str(request.output)):
         click.echo(line)
     if outcome.added and not request.dry_run and not merging:
-        click.echo(write_beside(request.output))
+        click.echo(write_beside(request.output, links=_links(request)))
     if backup is not None:
         click.echo(f"The earlier file is kept as {backup}")
+
+
+def _outcome(
+    request: Request, entries: Mapping[str, dict[str, Any]], *, merging: bool
+) -> tuple[Outcome, Path | None]:
+    """What is written, and the backup of what was there. Merged once more if another program writes in between."""
+    for left in reversed(range(_TRIES)):
+        outcome = merged(request.output, entries) if merging else fresh(entries)
+        if request.dry_run or not outcome.added:
+            return outcome, None
+        private = any(redacted(entries[name]) != entries[name] for name in outcome.added)
+        links = _links(request)
+        try:
+            below = None if links == "follow" else request.output.absolute().parent
+            return outcome, write_whole(
+                request.output,
+                outcome.text,
+                links=links,
+                below=below,
+                private=private,
+                expected=outcome.before,
+            )
+        except files.Changed:
+            if not left:
+                raise
+    raise InternalError("the number of tries is not positive")
+
+
+def _links(request: Request) -> files.Links:
+    return "follow" if request.named else "refuse"
 
 
 def _settle_overwriting(request: Request) -> None:

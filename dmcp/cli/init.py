@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+from click.core import ParameterSource
 from pydantic_core import to_json
 
 from dmcp.cli.chosen import USUAL_FILE
@@ -14,6 +15,9 @@ from dmcp.cli.importers.rendering import SCHEMA
 from dmcp.cli.importers.writing import write_whole
 from dmcp.cli.schema import check_name, write_beside
 from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from dmcp.store import files
 
 _STARTER: Final = """\
 // The MCP servers dmcp stands in front of. Comments and trailing commas are allowed here.
@@ -65,9 +69,11 @@ def init_command(file: Path, force: bool) -> None:
         raise ConfigError(f"{file} exists: --force replaces it (it is kept as .bak), or name another file")
     command, *arguments = python("-m", "dmcp.demo.notes")
     shown = {"schema": SCHEMA, "command": command, "args": arguments}
-    backup = write_whole(
-        file, _STARTER % {key: to_json(value).decode() for key, value in shown.items()}, "name another file"
-    )
+    named = click.get_current_context().get_parameter_source("file") != ParameterSource.DEFAULT
+    links: files.Links = "follow" if named else "refuse"
+    text = _STARTER % {key: to_json(value).decode() for key, value in shown.items()}
+    below = None if named else file.absolute().parent
+    backup = write_whole(file, text, "name another file", links=links, below=below)
     click.echo(f"Wrote {file}." + (f" The earlier file is kept as {backup}." if backup else ""))
-    click.echo(write_beside(file))
+    click.echo(write_beside(file, links=links))
     click.echo(f"Next: dmcp check {file}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -10,8 +11,10 @@ from pydantic_core import from_json, to_json
 from dmcp.cli.importers.rendering import SCHEMA
 from dmcp.cli.importers.writing import write_whole
 from dmcp.errors import ConfigError
+from dmcp.store import files
 
 _ALL_MAY_READ = 0o644
+_LARGEST = 1024 * 1024  # bytes; the schema has a tenth of it
 _TITLE = "dmcp configuration"
 """How a schema of any dmcp is told from somebody else's; ``dmcp.config.schema`` writes it."""
 
@@ -23,10 +26,15 @@ def rendered() -> str:
     return to_json(json_schema(), indent=2).decode() + "\n"
 
 
-def write_beside(config: Path) -> str:
+def write_beside(config: Path, *, links: files.Links = "follow") -> str:
     """Put the schema where the ``$schema`` of a configuration in this place says it is.
 
-    The configuration is there by then, and works without its schema: what goes wrong is said, not raised.
+    The configuration is there by then, and works without its schema: what goes wrong is said, not raised. A link in its
+    place is left alone: nobody has named it.
+
+    Args:
+        config: the configuration.
+        links: whether the person has named it, so that the directories above it may be links.
 
     Returns:
         A sentence for the person.
@@ -35,7 +43,7 @@ def write_beside(config: Path) -> str:
     if (path.exists() or path.is_symlink()) and not _is_a_schema_of_dmcp(path):
         return f"{path} was there already and is left as it is; dmcp schema --output writes the schema elsewhere."
     try:
-        _write(path)
+        _write(path, below=None if links == "follow" else config.absolute().parent)
     except ConfigError as error:
         return f"{error} Without it, editors do not complete and check the configuration."
     return f"For editors, its schema is beside it: {path}"
@@ -52,21 +60,21 @@ def check_name(config: Path) -> None:
 
 
 def _is_a_schema_of_dmcp(path: Path) -> bool:
-    if not path.is_file():  # reading a pipe would wait for its writer
+    if path.is_symlink():
         return False
     try:
-        found = from_json(path.read_bytes())
+        found = from_json(files.read(path, _LARGEST))
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and found.get("title") == _TITLE
 
 
-def _write(path: Path) -> None:
+def _write(path: Path, *, links: files.Links = "refuse", below: Path | None = None) -> None:
     text = rendered()
-    if path.is_file() and path.read_bytes() == text.encode():
-        return
-    write_whole(path, text, "write it elsewhere", keep=False)
-    path.chmod(_ALL_MAY_READ)
+    with suppress(OSError):
+        if files.read(path, _LARGEST) == text.encode():
+            return
+    write_whole(path, text, "write it elsewhere", keep=False, links=links, below=below, mode=_ALL_MAY_READ)
 
 
 @click.command("schema", short_help="Print the JSON schema of the configuration file.")
@@ -85,5 +93,5 @@ def schema_command(output: Path | None) -> None:
     if output is None:
         click.echo(rendered(), nl=False)
         return
-    _write(output.expanduser())
+    _write(output.expanduser(), links="follow")
     click.echo(f"Wrote {output}.")

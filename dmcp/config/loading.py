@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.config.model import Configuration
 from dmcp.errors import ConfigError
+from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,18 +89,18 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
 
 def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
+        return files.read(file, LARGEST)
     except FileNotFoundError:
         raise ConfigError(f"{file}: there is no such file: check the path to the configuration.") from None
     except IsADirectoryError:
         raise ConfigError(f"{file}: this is a directory: name the configuration file in it.") from None
+    except files.TooLarge:
+        raise ConfigError(
+            f"{file}: the file is larger than {LARGEST // 1024} KiB: that is no configuration."
+        ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its name is no file name"
         raise ConfigError(f"{file}: the configuration cannot be read: {reason}.") from None
-    if len(content) > LARGEST:
-        raise ConfigError(f"{file}: the file is larger than {LARGEST // 1024} KiB: that is no configuration.")
-    return content
 
 
 def _checked(values: Mapping[str, Any]) -> tuple[list[Problem], ConfigurationFile | None]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import sleep, to_thread
 
+from dmcp.store import files
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -28,6 +30,9 @@ _LOOK_ANYWAY: Final = 2000
 """Milliseconds after which the file is looked at even without an event: network file systems send none, and
 neither do directories in the moment between two watches."""
 
+_LARGEST: Final = 16 * 1024 * 1024
+"""Bytes that are read to see whether they have changed. A configuration has far less (``loading.LARGEST``)."""
+
 UNKNOWN: Final = ""
 """Stands for a fingerprint that was not taken; no content has it."""
 
@@ -38,7 +43,9 @@ _MOST_LINKS: Final = 40
 def fingerprint(path: Path) -> str | None:
     """A digest of the file's content; ``None`` if there is nothing to read. Blocks for the time of reading it."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hashlib.sha256(files.read(path, _LARGEST)).hexdigest()
+    except files.TooLarge:
+        return "too large"
     except OSError:
         return None
 

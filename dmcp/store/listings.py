@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
+from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,11 +65,9 @@ class ListingFiles:
 
     def _load(self, fingerprint: str) -> bytes:
         try:
-            with (self._folder / f"{fingerprint}.json").open("rb") as file:
-                content = file.read(LARGEST + 1)
+            return files.read(self._folder / f"{fingerprint}.json", LARGEST)
         except (OSError, RuntimeError):  # RuntimeError: this user has no home directory
             return b""
-        return content if len(content) <= LARGEST else b""
 
     def _save(self, fingerprint: str, content: bytes) -> None:
         try:
@@ -80,16 +78,8 @@ class ListingFiles:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_mode & _PRIVATE:
                 folder.chmod(0o700)
-            # mkstemp makes the file 0600. Not synced: a cache that is torn by a power cut is a corrupt file.
-            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(content)
-                Path(temporary).replace(folder / f"{fingerprint}.json")
-            except OSError:
-                with suppress(OSError):
-                    Path(temporary).unlink()
-                raise
+            # Not synced: a cache that is torn by a power cut is a corrupt file.
+            files.write(folder / f"{fingerprint}.json", content, links="replace", mode=0o600, sync=False)
             _prune(folder)
         except OSError as error:
             log.warning(f"what lazy servers offer cannot be kept in {folder}: {error.strerror}")

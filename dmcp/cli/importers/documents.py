@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from dmcp.errors import ConfigError
+from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,11 +40,11 @@ def read_text(path: Path) -> str:
         ConfigError: it cannot be read, is too large or is not UTF-8.
     """
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise ConfigError(
-                f"{path}: the file is larger than {MAX_FILE >> 20} MiB, which no configuration is"
-            )
-        return path.read_bytes().decode("utf-8-sig")
+        return files.read(path, MAX_FILE).decode("utf-8-sig")
+    except files.TooLarge:
+        raise ConfigError(
+            f"{path}: the file is larger than {MAX_FILE >> 20} MiB, which no configuration is"
+        ) from None
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such file") from None
     except IsADirectoryError:

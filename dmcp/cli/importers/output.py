@@ -29,11 +29,13 @@ class Outcome:
         text: the whole file.
         added: the names of the servers that are new in it.
         kept: the names that were there already, and stay as they were.
+        before: the bytes of the file that was added to, as text; nothing for a file of its own.
     """
 
     text: str = field(repr=False)
     added: tuple[str, ...]
     kept: tuple[str, ...] = ()
+    before: str | None = field(default=None, repr=False)
 
 
 def check_name(path: Path, *, merge: bool) -> None:
@@ -64,6 +66,7 @@ def merged(path: Path, entries: Mapping[str, dict[str, Any]]) -> Outcome:
         ConfigError: the existing file cannot be read, or is no configuration of dmcp.
     """
     text = read_text(path)
+    original = text
     before = parse_document(text, str(path), ".jsonc")
     servers = before.get(_SERVERS, {})
     if not isinstance(servers, dict):
@@ -75,7 +78,7 @@ def merged(path: Path, entries: Mapping[str, dict[str, Any]]) -> Outcome:
         raise InternalError(
             f"{path}: servers could not be added without changing the rest; nothing was changed"
         )
-    return Outcome(text, tuple(added), tuple(name for name in entries if name in servers))
+    return Outcome(text, tuple(added), tuple(name for name in entries if name in servers), original)
 
 
 def _with(text: str, path: Path, name: str, entry: dict[str, Any]) -> str:

@@ -1,77 +1,76 @@
-"""The one place of the importers that writes: a file appears whole or not at all, and what it replaces is kept.
+"""Writes what commands change: a sentence for everything ``dmcp.store.files`` refuses.
 
 Not here: whether to write; that is decided, and asked, before.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dmcp.errors import ConfigError
+from dmcp.store import files
 
-_PRIVATE = 0o600
+if TYPE_CHECKING:
+    from pathlib import Path
 
-
-def backup_of(path: Path) -> Path:
-    """Where the earlier contents of a file are kept."""
-    return path.with_name(path.name + ".bak")
+backup_of = files.backup_of
 
 
 def write_whole(
-    path: Path, text: str, advice: str = "choose another file with --output", *, keep: bool = True
+    path: Path,
+    text: str,
+    advice: str = "choose another file with --output",
+    *,
+    keep: bool = True,
+    links: files.Links = "follow",
+    below: Path | None = None,
+    mode: int | None = None,
+    private: bool = False,
+    expected: str | None = None,
 ) -> Path | None:
     """Put a text in place of a file, atomically; an existing file is kept as ``.bak``.
 
     A new file can be read by its owner only, since what is imported may hold secrets; an existing one keeps its
-    mode. A symbolic link stays one: the file it points to is replaced. A device or a pipe is never replaced.
+    mode. A symbolic link that a person has named stays one: the file it points to is replaced. A device or a pipe is
+    never replaced.
 
     Args:
         path: the file.
         text: all of its new contents.
         advice: what the person can do when it cannot be written.
         keep: whether an existing file is kept; not for what dmcp can make again.
+        links: what a link in its place means: "follow" only where the person has named the path.
+        below: the folder between which and the file there may be no links; see ``files.base_of``.
+        mode: its permissions, if not those it has.
+        private: whether nobody else may read it from now on.
+        expected: what it has to hold still; an empty text for a file that was not there.
 
     Returns:
         The backup, if there was something to keep.
 
     Raises:
         ConfigError: it cannot be written; then nothing has changed.
+        files.Changed: it does not hold what was expected any more; nothing has changed.
     """
-    path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        what = "a directory" if path.is_dir() else "a device or a pipe"
-        raise ConfigError(
-            f"{path}: cannot be written: it is {what}, not a file; {advice}. Nothing was changed."
+    try:
+        return files.write(
+            path,
+            text.encode(),
+            links=links,
+            below=below,
+            mode=mode,
+            private=private,
+            keep=keep,
+            expected=None if expected is None else expected.encode(),
         )
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except files.Changed:
+        raise
     except OSError as error:
-        raise _unwritable(path, error, advice) from None
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        kept = _keep(path, name) if keep else None
-        Path(name).replace(path)
-    except OSError as error:
-        Path(name).unlink(missing_ok=True)
-        raise _unwritable(path, error, advice) from None
-    return kept
+        raise unwritable(path, error, advice) from None
 
 
-def _keep(path: Path, new: str) -> Path | None:
-    if not path.exists():
-        Path(new).chmod(_PRIVATE)
-        return None
-    shutil.copymode(path, new)
-    return Path(shutil.copy2(path, backup_of(path)))
-
-
-def _unwritable(path: Path, error: OSError, advice: str) -> ConfigError:
+def unwritable(path: Path, error: OSError, advice: str) -> ConfigError:
+    """Return the sentence about a file that cannot be written."""
     return ConfigError(
         f"{path}: cannot be written: {error.strerror or error}; {advice}. Nothing was changed."
     )

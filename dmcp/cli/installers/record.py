@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.tool import CodingTool, Scope
 
 _ONLY_MINE = 0o700
+_OTHERS = 0o077
 
 
 class Record:
@@ -68,9 +69,11 @@ class Record:
             return
         try:
             self._folder.mkdir(mode=_ONLY_MINE, parents=True, exist_ok=True)
+            if self._folder.stat().st_mode & _OTHERS:
+                self._folder.chmod(_ONLY_MINE)
         except OSError as error:
             raise ConfigError(f"{self._folder}: cannot be made: {error.strerror or error}") from None
         text = to_json(
             {**self._about, "changes": [change.as_json() for change in changes]}, indent=2
         ).decode()
-        write_whole(self.path, text + "\n", "make it writable")
+        write_whole(self.path, text + "\n", "make it writable", keep=False, links="replace", private=True)

@@ -5,7 +5,6 @@ What can be found wrong is found before anything is written. Not here: what is p
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dmcp.cli.importers.documents import read_text
 from dmcp.cli.importers.gather import locations
 from dmcp.cli.importers.own import is_dmcp
-from dmcp.cli.importers.writing import backup_of, write_whole
+from dmcp.cli.importers.writing import backup_of, unwritable, write_whole
 from dmcp.cli.installers import own_command
 from dmcp.cli.installers.change import ABSENT, Change, planned, undone, value_at
 from dmcp.cli.installers.fronted import Switches, switches
@@ -21,6 +20,7 @@ from dmcp.cli.installers.hosts import NAME, Start
 from dmcp.cli.installers.record import Record
 from dmcp.cli.installers.text import contents_of, edited, parsed
 from dmcp.errors import ConfigError
+from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,6 +75,8 @@ def put_in(host: Host, scope: Scope, machine: Machine, start: Start, fronted: Fr
     if fronted is not None:
         switches(host, scope, machine, fronted)  # what cannot be read is said before anything is written
     own = None if was_there else _own(host, scope, machine, start)
+    if not was_there:
+        _check_place(path, machine)  # the tool's own command would follow a link too
     original = read_text(path) if own is not None and path.exists() else None
     if own is not None:
         own_command.run(own.add, machine)
@@ -85,9 +87,9 @@ def put_in(host: Host, scope: Scope, machine: Machine, start: Start, fronted: Fr
     off = switches(host, scope, machine, fronted) if fronted is not None else Switches()
     if changes or off.changes:
         record.keep((*kept, *changes, *off.changes))
-    _write([change for change in (*changes, *off.changes) if change.after != _now(change)])
+    _write([change for change in (*changes, *off.changes) if change.after != _now(change)], machine)
     if own is not None:
-        _keep_original(path, original)
+        _keep_original(path, original, machine)
     through = " ".join(own.add[:3]) if own is not None else None
     return Outcome(path, was_there, through, off)
 
@@ -107,11 +109,12 @@ def take_out(host: Host, scope: Scope, machine: Machine) -> Outcome:
     own = _own(host, scope, machine, Start(NAME, ())) if mine else None
     switched = [change for change in changes if change.keys[: len(keys)] != keys]
     if own is not None:
+        _check_place(path, machine)
         own_command.run(own.remove, machine)
     elif mine:
         made = next((change.made for change in changes if change.keys == keys), 0)
         switched.insert(0, Change(path, keys, ABSENT, present, made))
-    left = _undo(switched)
+    left = _undo(switched, machine)
     record.keep(())
     back = (name for change in switched if change not in left for name in _servers_of(change, keys))
     restored = tuple(dict.fromkeys(back))
@@ -183,40 +186,61 @@ def _now(change: Change) -> Any:
     return value_at(contents_of(change.file) or {}, change.keys)
 
 
-def _write(changes: Iterable[Change]) -> None:
+def _write(changes: Iterable[Change], machine: Machine) -> None:
     """Make the changes, each file once; all texts are made before the first is written."""
     texts: dict[Path, str] = {}
+    before: dict[Path, str] = {}
     for change in changes:
         text = texts.get(change.file)
         if text is None:
-            text = read_text(change.file) if change.file.exists() else ""
+            text = before[change.file] = read_text(change.file) if change.file.exists() else ""
         texts[change.file] = edited(text, change.file, change.keys, change.after)
     for path, text in texts.items():
-        _write_file(path, text)
+        _write_file(path, text, before[path], machine)
 
 
-def _write_file(path: Path, text: str) -> None:
+def _write_file(path: Path, text: str, before: str, machine: Machine) -> None:
+    below = files.base_of(path, machine.cwd, machine.home)
+    if below is None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{path.parent}: cannot be made: {error.strerror or error}") from None
+    links = "refuse" if below is not None else files.own_place(path, machine.home)
+    write_whole(path, text, _ADVICE, links=links, below=below, expected=before)
+
+
+def _check_place(path: Path, machine: Machine) -> None:
+    """Refuse a place that a link of a strange folder leads away from, before anything is done.
+
+    Raises:
+        ConfigError: it is one, or no file can be there.
+    """
+    below = files.base_of(path, machine.cwd, machine.home)
+    links = "refuse" if below is not None else files.own_place(path, machine.home)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.check_place(path, links=links, below=below)
+    except FileNotFoundError:
+        return  # the directory will be made
     except OSError as error:
-        raise ConfigError(f"{path.parent}: cannot be made: {error.strerror or error}") from None
-    write_whole(path, text, _ADVICE)
+        raise unwritable(path, error, _ADVICE) from None
 
 
-def _keep_original(path: Path, original: str | None) -> None:
+def _keep_original(path: Path, original: str | None, machine: Machine) -> None:
     """The backup is of the file before the tool's own command, if it was there, not of what that made of it."""
     backup = backup_of(path)
     try:
         if original is None:
             backup.unlink(missing_ok=True)
             return
-        backup.write_text(original, encoding="utf-8", newline="")
-        shutil.copymode(path, backup)
+        below = files.base_of(backup, machine.cwd, machine.home)
+        mode = path.stat().st_mode & 0o777
+        files.write(backup, original.encode(), links="replace", below=below, mode=mode)
     except OSError as error:
         raise ConfigError(f"{backup}: cannot be written: {error.strerror or error}") from None
 
 
-def _undo(changes: list[Change]) -> list[Change]:
+def _undo(changes: list[Change], machine: Machine) -> list[Change]:
     """Undo changes, the last one first. Returns what was left, because somebody changed it since."""
     texts: dict[Path, str] = {}
     empty: set[Path] = set()
@@ -239,8 +263,8 @@ def _undo(changes: list[Change]) -> list[Change]:
     for path, text in texts.items():
         if path in empty and not parsed(text, path):
             path.unlink()
-        elif text != read_text(path):
-            write_whole(path, text, _ADVICE)
+        elif text != (before := read_text(path)):
+            _write_file(path, text, before, machine)
     return left
 
 

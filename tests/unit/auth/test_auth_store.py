@@ -5,7 +5,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -202,18 +202,18 @@ async def test_on_windows_a_sign_in_is_kept_although_another_process_is_reading_
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     readers = [PermissionError(13, "being used by another process")] * 2
-    replace = Path.replace
+    replace = os.replace
 
-    def refused_at_first(self: Path, target: Path) -> Path:
+    def refused_at_first(*names: str, **at: Any) -> None:
         if readers:
             raise readers.pop()
-        return replace(self, target)
+        replace(*names, **at)
 
     store = FileStore(folder)
-    monkeypatch.setattr("dmcp.auth.store._POLL", 0.0)
-    monkeypatch.setattr(Path, "replace", refused_at_first)
+    monkeypatch.setattr("dmcp.store.files._POLL", 0.0)
+    monkeypatch.setattr(os, "replace", refused_at_first)
     with monkeypatch.context() as windows:
-        windows.setattr("dmcp.auth.store.sys.platform", "win32")
+        windows.setattr("dmcp.store.files.sys.platform", "win32")
         await store.write("one", RECORD)
     assert await store.read("one") == RECORD
     assert not readers
