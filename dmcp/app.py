@@ -218,7 +218,12 @@ class House:
         if kept is not None and kept[0] == means:
             return kept[1]
         if isinstance(config.target, StdioServer):
-            opener = stdio_opener(config.target, Dispatcher.running().after_turn)
+            name = config.name
+            opener = stdio_opener(
+                config.target,
+                Dispatcher.running().after_turn,
+                withheld=lambda: self._configuration.withheld_from(name),
+            )
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)
             opener = credentials.opening(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from dmcp import log
+from dmcp.protocol.environment import helper_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +126,7 @@ def _open(url: str, server: str) -> None:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
+                env=helper_environment(os.environ, log.mask),
             ).wait()
         except OSError as error:
             log.warning(f"the browser `{command[0]}` does not start: {error.strerror}", server)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +18,9 @@ from dmcp.cli.amounts import count, tokens
 from dmcp.cli.chosen import configuration, session
 from dmcp.cli.examination import Ear, Finding, examine_all
 from dmcp.cli.importers.report import plain
+from dmcp.config.model import StdioServer
+from dmcp.protocol.environment import not_given
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
 _WIDE = 120
 """Columns of the table where there is no terminal."""
+_NAMED = 10  # variables of one reason that are named; the rest is counted, and named with --json
 _EPILOG = """\b
 Examples:
   dmcp check
@@ -61,7 +67,16 @@ async def _look(path: Path, loaded: Configuration) -> list[Finding]:
     started = time.monotonic()
     with _progress(list(loaded.servers)) as on_finding:
         async with session(path, ear.hear, "debug") as client:
-            return await examine_all(client, loaded.servers, ear, started, on_finding)
+            findings = await examine_all(client, loaded.servers, ear, started, on_finding)
+    return [replace(finding, not_given=_not_given(finding.group, loaded)) for finding in findings]
+
+
+def _not_given(group: str, loaded: Configuration) -> dict[str, str]:
+    """Return the names of the variables that dmcp has and this server does not get, each with the reason."""
+    server = loaded.servers[group].target
+    if not isinstance(server, StdioServer):
+        return {}
+    return not_given(server, os.environ, loaded.withheld_from(group), sys.platform)
 
 
 def _to_stderr(line: str) -> None:
@@ -115,7 +130,22 @@ def _show(findings: list[Finding]) -> None:
     for finding in findings:
         if not finding.ready:
             _explain(finding)
+    told = [line for finding in findings if (line := _environment(finding))]
+    if told:
+        click.echo("\nNot passed on from the environment (see inherit_env):\n" + "\n".join(told))
     click.echo(f"\n{_sum(findings)}")
+
+
+def _environment(finding: Finding) -> str:
+    """Return the line that names what this server is not given, or nothing."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in finding.not_given.items():
+        by_reason.setdefault(reason, []).append(name)
+    parts = []
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        parts.append(f"{', '.join(sorted(names)[:_NAMED])}{more} ({reason})")
+    return f"  {printable(finding.group, None)}: {printable('; '.join(parts), None)}" if parts else ""
 
 
 def _sum(findings: list[Finding]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
@@ -46,6 +46,7 @@ class Finding:
         reason: why it is unavailable.
         stderr: the last lines it wrote there, if it is unavailable.
         hint: what the person can do.
+        not_given: variables of dmcp's environment that the server does not get, each with the reason.
     """
 
     group: str
@@ -60,6 +61,7 @@ class Finding:
     reason: str | None = None
     stderr: tuple[str, ...] = ()
     hint: str | None = None
+    not_given: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The finding as ``--json`` prints it."""

@@ -135,13 +135,18 @@ def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Con
 
     servers = {}
     secrets: set[str] = set()
+    references: dict[str, frozenset[str]] = {}
     problems: list[Problem] = []
-    for name, part in shape.mcpServers.items():
+    for name in shape.mcpServers:
         filling = Filling(environ, ("mcpServers", name))
-        server = server_from(name, part, filling, shape.startup, shape.limits)
+        server = server_from(name, shape, filling)
         problems += filling.problems
+        references[name] = frozenset(filling.names)
         if server.enabled:
             servers[name] = server
             secrets |= filling.secrets
     secrets.discard("")
-    return Configuration(MappingProxyType(servers), shape.oauth_store, frozenset(secrets)), problems
+    configuration = Configuration(
+        MappingProxyType(servers), shape.oauth_store, frozenset(secrets), MappingProxyType(references)
+    )
+    return configuration, problems

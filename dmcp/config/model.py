@@ -119,6 +119,8 @@ class StdioServer:
     args: tuple[str, ...] = field(default=(), repr=False)
     env: Mapping[str, str] = field(default_factory=_nothing, repr=False)
     cwd: str | None = None
+    inherit_env: bool | tuple[str, ...] = True
+    """What of dmcp's own environment it gets: see ``dmcp.protocol.environment``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +165,15 @@ class Configuration:
     oauth_store: Literal["file", "keyring"] = "file"
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Values that must never appear in a log: env, headers, resolved references, client secrets."""
+    references: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the variables each server's entry refers to, those of disabled servers too; without ``command`` and
+    ``cwd``, which name places and no secrets."""
+
+    def withheld_from(self, name: str) -> Mapping[str, str]:
+        """Return the variables only other servers refer to, each with the first of those servers."""
+        own = self.references.get(name, frozenset())
+        withheld: dict[str, str] = {}
+        for server, names in self.references.items():
+            for variable in names - own:
+                withheld.setdefault(variable, server)
+        return withheld

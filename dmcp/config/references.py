@@ -31,11 +31,13 @@ class Resolved:
         text: the result; where a variable is missing, nothing stands for it.
         values: what came from variables and defaults, for the log to keep quiet about.
         missing: names of variables that are not set and have no default, in order of appearance.
+        names: names of all variables referred to, whether they are set or needed, in order of appearance.
     """
 
     text: str
     values: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def resolve(text: str, environ: Mapping[str, str]) -> Resolved:
@@ -44,7 +46,8 @@ def resolve(text: str, environ: Mapping[str, str]) -> Resolved:
         return Resolved(text)
     reader = _Reader(text, environ)
     result, _ = reader.read(0)
-    return Resolved(result, tuple(reader.values), tuple(dict.fromkeys(reader.missing)))
+    missing, names = (tuple(dict.fromkeys(found)) for found in (reader.missing, reader.names))
+    return Resolved(result, tuple(reader.values), missing, names)
 
 
 def has_references(text: str) -> bool:
@@ -63,6 +66,7 @@ class _Reader:
     def __init__(self, text: str, environ: Mapping[str, str]) -> None:
         self.values: list[str] = []
         self.missing: list[str] = []
+        self.names: list[str] = []
         self._text = text
         self._environ = environ
 
@@ -93,6 +97,7 @@ class _Reader:
 
     def _value(self, name: str) -> str:
         value = self._environ.get(name)
+        self.names.append(name)
         if value is None:
             self.missing.append(name)
             return ""
@@ -100,11 +105,12 @@ class _Reader:
         return value
 
     def _guarded(self, name: str, opened: int, start: int, depth: int) -> tuple[str, int]:
-        values, missing = len(self.values), len(self.missing)
+        values, missing, names = len(self.values), len(self.missing), len(self.names)
+        self.names.append(name)
         default, end = self.read(start, depth + 1)
         if end > len(self._text):
             # Never closed, so it is no reference, and neither is what only an unclosed one holds.
-            del self.values[values:], self.missing[missing:]
+            del self.values[values:], self.missing[missing:], self.names[names:]
             return self._text[opened:], end
         value = self._environ.get(name)
         if value:

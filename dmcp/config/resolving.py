@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from dmcp.config import checks
 from dmcp.config.model import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from dmcp.config.positions import Path
-    from dmcp.config.schema import FeaturesPart, OAuthPart, RestartPart, TimeoutPart
+    from dmcp.config.schema import ConfigurationFile, FeaturesPart, OAuthPart, RestartPart, TimeoutPart
 
 
 @dataclass(slots=True)
@@ -43,6 +43,7 @@ class Filling:
         environ: the environment to take values from.
         at: the path of the server's entry.
         secrets: values that must not appear in a log.
+        names: the variables referred to where secrets may be: those are withheld from the other servers.
         problems: mistakes in the file.
         obstacles: what in the environment keeps the server from being started, in words.
     """
@@ -50,6 +51,7 @@ class Filling:
     environ: Mapping[str, str]
     at: Path
     secrets: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
 
@@ -72,6 +74,7 @@ class Filling:
         resolved = resolve(raw, self.environ)
         if secret:
             self.secrets.update(resolved.values)
+            self.names.update(resolved.names)
         if resolved.missing:
             self.obstacles.extend(
                 f"environment variable {name} is not set (used in {spell_path(key)}): "
@@ -110,23 +113,19 @@ class Filling:
         return MappingProxyType(filled)
 
 
-def server_from(
-    name: str,
-    part: StdioPart | RemotePart,
-    filling: Filling,
-    startup: Literal["eager", "lazy"],
-    limits: LimitsPart,
-) -> ServerConfig:
-    """The configuration of one server.
+def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerConfig:
+    """Return the configuration of one server.
 
     Args:
         name: its key in the file.
-        part: its entry.
+        file: the whole file, for the entry and for the defaults of all servers.
         filling: fills in its references; afterwards holds the problems and secrets.
-        startup: the file's default.
-        limits: likewise.
     """
-    target = _stdio(part, filling) if isinstance(part, StdioPart) else _remote(part, filling)
+    part = file.mcpServers[name]
+    if isinstance(part, StdioPart):
+        target: StdioServer | RemoteServer = _stdio(part, filling, file.inherit_env)
+    else:
+        target = _remote(part, filling)
     return ServerConfig(
         name=name,
         description=part.description,
@@ -135,14 +134,14 @@ def server_from(
         timeout=_timeouts(part.timeout),
         restart=_restart(part.restart),
         tools=ToolSelection(tuple(part.tools.include), tuple(part.tools.exclude)),
-        limits=_limits(part.limits, limits),
-        startup=part.startup or startup,
+        limits=_limits(part.limits, file.limits),
+        startup=part.startup or file.startup,
         idle_stop=part.idle_stop,
         enabled=part.enabled,
     )
 
 
-def _stdio(part: StdioPart, filling: Filling) -> StdioServer:
+def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...]) -> StdioServer:
     # What command and cwd are made of names places on disk. Masking it would hide what could not be started.
     cwd = None if part.cwd is None else filling.text(("cwd",), part.cwd, checks.filled_fault, secret=False)
     return StdioServer(
@@ -150,6 +149,7 @@ def _stdio(part: StdioPart, filling: Filling) -> StdioServer:
         args=filling.texts(("args",), part.args),
         env=filling.pairs("env", part.env, checks.env_fault),
         cwd=cwd,
+        inherit_env=inherit_env if part.inherit_env is None else part.inherit_env,
     )
 
 

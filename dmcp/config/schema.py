@@ -5,6 +5,7 @@ pydantic, so only ``dmcp.config.loading`` and the commands do, and late. Not her
 configuration the rest of the house sees (``dmcp.config.model``).
 """
 
+import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -57,6 +58,27 @@ Size = Annotated[
         }
     ),
 ]
+
+
+def _inherited(value: Any) -> Any:
+    """Check what ``inherit_env`` says; a list becomes a tuple."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list):
+        raise ValueError("must be true, false or a list of names of environment variables")  # noqa: TRY004 - pydantic's rule
+    if not all(isinstance(name, str) and re.fullmatch(_VARIABLE, name) for name in value):
+        raise ValueError("must hold names of environment variables; patterns such as A* are not understood")
+    return tuple(value)
+
+
+_VARIABLE: Final = r"[^=*?\s\x00]+"
+_INHERITED: Final = {
+    "anyOf": [
+        {"type": "boolean"},
+        {"type": "array", "items": {"type": "string", "pattern": f"^{_VARIABLE}$"}},
+    ]
+}
+InheritEnv = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited), WithJsonSchema(_INHERITED)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Description = Annotated[str, StringConstraints(pattern=r"\S")]
 Startup = Literal["eager", "lazy"]
@@ -247,6 +269,11 @@ class StdioPart(ServerPart):
     cwd: Text | None = Field(
         default=None, description=f"The directory to start it in; dmcp's own if absent. {REFERENCES}"
     )
+    inherit_env: InheritEnv | None = Field(
+        default=None,
+        description="What of the environment dmcp runs in it gets: `true`, all but what only other servers refer to; "
+        "`false`, the least a program needs; a list, that and these; the file's own `inherit_env` if absent.",
+    )
 
 
 class RemotePart(ServerPart):
@@ -299,6 +326,9 @@ class ConfigurationFile(Part):
     startup: Startup = Field(default="eager", description="The default of every server's `startup`.")
     limits: LimitsPart = Field(
         default_factory=LimitsPart, description="The default of every server's `limits`, key by key."
+    )
+    inherit_env: InheritEnv = Field(
+        default=True, description="The default of every local server's `inherit_env`."
     )
     oauth_store: Literal["file", "keyring"] = Field(
         default="file",

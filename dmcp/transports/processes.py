@@ -25,16 +25,6 @@ _CREATE_NO_WINDOW: Final = 0x08000000  # subprocess has it on Windows only
 _TASKKILL_PATIENCE = 5.0  # seconds
 
 
-def environment(own: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a server: dmcp's, and over it what the configuration gives this server.
-
-    On Windows ``Path`` and ``PATH`` are one variable, and ``os.environ`` has all names in upper case.
-    """
-    if sys.platform == "win32":
-        own = {name.upper(): value for name, value in own.items()}
-    return {**os.environ, **own}
-
-
 def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
     """The executable a command means, looked up in the server's own PATH (and PATHEXT, for ``npx`` on Windows).
 

@@ -7,10 +7,13 @@ A line is a frame if it could be a JSON object or array; everything else on stdo
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 from dmcp.errors import LinkRefused
+from dmcp.protocol.environment import server_environment
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.limits import MAX_FRAME
 from dmcp.protocol.link import FaultKind, LinkFault
@@ -18,7 +21,7 @@ from dmcp.transports import processes
 from dmcp.transports.pipes import widen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dmcp.config.model import StdioServer
     from dmcp.protocol.link import Link, LinkEvents, OpenLink
@@ -37,17 +40,20 @@ def _at_once(action: Callable[[], None]) -> None:
 
 
 def stdio_opener(
-    server: StdioServer, after_turn: Callable[[Callable[[], None]], None] = _at_once
+    server: StdioServer,
+    after_turn: Callable[[Callable[[], None]], None] = _at_once,
+    withheld: Callable[[], Iterable[str]] = tuple,
 ) -> OpenLink:
     """An ``OpenLink`` that starts the server's process.
 
     Args:
         server: what to start.
         after_turn: runs an action a little later on the loop: what is sent until then is written as one.
+        withheld: says, at each start, which variables of dmcp's environment are for other servers only.
     """
 
     async def open_link(events: LinkEvents) -> Link:
-        env = processes.environment(server.env)
+        env = server_environment(server, os.environ, withheld(), sys.platform)
         command = processes.resolve_command(server.command, env, server.cwd)
         loop = asyncio.get_running_loop()
         try:

@@ -1,6 +1,6 @@
 """Which processes a test has started, whoever their parent is by now.
 
-Every process started inside a test inherits ``DMCP_TEST_MARK``; that finds orphans which a look at the process
+Every process started inside a test inherits ``TEST_MARK_OF_DMCP``; that finds orphans which a look at the process
 tree would miss, because they were handed to init.
 """
 
@@ -12,7 +12,7 @@ import time
 import anyio
 import psutil
 
-MARK = "DMCP_TEST_MARK"
+MARK = "TEST_MARK_OF_DMCP"
 
 
 def alive(pid: int) -> bool:

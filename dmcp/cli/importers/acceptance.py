@@ -27,7 +27,7 @@ def refusal(name: str, entry: dict[str, Any]) -> str | None:
         problems = [from_pydantic(one) for one in error.errors(include_url=False)]
     else:
         filling = Filling({}, ("mcpServers", name))
-        server_from(name, shape.mcpServers[name], filling, shape.startup, shape.limits)
+        server_from(name, shape, filling)
         problems = filling.problems
     texts = (f"{spell_path(each.path[_UP_TO_NAME:])} {each.text}" for each in problems)
     return "; ".join(texts) or None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp import log
 from dmcp.errors import ConfigError
+from dmcp.protocol.environment import helper_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,6 +45,7 @@ def run(words: Sequence[str], machine: Machine) -> None:
             timeout=_PATIENCE,
             check=False,
             cwd=machine.cwd,
+            env=helper_environment(machine.environ, log.mask),
             encoding="utf-8",
             errors="replace",
         )

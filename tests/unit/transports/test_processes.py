@@ -18,15 +18,6 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
 
 
-def test_a_servers_own_path_takes_the_place_of_dmcps_however_it_is_written(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("PATH", "dmcps")
-    made = processes.environment({"Path": "its own"})
-    assert made["PATH"] == "its own"
-    assert "Path" not in made
-
-
 @pytest.mark.parametrize("kill", [False, True])
 def test_a_server_is_ended_with_all_it_has_started(monkeypatch: pytest.MonkeyPatch, kill: bool) -> None:
     ran: list[tuple[str, ...]] = []
