@@ -30,11 +30,10 @@ from dmcp.cli.importers.redaction import redacted
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
-from dmcp.cli.importers.writing import backup_of, write_whole
+from dmcp.cli.importers.writing import Overtaken, backup_of, write_whole
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
 from dmcp.errors import ConfigError, InternalError
-from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.harvest import Read
     from dmcp.cli.importers.model import Harvest, ImportedServer
     from dmcp.cli.importers.output import Outcome
+    from dmcp.store import files
 
 Probe = Callable[[Mapping[str, dict[str, Any]]], Mapping[str, str]]
 """Asks the servers these entries describe, by name, what they are good for; those that do not say are left out."""
@@ -212,7 +212,7 @@ def _outcome(
                 private=private,
                 expected=outcome.before,
             )
-        except files.Changed:
+        except Overtaken:
             if not left:
                 raise
     raise InternalError("the number of tries is not positive")

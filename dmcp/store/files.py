@@ -125,7 +125,7 @@ def write(
         old = (
             folder.read(name, LARGEST_KEPT) if before is not None and (keep or expected is not None) else None
         )
-        if expected is not None and (old or b"").removeprefix(_MARK) != expected.removeprefix(_MARK):
+        if expected is not None and _unmarked(old or b"") != _unmarked(expected):
             raise Changed(path)
         kept = None
         if keep and old is not None and before is not None:
@@ -343,6 +343,12 @@ def _read_all(descriptor: int, path: object, limit: int) -> bytes:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise TooLarge(path, limit)
+    return content
+
+
+def _unmarked(content: bytes) -> bytes:
+    while content.startswith(_MARK):
+        content = content[len(_MARK) :]
     return content
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 backup_of = files.backup_of
 
 
+class Overtaken(ConfigError):  # noqa: N818 - says what happened
+    """Another program has written the file between reading and writing."""
+
+
 def write_whole(
     path: Path,
     text: str,
@@ -50,7 +54,7 @@ def write_whole(
 
     Raises:
         ConfigError: it cannot be written; then nothing has changed.
-        files.Changed: it does not hold what was expected any more; nothing has changed.
+        Overtaken: it does not hold what was expected any more; nothing has changed.
     """
     try:
         return files.write(
@@ -63,8 +67,8 @@ def write_whole(
             keep=keep,
             expected=None if expected is None else expected.encode(),
         )
-    except files.Changed:
-        raise
+    except files.Changed as error:
+        raise Overtaken(f"{path}: {error.strerror}. Nothing was changed.") from None
     except OSError as error:
         raise unwritable(path, error, advice) from None
 
