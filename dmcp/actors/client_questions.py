@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import upstream
 from dmcp.messages.supervisor import SignInDeclined
-from dmcp.protocol import client_requests, jsonrpc, sign_in
+from dmcp.protocol import client_requests, jsonrpc, server_requests, sign_in
 from dmcp.protocol.exchanges import Asked, QuestionTable
 
 if TYPE_CHECKING:
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from dmcp.messages.frontend import Question, QuestionWithdrawn
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.session import ServerSession
-
-_CAPABILITY_FOR: Final = {
-    "roots/list": "roots",
-    "sampling/createMessage": "sampling",
-    "elicitation/create": "elicitation",
-}
 
 
 class ClientQuestions:
@@ -54,10 +48,8 @@ class ClientQuestions:
         if not self._session.operating:
             self._held.append(question)
             return
-        profile, needed = self._session.profile, _CAPABILITY_FOR.get(question.method)
-        if profile is None or needed is None or not profile.can(needed):
-            text = f"Method not found: the client of dmcp does not offer {question.method}"
-            error = jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, text)
+        error = self._unable(question)
+        if error is not None:
             post(question.upstream, upstream.Respond(question.question, None, error))
             return
         token, params = client_requests.take_progress_token(question.params)
@@ -65,6 +57,17 @@ class ClientQuestions:
         if token is not None:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
         self._send(number, question.method, params)
+
+    def _unable(self, question: Question) -> bytes | None:
+        """Return the error for what the client has not declared; ``None`` for what it can be asked."""
+        profile, needed = self._session.profile, server_requests.CAPABILITY.get(question.method)
+        if profile is None or needed is None or not profile.can(needed):
+            text = f"Method not found: the client of dmcp does not offer {question.method}"
+            return jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, text)
+        if question.params.get("mode") == "url" and not profile.can("elicitation", "url"):
+            text = "Invalid params: the client of dmcp does not offer elicitation in the mode url"
+            return jsonrpc.error_object(jsonrpc.INVALID_PARAMS, text)
+        return None
 
     def release(self) -> None:
         """The client operates: ask what was held."""
@@ -87,7 +90,7 @@ class ClientQuestions:
                 "mode": "url",
                 "elicitationId": self._offers[group],
                 "url": url,
-                "message": sign_in.request(group, url),
+                "message": f"{server_requests.DMCP}{sign_in.request(group, url)}",
             }
             self._send(number, "elicitation/create", params)
 

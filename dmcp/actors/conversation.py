@@ -13,20 +13,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dmcp import log
+from dmcp.actors.notifications import Notifications
 from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Request, Tick
-from dmcp.protocol import categories, jsonrpc, listing, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
 from dmcp.protocol.flights import FlightTable
+from dmcp.protocol.limits import (
+    CALL_TIME_FACTOR,
+    MAX_NOTIFICATION,
+    MAX_SUBSCRIPTIONS,
+    MAX_UNREAD_ANSWERS,
+    MAX_URI,
+)
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.session import ClientProfile, ClientSession
 from dmcp.protocol.toolbox import Toolbox, kinds
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
@@ -45,6 +54,14 @@ MAX_BACKLOG: Final = 64 * 1024 * 1024
 LISTING_REST: Final = 0.2
 """Seconds between two looks at a listing that changes while it is looked at: some change because of the look."""
 
+_LEARNED = 1000  # resources of one result that are remembered to be the server's
+_DEPTH = 32  # parts of a path that are looked at for a subscription to what contains it
+_NO_CALL = 0  # the number of no request: what came on the stream of one of dmcp's own
+_CHANGED: Final[Mapping[str, tuple[Kind, ...]]] = {
+    "notifications/tools/list_changed": ("tools",),
+    "notifications/resources/list_changed": ("resources", "templates"),
+    "notifications/prompts/list_changed": ("prompts",),
+}
 _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
 
@@ -123,7 +140,11 @@ class Conversation:
         self._peers = peers
         self._clock = clock
         self._doubtful: list[Request] = []
-        self.questions = Questions(config.name, owner, peers.frontend, self.transmit, self._set_clock)
+        self.questions = Questions(
+            config, owner, frontend=peers.frontend, transmit=self.transmit, calls=self, clock=clock
+        )
+        self.notifications = Notifications(config, owner, peers, clock)
+        self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
         self._held = False
 
     def __repr__(self) -> str:
@@ -147,8 +168,8 @@ class Conversation:
     # Sending ------------------------------------------------------------------------------------------------------
 
     def transmit(self, frame: bytes) -> None:
-        """Send something that expects no answer."""
-        if self.link is not None:
+        """Send something that expects no answer; not to a server that asks and asks and reads nothing."""
+        if self.link is not None and self.link.backlog <= MAX_UNREAD_ANSWERS:
             self.link.send(frame)
 
     def run(self, errand: Errand, method: str, params: JsonObject, patience: float | None = None) -> None:
@@ -161,7 +182,8 @@ class Conversation:
 
     def greet(self, profile: ClientProfile) -> None:
         """Begin the handshake."""
-        self.run(Errand("initialize"), "initialize", ClientSession.hello(profile), _NEVER)
+        withheld = server_requests.switched_off(self.config.features)
+        self.run(Errand("initialize"), "initialize", ClientSession.hello(profile, withheld), _NEVER)
 
     def send(self, request: Request, *, doubted: bool = False) -> None:
         """Send a request of the client, or answer it here."""
@@ -171,8 +193,10 @@ class Conversation:
         if link is None or link.backlog > MAX_BACKLOG:
             self.reply(request, error=verdicts.unavailable(self._group, "it does not read what it is sent"))
             return
+        if request.method == "resources/subscribe" and not self._may_subscribe(request):
+            return
         seconds = verdicts.timeout_of(request.method, self.config.timeout)
-        number = self.flights.launch(request, seconds, self._clock())
+        number = self.flights.launch(request, seconds, self._clock(), self._longest(seconds))
         params = request.params
         if request.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
@@ -184,6 +208,17 @@ class Conversation:
             return
         link.send(frame, number)
         self._owner.arm()
+
+    def _longest(self, seconds: float) -> float:
+        """Return how long a call of this timeout may take whatever progress it shows."""
+        return self.config.limits.call_time or CALL_TIME_FACTOR * seconds
+
+    def _may_subscribe(self, request: Request) -> bool:
+        uri = str(request.params.get("uri"))
+        if uri in self.subscriptions or (len(self.subscriptions) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI):
+            return True
+        self.reply(request, error=verdicts.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
+        return False
 
     def _passes(self, request: Request, *, doubted: bool) -> bool:
         name = str(request.params.get("name"))
@@ -211,6 +246,9 @@ class Conversation:
                 self._give_up(number, reason)
 
     def _give_up(self, number: int, reason: str) -> None:
+        """Tell the server that nobody waits for this call any more, and the client likewise of what it has asked."""
+        self.notifications.forget(number)
+        self.questions.call_ended(number, reason or "cancelled")
         params: JsonObject = {"requestId": number}
         if reason:
             params["reason"] = reason
@@ -279,49 +317,72 @@ class Conversation:
 
     # What the server says -----------------------------------------------------------------------------------------
 
-    def on_frame(self, message: jsonrpc.Message) -> None:
-        """Take one message of the server."""
+    def on_frame(self, message: jsonrpc.Message, size: int, during: int | None = None) -> None:
+        """Take one message of the server.
+
+        Args:
+            message: what it said.
+            size: bytes of the frame it came in.
+            during: the number of the request on whose stream it came, if the link knows.
+        """
         self.heard = self._clock()
         match message:
             case jsonrpc.Answer():
                 self._on_answer(message)
             case jsonrpc.Note(method, params):
-                self._on_note(method, params)
+                self._on_note(method, params, size)
             case jsonrpc.Call():
-                self._on_call(message)
+                self._on_call(message, size, during)
             case jsonrpc.Malformed():
                 self._on_malformed(message)
             case jsonrpc.Batch(messages):
                 for single in messages:
-                    self.on_frame(single)
+                    self.on_frame(single, size, during)
 
     def _on_answer(self, answer: jsonrpc.Answer) -> None:
-        cargo = self.flights.land(int(answer.id)) if answer.id.isdigit() else None
+        number = _number(answer.id)
+        cargo = self.flights.land(number)
         match cargo:
             case Request():
+                self._landed(number)
                 self._on_outcome(cargo, answer)
                 self._owner.landed()
             case Errand():
                 self._on_errand_done(cargo, answer)
             case None:
-                log.debug(f"answered id {answer.id.decode()}, which waits for no answer", self._group)
+                log.debug("sent an answer to what nobody has asked", self._group)
+
+    def _landed(self, number: int) -> None:
+        self.notifications.landed(number)
+        if self.questions.pending:
+            self.questions.call_landed(number)
 
     def _on_outcome(self, request: Request, answer: jsonrpc.Answer) -> None:
         if answer.error is not None:
-            self.reply(request, error=verdicts.with_group(self._group, answer.error, answer.value))
+            self.reply(request, error=self._error_of(answer, answer.error))
             return
         if not isinstance(answer.value, dict):  # a client would stumble over it (MCP: schema, Result)
             self.reply(request, error=verdicts.unreadable(self._group, "the result must be an object"))
             return
         self.reply(request, result=answer.result)
         if request.method == "tools/call":
-            uris = verdicts.resources_named(answer)
+            uris = verdicts.resources_named(answer)[:_LEARNED]
             if uris:
                 post(self._peers.catalog, catalog.Learned(self._group, uris))
         elif request.method == "resources/subscribe":
             self.subscriptions.add(str(request.params.get("uri")))
         elif request.method == "resources/unsubscribe":
             self.subscriptions.discard(str(request.params.get("uri")))
+
+    def _error_of(self, answer: jsonrpc.Answer, error: bytes) -> bytes:
+        """Return the error of a call as the client gets it."""
+        value = answer.value
+        if not isinstance(value, dict) or value.get("code") != server_requests.URL_NEEDED:
+            return verdicts.with_group(self._group, error, value)
+        error, identifiers = server_requests.url_error(self._group, value)
+        for identifier in identifiers:
+            self.questions.expect_completion(identifier)
+        return error
 
     def _on_errand_done(self, errand: Errand, answer: jsonrpc.Answer) -> None:
         failure = verdicts.error_text(answer) if answer.error is not None else ""
@@ -352,8 +413,10 @@ class Conversation:
         self._owner.welcomed()
 
     def _on_malformed(self, message: jsonrpc.Malformed) -> None:
-        cargo = self.flights.land(int(message.id)) if message.id.isdigit() else None
+        number = _number(message.id)
+        cargo = self.flights.land(number)
         if isinstance(cargo, Request):
+            self._landed(number)
             self.reply(cargo, error=verdicts.unreadable(self._group, message.message))
             self._owner.landed()
         elif isinstance(cargo, Errand):
@@ -362,52 +425,84 @@ class Conversation:
         else:
             log.warning(f"sent something that is no message: {message.message}", self._group)
 
-    def _on_note(self, method: str, params: JsonObject) -> None:
+    def _on_note(self, method: str, params: JsonObject, size: int) -> None:
+        """Take a notification. What MCP does not define for servers, or is larger than dmcp passes on, is dropped."""
+        if size > MAX_NOTIFICATION:
+            self.notifications.drop()
+            return
         match method:
             case "notifications/progress":
                 self._on_progress(params)
             case "notifications/message":
-                logger = params.get("logger")
-                name = f"{self._group}/{logger}" if isinstance(logger, str) and logger else self._group
-                self._announce(method, {**params, "logger": name})
+                self.notifications.message(params)
             case "notifications/resources/updated":
-                post(self._peers.catalog, catalog.ResourceUpdated(self._group, params))
-            case "notifications/tools/list_changed":
-                self._fetch_again("tools")
-            case "notifications/resources/list_changed":
-                self._fetch_again("resources", "templates")
-            case "notifications/prompts/list_changed":
-                self._fetch_again("prompts")
+                uri = params.get("uri")
+                if isinstance(uri, str) and self._is_subscribed(uri):
+                    self.notifications.updated(uri, params)
+            case "notifications/elicitation/complete":
+                identifier = self.questions.completed(params.get("elicitationId"))
+                if identifier is not None:
+                    self.notifications.announce(method, {**params, "elicitationId": identifier})
             case "notifications/cancelled":
-                question, reason = jsonrpc.encode(params.get("requestId")), str(params.get("reason", ""))
-                self.questions.withdraw(question, reason)
+                self.questions.withdraw(params.get("requestId"), params.get("reason"))
+            case _ if method in _CHANGED:
+                self._fetch_again(*_CHANGED[method])
             case _:
-                self._announce(method, params)
+                log.debug(f"sent {printable(method, 100)}, which is no notification of a server", self._group)
 
-    def _announce(self, method: str, params: JsonObject) -> None:
-        post(self._peers.frontend, frontend.Announce(method, params or None))
+    def _is_subscribed(self, uri: str) -> bool:
+        """Return whether the client is subscribed to a resource, or is about to be, or to one that contains it.
+
+        The server may tell of a part of what was subscribed to (MCP: notifications/resources/updated).
+        """
+        known = self.subscriptions
+        if uri in known:
+            return True
+        for _, cargo in self.flights.all():  # its first update may be faster than the answer
+            if isinstance(cargo, Request) and cargo.method == "resources/subscribe":
+                known = known | {str(cargo.params.get("uri"))}
+        return bool(known) and any(whole in known for whole in _wholes(uri))
 
     def _fetch_again(self, *changed: Kind) -> None:
         for kind in changed:
             if kind in self.kinds():
-                self._say_stale(kind, stale=True)
+                if kind not in self._stale:
+                    self._say_stale(kind, stale=True)
                 self.fetch(kind)
 
     def _say_stale(self, kind: Kind, *, stale: bool) -> None:
+        (self._stale.add if stale else self._stale.discard)(kind)
         post(self._peers.catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
 
     def _on_progress(self, params: JsonObject) -> None:
         token = params.get("progressToken")
-        cargo = self.flights.get(token) if isinstance(token, int) else None
+        cargo = self.flights.get(token) if type(token) is int else None
         if isinstance(cargo, Request) and cargo.wants_progress and isinstance(token, int):
             self.flights.extend(token, self._clock())
-            post(cargo.reply_to, frontend.Progressed(cargo.ticket, params))
+            self.notifications.progress(token, cargo, params)
 
-    def _on_call(self, call: jsonrpc.Call) -> None:
+    def _on_call(self, call: jsonrpc.Call, size: int, during: int | None) -> None:
         if call.method == "ping":
             self.transmit(jsonrpc.result(call.id, b"{}"))
-        else:
-            self.questions.put(call)
+            return
+        if during is not None and not isinstance(self.flights.get(during), Request):
+            during = _NO_CALL
+        self.questions.put(call, size, during)
+
+    # See ``Calls``.
+
+    def oldest_call(self) -> int | None:
+        """Return the number of the client's oldest request in flight."""
+        return next((number for number, cargo in self.flights.all() if isinstance(cargo, Request)), None)
+
+    def pause_call(self, number: int) -> None:
+        """Stop the clock of a call: a person is answering what its server asks."""
+        self.flights.pause(number, self._clock())
+
+    def resume_call(self, number: int) -> None:
+        """Let the clock of a call run on."""
+        self.flights.resume(number, self._clock())
+        self._owner.arm()
 
     # Time ---------------------------------------------------------------------------------------------------------
 
@@ -427,11 +522,7 @@ class Conversation:
         self._held = hold
         if self.link is not None:
             (self.link.pause if hold else self.link.resume)()
-        self._set_clock()
-
-    def _set_clock(self) -> None:
-        """No deadline passes while a person is answering: over stdio nothing says which call a question belongs to."""
-        if self.questions.pending or self._held:
+        if hold:
             self.flights.hold(self._clock())
         else:
             self.flights.release(self._clock())
@@ -440,14 +531,17 @@ class Conversation:
     def expire(self) -> None:
         """Deadlines have passed: answer those calls, and find out whether the server is still alive."""
         now, hangs = self._clock(), False
+        for number, cargo in self.flights.overrun(now):
+            if isinstance(cargo, Request):
+                longest = self._longest(verdicts.timeout_of(cargo.method, self.config.timeout))
+                self._time_out(number, cargo, verdicts.overran(self._group, cargo.method, longest))
         for number, cargo in self.flights.due(now):
             if isinstance(cargo, Request):
                 seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
-                self.reply(cargo, error=verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in))
-                self._give_up(number, "timed out")
+                error = verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in)
+                self._time_out(number, cargo, error)
                 if now - self.heard >= seconds:
                     self._ask_for_life()
-                self._owner.landed()
             elif cargo.purpose == "ping":
                 hangs = True  # not before the others that are due have their answer
             elif cargo.collector is not None:
@@ -457,6 +551,11 @@ class Conversation:
             self._owner.lose(FaultKind.EXITED, reason, categories.HANGS)
         else:
             self._owner.arm()
+
+    def _time_out(self, number: int, request: Request, error: bytes) -> None:
+        self.reply(request, error=error)
+        self._give_up(number, "timed out")
+        self._owner.landed()
 
     def _ask_for_life(self) -> None:
         if not any(isinstance(cargo, Errand) and cargo.purpose == "ping" for _, cargo in self.flights.all()):
@@ -505,3 +604,20 @@ class Conversation:
                 self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=True))
         self.questions.withdraw_all(reason)
         return repeat + self.take_doubtful()
+
+
+def _number(identifier: bytes) -> int:
+    """Return the number of the request an encoded id belongs to; ``_NO_CALL`` for one that dmcp never gives out."""
+    return int(identifier) if identifier.isdigit() and len(identifier) < 20 else _NO_CALL  # noqa: PLR2004 - digits
+
+
+def _wholes(uri: str) -> Iterator[str]:
+    """Yield the URI and those of what may contain it: up to each slash, and without its query and fragment."""
+    yield uri
+    end = min(len(uri), MAX_URI)
+    for _ in range(_DEPTH):
+        end = max(uri.rfind(mark, 0, end) for mark in "/#?")
+        if end <= 0:
+            return
+        yield uri[:end]
+        yield uri[: end + 1]

@@ -1,31 +1,34 @@
-"""The questions one server has put to the client and not got an answer to: sampling, elicitation, roots.
+"""The requests one server has made of the client and not got an answer to: sampling, elicitation, roots.
 
-Part of an upstream's conversation. While one is open no deadline of that server's calls passes: over stdio nothing
-says which call a question belongs to, and a person may need minutes.
+Part of an upstream's conversation. Only what a person answers stops a clock, and only that of the call it belongs to:
+over HTTP the stream a request came on says which that is, over stdio it is the oldest call in flight. A call that is
+cancelled takes its server's requests with it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dmcp.actors.runtime import post
 from dmcp.messages.frontend import Question, QuestionWithdrawn
 from dmcp.messages.upstream import Tick
-from dmcp.protocol import jsonrpc
+from dmcp.protocol import jsonrpc, server_requests
+from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
+from dmcp.protocol.rates import Bucket
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
+    from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Respond
-
-PATIENCE: Final = 1800.0
-"""Seconds a person may take to answer a server's question."""
+    from dmcp.protocol.jsonrpc import JsonObject
 
 
 class Asker(Protocol):
-    """The actor the questions come from."""
+    """The actor the requests come from."""
 
     @property
     def actor_ref(self) -> Address:
@@ -38,81 +41,206 @@ class Asker(Protocol):
         """See ``LoopActor.cancel``."""
 
 
+class Calls(Protocol):
+    """The calls of the client that are in flight, as far as a request of the server concerns them."""
+
+    def oldest_call(self) -> int | None:
+        """The number of the oldest one."""
+
+    def pause_call(self, number: int) -> None:
+        """Stop its clock."""
+
+    def resume_call(self, number: int) -> None:
+        """Let its clock run on."""
+
+
+class _Open(NamedTuple):
+    """A request that waits for the client.
+
+    Attributes:
+        timer: the end of its time.
+        call: the number of the call it belongs to, if it belongs to one.
+        guessed: whether the link could not say which call that is.
+        by_person: whether a person answers it.
+    """
+
+    timer: TimerHandle
+    call: int | None
+    guessed: bool
+    by_person: bool
+
+
 class Questions:
-    """A server's open questions, by the ids it gave them.
+    """A server's open requests, by the ids it gave them.
 
     Args:
-        group: whose.
+        config: of the server.
         asker: the upstream actor.
         frontend: who asks the client.
         transmit: sends a frame to the server.
-        on_change: called when a question has come or gone.
+        calls: the calls they may belong to.
+        clock: seconds of a monotonic clock.
     """
 
-    __slots__ = ("_asker", "_frontend", "_group", "_on_change", "_open", "_transmit")
+    __slots__ = (
+        "_asker",
+        "_bucket",
+        "_calls",
+        "_clock",
+        "_config",
+        "_elicitations",
+        "_frontend",
+        "_group",
+        "_open",
+        "_transmit",
+    )
 
     def __init__(
         self,
-        group: str,
+        config: ServerConfig,
         asker: Asker,
+        *,
         frontend: Address,
         transmit: Callable[[bytes], None],
-        on_change: Callable[[], None],
+        calls: Calls,
+        clock: Callable[[], float],
     ) -> None:
-        self._group = group
+        self._group = config.name
+        self._config = config
         self._asker = asker
         self._frontend = frontend
         self._transmit = transmit
-        self._on_change = on_change
-        self._open: dict[bytes, TimerHandle] = {}  # each with the end of its patience
+        self._calls = calls
+        self._clock = clock
+        self._bucket = Bucket(*_rate(config))
+        self._open: dict[bytes, _Open] = {}
+        self._elicitations: dict[str, None] = {}  # ids of addresses the person was sent to, oldest first
 
     def __repr__(self) -> str:
         return f"<Questions of {self._group}: {len(self._open)} open>"
 
     @property
     def pending(self) -> bool:
-        """Whether a person is being waited for."""
+        """Whether the server waits for an answer."""
         return bool(self._open)
 
-    def put(self, call: jsonrpc.Call) -> None:
-        """The server asks: pass it on."""
-        self._asker.cancel(self._open.get(call.id))
-        self._open[call.id] = self._asker.later(PATIENCE, Tick(("question", call.id)))
-        self._on_change()
-        post(self._frontend, Question(self._group, self._asker.actor_ref, call.id, call.method, call.params))
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Use these limits from now on."""
+        self._config = config
+        self._bucket.change(*_rate(config))
+
+    def put(self, call: jsonrpc.Call, size: int, during: int | None = None) -> None:
+        """Pass a request of the server on, or refuse it.
+
+        Args:
+            call: the request.
+            size: bytes of the frame it came in.
+            during: the number of the call on whose stream it came, if the link knows.
+        """
+        asked = server_requests.prepare(self._group, call, self._config.features, size)
+        if isinstance(asked, server_requests.Refusal):
+            self._refuse(call.id, asked.code, asked.text)
+        elif call.id in self._open:
+            text = "Invalid request: a request with this id is waiting for its answer already"
+            self._refuse(call.id, jsonrpc.INVALID_REQUEST, text)
+        elif len(self._open) >= self._config.limits.server_requests or not self._bucket.take(self._clock()):
+            text = (
+                f"dmcp passes on {self._config.limits.server_requests} requests of a server at once, and as many a "
+                "second; a person can raise limits.server_requests in its configuration"
+            )
+            self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, text)
+        else:
+            self._pass_on(call, asked, during)
+
+    def _pass_on(self, call: jsonrpc.Call, params: JsonObject, during: int | None) -> None:
+        by_person = call.method in server_requests.PERSON
+        timer = self._asker.later(PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT, Tick(("question", call.id)))
+        number = self._calls.oldest_call() if during is None else during
+        self._open[call.id] = _Open(timer, number, during is None, by_person)
+        if by_person and number is not None:
+            self._calls.pause_call(number)
+        if params.get("mode") == "url":
+            self.expect_completion(str(call.params["elicitationId"]))
+        post(self._frontend, Question(self._group, self._asker.actor_ref, call.id, call.method, params))
+
+    def _refuse(self, identifier: bytes, code: int, text: str) -> None:
+        self._transmit(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)))
 
     def respond(self, answer: Respond) -> None:
-        """The client has answered."""
-        if not self._close(answer.question):
+        """Pass the client's answer on."""
+        if self._close(answer.question) is None:
             return
         if answer.error is not None:
             self._transmit(jsonrpc.failure(answer.question, answer.error))
         else:
             self._transmit(jsonrpc.result(answer.question, answer.result or b"{}"))
 
-    def withdraw(self, question: bytes, reason: str) -> None:
-        """The server no longer wants the answer."""
-        if self._close(question):
-            post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, question, reason))
+    def withdraw(self, identifier: object, reason: object) -> None:
+        """The server no longer wants an answer (``notifications/cancelled``); of another id nothing is told."""
+        if isinstance(identifier, bool) or not isinstance(identifier, int | str | float):
+            return
+        question = jsonrpc.encode(identifier)
+        if self._close(question) is not None:
+            text = printable(reason) if isinstance(reason, str) else ""
+            post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, question, text))
 
     def withdraw_all(self, reason: str) -> None:
         """The server is gone."""
-        for timer in self._open.values():
-            self._asker.cancel(timer)
+        for one in self._open.values():
+            self._asker.cancel(one.timer)
         self._open.clear()
         post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, None, reason))
 
     def expire(self, question: bytes) -> None:
-        """The person has not answered in all this time."""
+        """The client has not answered in all this time."""
         if question in self._open:
-            text = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, "the person did not answer in time")
-            self._transmit(jsonrpc.failure(question, text))
-            self.withdraw(question, "timed out")
+            self._abort(question, "there was no answer in time")
 
-    def _close(self, question: bytes) -> bool:
-        timer = self._open.pop(question, None)
-        if timer is None:
-            return False
-        self._asker.cancel(timer)
-        self._on_change()
-        return True
+    def call_landed(self, number: int) -> None:
+        """A call has its answer. What was only guessed to belong to it may belong to the oldest of the others."""
+        for question, one in self._of_call(number):
+            other = self._calls.oldest_call() if one.guessed else None
+            self._open[question] = one._replace(call=other)
+            if other is not None and one.by_person:
+                self._calls.pause_call(other)
+
+    def call_ended(self, number: int, reason: str) -> None:
+        """A call was cancelled, or its time is over: nobody waits for what its server asked on its account."""
+        for question, _ in self._of_call(number):
+            self._abort(question, f"the call it belongs to has ended: {reason}")
+
+    def _of_call(self, number: int) -> list[tuple[bytes, _Open]]:
+        return [(question, one) for question, one in self._open.items() if one.call == number]
+
+    def _abort(self, question: bytes, reason: str) -> None:
+        self._close(question)
+        self._refuse(question, jsonrpc.INTERNAL_ERROR, reason)
+        post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, question, reason))
+
+    def _close(self, question: bytes) -> _Open | None:
+        one = self._open.pop(question, None)
+        if one is not None:
+            self._asker.cancel(one.timer)
+            if one.by_person and one.call is not None:
+                self._calls.resume_call(one.call)
+        return one
+
+    # Elicitation in URL mode --------------------------------------------------------------------------------------
+
+    def expect_completion(self, identifier: str) -> None:
+        """The person is sent to an address: the server may say of this id of its own that it is done."""
+        if len(self._elicitations) >= MAX_ELICITATIONS:
+            del self._elicitations[next(iter(self._elicitations))]
+        self._elicitations[identifier] = None
+
+    def completed(self, identifier: object) -> str | None:
+        """Return the id the client knows an elicitation by that the server says is done; ``None`` for any other id."""
+        if not isinstance(identifier, str) or identifier not in self._elicitations:
+            return None
+        del self._elicitations[identifier]
+        return server_requests.elicitation_id(self._group, identifier)
+
+
+def _rate(config: ServerConfig) -> tuple[float, float]:
+    rate = float(config.limits.server_requests)
+    return rate, rate * REQUEST_BURST

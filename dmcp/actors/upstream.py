@@ -155,8 +155,8 @@ class Upstream(LoopActor):
         """Handle one message, on the loop."""
         # Long because there is a case for each message.
         match message:
-            case FrameArrived(frame):
-                self._talk.on_frame(jsonrpc.read(frame))
+            case FrameArrived(frame, during):
+                self._talk.on_frame(jsonrpc.read(frame), len(frame), during)
             case Request():
                 self._on_request(message)
             case Cancel(ticket, reason):
@@ -164,7 +164,7 @@ class Upstream(LoopActor):
             case Respond():
                 self._talk.questions.respond(message)
             case Inform(method, params):
-                if self._phase is Phase.READY:
+                if self._phase is Phase.READY and self._is_told(method):
                     self._talk.transmit(jsonrpc.notification(method, params or None))
             case Initialise(profile):
                 self._profile = profile
@@ -197,6 +197,10 @@ class Upstream(LoopActor):
                 self._stop_within(grace)
             case _:
                 assert_never(message)
+
+    def _is_told(self, method: str) -> bool:
+        """Return whether a notification of the client is for this server: of roots only one that may ask for them."""
+        return "/roots/" not in method or self._talk.config.features.roots
 
     # Connecting ---------------------------------------------------------------------------------------------------
 
@@ -387,6 +391,10 @@ class Upstream(LoopActor):
                 self._finish()
             case ("question", bytes() as question):
                 self._talk.questions.expire(question)
+            case "notifications":
+                self._talk.notifications.flush()
+            case "dropped":
+                self._talk.notifications.tell_dropped()
             case ("listing", kind):
                 self._talk.fetch_rested(kind)
 
@@ -441,6 +449,8 @@ class Upstream(LoopActor):
 
     def _reconfigure(self, config: ServerConfig) -> None:
         before, self._talk.config = self._talk.config, config
+        self._talk.questions.reconfigure(config)
+        self._talk.notifications.reconfigure(config)
         if self._phase is Phase.READY and (config.features, config.tools) != (before.features, before.tools):
             wanted = self._talk.kinds()
             for kind in KINDS:

@@ -156,9 +156,15 @@ class LinkOpened(NamedTuple):
 
 
 class FrameArrived(NamedTuple):
-    """From the link: one frame of the server."""
+    """From the link: one frame of the server.
+
+    Attributes:
+        frame: the message.
+        during: the number of the request on whose stream it came, if the link has a stream for each.
+    """
 
     frame: bytes
+    during: int | None = None
 
 
 class NoiseArrived(NamedTuple):

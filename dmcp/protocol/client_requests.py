@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp.errors import DownstreamError
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
+from dmcp.protocol.limits import MAX_ID
 
 if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
@@ -74,7 +75,8 @@ def take_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObjec
     lean = {key: value for key, value in params.items() if key != "_meta"}
     if rest:
         lean["_meta"] = rest
-    return (token if isinstance(token, str | int) else None), lean
+    kept = isinstance(token, int) or (isinstance(token, str) and len(token) <= MAX_ID)
+    return (token if kept else None), lean
 
 
 def upstream_call(params: JsonObject, name: str, arguments: JsonObject) -> JsonObject:

@@ -40,3 +40,56 @@ MAX_SHOWN_REFUSAL: Final = 300
 
 MAX_SIGN_IN_FILE: Final = 1 * MIB
 """Bytes of the file that keeps the sign-ins to one server."""
+
+# What a server sends besides its answers ------------------------------------------------------------------------------
+
+MAX_PAUSE: Final = 300.0
+"""Seconds the clock of one call stands still in all while a person answers what its server asks."""
+
+MAX_SERVER_REQUEST: Final = 16 * MIB
+"""Bytes of one request of a server (a sampling request may carry images)."""
+
+MAX_QUESTION: Final = 256 * KIB
+"""Bytes of one question to the person (elicitation)."""
+
+MAX_QUESTION_TEXT: Final = 4000
+"""Characters of a question's message that the person is shown."""
+
+MAX_URL: Final = 8192
+"""Characters of an address the person is asked to open."""
+
+MAX_ID: Final = 1024
+"""Bytes of the id of a server's request, of an elicitation's id, of a progress token."""
+
+MAX_ELICITATIONS: Final = 256
+"""Addresses (elicitations in URL mode) one server has open at once; beyond it the oldest is forgotten."""
+
+REQUEST_BURST: Final = 4
+"""Seconds' worth of ``limits.server_requests`` that one server may ask at once; afterwards that many a second."""
+
+PERSON_TIMEOUT: Final = 1800.0
+"""Seconds a question of a server that belongs to no call stays open."""
+
+ROOTS_TIMEOUT: Final = 30.0
+"""Seconds the client gets to answer what no person answers (``roots/list``)."""
+
+MAX_NOTIFICATION: Final = 4 * MIB
+"""Bytes of one notification of a server that is passed on."""
+
+NOTIFICATION_BURST: Final = 5
+"""Seconds' worth of ``limits.notifications`` that may pass at once."""
+
+MAX_LATE_UPDATES: Final = 1024
+"""Resources whose newest update waits because a server tells of more than ``limits.notifications``."""
+
+MAX_SUBSCRIPTIONS: Final = 1024
+"""Resources of one server the client may be subscribed to."""
+
+MAX_URI: Final = 8192
+"""Characters of a resource's URI that can be subscribed to."""
+
+MAX_UNREAD_ANSWERS: Final = 4 * MIB
+"""Bytes a server may leave unread before it gets no more answers to its own requests."""
+
+CALL_TIME_FACTOR: Final = 10
+"""Times its timeout that one call may take whatever progress it shows, where ``limits.call_time`` is absent."""

@@ -13,6 +13,7 @@ from dmcp.errors import DownstreamError, UpstreamError
 from dmcp.protocol import revisions
 from dmcp.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, JsonObject
 from dmcp.protocol.wire import encode
+from dmcp.text import printable
 
 _INSTRUCTIONS = (
     "dmcp stands in front of several MCP servers, each one a group. Call get_dynamic_tools with a group to see "
@@ -20,6 +21,14 @@ _INSTRUCTIONS = (
     "Resources and prompts of all groups are listed as usual."
 )
 
+_CAPABILITIES = (
+    "completions",
+    "logging",
+    "prompts",
+    "resources",
+    "tools",
+)  # of a server: what dmcp makes use of
+_SERVER = ("name", "title", "version")  # of a server's own words: what a person may want to read
 _INTRODUCTION = 1000  # characters of a server's instructions worth a line in the log
 
 # Capabilities of the client that an upstream must not be told of: tasks are addressed by ids that are unique
@@ -103,6 +112,11 @@ def _server_capabilities(revision: str) -> JsonObject:
     return capabilities
 
 
+def _short(text: Any, limit: int = 200) -> str | None:
+    """Return a peer's text, if it is one, at a length that may be kept."""
+    return printable(text, limit, lines=True) if isinstance(text, str) else None
+
+
 class ClientSession:
     """dmcp as an upstream's client: offers the latest revision, takes what the server answers if known."""
 
@@ -124,12 +138,18 @@ class ClientSession:
     def introduction(self) -> str:
         """What the server says of itself, as one line of JSON: name, title, and the beginning of its instructions."""
         said = {key: self.server.get(key) for key in ("name", "title")}
-        return encode({**said, "instructions": self.instructions[:_INTRODUCTION]}).decode()
+        return encode({**said, "instructions": self.instructions}).decode()
 
     @staticmethod
-    def hello(profile: ClientProfile) -> JsonObject:
-        """The params of ``initialize``: the client's own capabilities and name, so that nothing is promised for it."""
-        mirrored = {name: value for name, value in profile.capabilities.items() if name not in _NOT_MIRRORED}
+    def hello(profile: ClientProfile, withheld: frozenset[str] = frozenset()) -> JsonObject:
+        """The params of ``initialize``: the client's own capabilities and name, so that nothing is promised for it.
+
+        Args:
+            profile: the client's.
+            withheld: capabilities of the client that this server is not to use.
+        """
+        hidden = _NOT_MIRRORED | withheld
+        mirrored = {name: value for name, value in profile.capabilities.items() if name not in hidden}
         info = profile.info if isinstance(profile.info.get("name"), str) else {}
         return {
             "protocolVersion": revisions.LATEST,
@@ -148,10 +168,10 @@ class ClientSession:
         revision = result.get("protocolVersion")
         if not isinstance(revision, str) or not revisions.is_known(revision):
             known = ", ".join(revisions.KNOWN)
-            raise UpstreamError(f"speaks protocol version {revision!r}, dmcp speaks {known}")
+            raise UpstreamError(f"speaks protocol version {_short(revision)!r}, dmcp speaks {known}")
         capabilities, server = result.get("capabilities"), result.get("serverInfo")
         self.revision = revision
-        self.capabilities = capabilities if isinstance(capabilities, dict) else {}
-        self.server = server if isinstance(server, dict) else {}
-        instructions = result.get("instructions")
-        self.instructions = instructions if isinstance(instructions, str) else ""
+        given = capabilities if isinstance(capabilities, dict) else {}
+        self.capabilities = {name: given[name] for name in _CAPABILITIES if isinstance(given.get(name), dict)}
+        self.server = {key: _short(server.get(key)) for key in _SERVER} if isinstance(server, dict) else {}
+        self.instructions = _short(result.get("instructions"), _INTRODUCTION) or ""

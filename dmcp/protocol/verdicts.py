@@ -13,6 +13,7 @@ from dmcp.protocol.jsonrpc import (
 )
 from dmcp.protocol.tools import may_repeat
 from dmcp.protocol.wire import encode, with_member
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import Answer, JsonObject
     from dmcp.protocol.sign_in import SignIn
 
+_SHOWN = 1000  # bytes of an error that is no message
 _READS: Final = frozenset(
     {
         "completion/complete",
@@ -59,6 +61,24 @@ def timed_out(group: str, method: str, seconds: float, sign_in: SignIn | None = 
     if sign_in is not None:
         text += f"; {sign_in.excuse}"
     return error_object(UPSTREAM_TIMEOUT, text)
+
+
+def overran(group: str, method: str, seconds: float) -> bytes:
+    """The error for a call that has taken the longest it may, whatever progress it has shown."""
+    text = (
+        f"{group}: no answer to {method} within {seconds:g} s, the longest a call may take whatever progress it "
+        "reports (limits.call_time in dmcp's configuration); the call was cancelled and may have run"
+    )
+    return error_object(UPSTREAM_TIMEOUT, text)
+
+
+def too_many_subscriptions(group: str, limit: int, longest: int) -> bytes:
+    """The error for a subscription beyond the bound."""
+    text = (
+        f"{group}: there may be {limit} subscriptions to its resources, with URIs of at most {longest} characters; "
+        "unsubscribe from some"
+    )
+    return error_object(UPSTREAM_FAILED, text)
 
 
 def lost(group: str, reason: str, *, may_have_run: bool) -> bytes:
@@ -109,7 +129,9 @@ def with_group(group: str, error: bytes, value: Any) -> bytes:
 def error_text(answer: Answer) -> str:
     """What an upstream's error says, for the log and for reasons."""
     message = answer.value.get("message") if isinstance(answer.value, dict) else None
-    return str(message or answer.value)
+    return printable(
+        message if isinstance(message, str) else encode(answer.value)[:_SHOWN].decode("utf-8", "replace")
+    )
 
 
 def resources_named(answer: Answer) -> tuple[str, ...]:

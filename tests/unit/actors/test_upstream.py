@@ -230,15 +230,15 @@ async def test_no_deadline_passes_while_the_client_answers_a_question() -> None:
     stage.ready()
     stage.call(1)
     stage.says({"id": "q", "method": "elicitation/create", "params": {}})
-    stage.now = 1000.0
+    stage.now = 299.0
     stage.hand(upstream.Tick("deadline"))
     assert stage.replies == {}
     stage.hand(upstream.Respond(b'"q"', b'{"action":"accept"}', None))
     assert stage.sent[-1] == {"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}
-    stage.now = 1004.0
+    stage.now = 303.0
     stage.hand(upstream.Tick("deadline"))
     assert stage.replies == {}
-    stage.now = 1005.0
+    stage.now = 304.0
     stage.hand(upstream.Tick("deadline"))
     assert list(stage.replies) == [1]
 

@@ -1,0 +1,166 @@
+"""The notifications of one server on their way to the client: which pass, how many, and what becomes of the rest.
+
+Part of an upstream's conversation. Beyond ``limits.notifications`` a second the newest progress of each call and the
+newest update of each resource are kept and delivered a little later; log messages are dropped, counted and told once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from dmcp import log
+from dmcp.actors.runtime import post
+from dmcp.messages import catalog, frontend
+from dmcp.messages.upstream import Request, Tick
+from dmcp.protocol.limits import MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
+from dmcp.protocol.rates import Bucket
+from dmcp.text import printable
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+    from collections.abc import Callable
+
+    from dmcp.actors.questions import Asker
+    from dmcp.config.model import ServerConfig
+    from dmcp.messages.upstream import Peers
+    from dmcp.protocol.jsonrpc import JsonObject
+
+FLUSH_INTERVAL: Final = 0.1
+"""Seconds until what is late is tried again."""
+
+_LOGGER: Final = 200  # characters of a logger's name
+_TELL_INTERVAL: Final = 60.0  # seconds between two remarks about dropped notifications
+
+
+class Notifications:
+    """One server's notifications to the client, slowed down to a rate.
+
+    Args:
+        config: of the server.
+        asker: the upstream actor.
+        peers: who is told.
+        clock: seconds of a monotonic clock.
+    """
+
+    __slots__ = (
+        "_asker",
+        "_bucket",
+        "_clock",
+        "_config",
+        "_dropped",
+        "_group",
+        "_late_progress",
+        "_late_updates",
+        "_peers",
+        "_telling",
+        "_told_at",
+        "_waiting",
+    )
+
+    def __init__(self, config: ServerConfig, asker: Asker, peers: Peers, clock: Callable[[], float]) -> None:
+        self._group = config.name
+        self._config = config
+        self._asker = asker
+        self._peers = peers
+        self._clock = clock
+        self._bucket = Bucket(*_rate(config))
+        self._late_progress: dict[int, tuple[Request, JsonObject]] = {}  # bounded by the calls in flight
+        self._late_updates: dict[str, JsonObject] = {}
+        self._dropped = 0
+        self._told_at: float | None = None
+        self._telling: TimerHandle | None = None
+        self._waiting: TimerHandle | None = None
+
+    def __repr__(self) -> str:
+        late = len(self._late_progress) + len(self._late_updates)
+        return f"<Notifications of {self._group}: {late} late, {self._dropped} dropped>"
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Use these limits from now on."""
+        self._config = config
+        self._bucket.change(*_rate(config))
+
+    def progress(self, number: int, request: Request, params: JsonObject) -> None:
+        """Pass progress of a call on, now or later; a newer one takes the place of an older one that waits."""
+        if number not in self._late_progress and self._bucket.take(self._clock()):
+            post(request.reply_to, frontend.Progressed(request.ticket, params))
+        else:
+            self._late_progress[number] = (request, params)
+            self._flush_later()
+
+    def updated(self, uri: str, params: JsonObject) -> None:
+        """Pass the news of a changed resource on, now or later; likewise."""
+        if uri in self._late_updates:
+            self._late_updates[uri] = params
+        elif self._bucket.take(self._clock()):
+            self._tell_updated(params)
+        elif len(self._late_updates) < MAX_LATE_UPDATES and len(uri) <= MAX_URI:
+            self._late_updates[uri] = params
+            self._flush_later()
+        else:
+            self.drop()
+
+    def message(self, params: JsonObject) -> None:
+        """Pass a log message on under the group's name, or drop it."""
+        if not self._bucket.take(self._clock()):
+            self.drop()
+            return
+        logger = params.get("logger")
+        own = f"/{printable(logger, _LOGGER)}" if isinstance(logger, str) and logger else ""
+        self.announce("notifications/message", {**params, "logger": f"{self._group}{own}"})
+
+    def announce(self, method: str, params: JsonObject) -> None:
+        """Pass on what is bounded in another way."""
+        post(self._peers.frontend, frontend.Announce(method, params))
+
+    def drop(self) -> None:
+        """Count a notification that is not passed on; the person is told when the flood is over."""
+        self._dropped += 1
+        self._flush_later()
+
+    def landed(self, number: int) -> None:
+        """A call has its answer, which goes out next: its newest progress has to go before it."""
+        late = self._late_progress.pop(number, None)
+        if late is not None:
+            post(late[0].reply_to, frontend.Progressed(late[0].ticket, late[1]))
+
+    def forget(self, number: int) -> None:
+        """A call was cancelled: nobody waits for its progress."""
+        self._late_progress.pop(number, None)
+
+    def flush(self) -> None:
+        """Deliver what is late, as far as the rate allows; the rest waits on."""
+        self._waiting = None
+        while self._late_progress and self._bucket.take(self._clock()):
+            self.landed(next(iter(self._late_progress)))
+        while self._late_updates and self._bucket.take(self._clock()):
+            self._tell_updated(self._late_updates.pop(next(iter(self._late_updates))))
+        if self._late_progress or self._late_updates:
+            self._flush_later()
+        elif self._dropped and self._telling is None:
+            wait = 0.0 if self._told_at is None else self._told_at + _TELL_INTERVAL - self._clock()
+            self._telling = self._asker.later(max(0.0, wait), Tick("dropped"))
+
+    def _flush_later(self) -> None:
+        if self._waiting is None:
+            self._waiting = self._asker.later(FLUSH_INTERVAL, Tick("notifications"))
+
+    def _tell_updated(self, params: JsonObject) -> None:
+        post(self._peers.catalog, catalog.ResourceUpdated(self._group, params))
+
+    def tell_dropped(self) -> None:
+        """Say how many were dropped since that was said last: in the log, and to the client as a log message."""
+        self._telling, self._told_at = None, self._clock()
+        dropped, self._dropped = self._dropped, 0
+        text = (
+            f"{dropped} notifications were dropped: it sends more than {self._config.limits.notifications:g} a second "
+            "(limits.notifications), or larger ones than dmcp passes on"
+        )
+        log.warning(text, self._group)
+        notice: JsonObject = {"level": "warning", "logger": self._group, "data": f"dmcp: {text}"}
+        self.announce("notifications/message", notice)
+
+
+def _rate(config: ServerConfig) -> tuple[float, float]:
+    rate = config.limits.notifications
+    return rate, rate * NOTIFICATION_BURST

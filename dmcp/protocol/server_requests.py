@@ -1,0 +1,208 @@
+"""What a server may ask of the client, and how it is put to the person: pure.
+
+Every question to the person begins with the group that asks, in brackets; dmcp's own begin with ``DMCP``. No server
+can write either: where its text would read like such a beginning it is marked as quoted. An address the person is asked
+to open is https, or http to this machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from dmcp.protocol.jsonrpc import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    UPSTREAM_FAILED,
+    encode,
+    error_object,
+)
+from dmcp.protocol.limits import (
+    MAX_ELICITATIONS,
+    MAX_ID,
+    MAX_QUESTION,
+    MAX_QUESTION_TEXT,
+    MAX_SERVER_REQUEST,
+    MAX_URL,
+)
+from dmcp.text import printable
+
+if TYPE_CHECKING:
+    from dmcp.config.model import Features
+    from dmcp.protocol.jsonrpc import Call, JsonObject
+
+SAMPLING: Final = "sampling/createMessage"
+ELICITATION: Final = "elicitation/create"
+ROOTS: Final = "roots/list"
+
+CAPABILITY: Final = {ROOTS: "roots", SAMPLING: "sampling", ELICITATION: "elicitation"}
+"""The client's capability each request needs; also the key under ``features`` that switches it off."""
+
+PERSON: Final = frozenset({SAMPLING, ELICITATION})
+"""Requests a person answers, who may need minutes."""
+
+URL_NEEDED: Final = -32042
+"""The error of a call that goes on when the person has opened an address (MCP 2025-11-25, URLElicitationRequired)."""
+
+DMCP: Final = "dmcp: "
+"""How dmcp's own dialogs begin."""
+
+_QUOTED: Final = "> "
+_LOOPBACK_NAME: Final = "localhost"
+_NOT_IN_URLS: Final = ' \\"<>^`{|}'
+
+
+class Refusal(NamedTuple):
+    """Why a request of a server is not passed on: a JSON-RPC error code and a sentence."""
+
+    code: int
+    text: str
+
+
+def switched_off(features: Features) -> frozenset[str]:
+    """Return the client's capabilities that this server is not told of."""
+    return frozenset(name for name in CAPABILITY.values() if not getattr(features, name))
+
+
+def prepare(group: str, call: Call, features: Features, size: int) -> JsonObject | Refusal:
+    """Return the params to ask the client with, or why it is not asked.
+
+    Args:
+        group: who asks.
+        call: the server's request.
+        features: what the configuration lets it ask.
+        size: bytes of the frame the request came in.
+    """
+    method, most = call.method, MAX_QUESTION if call.method == ELICITATION else MAX_SERVER_REQUEST
+    capability = CAPABILITY.get(method)
+    if capability is None:
+        return Refusal(METHOD_NOT_FOUND, f"Method not found: {printable(method, 100)}")
+    if not getattr(features, capability):
+        return Refusal(
+            METHOD_NOT_FOUND, f"Method not found: {method} is switched off in dmcp's configuration"
+        )
+    if len(call.id) > MAX_ID:
+        return Refusal(INVALID_REQUEST, f"Invalid request: the id is longer than {MAX_ID} bytes")
+    if size > most:
+        return Refusal(INVALID_PARAMS, f"Invalid params: {method} may have {most} bytes at most")
+    if method == ELICITATION:
+        return _elicitation(group, call.params)
+    return _sampling(call.params) if method == SAMPLING else _plain(call.params)
+
+
+def _plain(params: JsonObject) -> JsonObject:
+    """Leave out what dmcp does not declare: a task would have an id that is unique per server only."""
+    return {key: value for key, value in params.items() if key != "task"} if "task" in params else params
+
+
+def _sampling(params: JsonObject) -> JsonObject:
+    # "thisServer" would be dmcp: the context of all groups. Nobody but the server itself can give it its own.
+    if params.get("includeContext") == "thisServer":
+        params = {**params, "includeContext": "none"}
+    return _plain(params)
+
+
+def _elicitation(group: str, params: JsonObject) -> JsonObject | Refusal:
+    mode = params.get("mode", "form")
+    if mode not in ("form", "url"):
+        return Refusal(INVALID_PARAMS, "Invalid params: mode must be form or url")
+    asked = {**_plain(params), "message": question(group, params.get("message"))}
+    if mode == "form" and "url" not in params:
+        return asked
+    wrong = url_fault(params.get("url"))
+    if wrong:
+        return Refusal(INVALID_PARAMS, f"Invalid params: url {wrong}")
+    identifier = params.get("elicitationId")
+    if mode == "url" and not _is_elicitation_id(identifier):
+        return Refusal(INVALID_PARAMS, f"Invalid params: elicitationId must be a text of 1 to {MAX_ID} bytes")
+    if "elicitationId" in params:
+        asked["elicitationId"] = elicitation_id(group, str(identifier))
+    return asked
+
+
+def _is_elicitation_id(identifier: Any) -> bool:
+    return isinstance(identifier, str) and 0 < len(identifier) <= MAX_ID
+
+
+def elicitation_id(group: str, identifier: str) -> str:
+    """Return the id the client knows an elicitation by: those of two servers, or of dmcp, are never the same."""
+    return f"{group}:{identifier}"
+
+
+def question(group: str, message: Any) -> str:
+    """Return what the person is asked: who asks, and then the server's own words, made safe to show."""
+    text = printable(message, MAX_QUESTION_TEXT, lines=True) if isinstance(message, str) else ""
+    lines = [f"{_QUOTED}{line}" if _imitates(line) else line for line in text.split("\n")]
+    return f"[{printable(group, 200)}] " + "\n".join(lines)
+
+
+def _imitates(line: str) -> bool:
+    """Return whether a line reads like the beginning of another group's question, or of dmcp's own dialog."""
+    from unicodedata import normalize  # noqa: PLC0415 - only when a server asks the person something
+
+    beginning = normalize("NFKC", line.lstrip()[:20]).lstrip().casefold()
+    return beginning.startswith(("[", DMCP.strip().rstrip(":")))
+
+
+def url_fault(url: Any) -> str:
+    """Return what is wrong with an address the person is asked to open, as the end of a sentence; empty if nothing."""
+    if not isinstance(url, str) or not 0 < len(url) <= MAX_URL:
+        return f"must be a text of 1 to {MAX_URL} characters"
+    if not (url.isascii() and url.isprintable()) or any(char in _NOT_IN_URLS for char in url):
+        return "has characters that no address has: they must be percent-encoded"
+    return _address_fault(url)
+
+
+def _address_fault(url: str) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only when a server names an address
+
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is no address"
+    if "@" in parts.netloc:
+        return "must not hold a user name"
+    if not host or "%" in host:
+        return "names no host"
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
+        return ""
+    return "must begin with https:// (or http:// on this machine)"
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address  # noqa: PLC0415 - see url_fault
+
+    try:
+        return host == _LOOPBACK_NAME or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def url_error(group: str, value: JsonObject) -> tuple[bytes, list[str]]:
+    """Return the error object of a call that wants the person to open addresses, and the server's ids of these.
+
+    Addresses the person must not be sent to are left out; the rest is put as a question of this group's.
+
+    Args:
+        group: whose error it is.
+        value: the server's error object with the code ``URL_NEEDED``.
+    """
+    data = value.get("data")
+    given = data.get("elicitations") if isinstance(data, dict) else None
+    wanted: list[JsonObject] = []
+    identifiers: list[str] = []
+    for one in given[:MAX_ELICITATIONS] if isinstance(given, list) else ():
+        if not isinstance(one, dict) or url_fault(one.get("url")) or one.get("mode", "url") != "url":
+            continue
+        identifier = one.get("elicitationId")
+        if not isinstance(identifier, str) or not _is_elicitation_id(identifier):
+            continue
+        asked = {"message": question(group, one.get("message"))}
+        wanted.append({**one, **asked, "elicitationId": elicitation_id(group, identifier)})
+        identifiers.append(identifier)
+    if not wanted or not isinstance(data, dict):
+        text = f"{group}: wants an address opened that dmcp does not send anybody to"
+        return error_object(UPSTREAM_FAILED, text), []
+    message = f"{group}: {printable(str(value.get('message', '')))}"
+    return encode({**value, "message": message, "data": {**data, "elicitations": wanted}}), identifiers
