@@ -213,7 +213,7 @@ class House:
         from dmcp.transports.remote import remote_opener  # noqa: PLC0415 - likewise
         from dmcp.transports.stdio import stdio_opener  # noqa: PLC0415 - likewise
 
-        means = (config.target, config.timeout.connect)
+        means = (config.target, config.timeout.connect, config.limits.frame)
         kept = self._openers.get(config.name)
         if kept is not None and kept[0] == means:
             return kept[1]
@@ -227,7 +227,9 @@ class House:
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)
             opener = credentials.opening(
-                remote_opener(config.target, credentials, config.name, config.timeout.connect)
+                remote_opener(
+                    config.target, credentials, config.name, config.timeout.connect, config.limits.frame
+                )
             )
         else:
             raise InternalError(f"{config.name} has nothing to connect to")

@@ -10,12 +10,16 @@ import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urljoin
+from urllib.request import getproxies
 
 import httpx
 from pydantic_core import from_json
 
 from dmcp.auth.discovery import origin
 from dmcp.errors import AuthUnavailable
+from dmcp.protocol import encodings, proxies
+from dmcp.protocol.limits import KIB, MAX_DOCUMENT, MAX_HEADER_BYTES, MAX_HEADER_LINES
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +27,6 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = 15.0
 """Seconds for a request, redirects and body included."""
-LARGEST: Final = 1024 * 1024
-"""Bytes of a response; metadata and tokens are a thousandth of it."""
 _REDIRECTS = 3
 _SERVER_ERROR, _TOO_MANY = 500, 429
 _trust: dict[str, ssl.SSLContext] = {}
@@ -49,29 +51,58 @@ class Web:
 
     def __init__(self, timeout: float = TIMEOUT) -> None:
         self._timeout = timeout
-        self._client: httpx.AsyncClient | None = None
+        self._proxies: dict[str, str] | None = None
+        self._clients: dict[str | None, httpx.AsyncClient] = {}
 
     def __repr__(self) -> str:
-        return f"<Web {'open' if self._client else 'closed'} timeout={self._timeout}s>"
+        return f"<Web {'closed' if self._proxies is None else 'open'} timeout={self._timeout}s>"
 
     async def __aenter__(self) -> Self:
         if "context" not in _trust:
             # Reading the certificates takes long enough to be noticed by everything else on the loop.
             _trust["context"] = await asyncio.to_thread(httpx.create_ssl_context)
-        self._client = httpx.AsyncClient(
-            verify=_trust["context"],
-            follow_redirects=False,
-            timeout=self._timeout,
-            headers={"User-Agent": "dmcp", "Accept": "application/json"},
-        )
+        self._proxies = getproxies()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        client, self._client = self._client, None
-        if client is not None:
+        clients, self._clients, self._proxies = self._clients, {}, None
+        for client in clients.values():
             await client.aclose()
+
+    def _client(self, url: str) -> tuple[httpx.AsyncClient, str | None]:
+        """Return the client for this address, and the proxy it goes through: the rules are the servers'.
+
+        Raises:
+            AuthUnavailable: there is a proxy, and it cannot be used.
+        """
+        if self._proxies is None:
+            raise RuntimeError("a Web is used inside `async with`")
+        proxy: str | None = None
+        try:
+            proxy = proxies.choose(url, self._proxies)
+            if proxy not in self._clients:
+                inner = httpx.AsyncHTTPTransport(verify=_trust["context"], proxy=proxy, trust_env=False)
+                self._clients[proxy] = httpx.AsyncClient(
+                    transport=_Guarded(inner),
+                    trust_env=False,
+                    follow_redirects=False,
+                    timeout=self._timeout,
+                    headers={
+                        "User-Agent": "dmcp",
+                        "Accept": "application/json",
+                        "Accept-Encoding": encodings.ACCEPTED,
+                    },
+                )
+        except proxies.ProxyError as error:
+            raise AuthUnavailable(str(error)) from None
+        except ImportError:
+            raise AuthUnavailable(
+                f"the proxy {proxies.shown(proxy or '')} needs the package socksio, which is not installed beside dmcp"
+                " (pip install socksio; pipx inject dmcp socksio; uvx --with socksio dmcp)"
+            ) from None
+        return self._clients[proxy], proxy
 
     async def get(self, url: str) -> Answer:
         """Fetch a document. A redirect to another origin is not followed and counts as "not there".
@@ -116,17 +147,19 @@ class Web:
     async def _request(
         self, method: str, url: str, *, bodiless: bool = False, **parts: Any
     ) -> tuple[Answer, str]:
-        if self._client is None:
-            raise RuntimeError("a Web is used inside `async with`")
         where = origin(url)
+        client, proxy = self._client(url)
+        through = f" through the proxy {proxies.shown(proxy)}" if proxy else ""
         try:
-            async with asyncio.timeout(self._timeout), self._client.stream(method, url, **parts) as response:
+            async with asyncio.timeout(self._timeout), client.stream(method, url, **parts) as response:
                 status, headers = response.status_code, response.headers
                 body = b"" if bodiless else await _bounded(response, where)
         except TimeoutError as error:
-            raise AuthUnavailable(f"{where} did not answer within {self._timeout:g} s") from error
+            raise AuthUnavailable(f"{where} did not answer{through} within {self._timeout:g} s") from error
+        except (encodings.UnsupportedEncodingError, encodings.DamagedEncodingError) as error:
+            raise AuthUnavailable(f"{where} {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise AuthUnavailable(f"{where} cannot be reached: {_cause(error)}") from error
+            raise AuthUnavailable(f"{where} cannot be reached{through}: {_cause(error)}") from error
         if not bodiless and (status >= _SERVER_ERROR or status == _TOO_MANY):
             raise AuthUnavailable(f"{where} answered with HTTP status {status}")
         try:
@@ -147,15 +180,44 @@ def _cause(error: BaseException) -> str:
                 " authority, name that authority's certificate in SSL_CERT_FILE"
             )
         seen = seen.__cause__ or seen.__context__
+    if isinstance(error, httpx.RemoteProtocolError | httpx.ProxyError) and str(error):
+        return printable(str(error), 200)
     return type(error).__name__
 
 
 async def _bounded(response: httpx.Response, where: str) -> bytes:
+    """Read the body, decompressed in steps; it has one encoding at most."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > LARGEST:
-            raise AuthUnavailable(
-                f"{where} sent more than {LARGEST // 1024} KiB where a small document was expected"
-            )
+    undo = encodings.decoder(response.headers.get("content-encoding", ""))
+    async for chunk in response.aiter_raw():
+        for part in (chunk,) if undo is None else undo.steps(chunk):
+            body += part
+            if len(body) > MAX_DOCUMENT:
+                raise AuthUnavailable(
+                    f"{where} sent more than {MAX_DOCUMENT // KIB} KiB where a small document was expected"
+                )
     return bytes(body)
+
+
+class _Guarded(httpx.AsyncBaseTransport):
+    """The way out of a ``Web``: too many headers are an error, and cookies are not for it."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+        self._inner = inner
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        raw = response.headers.raw
+        if (
+            len(raw) > MAX_HEADER_LINES
+            or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES
+        ):
+            await response.aclose()
+            raise httpx.RemoteProtocolError(
+                f"it sent more than {MAX_HEADER_LINES} header lines or {MAX_HEADER_BYTES // KIB} KiB of them"
+            )
+        response.headers = httpx.Headers([pair for pair in raw if pair[0].lower() != b"set-cookie"])
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

@@ -194,9 +194,12 @@ def _refusal(  # noqa: PLR0911 - one line for each reason
     headers = request.headers
     accept = headers.get("accept", "*/*")
     origin = headers.get("origin")
+    if not _is_local(headers.get("host", "")):
+        # A page of the web whose name leads to this machine is no client (DNS rebinding).
+        return 421, _JSON, _error("Misdirected request: the Host header does not name this machine")
     if request.path != PATH:
         return 404, _JSON, _error(f"Not found: the endpoint is {PATH}")
-    if origin is not None and urlsplit(origin).hostname not in {"127.0.0.1", "localhost", "::1"}:
+    if origin is not None and not _is_local(origin.partition("://")[2]):
         return 403, _JSON, _error("Forbidden: this origin is not local")
     if request.method not in {"GET", "POST", "DELETE"}:
         return 405, (("allow", "GET, POST, DELETE"), *_JSON), _error("Method not allowed")
@@ -208,6 +211,14 @@ def _refusal(  # noqa: PLR0911 - one line for each reason
     if not revisions.is_known(headers.get("mcp-protocol-version", revisions.LATEST)):
         return 400, _JSON, _error("Bad request: unknown MCP-Protocol-Version")
     return None
+
+
+def _is_local(authority: str) -> bool:
+    """Whether a host, perhaps with a port, is a name of this machine that no DNS server gives out."""
+    try:
+        return urlsplit(f"//{authority}").hostname in {"127.0.0.1", "localhost", "::1"}
+    except ValueError:
+        return False
 
 
 def _expects_answer(message: jsonrpc.Message) -> bool:

@@ -93,3 +93,40 @@ MAX_UNREAD_ANSWERS: Final = 4 * MIB
 
 CALL_TIME_FACTOR: Final = 10
 """Times its timeout that one call may take whatever progress it shows, where ``limits.call_time`` is absent."""
+
+# HTTP: what a remote server, an authorization server or a proxy may send besides the body of a message.
+
+MAX_HEADER_BYTES: Final = 64 * KIB
+"""Bytes of everything in one HTTP answer that is not its body: status line, headers, interim answers, trailers.
+
+Framing of chunks may grow with the body: ``CHUNK_OVERHEAD`` bytes for each byte of it."""
+
+MAX_HEADER_LINES: Final = 200
+"""Header lines of one HTTP answer, interim answers (1xx) and trailers included."""
+
+CHUNK_OVERHEAD: Final = 16
+"""Bytes of framing (chunk sizes, chunk extensions) that each byte of a body may bring along."""
+
+MAX_HEADER_VALUE: Final = 8 * KIB
+"""Bytes of a value the server gives to be sent back: a session id, the id of an event. A longer one is not kept."""
+
+MAX_COOKIES: Final = 50
+"""Cookies kept of one server; each may have ``MAX_COOKIE`` bytes. The oldest makes room."""
+
+MAX_COOKIE: Final = 4 * KIB
+"""Bytes of one cookie, name and value; what is longer is not kept (RFC 6265, 6.1 asks for at least that much)."""
+
+MAX_REFUSAL: Final = 64 * KIB
+"""Bytes that are read of the body of an HTTP error: it is quoted, not passed on."""
+
+MAX_CONNECTIONS: Final = 600
+"""Connections to one origin for one server: the 256 calls it may have in flight, twice, and its streams."""
+
+MAX_IDLE_CONNECTIONS: Final = 256
+"""Unused connections kept open for one server."""
+
+MAX_RETRY_AFTER: Final = 3600.0
+"""Seconds of a ``Retry-After`` that are believed; the call's own deadline ends it sooner."""
+
+MAX_DOCUMENT: Final = 1 * MIB
+"""Bytes of a document of an authorization server, uncompressed: metadata, tokens. Usual is a thousandth of it."""

@@ -6,18 +6,24 @@ more than all the rest of a call (docs/performance.md). Not here: what is read f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import httpx
 
+from dmcp.protocol import encodings
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 
     from dmcp.transports.connection import Connection
 
 Header = tuple[bytes, bytes]
 Heard: TypeAlias = "Callable[[Answer | httpx.HTTPError], None]"
 """Is told the answer to a request, or why there is none; once."""
+
+_STEPS_A_TURN: Final = 16
+"""Steps of decompression (a megabyte) between two turns of the loop."""
 
 
 class Answer:
@@ -52,19 +58,28 @@ class Answer:
         return "content-encoding" not in self.headers
 
     def chunks(self) -> AsyncIterable[bytes]:
-        """The body as it arrives, not compressed any more.
+        """The body as it arrives, not compressed any more, in parts of at most ``encodings.STEP`` if it was.
 
         Raises:
-            httpx.HTTPError: the connection broke, or the compression is damaged.
+            httpx.HTTPError: the connection broke.
+            httpx.DecodingError: the compression is damaged, or one dmcp does not ask for.
         """
-        if self.is_plain:
-            return self.stream
-        return self.as_response().aiter_bytes()
+        return self.stream if self.is_plain else self._decompressed()
 
-    def as_response(self, request: httpx.Request | None = None) -> httpx.Response:
-        """The same for functions of httpx."""
-        headers = list(self.raw_headers)
-        return httpx.Response(self.status_code, headers=headers, stream=self.stream, request=request)
+    async def _decompressed(self) -> AsyncIterator[bytes]:
+        try:
+            undo = encodings.decoder(self.headers["content-encoding"])
+            steps = 0
+            async for chunk in self.stream:
+                for part in (chunk,) if undo is None else undo.steps(chunk):
+                    yield part
+                    steps += 1
+                    if steps % _STEPS_A_TURN == 0:
+                        await asyncio.sleep(
+                            0
+                        )  # a megabyte may stand for a gigabyte: the loop goes on meanwhile
+        except (encodings.UnsupportedEncodingError, encodings.DamagedEncodingError) as error:
+            raise httpx.DecodingError(str(error)) from error
 
     async def aclose(self) -> None:
         """Done with it. A body that was not read to its end costs its connection."""
@@ -72,7 +87,13 @@ class Answer:
 
 
 class Transport(Protocol):
-    """A way to one origin: straight (``direct``), or through a proxy (``origins``)."""
+    """A way to one origin: straight (``direct``), or through a proxy (``origins``).
+
+    Attributes:
+        proxy: the proxy's address for an error to name, without credentials; empty where there is none.
+    """
+
+    proxy: str
 
     async def ask(
         self, method: str, url: httpx.URL, headers: list[Header], body: bytes, connect_timeout: float

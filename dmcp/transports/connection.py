@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 import httptools
 import httpx
 
+from dmcp.protocol.limits import CHUNK_OVERHEAD, KIB, MAX_HEADER_BYTES, MAX_HEADER_LINES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -29,9 +31,18 @@ _QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 a socket with Nagle's algorithm (uvicorn with several workers, for one), makes each answer wait 40 ms for our ACK."""
 _SHORT: Final = 64 * 1024
 """Bytes. The head of an answer with a body no longer than this is told of when the body is there too."""
-_MAX_HEAD: Final = 256 * 1024
+_SLICE: Final = 8 * 1024
+"""Bytes that are parsed in one turn of the loop where they are dense."""
+_DENSE: Final = 2000
+"""Line ends in what one read brings from which on it is parsed in slices: so many small chunks cost milliseconds."""
+_COST: Final = 64
+"""Bytes that holding one chunk takes besides its content."""
 _FIRST_FINAL: Final = 200
 _NO_BODY: Final = frozenset({204, 304})
+
+
+class BeyondLimitError(httpx.RemoteProtocolError):
+    """The answer has more headers or framing than is read; ``str()`` is a phrase for a person."""
 
 
 @dataclass(slots=True)
@@ -40,7 +51,6 @@ class Head:
 
     status: int = 0
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    size: int = 0
 
 
 class Connection(asyncio.Protocol):
@@ -54,11 +64,17 @@ class Connection(asyncio.Protocol):
         self._socket: socket.socket | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._head = Head()
+        self._parts: list[bytes] = []
+        self._received = self._body = self._header_bytes = self._header_lines = 0  # of this answer
         self._arrived: Head | None = None
         self._heard: Heard | None = None
         self._chunks: deque[bytes] = deque()
         self._held = 0
         self._paused = False
+        self._rest: deque[memoryview] = deque()  # read, and not parsed yet
+        self._postponed = False
+        self._ended: Exception | None = None
+        self._was_in_order = False
         self._wanted: asyncio.Future[None] | None = None
         self._complete = True
         self._keep = True
@@ -69,7 +85,9 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether the last answer has come to its end and the connection can carry another request."""
-        return self._complete and self._keep and self._lost is None and not self._paused
+        return (
+            self._complete and self._keep and self._lost is None and not self._paused and not self._postponed
+        )
 
     @property
     def is_over(self) -> bool:
@@ -110,6 +128,8 @@ class Connection(asyncio.Protocol):
             raise self._lost or httpx.ReadError("not connected")
         self._complete = self._until_close = self._is_short = False
         self._arrived, self._heard = None, heard
+        self._head = Head()  # trailers of the last answer are not headers of the next
+        self._received = self._body = self._header_bytes = self._header_lines = 0
         self._chunks.clear()  # of the last answer, if nobody wanted to read it
         self._held = 0
         self._transport.write(request)
@@ -136,10 +156,13 @@ class Connection(asyncio.Protocol):
             self._wanted = asyncio.get_running_loop().create_future()
             await self._wanted
         part = self._chunks.popleft()
-        self._held -= len(part)
-        if self._paused and self._held < _HIGH and self._transport is not None:
+        self._held -= len(part) + _COST
+        if self._paused and self._held < _HIGH:
             self._paused = False
-            self._transport.resume_reading()
+            if self._rest:
+                self._postpone()
+            elif not self._postponed:
+                self._read(on=True)
         return part
 
     def whole(self) -> bytes | None:
@@ -162,17 +185,77 @@ class Connection(asyncio.Protocol):
         if self._complete:
             self.close()  # nothing was asked: no answer to come could be trusted
             return
+        if self._lost is not None:
+            return  # it is being closed
+        if self._rest or (len(data) > _SLICE and data.count(b"\r\n") > _DENSE):
+            view = memoryview(data)
+            self._rest.extend(view[start : start + _SLICE] for start in range(0, len(view), _SLICE))
+            self._postpone()
+        else:
+            self._feed(data)
+
+    def _postpone(self) -> None:
+        """Read on in the next turn of the loop: so many small chunks keep the parser busy for longer than is good."""
+        if not self._postponed:
+            self._postponed = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+            if not self._paused:
+                self._read(on=False)
+
+    def _read(self, *, on: bool) -> None:
+        if self._transport is None or self._lost is not None or self._ended is not None:
+            return  # a transport that is closed takes no orders
+        if on:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _go_on(self) -> None:
+        self._postponed = False
+        if self._rest and not self._paused:
+            if self._complete:
+                self.close()
+            if self._lost is None:
+                self._feed(self._rest.popleft())
+            else:
+                self._rest.clear()
+        if self._rest:
+            if not self._paused:  # else who reads the body sees to it
+                self._postpone()
+        elif self._ended is not None:
+            self._end_with(self._ended)
+        elif not self._paused:
+            self._read(on=True)
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._collect()
             self._end(httpx.RemoteProtocolError(f"not HTTP: {error}"))
             self.close()
             return
-        if self._held > _HIGH and not self._paused and self._transport is not None:
+        self._collect()
+        # Chunk extensions, a status line or header without end: the parser keeps silent about them.
+        if self._received - self._body > MAX_HEADER_BYTES + CHUNK_OVERHEAD * self._body:
+            self._end(_beyond(f"more than {MAX_HEADER_BYTES // KIB} KiB of headers or framing"))
+            self.close()
+            return
+        if self._held > _HIGH and not self._paused:
             self._paused = True
-            self._transport.pause_reading()
+            if not self._postponed:
+                self._read(on=False)
         self._wake()
         self._tell_if_worth_it()
+
+    def _collect(self) -> None:
+        """Make one chunk of all that has come at once: thousands of small ones would cost more than they hold."""
+        if self._parts:
+            chunk = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts.clear()
+            self._chunks.append(chunk)
+            self._held += len(chunk) + _COST
 
     def _tell_if_worth_it(self) -> None:
         """Tell the head, but where little is missing wait for the body as well: most answers need no second look."""
@@ -183,28 +266,37 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is over."""
-        if self._until_close and exc is None:
-            self._complete = True
-        self._end(httpx.ReadError(str(exc or "the server closed the connection")))
+        self._ended = exc or ConnectionResetError()
+        self._was_in_order = exc is None
         self._gone(self)
+        if not self._rest:
+            self._end_with(self._ended)
+
+    def _end_with(self, error: Exception) -> None:
+        if self._until_close and self._was_in_order:
+            self._complete = True
+        self._end(httpx.ReadError(str(error) or "the server closed the connection"))
 
     def on_message_begin(self) -> None:
         """httptools: an answer begins."""
         if self._complete:
             self._lost = httpx.ReadError("the server answers what was not asked")
+            raise self._lost  # stops the parser: an answer nobody asked for is not looked at
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: one header of the answer."""
-        self._head.size += len(name) + len(value)
-        if self._head.size > _MAX_HEAD:
-            self.close()
+        self._count_line()
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse(f"more than {MAX_HEADER_BYTES // KIB} KiB of headers")
         self._head.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """httptools: the head is whole. Interim answers (1xx) are passed over."""
         head, self._head = self._head, Head()
         head.status = self._parser.get_status_code()
-        if head.status < _FIRST_FINAL or self._complete:
+        if head.status < _FIRST_FINAL:
+            self._count_line()
             return
         names = {name.lower() for name, _ in head.headers}
         self._keep = self._parser.should_keep_alive()
@@ -216,15 +308,23 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body, without its framing."""
-        if self._complete:
-            return  # of an answer nobody asked for
-        self._chunks.append(body)
-        self._held += len(body)
+        self._parts.append(body)
+        self._body += len(body)
 
     def on_message_complete(self) -> None:
         """httptools: the answer is whole."""
         if self._parser.get_status_code() >= _FIRST_FINAL:
             self._complete = True
+
+    def _count_line(self) -> None:
+        self._header_lines += 1
+        if self._header_lines > MAX_HEADER_LINES:
+            self._refuse(f"more than {MAX_HEADER_LINES} header lines")
+
+    def _refuse(self, what: str) -> None:
+        """Stop the parser where it is: what follows of these bytes is not looked at."""
+        self._lost = self._lost or _beyond(what)
+        raise self._lost
 
     def _end(self, error: httpx.HTTPError) -> None:
         if self._lost is None:
@@ -243,6 +343,10 @@ class Connection(asyncio.Protocol):
         wanted, self._wanted = self._wanted, None
         if wanted is not None and not wanted.done():
             wanted.set_result(None)
+
+
+def _beyond(what: str) -> BeyondLimitError:
+    return BeyondLimitError(f"sent {what} with one answer, which is more than dmcp reads")
 
 
 def _has_input(connected: socket.socket) -> bool:

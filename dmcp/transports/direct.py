@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
+from dmcp.protocol.limits import MAX_CONNECTIONS, MAX_IDLE_CONNECTIONS
+from dmcp.transports import dialing
 from dmcp.transports.answer import Answer
 from dmcp.transports.connection import Connection
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator
 
     from dmcp.transports.answer import Header, Heard
@@ -30,19 +31,22 @@ _KEEP_ALIVE: Final = 60.0
 class DirectTransport:
     """Connections to one origin: as many as there are requests at a time, kept for the next ones."""
 
-    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+    proxy = ""
+
+    def __init__(self, host: str, port: int, *, tls: bool) -> None:
         """Connect nothing yet.
 
         Args:
             host: its name or address.
             port: its port.
-            tls: how to verify it; ``None`` for plain HTTP.
+            tls: whether to speak TLS with it, and verify it.
         """
         self._host = host
         self._port = port
         self._tls = tls
         self._all: set[Connection] = set()
         self._free: list[Connection] = []  # the most recently used last
+        self._connecting = 0
 
     def __repr__(self) -> str:
         return f"<DirectTransport {self._host}:{self._port}, {len(self._free)} of {len(self._all)} free>"
@@ -96,6 +100,8 @@ class DirectTransport:
             self._free.pop(0).close()
         connection.since = now
         self._free.append(connection)
+        if len(self._free) > MAX_IDLE_CONNECTIONS:
+            self._free.pop(0).close()
 
     def _reusable(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
@@ -107,21 +113,35 @@ class DirectTransport:
         return None
 
     async def _connect(self, within: float) -> Connection:
-        loop = asyncio.get_running_loop()
+        if len(self._all) + self._connecting >= MAX_CONNECTIONS:
+            raise httpx.PoolTimeout(f"{MAX_CONNECTIONS} connections to it are in use, the most dmcp makes")
+        self._connecting += 1
         try:
             async with asyncio.timeout(within):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self._all.discard),
-                    self._host,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
-                )
+                connection = await self._connected()
         except TimeoutError as error:
             raise httpx.ConnectTimeout("no connection in time") from error
         except OSError as error:  # ssl.SSLError is one
             raise httpx.ConnectError(str(error)) from error
+        finally:
+            self._connecting -= 1
         self._all.add(connection)
+        return connection
+
+    async def _connected(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        tls = await dialing.tls_context() if self._tls else None
+        connected = await dialing.connect(self._host, self._port)
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._all.discard),
+                sock=connected,
+                ssl=tls,
+                server_hostname=self._host if tls else None,
+            )
+        except BaseException:
+            connected.close()
+            raise
         return connection
 
 

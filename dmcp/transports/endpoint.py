@@ -15,14 +15,17 @@ import httpx
 
 from dmcp import log
 from dmcp.errors import AuthError, LinkRefused
+from dmcp.protocol import encodings
+from dmcp.protocol.limits import MAX_FRAME
 from dmcp.protocol.link import FaultKind
 from dmcp.transports import faults, origins
+from dmcp.transports.cookies import CookieJar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from dmcp.config.model import RemoteServer
-    from dmcp.protocol.link import Credentials
+    from dmcp.protocol.link import Credentials, LinkFault
     from dmcp.transports.answer import Answer, Header, Heard
     from dmcp.transports.connection import Connection
 
@@ -33,9 +36,11 @@ _BUSY: Final = frozenset({429, 503})
 _DENIED: Final = frozenset({401, 403})
 _UNAUTHORIZED: Final = 401
 _SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
-_BYTES: Final = "latin-1"  # what is no ASCII in a cookie goes back as it came: one character for each byte
 _NOT_CONFIGURABLE: Final = frozenset(
-    {"connection", "content-length", "last-event-id", "mcp-session-id", "transfer-encoding"}
+    {
+        *("accept-encoding", "connection", "content-length", "last-event-id", "mcp-session-id"),
+        "transfer-encoding",
+    }
 )
 
 
@@ -57,6 +62,7 @@ class Endpoint:
         credentials: Credentials | None,
         name: str = "",
         connect_timeout: float = 15.0,
+        frame: int = MAX_FRAME,
     ) -> None:
         """Check the address and join the pool of its origin.
 
@@ -65,6 +71,7 @@ class Endpoint:
             credentials: where the ``Authorization`` header comes from.
             name: the group's, for log lines; the host where there is none.
             connect_timeout: seconds until a connection must stand, TLS included.
+            frame: bytes of one message of this server, uncompressed (``limits.frame``).
 
         Raises:
             LinkRefused: the URL or a configured header cannot be sent at all.
@@ -72,8 +79,9 @@ class Endpoint:
         self.url = _checked_url(server.url)
         self._fixed = _fixed_headers(self.url, server.headers)
         self._credentials = credentials
-        self._cookies = httpx.Cookies()
-        self._origin = origins.join(self.url)
+        self._cookies = CookieJar(self.url.host, secure=self.url.scheme == "https")
+        self._origin = origins.join(self.url, name)
+        self.frame = frame
         self._connect_timeout = connect_timeout
         self._closed = False
         self.label = name or self.url.host
@@ -156,6 +164,10 @@ class Endpoint:
             request.method, request.url, self._headers(request, None), request.body, heard
         )
 
+    def fault(self, error: httpx.HTTPError) -> LinkFault:
+        """The fault behind an exception of a request to this server; it names the proxy, if there is one."""
+        return faults.from_exception(error, self._origin.transport.proxy)
+
     async def settle(self, answer: Answer, request: Request) -> Answer:
         """What ``open`` would have returned after this answer to a request of ``start``; raises as it does."""
         self._keep_cookies(answer, request)
@@ -196,7 +208,7 @@ class Endpoint:
                 request.method, request.url, headers, request.body, self._connect_timeout
             )
         except httpx.HTTPError as error:
-            raise faults.LinkFailure(faults.from_exception(error)) from error
+            raise faults.LinkFailure(self.fault(error)) from error
         self._keep_cookies(answer, request)
         return answer
 
@@ -207,20 +219,13 @@ class Endpoint:
             headers.append((b"authorization", authorization.encode()))
         if request.body:
             headers.append((b"content-length", b"%d" % len(request.body)))
-        if self._cookies:
-            # httpx knows which of them go to this address.
-            plain = httpx.Request(request.method, request.url)
-            plain.headers.encoding = _BYTES
-            self._cookies.set_cookie_header(plain)
-            headers += [pair for pair in plain.headers.raw if pair[0].lower() == b"cookie"]
+        if self._cookies and (cookie := self._cookies.header(request.url.path)) is not None:
+            headers.append((b"cookie", cookie))
         return headers
 
     def _keep_cookies(self, answer: Answer, request: Request) -> None:
         if "set-cookie" in answer.headers:
-            # Sticky sessions behind a load balancer live on them.
-            response = answer.as_response(httpx.Request(request.method, request.url))
-            response.headers.encoding = _BYTES
-            self._cookies.extract_cookies(response)
+            self._cookies.keep(answer.raw_headers, request.url.path)
 
     async def _authorization(self) -> str | None:
         if self._credentials is None:
@@ -274,7 +279,7 @@ def _fixed_headers(url: httpx.URL, configured: Mapping[str, str]) -> tuple[Heade
         "host": url.netloc.decode("ascii"),
         "user-agent": "dmcp",
         "accept": "application/json, text/event-stream",
-        "accept-encoding": "gzip, deflate",
+        "accept-encoding": encodings.ACCEPTED,
         "content-type": "application/json",
     }
     if url.userinfo:

@@ -15,8 +15,9 @@ import httpx
 from pydantic_core import from_json
 
 from dmcp.errors import UpstreamError
-from dmcp.protocol.limits import MAX_FRAME
+from dmcp.protocol.limits import KIB, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.transports.connection import BeyondLimitError
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -30,6 +31,8 @@ _BAD_REQUEST: Final = 400
 _NOT_FOUND: Final = 404
 _SERVER_ERROR: Final = 500
 _MAX_QUOTE: Final = 200
+_LONGEST_DATE: Final = 64  # characters
+_LONGEST_NUMBER: Final = 12  # digits
 
 
 class LinkFailure(UpstreamError):  # noqa: N818 - what happened, like LinkRefused, and it carries a fault
@@ -45,17 +48,24 @@ def failure(kind: FaultKind, reason: str, *, may_have_run: bool) -> LinkFailure:
     return LinkFailure(LinkFault(kind, reason, may_have_run))
 
 
-def from_exception(error: httpx.HTTPError | httpx.InvalidURL) -> LinkFault:
+def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -> LinkFault:
     """The fault behind an exception of httpx.
 
     A request may have run unless the connection could not even be made: what was written may have been read.
+
+    Args:
+        error: what happened.
+        proxy: the address of the proxy the request went through, if it went through one.
     """
+    if isinstance(error, BeyondLimitError | httpx.DecodingError):
+        return LinkFault(FaultKind.PROTOCOL, str(error), may_have_run=True)
+    through = f" through the proxy {proxy}" if proxy else ""
     if isinstance(error, httpx.ConnectTimeout):
-        reason = "cannot be reached: it does not accept the connection in time"
+        reason = f"cannot be reached{through}: it does not accept the connection in time"
     elif isinstance(error, _NOT_SENT):
-        reason = f"cannot be reached: {_cause(error)}"
+        reason = f"cannot be reached{through}: {_cause(error)}"
     else:
-        reason = "the connection broke before the answer was complete"
+        reason = f"the connection{through} broke before the answer was complete"
     return LinkFault(FaultKind.UNREACHABLE, reason, not isinstance(error, _NOT_SENT))
 
 
@@ -128,22 +138,24 @@ def not_mcp(content_type: str) -> LinkFault:
     return LinkFault(FaultKind.PROTOCOL, reason, may_have_run=True)
 
 
-def oversized() -> LinkFailure:
-    """A message beyond ``MAX_FRAME``."""
-    limit = MAX_FRAME // (1024 * 1024)
-    return failure(FaultKind.PROTOCOL, f"sent a message of more than {limit} MiB", may_have_run=True)
+def oversized(limit: int) -> LinkFailure:
+    """A message of more than ``limit`` bytes."""
+    size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // KIB} KiB"
+    reason = f"sent a message of more than {size}; limits.frame of this server raises that limit"
+    return failure(FaultKind.PROTOCOL, reason, may_have_run=True)
 
 
 def retry_after(value: str | None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header (RFC 9110, 10.2.3); ``None`` if it says nothing usable."""
     if value is None:
         return None
-    if value.strip().isdecimal():
-        return float(value)
+    value = value.strip()
+    if value.isascii() and value.isdecimal():
+        return min(MAX_RETRY_AFTER, float(value[:_LONGEST_NUMBER]))
     try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = parsedate_to_datetime(value[:_LONGEST_DATE])
+    except (ValueError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
+    return min(MAX_RETRY_AFTER, max(0.0, (moment - datetime.now(UTC)).total_seconds()))

@@ -9,13 +9,19 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING, Literal
 
+from dmcp.protocol.limits import MAX_FRAME
+
 if TYPE_CHECKING:
     from dmcp.config.model import RemoteServer
     from dmcp.protocol.link import Credentials, Link, LinkEvents, OpenLink
 
 
 def remote_opener(
-    server: RemoteServer, credentials: Credentials | None = None, name: str = "", patience: float = 30.0
+    server: RemoteServer,
+    credentials: Credentials | None = None,
+    name: str = "",
+    patience: float = 30.0,
+    frame: int = MAX_FRAME,
 ) -> OpenLink:
     """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
 
@@ -28,6 +34,7 @@ def remote_opener(
         name: the group's, for log lines.
         patience: seconds its owner waits for it to connect. A host that has accepted no connection in half of them is
             taken for one that cannot be reached, so that this can be told from a server that is slow to answer.
+        frame: bytes of one message of the server (``limits.frame``).
     """
     kind: Literal["http", "sse", "auto"] = server.kind
 
@@ -41,6 +48,7 @@ def remote_opener(
         from dmcp.transports.endpoint import Endpoint  # noqa: PLC0415 - needs httpx, see above
         from dmcp.transports.fallback import open_over  # noqa: PLC0415 - needs httpx, see above
 
-        return await open_over(kind, Endpoint(server, credentials, name, patience / 2), events, remember)
+        endpoint = Endpoint(server, credentials, name, patience / 2, frame)
+        return await open_over(kind, endpoint, events, remember)
 
     return open_link

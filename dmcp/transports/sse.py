@@ -81,7 +81,7 @@ class SseLink(HttpLink):
         fault = LinkFault(FaultKind.UNREACHABLE, "ended its event stream", may_have_run=True)
         try:
             response = await self._stream()
-            async for event in bodies.events(response, self._reading):
+            async for event in bodies.events(response, self._reading, self._endpoint.frame):
                 if self._address.done():
                     self._deliver(event)
                 elif event.event == "endpoint":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from dmcp import log
+from dmcp.protocol.limits import KIB, MAX_HEADER_VALUE
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import bodies, faults
 from dmcp.transports.endpoint import Request
@@ -94,7 +95,7 @@ class StreamableHttpLink(HttpLink):
         """The answer to what took the shortcut: as a rule it is here whole and needs no task."""
         self._taken(request_id)
         if isinstance(answer, httpx.HTTPError):
-            self._fail(request_id, faults.from_exception(answer))
+            self._fail(request_id, self._endpoint.fault(answer))
         elif self._reading.is_set() and (message := only_message(answer, request_id)):
             self._events.on_frame(message)
         else:
@@ -170,13 +171,13 @@ class StreamableHttpLink(HttpLink):
             await self._refused(response, frame, request_id)
             return
         if self._revision is None and self._session is None and "mcp-session-id" in response.headers:
-            self._session = response.headers["mcp-session-id"].encode("utf-8", "surrogateescape")
+            self._session = _session_id(response)
         self._otherwise = None
         kind = bodies.content_type(response)
         if kind == "text/event-stream":
             await self._follow(response, request_id)
         elif kind == "application/json":
-            answer = self._pass_on(await bodies.whole(response, self._reading))
+            answer = self._pass_on(await bodies.whole(response, self._reading, self._endpoint.frame))
             if answer is None or not answers(answer, request_id):
                 reason = "answered with a message that is no answer to the request"
                 raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
@@ -237,7 +238,7 @@ class StreamableHttpLink(HttpLink):
         place.broken = False
         try:
             async with asyncio.timeout(None) as deadline:
-                async for event in bodies.events(response, self._reading):
+                async for event in bodies.events(response, self._reading, self._endpoint.frame):
                     place.note(event)
                     frame = self._deliver(event)
                     if frame and not answered and request_id is not None and answers(frame, request_id):
@@ -295,3 +296,11 @@ class StreamableHttpLink(HttpLink):
         while (waiting := {*self._requests.values(), *self._shortcut.pending}) and clock() < end:
             await asyncio.wait(waiting, timeout=end - clock(), return_when=asyncio.FIRST_COMPLETED)
         self._lose(_SESSION_LOST)
+
+
+def _session_id(response: Answer) -> bytes:
+    session = response.headers["mcp-session-id"].encode("utf-8", "surrogateescape")
+    if len(session) > MAX_HEADER_VALUE:
+        reason = f"gave a session id of more than {MAX_HEADER_VALUE // KIB} KiB"
+        raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
+    return session

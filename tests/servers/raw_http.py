@@ -193,6 +193,23 @@ async def _well_behaved(peer: Peer, request: Request) -> None:
         await peer.result(request, {"echo": request.message["params"]})
 
 
+def offer_tool(server: RawServer, on_call: Reaction, name: str = "x") -> None:
+    """Make it a server dmcp can call: it lists one tool, whose calls meet ``on_call``."""
+
+    async def welcome(peer: Peer, request: Request) -> None:
+        version = request.message["params"]["protocolVersion"]
+        info = {"name": "raw", "version": "1"}
+        result = {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": info}
+        await peer.result(request, result, mcp_session_id=SESSION)
+
+    async def listing(peer: Peer, request: Request) -> None:
+        await peer.result(request, {"tools": [{"name": name, "inputSchema": {"type": "object"}}]})
+
+    server.on("initialize", welcome)
+    server.on("tools/list", listing)
+    server.on("tools/call", on_call)
+
+
 @asynccontextmanager
 async def raw_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawServer]:
     """A running server, stopped at the end."""

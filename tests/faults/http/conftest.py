@@ -9,6 +9,7 @@ import pytest
 
 from contract.owner import Owner
 from dmcp.config.model import RemoteServer
+from dmcp.protocol.limits import MAX_FRAME
 from dmcp.transports.remote import remote_opener
 from servers.raw_http import RawServer, raw_server
 
@@ -27,6 +28,7 @@ class Connect(Protocol):
         url: str,
         kind: Literal["http", "sse", "auto"] = "http",
         credentials: Credentials | None = None,
+        frame: int = MAX_FRAME,
         **headers: str,
     ) -> Owner: ...
 
@@ -34,7 +36,7 @@ class Connect(Protocol):
 class Session(Protocol):
     """Establishes a session with the server, which from then on meets tool calls like this."""
 
-    async def __call__(self, on_call: Reaction) -> Owner: ...
+    async def __call__(self, on_call: Reaction, frame: int = MAX_FRAME) -> Owner: ...
 
 
 @pytest.fixture
@@ -51,11 +53,12 @@ async def connect(anyio_backend: Any) -> AsyncIterator[Connect]:
             url: str,
             kind: Literal["http", "sse", "auto"] = "http",
             credentials: Credentials | None = None,
+            frame: int = MAX_FRAME,
             **headers: str,
         ) -> Owner:
             owner = Owner()
             named = {name.replace("_", "-"): value for name, value in headers.items()}
-            link = await owner.open(remote_opener(RemoteServer(url, kind, named), credentials))
+            link = await owner.open(remote_opener(RemoteServer(url, kind, named), credentials, frame=frame))
             stack.push_async_callback(link.aclose, 2.0)
             return owner
 
@@ -64,9 +67,9 @@ async def connect(anyio_backend: Any) -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def session(server: RawServer, connect: Connect) -> Session:
-    async def established(on_call: Reaction) -> Owner:
+    async def established(on_call: Reaction, frame: int = MAX_FRAME) -> Owner:
         server.on("tools/call", on_call)
-        owner = await connect(server.url)
+        owner = await connect(server.url, frame=frame)
         await owner.establish()
         return owner
 

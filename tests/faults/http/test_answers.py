@@ -284,10 +284,8 @@ async def test_a_body_announced_too_large_is_refused_unread(session: Session) ->
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
 async def test_a_message_that_grows_too_large_fails_its_call_only(
-    session: Session, monkeypatch: pytest.MonkeyPatch, content_type: str
+    session: Session, content_type: str
 ) -> None:
-    from dmcp.transports import bodies  # noqa: PLC0415 - imports httpx, which opening a link does too
-
     async def grow(peer: Peer, request: Request) -> None:
         await peer.head(200, content_type=content_type, transfer_encoding="chunked")
         await peer.chunk(b'data: {"jsonrpc":"2.0","id":2,"result":"')
@@ -295,18 +293,15 @@ async def test_a_message_that_grows_too_large_fails_its_call_only(
             await peer.chunk(b"x" * 1000)
         await peer.closed()
 
-    owner = await session(grow)
-    monkeypatch.setattr(bodies, "MAX_FRAME", 10_000)
+    owner = await session(grow, frame=10_000)
     fault = await owner.failure(owner.call("x"))
     assert (fault.kind, fault.may_have_run) == (FaultKind.PROTOCOL, True)
     assert await owner.answer(owner.ask("ping")) == {"echo": {}}
 
 
 async def test_a_stream_of_many_events_is_not_mistaken_for_one_large_message(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session,
 ) -> None:
-    from dmcp.transports import bodies  # noqa: PLC0415 - imports httpx, which opening a link does too
-
     async def many(peer: Peer, request: Request) -> None:
         await peer.stream()
         for number in range(50):
@@ -315,8 +310,7 @@ async def test_a_stream_of_many_events_is_not_mistaken_for_one_large_message(
         await peer.event(answer(request, "last"))
         await peer.end()
 
-    owner = await session(many)
-    monkeypatch.setattr(bodies, "MAX_FRAME", 20_000)
+    owner = await session(many, frame=20_000)
     call = owner.call("x")
     assert [(await owner.hear())[1]["params"]["n"] for _ in range(50)] == list(range(50))
     assert await owner.answer(call) == "last"

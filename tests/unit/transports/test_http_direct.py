@@ -58,7 +58,7 @@ def server() -> Iterator[ClosingServer]:
 async def test_a_connection_the_server_has_closed_is_not_used_though_the_loop_has_not_seen_it_yet(
     server: ClosingServer,
 ) -> None:
-    pool = DirectTransport("127.0.0.1", server.port, None)
+    pool = DirectTransport("127.0.0.1", server.port, tls=False)
     url = httpx.URL(f"http://127.0.0.1:{server.port}/")
     for _ in range(2):
         answer = await pool.ask("POST", url, [], b"", PATIENCE)

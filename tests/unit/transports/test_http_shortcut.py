@@ -39,7 +39,7 @@ async def answered(
     body: bytes, *headers: Header, status: int = 200, missing: int = 0
 ) -> tuple[Answer, DirectTransport]:
     """The answer a link would get, and the pool of the connection it came over."""
-    pool = DirectTransport("127.0.0.1", 1, None)
+    pool = DirectTransport("127.0.0.1", 1, tls=False)
     connection = Connection(lambda _: None)
     connection.connection_made(Wire())
     pool.release(connection)
