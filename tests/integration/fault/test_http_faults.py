@@ -212,6 +212,13 @@ async def test_a_deleted_session_is_gone(tmp_path: Path) -> None:
     [
         ({"mcp-protocol-version": "1999-01-01"}, 400),
         ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "http://127.0.0.1.evil.example"}, 403),
+        ({"host": "evil.example"}, 421),
+        ({"host": "evil.example:80"}, 421),
+        ({"host": "127.0.0.1.evil.example"}, 421),
+        ({"host": "127.0.0.1@evil.example"}, 421),
+        ({"host": ""}, 421),
         ({"mcp-session-id": "invented"}, 404),
         ({"accept": "text/plain"}, 406),
         ({"content-type": "text/plain"}, 415),
@@ -224,6 +231,14 @@ async def test_a_correct_server_refuses_wrong_headers(
         await visitor.initialize()
         visitor.headers |= changed
         assert (await visitor.call()).status_code == status
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]:7", "LOCALHOST:80"])
+async def test_every_name_of_this_machine_is_welcome(tmp_path: Path, host: str) -> None:
+    async with _visit(tmp_path) as visitor:
+        await visitor.initialize()
+        visitor.headers |= {"host": host, "origin": f"http://{host}"}
+        assert (await visitor.call()).status_code == 200
 
 
 async def test_a_taken_port_is_said_to_be_taken(tmp_path: Path) -> None:

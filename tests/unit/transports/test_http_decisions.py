@@ -9,6 +9,7 @@ import pytest
 from httpx_sse import ServerSentEvent
 from pydantic_core import from_json
 
+from dmcp.protocol.limits import MAX_HEADER_VALUE
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import faults
 from dmcp.transports.envelope import answers, one_line
@@ -107,6 +108,9 @@ def test_a_refusal_quotes_what_the_server_says_in_json(body: bytes, quoted: str)
     [
         ("7", 7.0),
         (" 0 ", 0.0),
+        ("9" * 5000, 3600.0),
+        ("Wed, 21 Oct 9999 07:28:00 GMT", 3600.0),
+        ("\u0663", None),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         ("soon", None),
         ("-1", None),
@@ -133,6 +137,31 @@ def test_an_event_makes_the_next_wait_short_again_and_keeps_the_last_id() -> Non
     place.note(ServerSentEvent(id=""))
     assert place.wait() == first
     assert place.last_id == "1"
+
+
+def test_a_stream_that_ends_at_once_again_and_again_is_asked_for_ever_more_seldom() -> None:
+    place = Place()
+    waits = []
+    for number in range(300):
+        place.note(ServerSentEvent(id=str(number), retry=0))
+        waits.append(place.wait())
+    assert waits[:20] == [0.05] * 20
+    assert waits[20:200] == [0.5] * 180
+    assert waits[200:] == [2.0] * 100
+
+
+@pytest.mark.parametrize("retry", [10**9, 10**4000])
+def test_a_server_that_wishes_for_a_wait_of_years_gets_an_hour(retry: int) -> None:
+    place = Place()
+    place.note(ServerSentEvent(id="1", retry=retry))
+    assert place.wait() == 3600.0
+
+
+def test_the_id_of_an_event_that_no_header_can_carry_is_not_kept() -> None:
+    place = Place()
+    for length, kept in ((MAX_HEADER_VALUE, True), (MAX_HEADER_VALUE + 1, False)):
+        place.note(ServerSentEvent(id="x" * length))
+        assert bool(place.last_id) is kept
 
 
 def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever() -> None:
