@@ -10,7 +10,7 @@ from dmcp import log
 
 COMMANDS = frozenset(
     {"auth", "call", "check", "demo", "fault", "import", "init", "install", "list", "plan", "prompt", "read"}
-    | {"schema", "uninstall"}
+    | {"schema", "trust", "uninstall"}
 )
 """Words that are commands; a configuration file of the same name is given as ``./name``. A test keeps it true."""
 

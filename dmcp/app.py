@@ -22,6 +22,8 @@ import gc
 import os
 import signal
 import sys
+import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dmcp import log
@@ -49,6 +51,8 @@ SIGNAL_GRACE = 0.5
 
 _FLUSH_PATIENCE = 2.0  # seconds the client gets to read the last answers
 _SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very end
+_READERS = 2  # readings of a changed configuration at the same time; one of them may never end
+_WATCH_AGAIN = 5.0  # seconds until a watch that failed is begun again
 _LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
 
 
@@ -60,6 +64,9 @@ class House:
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._configuration: Configuration
         self._in_force: str | None = None
+        self._pinned = os.environ.pop("DMCP_PINNED_CONFIG", None)  # popped: servers do not get it
+        self._reloads = self._applied = self._reading = 0
+        self._again = False
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
         self._frontend: Address
@@ -144,35 +151,102 @@ class House:
         if hasattr(signal, "SIGUSR1"):
             loop.add_signal_handler(signal.SIGUSR1, self._reload, supervisor)
 
-    def _apply(self, supervisor: Address) -> None:
-        """Load the configuration and put it in force.
+    def _load(self) -> tuple[str, Configuration]:
+        """Read, parse and check the configuration file. Blocks; runs in any thread.
+
+        Returns:
+            The fingerprint of the bytes that were read, and what they say.
 
         Raises:
-            ConfigError: it is invalid; the one before stays in force.
+            ConfigError: it is invalid, or not the one that the person has trusted.
         """
-        from pathlib import Path  # noqa: PLC0415 - the first answer does not wait for it
+        from hashlib import sha256  # noqa: PLC0415 - the first answer does not wait for it
 
         from dmcp.config import loading  # noqa: PLC0415 - likewise
-        from dmcp.config.watching import fingerprint  # noqa: PLC0415 - likewise
 
-        self._in_force = fingerprint(Path(self._config))
-        self._configuration = loading.load(self._config, os.environ)
+        content = loading.content_of(self._config)
+        digest = sha256(content).hexdigest()
+        if self._pinned not in (None, digest):
+            raise ConfigError(f"{self._config}: it has been changed since you trusted it, and is not used")
+        return digest, loading.load(self._config, os.environ, content)
+
+    def _apply(self, supervisor: Address) -> None:
+        """Load the first configuration, on the loop, and put it in force.
+
+        Raises:
+            ConfigError: it is invalid.
+        """
+        self._in_force, self._configuration = self._load()
         post(supervisor, Configure(self._configuration))
 
     def _reload(self, supervisor: Address) -> None:
-        try:
-            self._apply(supervisor)
-        except ConfigError as error:
-            log.error(f"the changed configuration is invalid, the previous one stays in force: {error}")
-            post(supervisor, ConfigurationRejected(log.mask(error.problems[0])))
+        """Load the changed configuration in a thread, and put it in force or say what is wrong with it.
+
+        Of several readings the one that began last counts. A file that cannot be read to its end (a network that is
+        gone) holds its own thread, and there are at most ``_READERS`` of those.
+        """
+        if self._reading >= _READERS:
+            self._again = True
+            return
+        self._reading += 1
+        self._reloads += 1
+        number, loop = self._reloads, asyncio.get_running_loop()
+
+        def read() -> None:
+            outcome: tuple[str, Configuration] | Exception
+            try:
+                outcome = self._load()
+            except Exception as error:  # noqa: BLE001 - told to the loop, whatever it is
+                outcome = error
+            with suppress(RuntimeError):  # the loop is closed: dmcp has ended meanwhile
+                loop.call_soon_threadsafe(self._on_loaded, supervisor, number, outcome)
+
+        # A thread of its own, as a daemon: a pool's would be waited for at the end.
+        threading.Thread(target=read, name="configuration", daemon=True).start()
+
+    def _on_loaded(
+        self, supervisor: Address, number: int, outcome: tuple[str, Configuration] | Exception
+    ) -> None:
+        self._reading -= 1
+        if self._again:
+            self._again = False
+            self._reload(supervisor)
+        if number < self._applied:
+            return
+        self._applied = number
+        if isinstance(outcome, tuple):
+            self._in_force, self._configuration = outcome
+            post(supervisor, Configure(self._configuration))
+            return
+        problem = (
+            outcome.problems[0]
+            if isinstance(outcome, ConfigError)
+            else f"{type(outcome).__name__}: {outcome}"
+        )
+        told = outcome if isinstance(outcome, ConfigError) else problem
+        log.error(f"the changed configuration is invalid, the previous one stays in force: {told}")
+        post(supervisor, ConfigurationRejected(log.mask(problem)))
 
     async def _reload_on_change(self, supervisor: Address) -> None:
-        from pathlib import Path  # noqa: PLC0415 - likewise
+        """Watch the configuration file until cancelled. A watch that fails is said, and begun again."""
+        from pathlib import Path  # noqa: PLC0415 - the start does not wait for it
 
-        from dmcp.config.watching import changes  # noqa: PLC0415 - imports watchfiles: the start must not wait for it
+        path = Path(os.path.expanduser(self._config))  # noqa: ASYNC240, PTH111 - reads no more than the environment
+        seen = self._in_force
+        while True:
+            try:
+                # Imports watchfiles: the start must not wait for it.
+                from dmcp.config.watching import changes  # noqa: PLC0415
 
-        async for _ in changes(Path(self._config), self._in_force):
-            self._reload(supervisor)
+                async for now in changes(path, seen):
+                    seen = now
+                    self._reload(supervisor)
+            except Exception as error:  # noqa: BLE001 - whatever it is, changes must not go unnoticed from now on
+                what = f"{type(error).__name__}: {error}"
+                log.error(
+                    f"the watch on {self._config} failed and is begun again in {_WATCH_AGAIN:g} s: {what}"
+                )
+            await asyncio.sleep(_WATCH_AGAIN)
 
     # Factories of the supervisor ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.cli import chosen
+from dmcp.cli import chosen, trust
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, ConfigError
 
@@ -63,12 +63,13 @@ def auth_command() -> None:
 @auth_command.command("login", short_help="Sign in to SERVER in the browser.")
 @_words
 @_config
+@trust.option
 def login(words: tuple[str, ...], config: str | None) -> None:
     """Sign in to SERVER in the browser; the address is printed too. SERVER may be left out if there is only one.
 
     Exits with 0, with 1 when the sign-in failed, or with 2 when the configuration is wrong.
     """
-    configuration, server = _read(words, config)
+    configuration, server = _read(words, config, starts=True)
     name, remote = _pick(configuration, server)
     try:
         state = asyncio.run(_login(_store(configuration), name, remote))
@@ -171,13 +172,15 @@ def _date(seconds: float) -> str:
     return datetime.fromtimestamp(min(seconds, 253402300799.0), UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _read(words: tuple[str, ...], config: str | None) -> tuple[Configuration, str | None]:
+def _read(
+    words: tuple[str, ...], config: str | None, *, starts: bool = False
+) -> tuple[Configuration, str | None]:
     if config is None:
         config, words = chosen.split(words, 1)
     if len(words) > 1:
         raise _Refused(f"Say one server, not {len(words)}.")
     try:
-        _, configuration = chosen.configuration(config)
+        _, configuration = chosen.configuration(config, starts=starts)
     except ConfigError as error:
         raise _Refused(str(error)) from None
     return configuration, (words[0] if words else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from pydantic_core import to_json
 
-from dmcp.cli import arguments, results
+from dmcp.cli import arguments, results, trust
 from dmcp.cli.chosen import configuration, session, split
 from dmcp.cli.completing import groups
 
@@ -42,6 +42,7 @@ _pairs = click.option(
 )
 @_pairs
 @_as_json
+@trust.option
 def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ...], as_json: bool) -> int:
     """Call TOOL of GROUP and print its result. Images and audio are said, not dumped."""
     given, rest = split(words, 2)
@@ -70,6 +71,7 @@ async def _call(
 @click.command("read", short_help="Read one resource.")
 @click.argument("words", nargs=-1, required=True, metavar="[CONFIG] URI")
 @_as_json
+@trust.option
 def read_command(words: tuple[str, ...], as_json: bool) -> int:
     """Read the resource with this URI, from whichever group has it, and print it.
 
@@ -91,6 +93,7 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
 @click.argument("words", nargs=-1, required=True, metavar="[CONFIG] NAME")
 @_pairs
 @_as_json
+@trust.option
 def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> int:
     """Get the prompt with this NAME, from whichever group has it, and print its messages.
 

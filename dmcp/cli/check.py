@@ -14,6 +14,7 @@ import click
 from pydantic_core import to_json
 
 from dmcp import log
+from dmcp.cli import trust
 from dmcp.cli.amounts import count, tokens
 from dmcp.cli.chosen import configuration, session
 from dmcp.cli.examination import Ear, Finding, examine_all
@@ -45,6 +46,7 @@ Exit status: 0 every server is ready, 1 one is not, 2 the configuration is wrong
     "check", short_help="Connect to every server, and show what works and what does not.", epilog=_EPILOG
 )
 @click.argument("config", required=False)
+@trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check_command(config: str | None, as_json: bool) -> int:
     """Check CONFIG, connect to every server in it, and show a table.

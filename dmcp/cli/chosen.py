@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from dmcp import log
 from dmcp.cli.client import Client, dmcp_serving
 from dmcp.cli.remembered import remember
-from dmcp.config.loading import load
+from dmcp.config.loading import PINNED, content_of, load, read
 from dmcp.errors import ConfigError
+from dmcp.store.trusted import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 USUAL_FILE: Final = "dynamic-mcp.json"
 """What ``dmcp import`` and ``dmcp init`` write, and what the commands read when nothing else is said."""
+
+_TRUSTED: dict[Path, str] = {}
+"""Digests of the configurations that were found and trusted: what is served must be the bytes that were looked at."""
 
 _SUFFIXES = (".json", ".jsonc", ".toml")
 
@@ -41,14 +45,15 @@ def split(words: Sequence[str], wanted: int) -> tuple[str | None, tuple[str, ...
     return None, tuple(words)
 
 
-def configuration(given: str | None) -> tuple[Path, Configuration]:
+def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Configuration]:
     """The configuration a command is about, checked.
 
     Args:
         given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE``.
+        starts: whether the command starts or reaches its servers. One that was merely found has to be trusted then.
 
     Raises:
-        ConfigError: there is none, or it is invalid.
+        ConfigError: there is none, or it is invalid or not trusted.
     """
     name = given or os.environ.get("DYNAMIC_MCP_CONFIG")
     if name is None and not Path(USUAL_FILE).is_file():
@@ -57,8 +62,15 @@ def configuration(given: str | None) -> tuple[Path, Configuration]:
             "(dmcp import and dmcp init write one)"
         )
     path = Path(name or USUAL_FILE).expanduser()
-    loaded = load(path, os.environ)
+    content = content_of(path)
+    loaded = load(path, os.environ, content)
     log.hide(loaded.secrets)
+    if name is None and starts:
+        from dmcp.cli import trust  # noqa: PLC0415 - most configurations are named
+
+        otherwise = f"run dmcp trust, or add --trust in a script, or name it yourself (./{USUAL_FILE})"
+        trust.require(path, content, trust.described(read(path, content).values), otherwise)
+        _TRUSTED[path] = digest_of(content)
     return path, loaded
 
 
@@ -69,4 +81,7 @@ def session(path: Path, errors: Callable[[str], None] | None = None, log_level: 
     command is not about would drown what it prints.
     """
     level = log_level or os.environ.get("DMCP_LOG") or "error"
-    return Client(dmcp_serving(path), errors=errors, log_level=level, on_tools=partial(remember, path))
+    pinned = {PINNED: _TRUSTED[path]} if path in _TRUSTED else {}
+    return Client(
+        dmcp_serving(path), errors=errors, log_level=level, on_tools=partial(remember, path), env=pinned
+    )

@@ -68,6 +68,7 @@ class Client:
         errors: Callable[[str], None] | None = None,
         log_level: str | None = None,
         on_tools: Callable[[str, list[dict[str, Any]]], Awaitable[None]] | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare.
 
@@ -76,11 +77,12 @@ class Client:
             errors: is given each line the process writes to stderr; without it they go where this process's go.
             log_level: dmcp's ``DMCP_LOG``, if it shall be another one than this process's.
             on_tools: is given each group whose tools were asked for, with their definitions.
+            env: variables for the process besides those of this one.
         """
         self._command = list(command)
         self._errors = errors
         self._on_tools = on_tools
-        self._env = {**os.environ, **({"DMCP_LOG": log_level} if log_level else {})}
+        self._env = {**os.environ, **({"DMCP_LOG": log_level} if log_level else {}), **(env or {})}
         self._process: asyncio.subprocess.Process
         self._input: asyncio.StreamWriter
         self._readers: list[asyncio.Task[None]] = []

@@ -29,7 +29,7 @@ def groups(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     given = before[0] if before and names_file(before[0]) else None
     named = before[given is not None :]
     try:
-        path, loaded = configuration(given)
+        path, loaded = configuration(given, starts=False)
     except ConfigError:
         return [] if named else [CompletionItem(incomplete, type="file")]
     if named:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from dmcp.cli import trust
 from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.completing import coding_tools
 from dmcp.cli.importers import questions
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmcp.cli.importers.harvest import Read
-    from dmcp.cli.importers.model import Harvest, ImportedServer
+    from dmcp.cli.importers.model import FoundFile, Harvest, ImportedServer
     from dmcp.cli.importers.output import Outcome
     from dmcp.store import files
 
@@ -116,6 +117,7 @@ Exit status: 0 written, 2 nothing written, 130 the same after Ctrl-C.
 @click.option(
     "--probe", "probing", is_flag=True, help="Start the servers and take descriptions from what they say."
 )
+@trust.option
 @click.option(
     "--dry-run", is_flag=True, help="Show what would be written, secrets masked, and write nothing."
 )
@@ -202,9 +204,11 @@ def _outcome(
             return outcome, None
         private = any(redacted(entries[name]) != entries[name] for name in outcome.added)
         links = _links(request)
+        earlier = None if outcome.before is None else outcome.before.encode()
+        goes_on = earlier is None or trust.is_trusted(request.output, earlier)
         try:
             below = None if links == "follow" else request.output.absolute().parent
-            return outcome, write_whole(
+            backup = write_whole(
                 request.output,
                 outcome.text,
                 links=links,
@@ -215,6 +219,10 @@ def _outcome(
         except Overtaken:
             if not left:
                 raise
+            continue
+        if goes_on and request.output.name == USUAL_FILE:
+            trust.keep_own(request.output, outcome.text)
+        return outcome, backup
     raise InternalError("the number of tries is not positive")
 
 
@@ -242,7 +250,7 @@ def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, An
         server, note = _with_env_file(request, found)
         notes += [note] if note is not None else []
         servers.append(server)
-    told = _asked(request, servers)
+    told = _asked(request, servers, harvest.strange)
     for server in servers:
         entry = _described(request, server, told.get(server.name))
         why = refusal(server.name, entry)
@@ -269,13 +277,25 @@ def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedSe
         )
 
 
-def _asked(request: Request, servers: Sequence[ImportedServer]) -> Mapping[str, str]:
-    """What servers say of themselves, of those whose tool says nothing and that dmcp can start."""
+def _asked(
+    request: Request, servers: Sequence[ImportedServer], strange: Sequence[FoundFile]
+) -> Mapping[str, str]:
+    """What servers say of themselves, of those whose tool says nothing and that dmcp can start.
+
+    Raises:
+        ConfigError: some of them come from a file of a strange folder, which the person does not trust.
+    """
     if request.probe is None:
         return {}
     silent = [server for server in servers if server.description is None and server.enabled]
     entries = {server.name: entry_of(server, suggestion(server)) for server in silent}
-    return request.probe({name: entry for name, entry in entries.items() if refusal(name, entry) is None})
+    entries = {name: entry for name, entry in entries.items() if refusal(name, entry) is None}
+    for file in strange:
+        shown = {name: trust.described_server(entries[name]) for name in file.names if name in entries}
+        if shown:
+            otherwise = "import without --probe, or add --trust"
+            trust.require(file.path, file.text.encode(), shown, otherwise)
+    return request.probe(entries)
 
 
 def _described(request: Request, server: ImportedServer, told: str | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from dmcp.cli.client import python
 from dmcp.cli.importers.rendering import SCHEMA
 from dmcp.cli.importers.writing import write_whole
 from dmcp.cli.schema import check_name, write_beside
+from dmcp.cli.trust import keep_own
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def init_command(file: Path, force: bool) -> None:
     text = _STARTER % {key: to_json(value).decode() for key, value in shown.items()}
     below = None if named else file.absolute().parent
     backup = write_whole(file, text, "name another file", links=links, below=below)
+    if not named:
+        keep_own(file, text)
     click.echo(f"Wrote {file}." + (f" The earlier file is kept as {backup}." if backup else ""))
     click.echo(write_beside(file, links=links))
     click.echo(f"Next: dmcp check {file}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dmcp.cli import trust
 from dmcp.cli.chosen import configuration
 from dmcp.cli.client import python
 from dmcp.cli.completing import coding_tools
@@ -18,6 +19,7 @@ from dmcp.cli.importers.report import plain
 from dmcp.cli.installers.fronted import Fronted
 from dmcp.cli.installers.hosts import Host, Start, host
 from dmcp.cli.installers.work import Outcome, put_in, take_out
+from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,11 +66,13 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
     file is kept as .bak. Doing it twice changes nothing more. dmcp uninstall undoes it.
     """
     chosen, machine = _host(tool), Machine.here()
-    path, _ = configuration(config)
+    path, _ = configuration(config, starts=False)
     fronted = Fronted(path)
     scope = _scope(chosen, user_scope=user_scope)
     outcome = put_in(chosen, scope, machine, _start(path, fronted), fronted if replacing else None)
     _say_installed(chosen, scope, outcome, replacing=replacing)
+    if config is None and "DYNAMIC_MCP_CONFIG" not in os.environ:
+        _say_served(path)
 
 
 @click.command("uninstall", short_help="Take dmcp out of a coding tool again.", epilog=_UNINSTALL_EPILOG)
@@ -131,6 +135,16 @@ def _say_installed(chosen: Host, scope: Scope, outcome: Outcome, *, replacing: b
         click.echo(chosen.remark)
     if not outcome.was_there:
         click.echo(f"Start a new session of {title} to use it.")
+
+
+def _say_served(path: Path) -> None:
+    """Say what the tool will have dmcp run, where that was found in this folder and nobody has trusted it yet."""
+    content = content_of(path)
+    if trust.is_trusted(path, content):
+        return
+    click.echo(f"It serves {plain(str(path))}, which was found in this folder and says:")
+    for name, line in trust.described(read(path, content).values).items():
+        click.echo(f"  {plain(name)} {line}")
 
 
 def _names(names: tuple[str, ...]) -> str:

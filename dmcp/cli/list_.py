@@ -9,7 +9,7 @@ import click
 from pydantic_core import to_json
 
 from dmcp import log
-from dmcp.cli import completing
+from dmcp.cli import completing, trust
 from dmcp.cli.amounts import count
 from dmcp.cli.chosen import configuration, session, split
 from dmcp.cli.examination import plain_reason
@@ -37,6 +37,7 @@ _OTHERS: Final = (("resources", "uri"), ("resources/templates", "uriTemplate"), 
 
 @click.command("list", short_help="Show the tools, resources and prompts of the servers.", epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]", shell_complete=completing.groups)
+@trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with whole definitions.")
 def list_command(words: tuple[str, ...], as_json: bool) -> int:
     """Show what each group offers, or all about one GROUP."""

@@ -50,6 +50,7 @@ PLACES: Final = {
     "auth": _Place(
         "auth", "auth_command", "Sign in to remote servers, or out; see which sign-ins there are."
     ),
+    "trust": _Place("trust", "trust_command", "Let dmcp run the configuration found in this folder."),
     "plan": _Place(
         "plan", "plan_command", "Show what a changed configuration would start, stop or leave alone."
     ),

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
 
+PINNED: Final = "DMCP_PINNED_CONFIG"
+"""The environment variable in which a command tells the dmcp it starts what the configuration has to be: the SHA-256 of
+the bytes that the person has trusted. Others are refused, at a reload too."""
+
 LARGEST: Final = 1024 * 1024
 """Bytes. No configuration is larger; a file that is was named by mistake."""
 
@@ -45,8 +49,12 @@ class Document:
     positions: Positions
 
 
-def read(path: str | Path) -> Document:
+def read(path: str | Path, content: bytes | None = None) -> Document:
     """Read and parse a file: JSON (comments and trailing commas allowed) or TOML.
+
+    Args:
+        path: the file.
+        content: its bytes, if they have been read already.
 
     Raises:
         ConfigError: it cannot be read or parsed, or a key stands in it twice; one sentence for each mistake.
@@ -55,7 +63,7 @@ def read(path: str | Path) -> Document:
     from dmcp.config.syntax import decode, parse  # noqa: PLC0415 - see the module's docstring
 
     file = Path(path).expanduser()
-    values, positions = parse(decode(_content(file), file), file)
+    values, positions = parse(decode(content_of(file) if content is None else content, file), file)
     document = Document(file, values, positions)
     twice = [
         Problem(r.path, f"stands here again after line {r.first_line}: keep one of them", r.line)
@@ -66,17 +74,18 @@ def read(path: str | Path) -> Document:
     return document
 
 
-def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
+def load(path: str | Path, environ: Mapping[str, str], content: bytes | None = None) -> Configuration:
     """The configuration in a file.
 
     Args:
         path: the file.
         environ: where ``${VAR}`` is looked up. A variable that is not set makes its server ``Unresolved``.
+        content: its bytes, if they have been read already.
 
     Raises:
         ConfigError: the file cannot be read, parsed or accepted; one sentence for each mistake in it.
     """
-    document = read(path)
+    document = read(path, content)
     problems, shape = _checked(document.values)
     if shape is not None:
         configuration, problems = _resolved(shape, environ)
@@ -87,7 +96,13 @@ def load(path: str | Path, environ: Mapping[str, str]) -> Configuration:
     raise ConfigError(*sentences(str(document.file), problems, document.positions))
 
 
-def _content(file: Path) -> bytes:
+def content_of(path: str | Path) -> bytes:
+    """Return the bytes of a configuration file. Never waits, whatever is in its place.
+
+    Raises:
+        ConfigError: it cannot be read, is no file or is larger than ``LARGEST``.
+    """
+    file = Path(path).expanduser()
     try:
         return files.read(file, LARGEST)
     except FileNotFoundError:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from dmcp.cli.importers.documents import overlaid, read_document
+from dmcp.cli.importers.documents import overlaid, parse_document, read_document, read_text
 from dmcp.cli.importers.entries import read_entry
 from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
 from dmcp.cli.importers.machine import is_there
-from dmcp.cli.importers.model import Command, Harvest, NotCarried
+from dmcp.cli.importers.model import Command, FoundFile, Harvest, NotCarried
 from dmcp.cli.importers.own import serves_dmcp
 from dmcp.cli.importers.places import places
 from dmcp.cli.importers.tool import Found
 from dmcp.errors import ConfigError
+from dmcp.store.files import base_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,13 +35,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of a tool that is on this machine, with the table of servers in it, and the project it is about."""
+    """A file of a tool that is on this machine, with the table of servers in it, and the project it is about.
+
+    ``text`` is what was read, for a file that was looked for; a person has named the others.
+    """
 
     path: Path
     scope: Scope
     servers: Mapping[str, Any]
     contents: Mapping[str, Any]
     folder: Path
+    text: str | None = None
 
 
 def locations(tool: CodingTool, scope: Scope, machine: Machine) -> list[tuple[Path, tuple[str, ...]]]:
@@ -62,10 +67,11 @@ def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
     found = []
     for path, keys, folder in places_of(tool, scope, machine):
         if is_there(path, as_file=True):
-            contents = read_document(path)
+            text = read_text(path)
+            contents = parse_document(text, str(path), path.suffix)
             servers = servers_at(contents, keys, path)
             if servers is not None:
-                found.append(Source(path, scope, servers, contents, folder))
+                found.append(Source(path, scope, servers, contents, folder, text))
     return found
 
 
@@ -115,7 +121,12 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
         if server is not None:
             servers.append(server)
     remarks = tuple(f"{tool.title}: {source.path} ({source.scope})" for source in found)
-    return Harvest(tuple(servers), tuple(notes), remarks)
+    strange = tuple(
+        FoundFile(source.path, source.text, tuple(source.servers))
+        for source in found
+        if source.text is not None and base_of(source.path, machine.cwd, machine.home) is not None
+    )
+    return Harvest(tuple(servers), tuple(notes), remarks, strange)
 
 
 def _settings(tool: CodingTool, scopes: set[Scope], machine: Machine) -> Iterable[Found]:

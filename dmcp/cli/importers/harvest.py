@@ -21,7 +21,7 @@ from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from dmcp.cli.importers.machine import Machine
-    from dmcp.cli.importers.model import ImportedServer
+    from dmcp.cli.importers.model import FoundFile, ImportedServer
     from dmcp.cli.importers.tool import CodingTool, Scope
 
 Read = Callable[[], Harvest]
@@ -138,6 +138,7 @@ def _read_all(machine: Machine) -> Harvest:
     kept: dict[str, _Kept] = {}
     notes: list[NotCarried] = []
     remarks: list[str] = []
+    strange: list[FoundFile] = []
     for tool in TOOLS.values():
         try:
             found = [each for scope in ("user", "project") for each in sources(tool, scope, machine)]
@@ -146,6 +147,7 @@ def _read_all(machine: Machine) -> Harvest:
             notes.append(NotCarried(tool.title, str(error), "mend the file and import again"))
             continue
         notes += harvest.not_carried
+        strange += harvest.strange
         remarks += harvest.remarks
         for server in harvest.servers:
             remark = _add(server, tool, kept)
@@ -153,7 +155,7 @@ def _read_all(machine: Machine) -> Harvest:
     servers = tuple(kept[name].server for name in sorted(kept))
     if not servers:
         raise ConfigError(_no_servers("no coding tool has MCP servers here", Harvest((), tuple(notes))))
-    return Harvest(servers, tuple(notes), tuple(remarks))
+    return Harvest(servers, tuple(notes), tuple(remarks), tuple(strange))
 
 
 def _add(server: ImportedServer, tool: CodingTool, kept: dict[str, _Kept]) -> str | None:

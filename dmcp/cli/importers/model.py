@@ -7,10 +7,11 @@ Frozen, no I/O. Strings in a target are in dmcp's own spelling already: referenc
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 Kind = Literal["http", "sse", "auto"]
 """How a remote server speaks; "auto" leaves it to dmcp, which tries Streamable HTTP first."""
@@ -83,10 +84,22 @@ class NotCarried:
         return f"{self.server}: {self.what}: {self.advice}"
 
 
+class FoundFile(NamedTuple):
+    """A file that was looked for and found, not named: its text, and the names of the servers in it."""
+
+    path: Path
+    text: str
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Harvest:
-    """All that was found: servers by name, what was not carried, and remarks on where things came from."""
+    """All that was found: servers by name, what was not carried, and remarks on where things came from.
+
+    ``strange`` are the files that came with a folder: a person has to trust them before their servers are started.
+    """
 
     servers: tuple[ImportedServer, ...] = ()
     not_carried: tuple[NotCarried, ...] = ()
     remarks: tuple[str, ...] = ()
+    strange: tuple[FoundFile, ...] = field(default=(), repr=False)

@@ -31,6 +31,14 @@ def redacted(entry: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def named_values(pairs: dict[str, str]) -> dict[str, str]:
+    """Variables or headers, those masked whose name tells of a secret or whose value looks like one."""
+    return {
+        name: _value(value) if _TELLING.search(name) or _OPAQUE.fullmatch(value) else value
+        for name, value in pairs.items()
+    }
+
+
 def arguments(args: list[str]) -> list[str]:
     """Arguments, those masked that look like a secret or follow an option that names one."""
     shown = []

@@ -332,7 +332,7 @@ def test_with_probe_the_description_is_what_the_server_says_of_itself(
         "off": {**notes, "disabled": True},
     }
     (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
-    result = invoke("claude", "--yes", "--probe")
+    result = invoke("claude", "--yes", "--probe", "--trust")
     assert "gone did not answer" in result.output
     assert "off did not answer" not in result.output
     descriptions = {name: entry["description"] for name, entry in written(project).items()}
