@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dmcp import log
+from dmcp.actors.mailbox import SLOW_CLIENT, ReadGate
 from dmcp.actors.notifications import Notifications
 from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
@@ -140,12 +141,12 @@ class Conversation:
         self._peers = peers
         self._clock = clock
         self._doubtful: list[Request] = []
+        self.gate = ReadGate()
         self.questions = Questions(
             config, owner, frontend=peers.frontend, transmit=self.transmit, calls=self, clock=clock
         )
         self.notifications = Notifications(config, owner, peers, clock)
         self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
-        self._held = False
 
     def __repr__(self) -> str:
         return f"<Conversation {self._group} {self.session!r} {self.flights!r}>"
@@ -509,19 +510,16 @@ class Conversation:
     @property
     def is_held(self) -> bool:
         """Whether nothing is read from the server because the client does not keep up."""
-        return self._held
+        return SLOW_CLIENT in self.gate
 
     def take(self, link: Link) -> None:
         """The link is open."""
         self.link = link
-        if self._held:
-            link.pause()
+        self.gate.attach(link)
 
     def hold_back(self, hold: bool) -> None:
         """Stop or go on reading: the client does not keep up, and no deadline passes because of that."""
-        self._held = hold
-        if self.link is not None:
-            (self.link.pause if hold else self.link.resume)()
+        (self.gate.close if hold else self.gate.open)(SLOW_CLIENT)
         if hold:
             self.flights.hold(self._clock())
         else:

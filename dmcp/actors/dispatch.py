@@ -168,6 +168,9 @@ class LoopInbox:
     def __repr__(self) -> str:
         return f"<LoopInbox {len(self._envelopes)}>"
 
+    def __len__(self) -> int:
+        return len(self._envelopes)
+
     def open(self, actor: Drainable, dispatcher: Dispatcher) -> None:
         """From now on what arrives is handled; what has arrived is handled first."""
         self._actor, self._dispatcher = actor, dispatcher

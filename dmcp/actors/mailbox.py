@@ -1,40 +1,105 @@
-"""Turns what a link says into messages to the actor that owns it."""
+"""Turns what a link says into messages to the actor that owns it, and decides whether the link is read from."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages.upstream import FrameArrived, LinkClosed, NoiseArrived, RequestFailed
+from dmcp.protocol.limits import MAX_UNHANDLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dmcp.actors.runtime import LoopInbox
     from dmcp.messages import Address
-    from dmcp.protocol.link import LinkFault
+    from dmcp.protocol.link import Link, LinkFault
+
+BEHIND: Final = "behind"
+"""The reason not to read on that this module has itself: more waits for the actor than it has handled."""
+
+SLOW_CLIENT: Final = "slow client"
+"""The reason not to read on that the client does not keep up with reading."""
+
+
+class ReadGate:
+    """Whether a link is read from: while nobody has a reason against it. On the loop."""
+
+    __slots__ = ("_link", "_reasons")
+
+    def __init__(self) -> None:
+        self._link: Link | None = None
+        self._reasons: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"<ReadGate {sorted(self._reasons) or 'open'}>"
+
+    def __contains__(self, reason: str) -> bool:
+        return reason in self._reasons
+
+    def attach(self, link: Link) -> None:
+        """Take the link; it is open from now on."""
+        self._link = link
+        if self._reasons:
+            link.pause()
+
+    def detach(self) -> None:
+        """Forget the link: it is being closed."""
+        self._link = None
+
+    def close(self, reason: str) -> None:
+        """Stop reading for this reason."""
+        if not self._reasons and self._link is not None:
+            self._link.pause()
+        self._reasons.add(reason)
+
+    def open(self, reason: str) -> None:
+        """Read on, unless there is another reason not to."""
+        if reason in self._reasons:
+            self._reasons.discard(reason)
+            if not self._reasons and self._link is not None:
+                self._link.resume()
 
 
 class LinkMailbox:
-    """``LinkEvents`` of one life of one upstream. After its actor has ended everything is dropped."""
+    """``LinkEvents`` of one life of one upstream. After its actor has ended everything is dropped.
 
-    __slots__ = ("_group", "_in_use", "_owner")
+    A server that writes faster than its actor handles is read no further until the actor has caught up.
 
-    def __init__(self, owner: Address, group: str, in_use: Callable[[], bool]) -> None:
+    Args:
+        owner: the actor.
+        group: for the log.
+        in_use: see ``LinkEvents.is_in_use``.
+        inbox: the actor's; looked at to see what waits.
+        gate: closed when too much waits.
+    """
+
+    __slots__ = ("_gate", "_group", "_in_use", "_inbox", "_owner")
+
+    def __init__(
+        self, owner: Address, group: str, in_use: Callable[[], bool], *, inbox: LoopInbox, gate: ReadGate
+    ) -> None:
         self._owner = owner
         self._group = group
         self._in_use = in_use
+        self._inbox = inbox
+        self._gate = gate
 
     def __repr__(self) -> str:
         return f"<LinkMailbox {self._group}>"
 
-    def on_frame(self, frame: bytes) -> None:
+    def on_frame(self, frame: bytes, during: int | None = None) -> None:
         """See ``LinkEvents``."""
-        post(self._owner, FrameArrived(frame))
+        post(self._owner, FrameArrived(frame, during))
+        if len(self._inbox) > MAX_UNHANDLED:
+            self._gate.close(BEHIND)
 
     def on_noise(self, text: str) -> None:
         """See ``LinkEvents``."""
         post(self._owner, NoiseArrived(text))
+        if len(self._inbox) > MAX_UNHANDLED:
+            self._gate.close(BEHIND)
 
     def on_stderr(self, line: str) -> None:
         """See ``LinkEvents``."""

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import time
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 
 from dmcp import log
 from dmcp.actors.conversation import Conversation, Errand
-from dmcp.actors.mailbox import LinkMailbox
+from dmcp.actors.mailbox import BEHIND, LinkMailbox
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
 from dmcp.config.model import StdioServer
 from dmcp.errors import AuthError
@@ -44,6 +44,7 @@ from dmcp.messages.upstream import (
     Wake,
 )
 from dmcp.protocol import categories, jsonrpc, verdicts
+from dmcp.protocol.limits import MAX_UNHANDLED
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
 from dmcp.protocol.sign_in import SignIn
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
 
+    from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
     from dmcp.protocol.link import Link, OpenLink
 
@@ -102,6 +104,7 @@ class Upstream(LoopActor):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(watch)
+        self._inbox = cast("LoopInbox", self.actor_inbox)  # LoopActor makes no other
         self._group = config.name
         self._generation = watch.generation
         self._beginning = beginning
@@ -215,8 +218,21 @@ class Upstream(LoopActor):
         self._phase = Phase.OPENING
         self._say("connecting", self._beginning.reason, self._beginning.category)
         self._be_patient(self._talk.config.timeout.connect, "connect")
-        opening = self._open_link(LinkMailbox(self.actor_ref, self._group, self._is_in_use))
-        self.own(opening, lambda done: LinkOpened(done.value, done.error))
+        self.own(self._opening(), lambda done: LinkOpened(done.value, done.error))
+
+    async def _opening(self) -> Link:
+        gate = self._talk.gate
+        mailbox = LinkMailbox(self.actor_ref, self._group, self._is_in_use, inbox=self._inbox, gate=gate)
+        link = await self._open_link(mailbox)
+        gate.attach(link)  # before its frames are handled: there may be many
+        return link
+
+    def drain(self) -> int:
+        """See ``LoopActor``; afterwards the server is read on if what it has sent is handled."""
+        handled = super().drain()
+        if BEHIND in self._talk.gate and len(self._inbox) < MAX_UNHANDLED // 4:
+            self._talk.gate.open(BEHIND)
+        return handled
 
     def _wake(self, *, wanted: bool = True) -> None:
         self._wanted = self._wanted or wanted
@@ -570,6 +586,7 @@ class Upstream(LoopActor):
 
     def _close(self) -> None:
         self._answer_rest("dmcp is stopping it")
+        self._talk.gate.detach()
         link, self._talk.link = self._talk.link, None
         if link is not None:
             self._closing = True
@@ -592,5 +609,6 @@ class Upstream(LoopActor):
 
     def on_end(self) -> None:
         """Whatever ended this life, its connection ends with it."""
+        self._talk.gate.detach()
         if self._talk.link is not None:
             Dispatcher.running().see_off(self._talk.link.aclose(CLOSE_GRACE))

@@ -88,6 +88,9 @@ MAX_SUBSCRIPTIONS: Final = 1024
 MAX_URI: Final = 8192
 """Characters of a resource's URI that can be subscribed to."""
 
+MAX_UNHANDLED: Final = 256
+"""Messages of one server that wait for its actor before it is read no further until the actor has caught up."""
+
 MAX_UNREAD_ANSWERS: Final = 4 * MIB
 """Bytes a server may leave unread before it gets no more answers to its own requests."""
 

@@ -44,8 +44,13 @@ class LinkFault:
 class LinkEvents(Protocol):
     """What a link tells its owner. Called on the event loop; never from inside a call made by the owner."""
 
-    def on_frame(self, frame: bytes) -> None:
-        """One message arrived whole. It may still be anything: the owner parses it."""
+    def on_frame(self, frame: bytes, during: int | None = None) -> None:
+        """One message arrived whole. It may still be anything: the owner parses it. May pause the link.
+
+        Args:
+            frame: the message.
+            during: the id of the request on whose own stream it came, where the transport has one for each.
+        """
 
     def on_noise(self, text: str) -> None:
         """Something that cannot be a message arrived (an oversized line, an event with a bad body)."""

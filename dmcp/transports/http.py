@@ -178,17 +178,22 @@ class HttpLink(ABC):
                 task.cancel()
         self._events.on_closed(fault)
 
-    def _deliver(self, event: ServerSentEvent) -> bytes | None:
-        """Hand an event's message on; returns the frame, or ``None`` where the event holds no message."""
+    def _deliver(self, event: ServerSentEvent, during: int | None = None) -> bytes | None:
+        """Hand an event's message on; returns the frame, or ``None`` where the event holds no message.
+
+        Args:
+            event: of a stream.
+            during: the id of the request whose stream it is; ``None`` for the standalone one.
+        """
         if event.event not in {"", "message"} or not event.data:
             return None
-        return self._pass_on(event.data.encode())
+        return self._pass_on(event.data.encode(), during)
 
-    def _pass_on(self, body: bytes) -> bytes | None:
+    def _pass_on(self, body: bytes, during: int | None = None) -> bytes | None:
         """Hand a body on as a frame; returns the frame, or ``None`` if it cannot be a message."""
         frame = one_line(body)
         if frame.startswith((b"{", b"[")):
-            self._events.on_frame(frame)
+            self._events.on_frame(frame, during)
             return frame
         shown = frame[:_SHOWN].decode(errors="replace")
         self._events.on_noise(f"something that is no message: {shown!r}")

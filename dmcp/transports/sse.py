@@ -84,6 +84,8 @@ class SseLink(HttpLink):
             async for event in bodies.events(response, self._reading, self._endpoint.frame):
                 if self._address.done():
                     self._deliver(event)
+                    if not self._reading.is_set():
+                        await self._reading.wait()  # one chunk may hold thousands of events
                 elif event.event == "endpoint":
                     self._address.set_result(self._endpoint.resolve(event.data.strip()))
         except faults.LinkFailure as error:

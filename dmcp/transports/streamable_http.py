@@ -240,7 +240,9 @@ class StreamableHttpLink(HttpLink):
             async with asyncio.timeout(None) as deadline:
                 async for event in bodies.events(response, self._reading, self._endpoint.frame):
                     place.note(event)
-                    frame = self._deliver(event)
+                    frame = self._deliver(event, request_id)
+                    if not self._reading.is_set():
+                        await self._reading.wait()  # one chunk may hold thousands of events
                     if frame and not answered and request_id is not None and answers(frame, request_id):
                         answered = True
                         self._requests.pop(request_id, None)

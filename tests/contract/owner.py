@@ -25,7 +25,7 @@ class Owner:
         self._next_id = 0
         self.link: Link | None = None
 
-    def on_frame(self, frame: bytes) -> None:
+    def on_frame(self, frame: bytes, during: int | None = None) -> None:
         assert b"\n" not in frame, "a frame is one line"
         self._said.put_nowait(("frame", from_json(frame)))
 

@@ -1,0 +1,64 @@
+"""A server that writes as fast as it can: it is read no faster than it is served, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import RawClient, write_config
+from harness.configs import TESTS, python_server
+from harness.watched import LoopWatch
+
+pytestmark = pytest.mark.anyio
+
+EVERYTHING = {"sampling": {}, "roots": {}, "elicitation": {}}
+KINDS = (
+    "messages",
+    "unknown ids",
+    "server requests",
+    "pings",
+    "unknown methods",
+    "updates",
+    "invalid json",
+    "empty lines",
+    "objects",
+)
+
+
+def hostile(**more: Any) -> dict[str, Any]:
+    return python_server(TESTS / "servers" / "hostile.py", **more)
+
+
+def memory_of(pid: int) -> int:
+    """Resident bytes of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * 4096
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_memory_stays_flat_and_others_are_answered_while_a_server_floods(
+    kind: str, tmp_path: Path
+) -> None:
+    config = write_config(tmp_path / "dmcp.json", {"bad": hostile(), "good": hostile()})
+    watch = LoopWatch(tmp_path)
+    async with RawClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
+        await client.initialize(capabilities=EVERYTHING)
+        client.answers["roots/list"] = lambda _: {"roots": []}
+        for group in ("good", "bad"):
+            await client.call(group, "echo")
+        before = memory_of(client.pid)
+        watch.start_watching()
+        await asyncio.sleep(0.1)
+        await client.call("bad", "flood", {"kind": kind, "seconds": 3})
+        most = before
+        for _ in range(40):
+            await client.call("good", "echo")
+            await client.request("ping")
+            most = max(most, memory_of(client.pid))
+            client.lines.clear()
+        assert most - before < 24 * 1024 * 1024
+        assert watch.held().cpu < 250
+        await client.call("bad", "echo")  # it is served all the same
