@@ -7,19 +7,23 @@ nothing is cancelled.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dmcp import log
 from dmcp.auth import browser, discovery, flow, grants, registration
 from dmcp.auth import challenge as challenges
-from dmcp.auth.record import ANY, Entry, Record
+from dmcp.auth.record import ANY, Bond, Entry, Record
 from dmcp.auth.unhurried import unhurried
 from dmcp.errors import AuthError, SignInNeeded
+from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dmcp.auth.challenge import Challenge
     from dmcp.auth.flow import Discovered
@@ -56,7 +60,6 @@ class Authorizer:
         self._show = show
         self._patience = patience
         self._request_time = request_time
-        self._distrusted: set[tuple[str, str]] = set()  # registrations (issuer, client id) that work no more
 
     def __repr__(self) -> str:
         return f"<Authorizer {self._store!r}>"
@@ -145,7 +148,7 @@ class Authorizer:
             rejected=rejected,
             announce=announce,
             elsewhere=elsewhere,
-            ask=ask and (client_shows or self._may_ask()),
+            ask=ask and (client_shows or await asyncio.to_thread(self._may_ask)),
         )
 
     async def sign_in(
@@ -182,15 +185,22 @@ class Authorizer:
             if better is not None:
                 return better
             if server.oauth.grant != "client_credentials" and not ask:
-                raise SignInNeeded(f"it needs a sign-in: run `dmcp auth login {name}`")
-            async with self._web() as web:
-                found = await flow.discover(web, server.url, wanted.resource_metadata)
+                raise SignInNeeded(f"it needs a sign-in: run `dmcp auth login {name}`{_left(name, record)}")
+            async with self._web(server) as web:
                 fresh = await self._granted(
-                    web, name, server, found=found, record=record, wanted=wanted, announce=announce
+                    web, name, server, record=record, wanted=wanted, announce=announce
                 )
             async with self._store.locked(name, "refresh"):
                 await unhurried(self._keep(name, fresh))
         return _tokens_of(fresh)
+
+    async def adopt(self, name: str, server: RemoteServer) -> bool:
+        """Bind what the predecessor kept under a server's name to its address; returns whether there was anything."""
+        async with self._store.locked(name, "refresh"):
+            adopted = (await self._store.read(name)).adopted(discovery.canonical(server.url))
+            if adopted is not None:
+                await self._store.write(name, adopted)
+        return adopted is not None
 
     async def sign_out(self, name: str) -> bool:
         """Forget a server's credentials; returns whether there were any."""
@@ -203,7 +213,7 @@ class Authorizer:
         Raises:
             AuthUnavailable: it does not answer.
         """
-        async with self._web() as web:
+        async with self._web(server) as web:
             return challenges.parse((await web.probe(server.url)).challenge)
 
     async def _granted(
@@ -212,83 +222,167 @@ class Authorizer:
         name: str,
         server: RemoteServer,
         *,
-        found: Discovered,
         record: Record,
         wanted: Challenge,
         announce: Callable[[str], object],
+        renewing: bool = False,
     ) -> Entry:
-        resource, settings, issuer = discovery.canonical(server.url), server.oauth, found.server.issuer
-        entry = record.find_issuer(resource, issuer)
-        registration.check_issuer(name, record.issuer_of_configured(resource, settings.client_id), issuer)
-        scopes = grants.scopes_for(settings.scopes, wanted.scopes, found.scopes, found.server)
-        if entry is not None:
-            # What was allowed before stays allowed (MCP 2026-07-28, "Step-Up Authorization Flow").
-            scopes = tuple(dict.fromkeys((*entry.requested, *scopes)))
-        fresh = Entry(resource, issuer, found.audience, found.server.token_endpoint, requested=scopes)
-        if settings.grant == "client_credentials":
-            client, tokens = await flow.client_credentials(web, found, settings, scopes)
-            return replace(fresh, client=client, tokens=tokens)
-        known = self._trusted(issuer, entry.client if entry else None)
+        # Renewing is done under the lock for it already.
+        resource, settings = discovery.canonical(server.url), server.oauth
+        bound = record.issuer_of_configured(resource, settings.client_id)
+        with _readable():
+            found = await flow.discover(web, server.url, wanted.resource_metadata, settings, bound)
+            issuer = found.server.issuer
+            if settings.client_id:
+                # Bound before anything of it is shown or sent: a server that names another one next time gets nothing.
+                registration.check_issuer(name, settings.issuer or bound, issuer)
+                if bound is None or not discovery.is_same_issuer(bound, issuer):
+                    await self._bind(name, Bond(resource, settings.client_id, issuer), locked=renewing)
+            entry = record.find_issuer(resource, issuer)
+            wish = _wish(server, found, entry, wanted)
+            fresh = Entry(resource, issuer, token_endpoint=found.server.token_endpoint)
+            if settings.grant == "client_credentials":
+                granted = await flow.client_credentials(web, found, settings, wish)
+            else:
+                granted = await self._signed_in(web, name, server, found, entry, wish, announce)
+        return replace(
+            fresh,
+            audience=granted.wish.audience,
+            client=granted.client,
+            tokens=granted.tokens,
+            requested=granted.wish.scopes,
+        )
+
+    async def _signed_in(  # noqa: PLR0917 - the parts of one sign-in
+        self,
+        web: Web,
+        name: str,
+        server: RemoteServer,
+        found: Discovered,
+        entry: Entry | None,
+        wish: flow.Wish,
+        announce: Callable[[str], object],
+    ) -> flow.Granted:
+        """Have the person sign in. The client registered before is on trial until they have."""
+        known = entry.client if entry is not None and entry.client and not entry.client.doubted else None
 
         def offer(url: str) -> None:
             announce(url)
-            self._show(url, name)
+            # In a thread of its own: it writes to stderr, which may be full, and looks for the browser on the disk.
+            threading.Thread(target=self._show, args=(url, name), name=f"show-{name}", daemon=True).start()
 
+        if known is not None and known.source == "registered" and entry is not None:
+            # The server may have forgotten it, which it shows in the browser only; the person may give up then.
+            async with self._store.locked(name, "refresh"):
+                await self._replace_client(name, entry, replace(known, doubted=True))
         try:
-            client, tokens = await flow.sign_in(
-                web, found, settings, known=known, scopes=scopes, offer=offer, patience=self._patience
+            return await flow.sign_in(
+                web, found, server.oauth, known=known, wish=wish, offer=offer, patience=self._patience
             )
-        except (SignInNeeded, grants.GrantRefused) as failure:
-            # The server may have forgotten the client and shows that only in the browser: register anew then.
-            if known is not None and getattr(failure, "code", "") != "access_denied":
-                self._distrusted.add((issuer, known.client_id))
+        except grants.GrantRefused as refusal:
+            if refusal.code == "access_denied" and known is not None and entry is not None:
+                async with self._store.locked(
+                    name, "refresh"
+                ):  # the person said no: the server knows the client
+                    await self._replace_client(name, entry, known)
             raise
-        return replace(fresh, client=client, tokens=tokens)
 
     async def _renewed(self, name: str, server: RemoteServer, record: Record, entry: Entry | None) -> Tokens:
-        async with self._web() as web:
+        async with self._web(server) as web:
             if server.oauth.grant == "client_credentials":
-                found = await flow.discover(web, server.url, None)
                 nothing = challenges.Challenge()
                 fresh = await self._granted(
-                    web, name, server, found=found, record=record, wanted=nothing, announce=lambda _: None
+                    web,
+                    name,
+                    server,
+                    record=record,
+                    wanted=nothing,
+                    announce=lambda _: None,
+                    renewing=True,
                 )
                 await self._keep(name, fresh)
                 return _tokens_of(fresh)
             if entry is None or entry.tokens is None:
-                raise SignInNeeded("there is no sign-in")
-            if entry.issuer == ANY:
-                entry = await flow.adopted(web, server.url, server.oauth, entry)
-            try:
-                tokens = await flow.refresh(web, entry, server.oauth)
-            except grants.GrantRefused as refusal:
-                await self._refresh_refused(name, entry, record, refusal)
-                raise
-        await self._keep(name, replace(entry, tokens=tokens))
-        return tokens
+                raise SignInNeeded(f"there is no sign-in{_left(name, record)}")
+            with _readable():
+                if entry.issuer == ANY:
+                    entry = await flow.adopted(web, server.url, server.oauth, entry)
+                try:
+                    fresh = await flow.refresh(web, entry, server.oauth)
+                except grants.GrantRefused as refusal:
+                    await self._refresh_refused(name, entry, record, refusal)
+                    raise
+        await self._keep(name, fresh)
+        return _tokens_of(fresh)
 
     async def _refresh_refused(
         self, name: str, entry: Entry, record: Record, refusal: grants.GrantRefused
     ) -> None:
-        # Only this one code says that the tokens are dead; with any other they are kept.
         if refusal.code == "invalid_grant" and entry.tokens is not None:
             await self._store.write(name, record.without_tokens(entry.tokens.access))
             raise SignInNeeded("its sign-in was revoked or has ended") from refusal
         if refusal.code in {"invalid_client", "unauthorized_client"} and entry.client is not None:
-            self._distrusted.add((entry.issuer, entry.client.client_id))
+            if entry.client.source == "registered":
+                await self._replace_client(name, entry, replace(entry.client, doubted=True))
             raise SignInNeeded("the authorization server does not know dmcp any more") from refusal
+        if refusal.is_dead:
+            # Only the one code of the specification has the tokens dropped; in other words it may be a mistake.
+            raise SignInNeeded(f"its sign-in has ended: {refusal}") from refusal
 
     async def _keep(self, name: str, entry: Entry) -> None:
         # Read again: another server's entry in the same file may have changed since.
         await self._store.write(name, (await self._store.read(name)).with_entry(entry))
 
-    def _trusted(self, issuer: str, client: Client | None) -> Client | None:
-        return client if client is not None and (issuer, client.client_id) not in self._distrusted else None
+    async def _bind(self, name: str, bond: Bond, *, locked: bool) -> None:
+        async with nullcontext() if locked else self._store.locked(name, "refresh"):
+            await self._store.write(name, (await self._store.read(name)).with_bond(bond))
 
-    def _web(self) -> Web:
+    async def _replace_client(self, name: str, entry: Entry, client: Client) -> None:
+        record = await self._store.read(name)
+        await self._store.write(name, record.with_client(entry.resource, entry.issuer, client))
+
+    def _web(self, server: RemoteServer) -> Web:
         from dmcp.auth.web import TIMEOUT, Web  # noqa: PLC0415 - brings httpx, which most runs need late or never
 
-        return Web(self._request_time or TIMEOUT)
+        named = (server.oauth.issuer,) if server.oauth.issuer else ()
+        return Web(self._request_time or TIMEOUT, server.url, *named)
+
+
+def _wish(server: RemoteServer, found: Discovered, entry: Entry | None, wanted: Challenge) -> flow.Wish:
+    """What to ask for: what was allowed before stays allowed (MCP 2026-07-28, "Step-Up Authorization Flow")."""
+    settings = server.oauth
+    scopes = grants.scopes_for(settings.scopes, wanted.scopes, found.scopes, found.server)
+    added = grants.OFFLINE if grants.OFFLINE not in (*settings.scopes, *wanted.scopes, *found.scopes) else ""
+    audience = found.audience
+    if entry is not None:
+        scopes = tuple(dict.fromkeys((*entry.requested, *scopes)))
+        audience = audience if entry.audience else ""  # this issuer did not want the parameter before
+    audience = flow.audience_for(settings, audience)
+    return flow.Wish(audience, scopes, settings.resource is None, added)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn what a stranger's answer made of dmcp's parsers into the stranger's fault, in words.
+
+    Raises:
+        AuthError: instead of the errors of parsing: numbers, addresses, texts and depths nobody has thought of.
+    """
+    try:
+        yield
+    except (ValueError, OverflowError, RecursionError, TypeError) as error:
+        log.debug(f"what could not be read: {type(error).__name__}: {printable(str(error), 300)}")
+        raise AuthError(
+            "what its authorization server, or its metadata, says cannot be understood"
+            f" ({type(error).__name__}); that server has to be mended"
+        ) from error
+
+
+def _left(name: str, record: Record) -> str:
+    """A hint at what the predecessor left, for the end of a sentence."""
+    if record.left is None:
+        return ""
+    return f", or `dmcp auth adopt {name}` to use the sign-in that the predecessor of dmcp kept for this name"
 
 
 def _tokens_of(entry: Entry) -> Tokens:

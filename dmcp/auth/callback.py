@@ -43,12 +43,18 @@ class Callback:
     Args:
         port: which one; 0 lets the operating system choose.
         insist: whether it has to be that port; otherwise any will do when it is taken.
+        host: what the address says, as it was registered: ``127.0.0.1``, or ``localhost``, where some browsers go by
+            IPv6.
+        path: of the address.
     """
 
-    def __init__(self, port: int = 0, insist: bool = True) -> None:
+    def __init__(self, port: int = 0, insist: bool = True, host: str = HOST, path: str = PATH) -> None:
         self._port = port
         self._insist = insist
+        self._host = host
+        self._path = path
         self._server: asyncio.Server | None = None
+        self._second: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], None] = {}  # the oldest first
         self._is_ours: Callable[[dict[str, str]], bool] | None = None
         self._found: asyncio.Future[dict[str, str]] | None = None
@@ -59,7 +65,7 @@ class Callback:
     @property
     def redirect_uri(self) -> str:
         """The address to register and to send along; valid once entered."""
-        return f"http://{HOST}:{self._port}{PATH}"
+        return f"http://{self._host}:{self._port}{self._path}"
 
     async def __aenter__(self) -> Self:
         try:
@@ -72,13 +78,17 @@ class Callback:
                 ) from error
             self._server = await self._listen(0)
         self._port = self._server.sockets[0].getsockname()[1]
+        if self._host != HOST:
+            with suppress(OSError):  # a machine without IPv6, or a port that is taken there
+                self._second = await asyncio.start_server(self._serve, "::1", self._port, limit=_HEAD_LIMIT)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
+        for server in (self._server, self._second):
+            if server is not None:
+                server.close()
         # The page is on its way while the flow already goes on: let it arrive, it is a few hundred bytes.
         if self._connections:
             _, late = await asyncio.wait(self._connections, timeout=1.0)
@@ -137,7 +147,7 @@ class Callback:
 
     def _respond(self, head: bytes) -> bytes:
         request, *fields = head.decode("latin-1").split("\r\n")
-        status, query = _understood(request, fields)
+        status, query = _understood(request, fields, self._path)
         if status is not None:
             return _page(status, _FOREIGN)
         if self._is_ours is None or self._found is None or self._found.done() or not self._is_ours(query):
@@ -146,7 +156,7 @@ class Callback:
         return _page("200 OK", _DONE)
 
 
-def _understood(request: str, fields: list[str]) -> tuple[str | None, dict[str, str]]:
+def _understood(request: str, fields: list[str], path: str) -> tuple[str | None, dict[str, str]]:
     """Return the query of a request to the one address there is, or the status that any other is answered with."""
     words = request.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/1."):  # noqa: PLR2004 - method, target, version
@@ -158,7 +168,7 @@ def _understood(request: str, fields: list[str]) -> tuple[str | None, dict[str, 
         query = dict(parse_qsl(target.query, keep_blank_values=True, max_num_fields=_FIELDS))
     except ValueError:
         return "400 Bad Request", {}
-    if target.path != PATH or words[0] != "GET":
+    if target.path != path or words[0] != "GET":
         return "404 Not Found", {}
     return None, query
 

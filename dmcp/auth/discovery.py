@@ -11,16 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
+from dmcp.auth.addresses import Kind, kind_of_host, may_name
 from dmcp.errors import AuthError
+from dmcp.protocol.limits import MAX_AUTH_ADDRESS, MAX_AUTHORIZATION_SERVERS, MAX_SCOPE, MAX_SCOPES
+from dmcp.text import printable
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DELETE = 0x7F
 
 
 @dataclass(frozen=True, slots=True)
 class ResourceMetadata:
-    """A server's word about itself (RFC 9728). ``resource`` is the value for the ``resource`` parameter."""
+    """A server's word about itself (RFC 9728).
+
+    Attributes:
+        resource: the value for the ``resource`` parameter.
+        issuer: its authorization server: the wanted one if it is among those named, else the first.
+        scopes: ``scopes_supported``.
+    """
 
     resource: str
     issuer: str | None
@@ -32,9 +40,10 @@ class ServerMetadata:
     """An authorization server (RFC 8414 or OpenID Connect Discovery 1.0).
 
     Attributes:
-        issuer: its identifier, compared character by character and never normalised.
+        issuer: its identifier as it writes it; see ``is_same_issuer``.
         auth_methods: ``token_endpoint_auth_methods_supported``; ``None`` when it does not say.
         s256: whether it does PKCE with S256.
+        silent_on_pkce: whether it says nothing of PKCE at all.
         documents: whether a URL of a client id metadata document is accepted as client id.
         iss_promised: whether each authorization response carries ``iss`` (RFC 9207).
     """
@@ -46,6 +55,7 @@ class ServerMetadata:
     scopes: tuple[str, ...] = ()
     auth_methods: tuple[str, ...] | None = None
     s256: bool = False
+    silent_on_pkce: bool = False
     documents: bool = False
     iss_promised: bool = False
 
@@ -68,15 +78,30 @@ def origin(url: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine."""
-    return urlsplit(url).hostname in _LOOPBACK
+    return kind_of_host(urlsplit(url).hostname or "") == "loopback"
 
 
-def may_visit(url: str, server_url: str) -> bool:
+def is_same_issuer(one: str, other: str) -> bool:
+    """Whether two identifiers are of the same issuer: they differ by a final slash at most.
+
+    Google, Auth0 and the Python SDK write it in one place and not in the other. Nothing else is normalised: another
+    scheme, host, port or path is another issuer (RFC 8414 section 3.3).
+    """
+    return one.removesuffix("/") == other.removesuffix("/")
+
+
+def may_visit(url: str, server_url: str, home: Kind | None = None) -> bool:
     """Whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
 
-    A remote server must not make dmcp speak to what listens on the person's own machine.
+    A remote server must not make dmcp speak to what listens on the person's own machine or in their network, by HTTPS
+    either. What a name stands for is checked when it is connected to (``dmcp.auth.reach``).
+
+    Args:
+        url: what was given.
+        server_url: by whom.
+        home: what kind of address that server has, if its host is a name and that is known.
     """
-    if any(c.isspace() or ord(c) < ord(" ") or ord(c) == _DELETE for c in url):
+    if len(url) > MAX_AUTH_ADDRESS or any(c.isspace() or ord(c) < ord(" ") or ord(c) == _DELETE for c in url):
         return False
     try:
         parts = urlsplit(url)
@@ -84,6 +109,11 @@ def may_visit(url: str, server_url: str) -> bool:
     except ValueError:
         return False
     if not has_host or parts.username is not None or parts.fragment:
+        return False
+    kind = kind_of_host(parts.hostname or "")
+    near = home or kind_of_host(urlsplit(server_url).hostname or "") or "public"
+    is_own = parts.hostname == urlsplit(server_url).hostname
+    if kind is not None and not is_own and not may_name(near, kind):
         return False
     return parts.scheme == "https" or (
         parts.scheme == "http" and is_loopback(url) and is_loopback(server_url)
@@ -116,8 +146,16 @@ def server_metadata_urls(issuer: str) -> tuple[str, ...]:
     return (oauth + path, oidc + path, f"{base}{path}/.well-known/openid-configuration")
 
 
-def read_resource_metadata(document: object, server_url: str) -> ResourceMetadata:
+def read_resource_metadata(
+    document: object, server_url: str, wanted: str | None = None, home: Kind | None = None
+) -> ResourceMetadata:
     """Check protected resource metadata.
+
+    Args:
+        document: what was fetched.
+        server_url: the MCP server.
+        wanted: the issuer to take if it is among those named.
+        home: see ``may_visit``.
 
     Raises:
         AuthError: it is no such document, or it describes another server (RFC 9728 section 3.3).
@@ -129,14 +167,14 @@ def read_resource_metadata(document: object, server_url: str) -> ResourceMetadat
             f"its protected resource metadata is for another server ({origin_or(resource)}), so it is not"
             " used; the server has to be mended"
         )
-    issuers = _strings(document.get("authorization_servers"))
-    if issuers and not may_visit(issuers[0], server_url):
+    issuers = _strings(document.get("authorization_servers"))[:MAX_AUTHORIZATION_SERVERS]
+    issuer = next((i for i in issuers if wanted and is_same_issuer(i, wanted)), next(iter(issuers), None))
+    if issuer is not None and not may_visit(issuer, server_url, home):
         raise AuthError(
-            "it names an authorization server whose address is not HTTPS; the server has to be mended"
+            f"it names an authorization server ({origin_or(issuer)}) whose address is not HTTPS, or is one that a"
+            " server elsewhere may not name; the server has to be mended"
         )
-    return ResourceMetadata(
-        resource, issuers[0] if issuers else None, _strings(document.get("scopes_supported"))
-    )
+    return ResourceMetadata(resource, issuer, _scopes(document.get("scopes_supported")))
 
 
 def read_server_metadata(document: object, issuer: str) -> ServerMetadata:
@@ -152,9 +190,9 @@ def read_server_metadata(document: object, issuer: str) -> ServerMetadata:
     """
     if not isinstance(document, dict) or not isinstance(document.get("issuer"), str):
         raise AuthError(f"the metadata of the authorization server {origin(issuer)} has no `issuer`")
-    if document["issuer"] != issuer:
+    if not is_same_issuer(document["issuer"], issuer):
         raise AuthError(
-            f"the metadata found for the authorization server {issuer} is another one's"
+            f"the metadata found for the authorization server {printable(issuer, 200)} is another one's"
             f" ({origin_or(document['issuer'])}), so it is not used"
         )
     token = _endpoint(document, "token_endpoint", issuer)
@@ -162,13 +200,14 @@ def read_server_metadata(document: object, issuer: str) -> ServerMetadata:
         raise AuthError(f"the metadata of the authorization server {origin(issuer)} has no `token_endpoint`")
     methods = document.get("token_endpoint_auth_methods_supported")
     return ServerMetadata(
-        issuer=issuer,
+        issuer=document["issuer"],
         token_endpoint=token,
         authorization_endpoint=_endpoint(document, "authorization_endpoint", issuer),
         registration_endpoint=_endpoint(document, "registration_endpoint", issuer),
-        scopes=_strings(document.get("scopes_supported")),
+        scopes=_scopes(document.get("scopes_supported")),
         auth_methods=None if methods is None else _strings(methods),
         s256="S256" in _strings(document.get("code_challenge_methods_supported")),
+        silent_on_pkce=document.get("code_challenge_methods_supported") is None,
         documents=document.get("client_id_metadata_document_supported") is True,
         iss_promised=document.get("authorization_response_iss_parameter_supported") is True,
     )
@@ -183,7 +222,7 @@ def default_server_metadata(server_url: str) -> ServerMetadata:
 def origin_or(text: str) -> str:
     """A foreign identifier in a form that is safe to show: its origin, if it has one."""
     try:
-        return origin(text)
+        return printable(origin(text[:MAX_AUTH_ADDRESS]), 200)
     except ValueError:
         return "an address that cannot be read"
 
@@ -214,10 +253,23 @@ def _endpoint(document: dict[str, Any], key: str, issuer: str) -> str | None:
         return None
     if not isinstance(url, str) or not may_visit(url, issuer):
         raise AuthError(
-            f"the authorization server {origin(issuer)} gives a `{key}` that is not an HTTPS address"
+            f"the authorization server {origin(issuer)} gives a `{key}` that is not an HTTPS address, or is one"
+            " that a server elsewhere may not name"
         )
     return url
 
 
 def _strings(value: object) -> tuple[str, ...]:
-    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    if not isinstance(value, list):
+        return ()
+    return tuple(item for item in value[:MAX_SCOPES] if isinstance(item, str))
+
+
+def _scopes(value: object) -> tuple[str, ...]:
+    return usable_scopes(_strings(value))
+
+
+def usable_scopes(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the scopes of a stranger that can be asked for: printable, of bearable length and number."""
+    good = (s for s in scopes if 0 < len(s) <= MAX_SCOPE and s.isascii() and s.isprintable() and " " not in s)
+    return tuple(dict.fromkeys(good))[:MAX_SCOPES]

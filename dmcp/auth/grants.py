@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote
 
-from dmcp.auth.discovery import ServerMetadata, origin
+from dmcp.auth.discovery import ServerMetadata, is_same_issuer, origin, usable_scopes
 from dmcp.errors import AuthError
+from dmcp.protocol.limits import MAX_SHOWN_REFUSAL
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +27,27 @@ if TYPE_CHECKING:
 
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFETIME = 300  # seconds; it is used at once
-_OFFLINE = "offline_access"
+OFFLINE: Final = "offline_access"
+_TARGET_SIGNS: Final = ("aadsts9010010", "aadsts901002", "resource' request parameter isn't supported")
+_DEAD_SIGNS: Final = ("expired", "revoked", "invalid")
+_PASSING_CODES: Final = frozenset(
+    {
+        "temporarily_unavailable",
+        "server_error",
+        "slow_down",
+        "too_many_requests",
+        "rate_limited",
+        "ratelimited",
+        "rate_limit_exceeded",
+        "internal_error",
+        "internal_server_error",
+        "service_unavailable",
+    }
+)
+_READ = 4000  # characters of a refusal that are looked at
+_FORM = 128 * 1024  # characters of an answer that is a form
+_BAD_REQUEST, _UNAUTHORIZED = 400, 401
+_PASSING_STATUSES: Final = frozenset({408, 425, 429})
 # What a key of each kind signs with, by its curve (RFC 7518 section 3.1, RFC 9864).
 _RSA: Final = {"": "RS256"}
 _EC: Final = {"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
@@ -33,11 +55,38 @@ _OKP: Final = {"Ed25519": "Ed25519"}
 
 
 class GrantRefused(AuthError):  # noqa: N818 - says what happened, as LinkRefused does
-    """The authorization server said no. ``code`` is its error code (RFC 6749 section 5.2)."""
+    """The authorization server said no.
 
-    def __init__(self, code: str, message: str) -> None:
+    Attributes:
+        code: its error code (RFC 6749 section 5.2), or what it has in that place; empty when it gives none.
+        status: the HTTP status; 0 for an answer that came by the browser.
+        words: what it said, in lower case, for telling one refusal from another.
+    """
+
+    def __init__(self, code: str, message: str, status: int = 0, words: str = "") -> None:
         super().__init__(message)
         self.code = code
+        self.status = status
+        self.words = words.lower()
+
+    @property
+    def is_of_target(self) -> bool:
+        """Whether it is the ``resource`` parameter that is refused (RFC 8707 section 2; Entra's own codes for it)."""
+        return self.code == "invalid_target" or any(sign in self.words for sign in _TARGET_SIGNS)
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it may go well later with the very same request."""
+        return self.code in _PASSING_CODES or self.status in _PASSING_STATUSES
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether a refused refresh token is worth nothing, in whatever words the server says so."""
+        if self.is_passing or self.is_of_target:
+            return False
+        if self.code or self.status == _UNAUTHORIZED:
+            return True
+        return self.status == _BAD_REQUEST and any(sign in self.words for sign in _DEAD_SIGNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +107,26 @@ class AuthorizationRequest:
     verifier: str = field(repr=False)
 
 
-def check_code_flow(server: ServerMetadata) -> str:
+def check_code_flow(server: ServerMetadata, *, assume_pkce: bool = False) -> str:
     """The authorization endpoint of a server that can do the flow safely.
+
+    Args:
+        server: what it says of itself.
+        assume_pkce: whether the person says that it does PKCE where it says nothing of it.
 
     Raises:
         AuthError: it has none, or does not say that it does PKCE with S256 (MCP 2025-11-25).
     """
     if server.authorization_endpoint is None:
         raise AuthError(f"the authorization server {origin(server.issuer)} has no `authorization_endpoint`")
+    if server.silent_on_pkce and not server.s256:
+        if assume_pkce:
+            return server.authorization_endpoint
+        raise AuthError(
+            f"the authorization server {origin(server.issuer)} does not say that it does PKCE"
+            " (`code_challenge_methods_supported`), so signing in there may not be safe. If you know that it does, as"
+            " Microsoft's does, set `oauth.assume_pkce` to true in the configuration"
+        )
     if not server.s256:
         raise AuthError(
             f"the authorization server {origin(server.issuer)} does not offer PKCE with S256"
@@ -75,29 +136,50 @@ def check_code_flow(server: ServerMetadata) -> str:
 
 
 def authorization_request(
-    server: ServerMetadata, client: Client, redirect_uri: str, resource: str, scopes: tuple[str, ...]
+    server: ServerMetadata,
+    client: Client,
+    redirect_uri: str,
+    resource: str,
+    scopes: tuple[str, ...],
+    *,
+    assume_pkce: bool = False,
 ) -> AuthorizationRequest:
     """Prepare the browser's way to the authorization server, with fresh ``state`` and PKCE verifier.
 
+    Args:
+        server: where.
+        client: as whom.
+        redirect_uri: where the browser comes back to.
+        resource: the value of that parameter; empty: it is not sent.
+        scopes: what to ask for.
+        assume_pkce: see ``check_code_flow``.
+
     Raises:
-        AuthError: see ``check_code_flow``.
+        AuthError: see ``check_code_flow``; or its authorization endpoint is no address a query can be added to.
     """
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - see the module's docstring
     from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - see the module's docstring
 
-    endpoint = check_code_flow(server)
+    endpoint = check_code_flow(server, assume_pkce=assume_pkce)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
-    url = prepare_grant_uri(
-        endpoint,
-        client.client_id,
-        "code",
-        redirect_uri,
-        " ".join(scopes) or None,
-        state,
-        code_challenge=create_s256_code_challenge(verifier),
-        code_challenge_method="S256",
-        resource=resource,
-    )
+    target = {"resource": resource} if resource else {}
+    try:
+        url = prepare_grant_uri(
+            endpoint,
+            client.client_id,
+            "code",
+            redirect_uri,
+            " ".join(scopes) or None,
+            state,
+            code_challenge=create_s256_code_challenge(verifier),
+            code_challenge_method="S256",
+            **target,
+        )
+    except ValueError as error:
+        raise AuthError(
+            f"the authorization server {origin(server.issuer)} gives an `authorization_endpoint` whose query cannot be"
+            " read; it has to be mended"
+        ) from error
     return AuthorizationRequest(str(url), redirect_uri, server.issuer, server.iss_promised, state, verifier)
 
 
@@ -106,19 +188,33 @@ def is_answer_to(request: AuthorizationRequest, query: Mapping[str, str]) -> boo
     return hmac.compare_digest(query.get("state", "").encode(), request.state.encode())
 
 
-def code_from(request: AuthorizationRequest, query: Mapping[str, str]) -> str:
+def code_from(request: AuthorizationRequest, query: Mapping[str, str], *, vouched: bool = True) -> str:
     """The authorization code of a callback whose ``state`` is right.
 
+    Args:
+        request: what it answers.
+        query: of the callback.
+        vouched: whether an answer without ``iss`` can only be the issuer's.
+
     Raises:
-        AuthError: ``iss`` is missing though promised, or is another issuer's (RFC 9207 section 2.4).
+        AuthError: ``iss`` is missing though promised or needed, or is another issuer's (RFC 9207 section 2.4).
         GrantRefused: the person or the server refused.
     """
     issuer = query.get("iss")
-    if (issuer is None and request.iss_promised) or (issuer is not None and issuer != request.issuer):
+    if (issuer is None and request.iss_promised) or (
+        issuer is not None and not is_same_issuer(issuer, request.issuer)
+    ):
         # Checked before anything else in the response is believed, its error included.
         raise AuthError(
-            f"the answer to the sign-in did not come from the authorization server {request.issuer};"
+            f"the answer to the sign-in did not come from the authorization server {printable(request.issuer, 200)};"
             " it was not used, because it may be an attack"
+        )
+    if issuer is None and not vouched:
+        raise AuthError(
+            f"the page of the sign-in ({origin(request.url)}) is not at the authorization server"
+            f" {printable(request.issuer, 200)}, and the answer does not say whose it is (`iss`); it was not used,"
+            " because it may be an attack. If you trust that server, put its address into `oauth.issuer` of the"
+            " configuration"
         )
     if "error" in query:
         code = query["error"]
@@ -137,18 +233,18 @@ def code_form(request: AuthorizationRequest, code: str, resource: str) -> dict[s
         code=code,
         redirect_uri=request.redirect_uri,
         code_verifier=request.verifier,
-        resource=resource,
+        **_target(resource),
     )
 
 
 def refresh_form(refresh_token: str, resource: str) -> dict[str, str]:
     """The token request for a refresh token. No scope: what was granted stays (RFC 6749 section 6)."""
-    return _form("refresh_token", refresh_token=refresh_token, resource=resource)
+    return _form("refresh_token", refresh_token=refresh_token, **_target(resource))
 
 
 def client_credentials_form(resource: str, scopes: tuple[str, ...]) -> dict[str, str]:
     """The token request of a client that acts on its own behalf."""
-    return _form("client_credentials", resource=resource, scope=" ".join(scopes))
+    return _form("client_credentials", **_target(resource), scope=" ".join(scopes))
 
 
 def authenticated(
@@ -191,24 +287,73 @@ def scopes_for(
     """What to ask for: the challenge's scopes with the configured ones, else all the server names, else none.
 
     ``offline_access`` is added where the authorization server offers it, for a refresh token
-    (MCP 2026-07-28, "Refresh Tokens").
+    (MCP 2026-07-28, "Refresh Tokens"); not to scopes the person configured, which are sent as they are.
     """
+    challenged = usable_scopes(challenged)
     wanted = tuple(dict.fromkeys((*configured, *challenged))) or supported
-    return (*wanted, _OFFLINE) if wanted and _OFFLINE in server.scopes and _OFFLINE not in wanted else wanted
+    adds = bool(wanted) and not configured and OFFLINE in server.scopes and OFFLINE not in wanted
+    return (*wanted, OFFLINE) if adds else wanted
 
 
-def refusal(status: int, document: object, server_origin: str) -> GrantRefused:
-    """The error for a token or registration request that was refused in words (RFC 6749 section 5.2)."""
-    answer = {k: v for k, v in document.items() if isinstance(v, str)} if isinstance(document, dict) else {}
-    code = answer.get("error", "")
-    why = described(answer) if code else f"HTTP status {status}"
-    return GrantRefused(code, f"the authorization server {server_origin} refused: {why}")
+def answer_of(document: object, text: str) -> object:
+    """The answer to a token request: JSON, or a form, as GitHub sends it unless asked for JSON; ``None`` if neither."""
+    if document is not None:
+        return document
+    start = text[:_READ].lstrip()
+    if start.startswith(("<", "{", "[")) or not any(f"{key}=" in start for key in ("access_token", "error")):
+        return None
+    try:
+        return dict(parse_qsl(text[:_FORM].strip(), max_num_fields=100))
+    except ValueError:
+        return None
+
+
+def is_refusal(document: object) -> bool:
+    """Whether an answer with a status of success is a refusal all the same (GitHub, Slack)."""
+    if not isinstance(document, dict):
+        return False
+    return bool(document.get("error")) or document.get("ok") is False
+
+
+def refusal(status: int, document: object, server_origin: str, text: str = "") -> GrantRefused:
+    """The error for a token or registration request that was refused in words (RFC 6749 section 5.2).
+
+    Args:
+        status: of HTTP.
+        document: the parsed answer; whatever it is.
+        server_origin: whose.
+        text: the answer as it came, for one that is no JSON.
+    """
+    code, said = _said(document)
+    why = described({"error": code, "error_description": said})
+    return GrantRefused(
+        code,
+        f"the authorization server {server_origin} refused: {why or f'HTTP status {status}'}",
+        status,
+        f"{code} {said} {text[:_READ]}",
+    )
 
 
 def described(answer: Mapping[str, str]) -> str:
     """An OAuth error in words; short, in one line, printable."""
-    text = f"{answer.get('error', '')}: {answer.get('error_description', '')}".strip(": ")
-    return "".join(c if c.isprintable() else " " for c in text)[:300]
+    said = (answer.get("error", ""), answer.get("error_description", ""))
+    return printable(": ".join(filter(None, said)), MAX_SHOWN_REFUSAL)[:MAX_SHOWN_REFUSAL]
+
+
+def _said(document: object) -> tuple[str, str]:
+    """The error code of an answer and what it says besides, in the shapes servers give it."""
+    if not isinstance(document, dict):
+        return "", ""
+    error = document.get("error")
+    if isinstance(error, dict):  # as the APIs of large vendors have it
+        return _said({"error": error.get("code") or error.get("status"), "message": error.get("message")})
+    texts = (document.get(key) for key in ("error_description", "message", "detail", "title", "errors"))
+    said = next((text for text in texts if isinstance(text, str) and text), "")
+    return error if isinstance(error, str) else "", said[:_READ]
+
+
+def _target(resource: str) -> dict[str, str]:
+    return {"resource": resource} if resource else {}
 
 
 def _form(grant: str, **values: str) -> dict[str, str]:

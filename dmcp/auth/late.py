@@ -5,6 +5,7 @@ Importing the auth room costs as much as all of the start together, and most peo
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,13 +45,12 @@ class LateAuthorizer:
     def _authorizer(self) -> Authorizer:
         kind = self._store()
         if kind not in self._made:
+            from dmcp.auth import browser  # noqa: PLC0415 - see the module's docstring
             from dmcp.auth.authorizer import Authorizer  # noqa: PLC0415 - see the module's docstring
-            from dmcp.auth.store import FileStore  # noqa: PLC0415 - see the module's docstring
+            from dmcp.auth.store import open_store  # noqa: PLC0415 - see the module's docstring
 
-            store = FileStore()
-            if kind == "keyring":
-                from dmcp.auth.keyring_store import KeyringStore  # noqa: PLC0415 - an optional extra
-
-                store = KeyringStore()
-            self._made[kind] = Authorizer(store)
+            # Set by the commands that only look (``dmcp check``): nobody is asked for their sake.
+            never = os.environ.get("DMCP_SIGN_IN") == "never"
+            store = open_store("keyring" if kind == "keyring" else "file")
+            self._made[kind] = Authorizer(store, (lambda: False) if never else browser.is_available)
         return self._made[kind]

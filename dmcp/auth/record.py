@@ -6,16 +6,18 @@ The predecessor's files are read too: its tokens stand at the top level and belo
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from dmcp.auth.registration import METHODS, Client
-from dmcp.auth.tokens import Tokens
+from dmcp.auth.discovery import is_same_issuer
+from dmcp.auth.registration import METHODS, Client, seconds_of
+from dmcp.auth.tokens import Tokens, is_usable_token
 
 VERSION = 1
+_ENTRIES = 20  # of one server: a server that names another issuer every time does not fill the disk
 ANY = ""
-"""The resource and the issuer of tokens whose file names neither."""
+"""The resource and the issuer of tokens whose file names neither. They are sent nowhere until they are adopted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,41 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Bond:
+    """For this issuer, and no other, the client id of the configuration was used first."""
+
+    resource: str
+    client_id: str
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
-    """All entries of a server, the newest first."""
+    """All entries of a server, the newest first, and which issuers the configured clients are bound to."""
 
     entries: tuple[Entry, ...] = field(default=())
+    bonds: tuple[Bond, ...] = field(default=())
+
+    @property
+    def left(self) -> Entry | None:
+        """What the predecessor kept under this name: tokens of nobody knows which address."""
+        return next((e for e in self.entries if e.resource == ANY and e.tokens is not None), None)
 
     def find(self, resource: str) -> Entry | None:
-        """The newest entry for a resource; a predecessor's entry only if there is no other."""
-        of_resource = (e for e in self.entries if e.resource == resource)
-        return next(of_resource, None) or next((e for e in self.entries if e.resource == ANY), None)
+        """The newest entry for a resource."""
+        return next((e for e in self.entries if e.resource == resource), None)
 
     def find_issuer(self, resource: str, issuer: str) -> Entry | None:
         """The entry of exactly this pair."""
-        return next((e for e in self.entries if (e.resource, e.issuer) == (resource, issuer)), None)
+        of_resource = (e for e in self.entries if e.resource == resource)
+        return next((e for e in of_resource if is_same_issuer(e.issuer, issuer)), None)
+
+    def adopted(self, resource: str) -> Record | None:
+        """The record with what the predecessor left bound to a resource; ``None`` if it left nothing."""
+        left = self.left
+        if left is None:
+            return None
+        return self.with_entry(replace(left, resource=resource, audience=resource))
 
     def better_than(
         self, rejected: str | None, resource: str, scopes: tuple[str, ...], now: float
@@ -69,12 +93,16 @@ class Record:
         return entry.tokens if entry is not None and entry.is_better_than(rejected, scopes, now) else None
 
     def issuer_of_configured(self, resource: str, client_id: str | None) -> str | None:
-        """The issuer for which the person's own client id was used last; ``None`` when it never was."""
+        """The issuer for which the person's own client id was used first; ``None`` when it never was."""
+        for bond in self.bonds:
+            if (bond.resource, bond.client_id) == (resource, client_id):
+                return bond.issuer
         for entry in self.entries:
             client = entry.client
             if (
                 client
                 and client.source == "configured"
+                and entry.issuer != ANY
                 and (entry.resource, client.client_id) == (resource, client_id)
             ):
                 return entry.issuer
@@ -82,22 +110,41 @@ class Record:
 
     def with_entry(self, entry: Entry) -> Record:
         """The record with this entry first, in place of the one of the same pair and of a predecessor's."""
-        pair = (entry.resource, entry.issuer)
-        kept = (e for e in self.entries if (e.resource, e.issuer) != pair and e.resource != ANY)
-        return Record((entry, *kept))
+
+        def is_replaced(other: Entry) -> bool:
+            if other.resource != entry.resource:
+                return other.resource == ANY
+            return other.issuer == ANY or is_same_issuer(other.issuer, entry.issuer)
+
+        kept = [e for e in self.entries if not is_replaced(e)]
+        return replace(self, entries=(entry, *kept)[:_ENTRIES])
+
+    def with_bond(self, bond: Bond) -> Record:
+        """The record with a client bound to this issuer, in place of the one it was bound to."""
+        pair = (bond.resource, bond.client_id)
+        kept = [b for b in self.bonds if (b.resource, b.client_id) != pair]
+        return replace(self, bonds=(bond, *kept)[:_ENTRIES])
+
+    def with_client(self, resource: str, issuer: str, client: Client | None) -> Record:
+        """The record with another client in the entry of this pair; the same if there is no such entry."""
+        entry = self.find_issuer(resource, issuer)
+        changed = (replace(e, client=client) if e is entry else e for e in self.entries)
+        return replace(self, entries=tuple(changed))
 
     def without_tokens(self, access: str) -> Record:
         """The record without the tokens that hold this access token; the client stays registered."""
-        return Record(
-            tuple(
-                replace(e, tokens=None) if e.tokens and e.tokens.access == access else e for e in self.entries
-            )
+        kept = (
+            replace(e, tokens=None) if e.tokens and e.tokens.access == access else e for e in self.entries
         )
+        return replace(self, entries=tuple(kept))
 
 
 def to_json(record: Record) -> dict[str, Any]:
     """The record as it stands in a file."""
-    return {"version": VERSION, "entries": [_entry_to_json(e) for e in record.entries]}
+    out: dict[str, Any] = {"version": VERSION, "entries": [_entry_to_json(e) for e in record.entries]}
+    if record.bonds:
+        out["bonds"] = [asdict(bond) for bond in record.bonds]
+    return out
 
 
 def from_json(document: object) -> Record | None:
@@ -110,7 +157,11 @@ def from_json(document: object) -> Record | None:
     entries = document.get("entries")
     if document.get("version") != VERSION or not isinstance(entries, list):
         return None
-    return Record(tuple(e for e in map(_entry_from_json, entries) if e is not None))
+    bonds = document.get("bonds")
+    return Record(
+        tuple(e for e in map(_entry_from_json, entries) if e is not None),
+        tuple(b for b in map(_bond_from_json, bonds) if b is not None) if isinstance(bonds, list) else (),
+    )
 
 
 def _entry_to_json(entry: Entry) -> dict[str, Any]:
@@ -133,6 +184,8 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
             "redirect_uri": client.redirect_uri,
             "client_secret_expires_at": client.secret_expires_at,
         }
+        if client.doubted:
+            out["client"]["doubted"] = True
     if tokens is not None:
         out["tokens"] = {
             "access_token": tokens.access,
@@ -147,18 +200,27 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
 def _entry_from_json(document: object) -> Entry | None:
     if not isinstance(document, dict):
         return None
-    resource, issuer = _text(document, "resource"), _text(document, "issuer")
-    if not resource or not issuer:
+    resource, issuer = _text(document, "resource"), document.get("issuer")
+    # Without an issuer it is what was adopted of the predecessor's and has not been renewed yet.
+    if not resource or not isinstance(issuer, str):
         return None
+    audience = document.get("audience")  # empty: the issuer does not want that parameter
     return Entry(
         resource=resource,
         issuer=issuer,
-        audience=_text(document, "audience") or resource,
+        audience=audience if isinstance(audience, str) else resource,
         token_endpoint=_text(document, "token_endpoint") or "",
         client=_client_from_json(document.get("client")),
         tokens=_tokens_from_json(document.get("tokens")),
         requested=_texts(document.get("requested")),
     )
+
+
+def _bond_from_json(document: object) -> Bond | None:
+    if not isinstance(document, dict):
+        return None
+    values = [_text(document, key) for key in ("resource", "client_id", "issuer")]
+    return Bond(*(v for v in values if v)) if all(values) else None
 
 
 def _client_from_json(document: object) -> Client | None:
@@ -174,13 +236,14 @@ def _client_from_json(document: object) -> Client | None:
         auth_method=method,
         source=source if source in {"configured", "document"} else "registered",
         redirect_uri=_text(document, "redirect_uri"),
-        secret_expires_at=float(expires) if isinstance(expires, int | float) else 0.0,
+        secret_expires_at=seconds_of(expires),
+        doubted=document.get("doubted") is True,
     )
 
 
 def _tokens_from_json(document: object) -> Tokens | None:
     access = _text(document, "access_token") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not access:
+    if not isinstance(document, dict) or not is_usable_token(access):
         return None
     return Tokens(
         access=access,
@@ -202,7 +265,7 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _to_date(seconds: float) -> str:
     # A server may promise millions of years; the calendar ends before that.
-    return datetime.fromtimestamp(min(seconds, 253402300799.0), UTC).isoformat()
+    return datetime.fromtimestamp(max(0.0, min(seconds, 253402300799.0)), UTC).isoformat()
 
 
 def _from_date(value: object) -> float | None:

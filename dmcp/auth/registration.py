@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from dmcp.auth.discovery import ServerMetadata, origin
+from dmcp.auth.discovery import ServerMetadata, is_same_issuer, origin
 from dmcp.errors import AuthError
+from dmcp.protocol.limits import MAX_TOKEN
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from dmcp.config.model import OAuthSettings
@@ -29,6 +31,8 @@ class Client:
         source: where it comes from.
         redirect_uri: the address it was registered with, if that matters to the server.
         secret_expires_at: seconds since the epoch; 0 means never (RFC 7591 section 3.2.1).
+        doubted: whether a sign-in with it has begun and none has succeeded since: the server may have forgotten it,
+            and shows that in the browser only.
     """
 
     client_id: str
@@ -37,6 +41,7 @@ class Client:
     source: Source = "registered"
     redirect_uri: str | None = None
     secret_expires_at: float = 0.0
+    doubted: bool = False
 
     def is_usable(self, now: float) -> bool:
         """Whether its secret has not expired."""
@@ -56,16 +61,17 @@ def check_issuer(name: str, before: str | None, issuer: str) -> None:
 
     Args:
         name: the server's.
-        before: for which issuer the configured client id was used last, if it was.
+        before: the issuer it is bound to: the configured one, or the one it was used for first.
         issuer: the one that is about to be asked.
 
     Raises:
         AuthError: it is another one.
     """
-    if before not in {None, issuer}:
+    if before is not None and not is_same_issuer(before, issuer):
         raise AuthError(
-            f"its authorization server was {before} and is now {issuer}, for which `oauth.client_id` was not"
-            f" made: if that is right, put the right id there and run `dmcp auth logout {name}`"
+            f"its authorization server was {printable(before, 200)} and is now {printable(issuer, 200)}, for which"
+            f" `oauth.client_id` was not made: if that is right, put the right id there and run"
+            f" `dmcp auth logout {name}`"
         )
 
 
@@ -135,26 +141,40 @@ def read_registration(document: object, asked: Register, server: ServerMetadata,
         AuthError: this is no registration response.
     """
     client_id = document.get("client_id") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(client_id, str) or not client_id:
+    if (
+        not isinstance(document, dict)
+        or not isinstance(client_id, str)
+        or not 0 < len(client_id) <= MAX_TOKEN
+    ):
         raise AuthError(
             f"the authorization server {origin(server.issuer)} answered a registration without a client id"
         )
     secret = document.get("client_secret")
-    secret = secret if isinstance(secret, str) and secret else None
+    secret = secret if isinstance(secret, str) and 0 < len(secret) <= MAX_TOKEN else None
     method = document.get("token_endpoint_auth_method", asked.body["token_endpoint_auth_method"])
     # A secret that came along is meant to be used, whatever a server that does not take "none" says of it.
     is_odd = method not in METHODS or (secret is None and method != "private_key_jwt")
     if is_odd or (secret and method == "none" and server.auth_methods and "none" not in server.auth_methods):
         method = secret_method(secret, server)
-    expires = document.get("client_secret_expires_at")
     return Client(
         client_id=client_id,
         secret=secret,
         auth_method=method,
         source="registered",
         redirect_uri=redirect_uri,
-        secret_expires_at=float(expires) if isinstance(expires, int | float) else 0.0,
+        secret_expires_at=seconds_of(document.get("client_secret_expires_at")),
     )
+
+
+def seconds_of(value: object) -> float:
+    """A date of a stranger's in seconds since the epoch; 0, which means never, for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return 0.0
+    return seconds if 0 < seconds < float("inf") else 0.0
 
 
 def _registration(settings: OAuthSettings, server: ServerMetadata, redirect_uri: str) -> dict[str, Any]:

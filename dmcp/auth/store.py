@@ -8,9 +8,14 @@ beside it: it ends with its process.
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
+import math
+import os
 import re
-from contextlib import asynccontextmanager
+import stat
+import sys
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -22,16 +27,19 @@ from dmcp.auth.record import Record
 from dmcp.auth.record import from_json as record_from_json
 from dmcp.auth.record import to_json as record_to_json
 from dmcp.errors import AuthError, AuthUnavailable
+from dmcp.protocol.limits import MAX_SIGN_IN_FILE
 from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
 Purpose = Literal["refresh", "sign-in"]
-PATIENCE: Final = 45.0
-"""Seconds to wait for another process to finish its refresh; longer than its requests can take."""
+PATIENCE: Final = 25.0
+"""Seconds to wait for another process to finish its refresh: longer than its request can take, and shorter than the
+30 s a call waits by default, so that the call hears why."""
+_LONG_WAIT = 3.0  # seconds after which the log says that another process is waited for
+_HAS_MODES = sys.platform != "win32"
 _POLL = 0.05  # seconds between two tries for a lock another process holds; no kernel tells us when it is free
-_LARGEST = 4 * 1024 * 1024  # bytes of what is kept of one server
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. @+-]{0,99}(?<![. ])")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _PRIVATE = 0o077  # permission bits that nobody but the owner may have
@@ -55,6 +63,7 @@ class FileStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or directory()
+        self._said: set[Path] = set()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._folder}>"
@@ -105,30 +114,39 @@ class FileStore:
         """
         await asyncio.to_thread(self._prepare)
         path = self._folder / f"{file_name(server)}.{purpose}.lock"
-        # Tried without blocking, on the loop: a wait in a thread cannot be cancelled and may win in the end.
         lock = FileLock(path, mode=0o600, thread_local=False, blocking=False)
         try:
             async with asyncio.timeout(patience):
-                if not _acquired(lock):
-                    taken()
-                    while not _acquired(lock):  # noqa: ASYNC110 - what is waited for happens in another process
-                        await asyncio.sleep(_POLL)
+                await self._take(lock, server, purpose, taken)
         except TimeoutError as error:
             raise AuthUnavailable(
-                f"another dmcp process has been busy with its {purpose} for {patience:g} s"
+                f"another dmcp process has been busy with its {purpose} for {patience:g} s: if it hangs, end it"
             ) from error
         except OSError as error:
-            raise AuthError(f"the lock file {path} cannot be used: {error.strerror}") from error
+            raise AuthError(f"the lock file {path} cannot be used: {error.strerror or error}") from error
         try:
             yield
         finally:
-            lock.release()
+            await _finished(lock.release)
+
+    async def _take(self, lock: FileLock, server: str, purpose: Purpose, taken: Callable[[], object]) -> None:
+        """Wait for a lock, however long. It is tried without blocking: a thread that waits could not be cancelled."""
+        loop = asyncio.get_running_loop()
+        said_at = loop.time() + _LONG_WAIT
+        first = True
+        while not await _acquired(lock):
+            if first:
+                taken()
+            elif loop.time() >= said_at:
+                log.warning(f"waits for another dmcp process, which is busy with its {purpose}", server)
+                said_at = math.inf
+            first = False
+            await asyncio.sleep(_POLL)
 
     def _prepare(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._folder.stat().st_mode & _PRIVATE:
-                self._folder.chmod(0o700)
+            self._tighten(self._folder, 0o700)
         except OSError as error:
             raise AuthError(
                 f"the directory {self._folder} for sign-ins cannot be used: {error.strerror}"
@@ -137,13 +155,35 @@ class FileStore:
     def _load(self, server: str) -> bytes:
         path = self._folder / file_name(server)
         try:
-            if path.stat().st_mode & _PRIVATE:
-                path.chmod(0o600)  # the predecessor left its files open to others
-            return files.read(path, _LARGEST)
+            self._tighten(path, 0o600)  # the predecessor left its files open to others
+            return files.read(path, MAX_SIGN_IN_FILE)
         except FileNotFoundError:
             return b""
         except OSError as error:
             raise AuthError(f"the sign-in kept in {path} cannot be read: {error.strerror}") from error
+
+    def _tighten(self, path: Path, mode: int) -> None:
+        """Take the rights of others away, and say so: what stood there they may have read. Raises OSError."""
+        found = path.stat()
+        if not _HAS_MODES or not found.st_mode & _PRIVATE:
+            return
+        others = f"mode {stat.S_IMODE(found.st_mode):04o}"
+        if found.st_uid != os.geteuid():
+            self._say(
+                path, f"others may read or write {path} ({others}), and it is not yours: see who made it"
+            )
+            return
+        path.chmod(mode)
+        self._say(
+            path,
+            f"others could read or write {path} ({others}); now only you can. If somebody else uses this machine, sign"
+            " out with `dmcp auth logout` and in again",
+        )
+
+    def _say(self, path: Path, text: str) -> None:
+        if path not in self._said:
+            self._said.add(path)
+            log.warning(text)
 
     def _save(self, server: str, content: bytes) -> None:
         self._prepare()
@@ -178,12 +218,40 @@ def open_store(kind: Literal["file", "keyring"]) -> FileStore:
     return FileStore()
 
 
-def _acquired(lock: FileLock) -> bool:
+async def _acquired(lock: FileLock) -> bool:
+    """Try a lock once, in a thread: a disk of the network may be slow. Raises OSError."""
+    task = asyncio.ensure_future(asyncio.to_thread(_tried, lock))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # It may win in the end: what nobody waits for any more is given back.
+        await asyncio.wait({task})
+        if not task.cancelled() and task.exception() is None and task.result():
+            await _finished(lock.release)
+        raise
+
+
+def _tried(lock: FileLock) -> bool:
+    path = Path(lock.lock_file)
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise OSError(errno.EINVAL, "it is a link or no file at all; remove it", str(path))
     try:
         lock.acquire(blocking=False)
     except Timeout:
         return False
     return True
+
+
+async def _finished(work: Callable[[], object]) -> None:
+    """Do short work in a thread to its end, whoever is cancelled meanwhile."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            raise
 
 
 def _parsed(content: bytes | str, server: str) -> Record | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urljoin
@@ -16,7 +17,8 @@ import httpx
 from pydantic_core import from_json
 
 from dmcp.auth.discovery import origin
-from dmcp.errors import AuthUnavailable
+from dmcp.auth.reach import Reach
+from dmcp.errors import AuthError, AuthUnavailable
 from dmcp.protocol import encodings, proxies
 from dmcp.protocol.limits import KIB, MAX_DOCUMENT, MAX_HEADER_BYTES, MAX_HEADER_LINES
 from dmcp.text import printable
@@ -24,6 +26,8 @@ from dmcp.text import printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+
+    from dmcp.auth.addresses import Kind
 
 TIMEOUT: Final = 15.0
 """Seconds for a request, redirects and body included."""
@@ -34,11 +38,12 @@ _trust: dict[str, ssl.SSLContext] = {}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response. ``document`` is the parsed JSON, or ``None`` if the body is no JSON."""
+    """A response. ``document`` is the parsed JSON; if the body is none, it is ``None`` and the body is in ``text``."""
 
     status: int
     document: Any = None
     challenge: str = ""
+    text: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -47,10 +52,18 @@ class Answer:
 
 
 class Web:
-    """A client for the requests of one flow. Use as an async context manager, on the event loop."""
+    """A client for the requests of one flow. Use as an async context manager, on the event loop.
 
-    def __init__(self, timeout: float = TIMEOUT) -> None:
+    Args:
+        timeout: seconds for each request.
+        server_url: the MCP server whose documents say where they go; empty: nothing is checked.
+        named: further addresses the person named.
+    """
+
+    def __init__(self, timeout: float = TIMEOUT, server_url: str = "", *named: str) -> None:
         self._timeout = timeout
+        self.server_url = server_url
+        self._reach = Reach(server_url, *named) if server_url else None
         self._proxies: dict[str, str] | None = None
         self._clients: dict[str | None, httpx.AsyncClient] = {}
 
@@ -104,6 +117,26 @@ class Web:
             ) from None
         return self._clients[proxy], proxy
 
+    @property
+    def home(self) -> Kind | None:
+        """What kind of address the server itself has, as far as it is known."""
+        return self._reach.home if self._reach is not None else None
+
+    async def check(self, url: str) -> None:
+        """See to it that an address may be spoken to, by a browser too.
+
+        Raises:
+            AuthError: the server may not name it.
+        """
+        if self._client(url)[1] is None:  # else the proxy looks the host up, and connects
+            await self._look_up(url)
+
+    async def _look_up(self, url: str) -> None:
+        if self._reach is not None:
+            with suppress(TimeoutError):  # a name that is not known is left to the connection to tell
+                async with asyncio.timeout(self._timeout):
+                    await self._reach.check(url)
+
     async def get(self, url: str) -> Answer:
         """Fetch a document. A redirect to another origin is not followed and counts as "not there".
 
@@ -114,8 +147,12 @@ class Web:
             answer, location = await self._request("GET", url)
             if not location:
                 return answer
-            target = urljoin(url, location)
-            if origin(target) != origin(url):
+            try:
+                target = urljoin(url, location)
+                is_elsewhere = origin(target) != origin(url)
+            except ValueError:
+                return Answer(404)
+            if is_elsewhere:
                 return Answer(404)
             url = target
         return Answer(404)
@@ -150,6 +187,9 @@ class Web:
         where = origin(url)
         client, proxy = self._client(url)
         through = f" through the proxy {proxies.shown(proxy)}" if proxy else ""
+        if self._reach is not None and proxy is None:
+            await self._look_up(url)
+            parts["extensions"] = {"trace": self._reach.tracer(url)}
         try:
             async with asyncio.timeout(self._timeout), client.stream(method, url, **parts) as response:
                 status, headers = response.status_code, response.headers
@@ -160,6 +200,8 @@ class Web:
             raise AuthUnavailable(f"{where} {error}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise AuthUnavailable(f"{where} cannot be reached{through}: {_cause(error)}") from error
+        except ValueError as error:
+            raise AuthError(f"{where} has an address that cannot be requested") from error
         if not bodiless and (status >= _SERVER_ERROR or status == _TOO_MANY):
             raise AuthUnavailable(f"{where} answered with HTTP status {status}")
         try:
@@ -167,7 +209,8 @@ class Web:
         except ValueError:
             document = None
         location = headers.get("location", "") if status in range(300, 400) else ""
-        return Answer(status, document, ", ".join(headers.get_list("www-authenticate"))), location
+        text = "" if document is not None else body.decode(errors="replace")
+        return Answer(status, document, ", ".join(headers.get_list("www-authenticate")), text), location
 
 
 def _cause(error: BaseException) -> str:

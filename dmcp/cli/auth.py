@@ -6,6 +6,7 @@ What a sign-in is and where it is kept is ``dmcp.auth``'s. A dmcp that is runnin
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ import click
 from dmcp.cli import chosen, trust
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, ConfigError
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from dmcp.auth.authorizer import Authorizer
     from dmcp.auth.store import FileStore
     from dmcp.config.model import Configuration
+
+
+_LONGEST_LINE = 2000  # characters of a line of ``dmcp auth status``
 
 
 class _Refused(click.ClickException):
@@ -40,6 +45,7 @@ class _Row:
     issuer: str | None = None
     expires: str | None = None
     scopes: tuple[str, ...] = ()
+    hint: str | None = None
 
 
 _config = click.option(
@@ -57,6 +63,7 @@ def auth_command() -> None:
       dmcp auth status
       dmcp auth login github
       dmcp auth logout dmcp.json github
+      dmcp auth adopt github
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
 
 
@@ -93,6 +100,35 @@ def logout(words: tuple[str, ...], config: str | None) -> None:
     except AuthError as error:
         raise click.ClickException(f"{name}: {error}") from None
     click.echo(f"{name}: the sign-in is forgotten." if was_there else f"{name}: there was no sign-in.")
+
+
+@auth_command.command("adopt", short_help="Use the sign-in that the predecessor kept under SERVER's name.")
+@_words
+@_config
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def adopt(words: tuple[str, ...], config: str | None, yes: bool) -> None:
+    """Use the sign-in that the predecessor (dynamic-mcp) kept under the name SERVER, for the address SERVER has now.
+
+    Its files say no address. So its tokens are sent nowhere before you say that this is the server they are for.
+
+    Exits with 0, with 1 when there is none or you do not want it, or with 2 when the configuration is wrong.
+    """
+    configuration, server = _read(words, config)
+    name, remote = _pick(configuration, server)
+    store = _store(configuration)
+    try:
+        if asyncio.run(store.read(name)).left is None:
+            raise click.ClickException(f"{name}: the predecessor left no sign-in under this name.")
+        where = _address(remote)
+        click.echo(
+            f"{name}: the predecessor kept a sign-in under this name. It will be sent to {where}.", err=True
+        )
+        if not yes and not _agrees():
+            raise click.ClickException(f"{name}: nothing was changed.")
+        asyncio.run(_authorizer(store).adopt(name, remote))
+    except AuthError as error:
+        raise click.ClickException(f"{name}: {error}") from None
+    click.echo(f"{name}: the sign-in of the predecessor is used for {where} from now on.")
 
 
 @auth_command.command("status", short_help="Show the sign-ins to all remote servers, or to SERVER.")
@@ -147,10 +183,12 @@ async def _rows(store: FileStore, servers: Mapping[str, RemoteServer]) -> list[_
 
     rows = []
     for name, remote in servers.items():
-        entry = (await store.read(name)).find(canonical(remote.url))
+        record = await store.read(name)
+        entry = record.find(canonical(remote.url))
         tokens = entry.tokens if entry else None
         if entry is None or tokens is None:
-            rows.append(_Row(name, "not signed in"))
+            hint = f"`dmcp auth adopt {name}` uses the predecessor's sign-in" if record.left else None
+            rows.append(_Row(name, "not signed in", hint=hint))
             continue
         good, renewable = tokens.is_good(time.time()), bool(tokens.refresh)
         state = (
@@ -165,7 +203,21 @@ def _as_text(row: _Row) -> str:
     details = [f"by {row.issuer}"] if row.issuer else []
     details += [f"token until {row.expires}"] if row.expires else []
     details += [f"scopes {' '.join(row.scopes)}"] if row.scopes else []
-    return f"{row.server}: {', '.join([row.state, *details])}"
+    details += [row.hint] if row.hint else []
+    return f"{row.server}: {printable(', '.join([row.state, *details]), _LONGEST_LINE)}"
+
+
+def _address(remote: RemoteServer) -> str:
+    """The address of a server as it may be shown: the query may hold a key."""
+    from dmcp.auth.discovery import canonical  # noqa: PLC0415 - needed only when the command really runs
+
+    return printable(canonical(remote.url).partition("?")[0], 500)
+
+
+def _agrees() -> bool:
+    if not sys.stdin.isatty():
+        raise _Refused("There is no terminal to ask on: say --yes if that address is the right one.")
+    return click.confirm("Is this the server it is for?", default=False, err=True)
 
 
 def _date(seconds: float) -> str:

@@ -68,7 +68,7 @@ async def _look(path: Path, loaded: Configuration) -> list[Finding]:
     ear = Ear(loaded.servers, _to_stderr if log.enabled("info") else None)
     started = time.monotonic()
     with _progress(list(loaded.servers)) as on_finding:
-        async with session(path, ear.hear, "debug") as client:
+        async with session(path, ear.hear, "debug", signs_in=False) as client:
             findings = await examine_all(client, loaded.servers, ear, started, on_finding)
     return [replace(finding, not_given=_not_given(finding.group, loaded)) for finding in findings]
 

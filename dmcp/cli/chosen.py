@@ -74,14 +74,23 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     return path, loaded
 
 
-def session(path: Path, errors: Callable[[str], None] | None = None, log_level: str | None = None) -> Client:
+def session(
+    path: Path,
+    errors: Callable[[str], None] | None = None,
+    log_level: str | None = None,
+    *,
+    signs_in: bool = True,
+) -> Client:
     """A client of a dmcp that serves this configuration, to be entered. See ``Client``.
 
     Unless a level is asked for, here or by the person, that dmcp logs errors only: what is wrong with servers a
-    command is not about would drown what it prints.
+    command is not about would drown what it prints. Without ``signs_in`` it opens no browser for a server that needs a
+    sign-in: commands that only look should not.
     """
     level = log_level or os.environ.get("DMCP_LOG") or "error"
     pinned = {PINNED: _TRUSTED[path]} if path in _TRUSTED else {}
+    if not signs_in:
+        pinned["DMCP_SIGN_IN"] = "never"
     return Client(
         dmcp_serving(path), errors=errors, log_level=level, on_tools=partial(remember, path), env=pinned
     )

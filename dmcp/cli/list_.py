@@ -65,7 +65,7 @@ def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:
 
 
 async def _look(path: Path, servers: Mapping[str, ServerConfig]) -> list[dict[str, Any]]:
-    async with session(path) as client:
+    async with session(path, signs_in=False) as client:
         return list(await asyncio.gather(*(_of_group(client, server) for server in servers.values())))
 
 

@@ -60,7 +60,7 @@ async def _ask(path: Path, entries: Mapping[str, dict[str, Any]]) -> dict[str, s
             heard[match["group"]] = _introduction(match["said"])
 
     tools: dict[str, list[str]] = {}
-    async with session(path, hear, "debug") as client:
+    async with session(path, hear, "debug", signs_in=False) as client:
 
         async def one(name: str) -> None:
             try:

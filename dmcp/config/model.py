@@ -97,7 +97,16 @@ class ToolSelection:
 
 @dataclass(frozen=True, slots=True)
 class OAuthSettings:
-    """How to sign in to a remote server. Everything is optional: discovery and registration fill the gaps."""
+    """How to sign in to a remote server. Everything is optional: discovery and registration fill the gaps.
+
+    Attributes:
+        issuer: the authorization server; no other one is signed in at, and none but it is shown the client.
+        redirect_host: the host of the address the browser returns to, as it was registered.
+        redirect_path: its path.
+        resource: the ``resource`` parameter (RFC 8707): sent or not, or this value; ``None`` sends it until the
+            authorization server refuses it.
+        assume_pkce: whether an authorization server that says nothing of PKCE is taken to do it.
+    """
 
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
@@ -109,6 +118,11 @@ class OAuthSettings:
         Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None
     ) = None
     private_key_file: str | None = None
+    issuer: str | None = None
+    redirect_host: Literal["127.0.0.1", "localhost"] = "127.0.0.1"
+    redirect_path: str = "/callback"
+    resource: bool | str | None = None
+    assume_pkce: bool = False
 
 
 @dataclass(frozen=True, slots=True)

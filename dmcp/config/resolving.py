@@ -181,6 +181,11 @@ def _oauth(part: OAuthPart, server: RemotePart, filling: Filling) -> OAuthSettin
         grant=part.grant,
         token_endpoint_auth_method=part.token_endpoint_auth_method,
         private_key_file=filling.optional(("oauth", "private_key_file"), part.private_key_file),
+        issuer=filling.optional(("oauth", "issuer"), part.issuer, checks.url_fault),
+        redirect_host=part.redirect_host,
+        redirect_path=part.redirect_path,
+        resource=part.resource,
+        assume_pkce=part.assume_pkce,
     )
 
 

@@ -198,7 +198,28 @@ class OAuthPart(Part):
         default=None, description=f"The https address of a client id metadata document. {REFERENCES}"
     )
     redirect_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        default=None, description="The port on 127.0.0.1 the browser returns to; any free one if absent."
+        default=None, description="The port the browser returns to; any free one if absent."
+    )
+    redirect_host: Literal["127.0.0.1", "localhost"] = Field(
+        default="127.0.0.1",
+        description="The host of the address the browser returns to, as your client is registered with it.",
+    )
+    redirect_path: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200)] = Field(
+        default="/callback", description="The path of that address."
+    )
+    issuer: Text | None = Field(
+        default=None,
+        description="The address of its authorization server. No other is signed in at, or shown your client id and "
+        f"secret; the first one seen if absent. {REFERENCES}",
+    )
+    resource: bool | Text | None = Field(
+        default=None,
+        description="The `resource` parameter (RFC 8707): `true` sends it always, `false` never, a text sends that. "
+        "Sent until the authorization server refuses it if absent.",
+    )
+    assume_pkce: bool = Field(
+        default=False,
+        description="Sign in at an authorization server that does not say that it does PKCE. It may ignore it.",
     )
     grant: Literal["authorization_code", "client_credentials"] = Field(
         default="authorization_code", description="Sign-in by a person, or by the client's own credentials."

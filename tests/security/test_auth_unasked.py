@@ -187,6 +187,6 @@ async def test_the_offer_names_the_group_and_the_origin_of_the_page(guarded: OAu
         await client.initialize(capabilities={"elicitation": {"form": {}, "url": {}}})
         use = client.ask("tools/call", {"name": "get_dynamic_tools", "arguments": {"group": "far"}})
         message = (await client.heard("elicitation/create"))["params"]["message"]
-        assert message.startswith("far: ")
+        assert message.startswith("dmcp: far: ")
         assert guarded.base in message
         await client.answer(use)

@@ -57,6 +57,15 @@ DEFAULTS: dict[str, Any] = {
     "stray_state": False,  # a callback with a wrong state first
     "token": "",  # "", "500", "garbage", "slow", "html", or an OAuth error code
     "reject_all": False,  # /mcp refuses every token
+    "metadata": {},  # members of the server metadata in place of its own; null takes one away
+    "metadata_text": None,  # the server metadata as a text of any kind
+    "metadata_status": {},  # path prefix -> status of a metadata request
+    "protected": {},  # members of the protected resource metadata in place of its own
+    "granted": {},  # members of every token answer in place of its own; null takes one away
+    "token_answers": {},  # grant -> {"status", "type", "body"} in place of an answer
+    "unwanted": [],  # "resource": refused with `unwanted_error`; or a scope: refused with invalid_scope
+    "unwanted_error": {"error": "invalid_target"},
+    "pruned": False,  # /authorize shows an error page to every client registered so far
 }
 
 
@@ -94,6 +103,8 @@ async def control(request: Request) -> Response:
         if changes.pop("revoke", False):
             state.access.clear()
             state.refresh.clear()
+        if changes.pop("forget_clients", False):
+            state.clients.clear()
         if changes.pop("expire_access", False):
             state.access.clear()
         state.settings.update(changes)
@@ -111,25 +122,35 @@ async def protected_metadata(request: Request) -> Response:
     }
     if state.settings["scopes_supported"] is not None:
         document["scopes_supported"] = state.settings["scopes_supported"]
-    return JSONResponse(document)
+    return JSONResponse(_with(document, state.settings["protected"]))
 
 
 async def server_metadata(request: Request) -> Response:
     state.count("server_metadata")
     s = state.settings
-    match s["server_metadata"]:
-        case "absent":
-            return Response(status_code=404)
-        case "500":
-            return Response(status_code=500)
-        case "garbage":
-            return HTMLResponse("<html>welcome to the hotel</html>")
-        case "slow":
-            await asyncio.sleep(_SLOW)
-        case "elsewhere":
-            return RedirectResponse(str(request.url).replace("127.0.0.1", "localhost"), 302)
-        case "huge":
-            return Response(b" " * (2 * 1024 * 1024), media_type="application/json")
+    return await _metadata_fault(request) or JSONResponse(_with(_metadata(), s["metadata"]))
+
+
+async def _metadata_fault(request: Request) -> Response | None:
+    s, path = state.settings, request.url.path
+    if s["server_metadata"] == "slow":
+        await asyncio.sleep(_SLOW)
+    faults = {
+        "absent": Response(status_code=404),
+        "500": Response(status_code=500),
+        "garbage": HTMLResponse("<html>welcome to the hotel</html>"),
+        "elsewhere": RedirectResponse(str(request.url).replace("127.0.0.1", "localhost"), 302),
+        "huge": Response(b" " * (2 * 1024 * 1024), media_type="application/json"),
+    }
+    fault = faults.get(s["server_metadata"])
+    if s["metadata_text"] is not None:
+        fault = Response(s["metadata_text"].replace("BASE", state.base), media_type="application/json")
+    status = next((n for start, n in s["metadata_status"].items() if path.startswith(start)), None)
+    return fault if status is None else Response(status_code=status)
+
+
+def _metadata() -> dict[str, Any]:
+    s = state.settings
     document = {
         "issuer": s["claimed_issuer"] or state.issuer,
         "authorization_endpoint": f"{state.base}/authorize",
@@ -145,7 +166,11 @@ async def server_metadata(request: Request) -> Response:
         document["code_challenge_methods_supported"] = ["S256"]
     if s["server_scopes"] is not None:
         document["scopes_supported"] = s["server_scopes"]
-    return JSONResponse(document)
+    return document
+
+
+def _with(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**document, **changes}.items() if value is not None}
 
 
 async def register(request: Request) -> Response:
@@ -168,13 +193,19 @@ async def authorize(request: Request) -> Response:
     query = dict(request.query_params)
     state.last["authorization"] = query
     s = state.settings
+    if s["pruned"] and query["client_id"] not in state.clients:
+        return HTMLResponse("<html>unknown client</html>", 400)
     answer = {"state": query["state"]}
     if s["iss"] in {"right", "wrong"}:
         answer["iss"] = state.issuer if s["iss"] == "right" else "https://attacker.example"
     if s["stray_state"]:
         s["stray_state"] = False
         await _call_back(query["redirect_uri"], {"state": "of-somebody-else", "code": "stolen"})
-    if s["refuse"]:
+    if "resource" in s["unwanted"] and "resource" in query and s["unwanted_error"].get("at_page"):
+        answer |= {k: v for k, v in s["unwanted_error"].items() if k != "at_page"}
+    elif unwanted := [scope for scope in query.get("scope", "").split() if scope in s["unwanted"]]:
+        answer |= {"error": "invalid_scope", "error_description": unwanted[0]}
+    elif s["refuse"]:
         answer |= {"error": s["refuse"], "error_description": "because the test says so"}
     else:
         answer["code"] = secrets.token_urlsafe(16)
@@ -192,6 +223,14 @@ async def token(request: Request) -> Response:
         "client": client,
     }
     await asyncio.sleep(state.settings["token_delay"])
+    if (canned := state.settings["token_answers"].get(grant)) is not None:
+        return Response(
+            canned["body"], canned.get("status", 400), media_type=canned.get("type", "application/json")
+        )
+    if "resource" in state.settings["unwanted"] and "resource" in form:
+        return JSONResponse(
+            {k: v for k, v in state.settings["unwanted_error"].items() if k != "at_page"}, 400
+        )
     fault = state.settings["token"]
     if fault == "slow":
         await asyncio.sleep(_SLOW)
@@ -207,7 +246,7 @@ async def token(request: Request) -> Response:
 async def mcp(request: Request) -> Response:
     state.count("mcp")
     s = state.settings
-    header = request.headers.get("authorization", "")
+    header = state.last["header"] = request.headers.get("authorization", "")
     known = state.access.get(header.removeprefix("Bearer "))
     challenge = "Bearer"
     if s["name_metadata"]:
@@ -250,7 +289,7 @@ def _for_code(form: dict[str, str], client: str) -> Response:
     proof = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     if query is None or query["code_challenge"] != proof or query["redirect_uri"] != form.get("redirect_uri"):
         return JSONResponse({"error": "invalid_grant"}, 400)
-    if query["client_id"] != client or query["resource"] != form.get("resource"):
+    if query["client_id"] != client or query.get("resource") != form.get("resource"):
         return JSONResponse({"error": "invalid_target"}, 400)
     return JSONResponse(_issue(client, query.get("scope", ""), secrets.token_hex(4)))
 
@@ -281,7 +320,7 @@ def _issue(client: str, scope: str, family: str, *, refresh: bool = True) -> dic
     if refresh and state.settings["refresh_tokens"]:
         state.refresh[renewal] = {"scope": scope, "family": family, "client": client}
         answer["refresh_token"] = renewal
-    return answer
+    return _with(answer, state.settings["granted"])
 
 
 def _client_of(form: dict[str, str], header: str) -> tuple[str, str]:

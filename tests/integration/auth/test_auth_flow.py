@@ -261,6 +261,7 @@ async def test_the_predecessors_sign_in_is_renewed_with_the_configured_client(
     }
     (tmp_path / "srv.json").write_text(json.dumps(old))
     home = Home(tmp_path, server, settings)
+    assert await home.authorizer.adopt("srv", home.remote)
     assert (await home.authorizer.renew("srv", home.remote)).access != first.access
     assert json.loads((tmp_path / "srv.json").read_text())["version"] == 1
 

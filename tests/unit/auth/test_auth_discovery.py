@@ -100,7 +100,16 @@ def test_only_https_is_visited_or_this_machine_for_a_server_on_it(
 
 
 @pytest.mark.parametrize(
-    "issuer", [f"{ISSUER}/", "https://AUTH.example.com/tenant", "https://evil.example", 7, None]
+    "issuer",
+    [
+        f"{ISSUER}/more",
+        f"{ISSUER}//",
+        "http://auth.example.com/tenant",
+        "https://AUTH.example.com/tenant",
+        "https://evil.example",
+        7,
+        None,
+    ],
 )
 def test_metadata_whose_issuer_is_not_identical_is_rejected(issuer: Any) -> None:
     with pytest.raises(AuthError, match="authorization server"):

@@ -61,7 +61,8 @@ def test_only_an_answer_with_our_state_is_ours() -> None:
     ("promised", "answer"),
     [
         (True, {"code": "c"}),
-        (True, {"code": "c", "iss": "https://a/"}),
+        (True, {"code": "c", "iss": "https://a/x"}),
+        (True, {"code": "c", "iss": "https://a//"}),
         (False, {"code": "c", "iss": "https://A"}),
         (False, {"error": "access_denied", "iss": "https://evil"}),
     ],

@@ -79,7 +79,7 @@ async def test_files_and_directory_belong_to_their_owner_alone(folder: Path) -> 
 async def test_a_file_the_predecessor_left_open_is_closed_when_read(folder: Path) -> None:
     path = _left_by_predecessor(folder, b'{"access_token": "at"}')
     store = FileStore(folder)
-    assert (await store.read("one")).find("https://any") is not None
+    assert (await store.read("one")).left is not None
     await store.write("one", RECORD)
     assert (_mode(path), _mode(folder)) == (0o600, 0o700)
 

@@ -50,7 +50,7 @@ def test_the_refresh_token_is_replaced_or_kept() -> None:
     )
 
 
-@pytest.mark.parametrize("lifetime", [None, "soon", True, -5, float("inf"), [], "nan"])
+@pytest.mark.parametrize("lifetime", [None, "soon", True, -5, 0, "0", "-1", [], "nan"])
 def test_a_lifetime_that_is_no_number_counts_as_none(lifetime: Any) -> None:
     assert read_token_response({"access_token": "x", "expires_in": lifetime}, NOW, ()).expires_at is None
 
@@ -104,7 +104,8 @@ def test_the_predecessors_file_is_read() -> None:
         {"access_token": "at", "refresh_token": "rt", "expires_at": "2026-01-02T03:04:05.123456789Z"}
     )
     assert record is not None
-    entry = record.find("https://whatever")
+    assert record.find("https://whatever") is None
+    entry = record.left
     assert entry is not None
     assert entry.tokens is not None
     assert (entry.issuer, entry.tokens.refresh, entry.tokens.expires_at) == (ANY, "rt", 1767323045.123456)

@@ -1,0 +1,204 @@
+"""Tokens, codes and client secrets go to the server they are for, whatever its documents say later."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dmcp.auth.authorizer import Authorizer
+from dmcp.auth.store import FileStore
+from dmcp.config.model import RemoteServer
+from dmcp.errors import AuthError
+from harness import RpcError
+from security.auth_home import SIGNED_IN, Home, told, whoami
+from servers.oauth_process import OAuthServer, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def server(no_process_is_left_behind: None) -> Iterator[OAuthServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def other(no_process_is_left_behind: None) -> Iterator[OAuthServer]:
+    with running() as server:
+        yield server
+
+
+def left(server: OAuthServer, home: Home) -> dict[str, Any]:
+    """Sign in, and make of it what the predecessor would have left."""
+    assert home.run("auth", "login", "far").returncode == 0
+    tokens = json.loads(home.kept.read_text())["entries"][0]["tokens"]
+    old = {name: tokens[name] for name in ("access_token", "refresh_token")}
+    home.leave(json.dumps({**old, "expires_at": "2126-01-01T00:00:00.5Z"}))
+    return old
+
+
+# The predecessor's tokens ---------------------------------------------------------------------------------------------
+
+
+async def test_the_predecessors_tokens_go_nowhere_before_they_are_adopted(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server)
+    old = left(server, home)
+    home.configure(other)  # a stranger bears the name
+    home.env["DMCP_SIGN_IN"] = "never"
+    async with home.client() as client:
+        await client.initialize()
+        with pytest.raises(RpcError, match="dmcp auth adopt far"):
+            await whoami(client)
+    assert other.count("mcp") > 0
+    assert other.report()["last"]["header"] == ""
+    assert json.loads(home.kept.read_text())["access_token"] == old["access_token"]
+
+
+async def test_adopted_tokens_are_bound_to_the_address_of_the_configuration(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server)
+    left(server, home)
+    assert "dmcp auth adopt far" in home.run("auth", "status").stdout
+    assert "dmcp auth adopt far" in told(home.run("check"))
+    asked = home.run("auth", "adopt", "far")
+    assert asked.returncode == 2
+    assert server.url in asked.stderr
+    assert "--yes" in asked.stderr
+    adopted = home.run("auth", "adopt", "far", "--yes")
+    assert adopted.returncode == 0
+    assert server.url in told(adopted)
+    async with home.client() as client:
+        await client.initialize()
+        assert await whoami(client) == SIGNED_IN
+    assert server.count("authorizations") == 1
+    home.configure(other)
+    assert "not signed in" in home.run("auth", "status").stdout
+    again = home.run("auth", "adopt", "far", "--yes")
+    assert again.returncode == 1
+    assert "left no sign-in" in told(again)
+
+
+def test_a_check_opens_no_browser(server: OAuthServer, tmp_path: Path) -> None:
+    home = Home(tmp_path, server)
+    done = home.run("check")
+    assert done.returncode == 1
+    assert "dmcp auth login far" in told(done)
+    assert server.count("authorizations") == 0
+
+
+# The client of the configuration --------------------------------------------------------------------------------------
+
+
+def test_a_client_secret_never_goes_to_another_issuer_than_the_first_one_seen(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server, client_id="mine", client_secret="hush-hush")
+    server.set(refuse="access_denied")
+    assert (
+        home.run("auth", "login", "far").returncode == 1
+    )  # nothing came of it, and yet it was the first one
+    server.set(refuse=None, authorization_server=other.base)
+    done = home.run("auth", "login", "far")
+    assert done.returncode == 1
+    assert "dmcp auth logout far" in told(done)
+    counts = other.report()["counts"]
+    assert not {"authorizations", "token:authorization_code"} & set(counts)
+    home.run("auth", "logout", "far")
+    assert home.run("auth", "login", "far").returncode == 0  # the person says that it is right
+
+
+def test_a_machine_clients_secret_is_bound_as_well(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server, client_id="m", client_secret="s", grant="client_credentials")
+    assert home.run("auth", "login", "far").returncode == 0
+    server.set(authorization_server=other.base)
+    assert home.run("auth", "login", "far").returncode == 1
+    assert other.count("token:client_credentials") == 0
+
+
+def test_a_configured_issuer_is_the_only_one_that_is_spoken_to(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server, client_id="mine", client_secret="hush-hush", issuer=server.base)
+    server.set(authorization_server=other.base)
+    done = home.run("auth", "login", "far")
+    assert done.returncode == 1
+    assert "oauth.issuer" in told(done)
+    assert other.report()["counts"] == {}
+    server.set(protected={"authorization_servers": [other.base, f"{server.base}/"]})  # it is among several
+    assert home.run("auth", "login", "far").returncode == 0
+    assert other.report()["counts"] == {}
+
+
+# Codes ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("iss", ["absent", "right"])
+def test_a_code_made_for_another_server_is_not_given_to_the_one_that_sent_the_person_there(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path, iss: str
+) -> None:
+    home = Home(tmp_path, server)
+    server.set(metadata={"authorization_endpoint": f"{other.base}/authorize"})
+    other.set(iss=iss)
+    done = home.run("auth", "login", "far")
+    assert done.returncode == 1
+    assert "may be an attack" in told(done)
+    assert other.count("authorizations") == 1
+    assert server.count("token:authorization_code") == 0
+
+
+def test_metadata_that_changes_while_the_person_signs_in_changes_nothing(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server)
+    (tmp_path / "browser.py").write_text(
+        "import json, sys, urllib.request as u\n"
+        f"body = json.dumps({{'token_endpoint': '{other.base}/token'}}).encode()\n"
+        f"u.urlopen(u.Request('{server.base}/control', body), timeout=20).close()\n"
+        "u.urlopen(sys.argv[1], timeout=20).close()\n"
+    )
+    assert home.run("auth", "login", "far").returncode == 0
+    assert other.report()["counts"] == {}
+
+
+# Inside addresses -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost.", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "0.0.0.0", "a.localhost"],
+)
+async def test_a_server_elsewhere_gets_nothing_connected_to_on_this_machine(
+    tmp_path: Path, host: str
+) -> None:
+    with closing(socket.create_server(("0.0.0.0", 0))) as inside:
+        inside.settimeout(0)
+        named = f"https://{host}:{inside.getsockname()[1]}/.well-known/oauth-protected-resource"
+        authorizer = Authorizer(FileStore(tmp_path), lambda: True, lambda *_: None, patience=1)
+        with pytest.raises(AuthError, match="server elsewhere may not"):
+            await authorizer.mend(
+                "far",
+                RemoteServer("https://mcp.example.invalid/mcp"),
+                status=401,
+                challenge=f'Bearer resource_metadata="{named}"',
+                rejected=None,
+                renew=True,
+                ask=True,
+                announce=lambda _: None,
+            )
+        await asyncio.sleep(0)
+        with pytest.raises(BlockingIOError):
+            inside.accept()
