@@ -8,6 +8,9 @@ While upstreams are still connecting for the first time an answer waits for them
 
 from __future__ import annotations
 
+import asyncio
+import time
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp.actors.acquaintance import Acquaintance
@@ -25,28 +28,33 @@ from dmcp.messages.catalog import (
     Listed,
     ListingStale,
     Recalled,
+    Rendered,
     ResourceUpdated,
     Settle,
     ShowTools,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import jsonrpc, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, tools, verdicts
+from dmcp.protocol.hints import quoted
 from dmcp.protocol.kept import Kept
-from dmcp.protocol.listing import KINDS, MEMBERS, METHODS
+from dmcp.protocol.limits import MAX_CATEGORY
+from dmcp.protocol.listing import KEY, KINDS, MEMBERS, METHODS
 from dmcp.protocol.merge import Contribution
 from dmcp.protocol.pages import PagedListing
 from dmcp.protocol.router import MERGED, Router
 from dmcp.protocol.routes import Wanted, wanted
+from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from asyncio import TimerHandle
-
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
 
 SETTLE_PATIENCE: Final = 5.0
 """Seconds a list request waits for upstreams that are connecting for the first time."""
+
+SLICE: Final = 0.01
+"""Seconds the tools of a group are written down at once; then everybody else has a turn."""
 
 _MARGIN = 1.0  # seconds an upstream gets beyond its connect timeout to say itself why it did not connect
 _KIND_OF_LIST: Final = {method: kind for kind, method in METHODS.items()}
@@ -72,17 +80,16 @@ class Catalog(LoopActor):
         }
         self._router = Router()
         self._shown: set[Kind] = set()
-        self._names_shown: tuple[tuple[str, str, bool], ...] = ()
-        self._aliases: dict[tuple[str, str], str] = {}
+        self._renderings = count(1)
         self._waiting: dict[int, Browse | ShowTools | FindRoute] = {}
-        self._settling: dict[int, TimerHandle] = {}  # the end of the patience of each that waits
+        self._settling: dict[int, asyncio.TimerHandle] = {}  # the end of the patience of each that waits
         self._frontend: Address | None = None
 
     def __repr__(self) -> str:
         states = ", ".join(f"{name}={shelf.state}" for name, shelf in self._shelves.items())
         return f"<Catalog {states}; {len(self._waiting)} waiting>"
 
-    def on_receive(self, message: Any) -> None:  # noqa: C901 - one line per message
+    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
         match message:
             case ShowTools() | Browse() | FindRoute():
@@ -100,8 +107,11 @@ class Catalog(LoopActor):
                 self._on_state(message)
             case Recalled():
                 self._on_recalled(message)
+            case Rendered():
+                self._on_rendered(message)
             case Learned(group, uris):
-                self._router.learn(group, uris)
+                if group in self._shelves:
+                    self._router.learn(group, uris)
             case ResourceUpdated(group, params):
                 self._on_updated(group, params)
             case Directory():
@@ -120,7 +130,7 @@ class Catalog(LoopActor):
                 group.config.tools != shelf.group.config.tools
                 or group.config.features != shelf.group.config.features
             ):
-                shelf.rendered = None
+                shelf.tools_changed()
             moved = group.upstream is not shelf.group.upstream
             changed = name not in old or group.config != shelf.group.config
             shelf.group = group
@@ -128,8 +138,10 @@ class Catalog(LoopActor):
                 shelf.awaited, shelf.asked = self._archive.recall(group.config), False
             if group.upstream is None:
                 shelf.state, shelf.reason, shelf.settled = "unavailable", group.reason, True
+                shelf.category = printable(group.reason)  # the configuration's fault, in dmcp's words
             elif moved and any(self._sought(w) is shelf for w in self._waiting.values()):
                 _wake(shelf)
+        self._router.rename(self._shelves)
         self._refresh(*MERGED)
         self._refresh_tools()
         self._serve_settled()
@@ -146,7 +158,7 @@ class Catalog(LoopActor):
         (shelf.offered.add if listed.offered else shelf.offered.discard)(listed.kind)
         (shelf.partial.discard if listed.complete else shelf.partial.add)(listed.kind)
         if listed.kind == "tools":
-            shelf.rendered = None
+            shelf.tools_changed()
         elif shelf.state == "ready":
             self._refresh(listed.kind)
         if shelf.state == "ready":
@@ -171,7 +183,8 @@ class Catalog(LoopActor):
         shelf = self._shelves.get(news.group)
         if shelf is None or shelf.awaited != news.fingerprint:
             return
-        shelf.awaited, shelf.rendered = "", None
+        shelf.awaited = ""
+        shelf.tools_changed()
         shelf.listings = {kind: news.kept.listings.get(kind, ()) for kind in KINDS} if news.kept else {}
         shelf.offered = set(news.kept.offered) if news.kept else set()
         self._refresh(*MERGED)
@@ -185,21 +198,21 @@ class Catalog(LoopActor):
         if shelf is None or news.generation < shelf.generation or shelf.group.upstream is None:
             return
         shelf.generation, shelf.state, shelf.reason = news.generation, news.state, news.reason
+        shelf.category = _told(news)
         shelf.stale.clear()
         # With a reason it waits for a person, or not for the first time.
         shelf.settled = shelf.settled or news.state != "connecting" or bool(news.reason)
         if news.state == "ready":
             self._remember(shelf)
         self._refresh(*MERGED)
-        self._refresh_tools()
         self._serve_settled(news.group if news.state in ("ready", "unavailable") else None)
         self._acquaintance.heard(news.group, news.state)
         self._acquaintance.go_on(self._shelves)
 
     def _on_updated(self, group: str, params: JsonObject) -> None:
         uri = params.get("uri")
-        if isinstance(uri, str) and self._frontend is not None:
-            shown = self._aliases.get((group, uri), uri)
+        shown = self._router.updated(group, uri) if isinstance(uri, str) and group in self._shelves else None
+        if shown is not None and self._frontend is not None:
             notice = frontend.Announce("notifications/resources/updated", {**params, "uri": shown})
             post(self._frontend, notice)
 
@@ -215,18 +228,11 @@ class Catalog(LoopActor):
 
     def _refresh_tools(self) -> None:
         lines = [
-            tools.GroupLine(name, s.group.config.description, s.reason, available=s.state != "unavailable")
-            for name, s in self._shelves.items()
-            if s.group.config.features.tools
+            tools.GroupLine(name, shelf.group.config.description)
+            for name, shelf in self._shelves.items()
+            if shelf.group.config.features.tools
         ]
-        self._pages["tools"].update(tuple(tools.definitions(lines, self._problem)))
-        # Not the reasons: they come and go while a server restarts.
-        names = (
-            *((line.name, line.description, line.available) for line in lines),
-            ("", self._problem, True),
-        )
-        if names != self._names_shown:
-            self._names_shown = names
+        if self._pages["tools"].update(tuple(tools.definitions(lines))):
             self._announce("tools")
 
     def _announce(self, kind: Kind) -> None:
@@ -263,8 +269,10 @@ class Catalog(LoopActor):
 
     def _serve_now(self, ticket: int) -> None:
         message = self._no_longer_waits(ticket)
-        if message is not None:
-            self._try(message, final=True)
+        if message is not None and not self._try(message, final=True):
+            # What it asks for is there, and being written down.
+            self._waiting[ticket] = message
+            self._settling[ticket] = self.later(_MARGIN, Settle(ticket))
 
     def _serve_settled(self, group: str | None = None) -> None:
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
@@ -299,38 +307,70 @@ class Catalog(LoopActor):
         shelf = self._shelves.get(message.group)
         if shelf is None:
             groups = [name for name, s in self._shelves.items() if s.group.config.features.tools]
-            return frontend.Reply(message.ticket, tools.unknown("group", message.group, groups), None)
+            unknown = tools.unknown("group", message.group, groups, problem=self._problem)
+            return frontend.Reply(message.ticket, unknown, None)
         if not shelf.group.config.features.tools:
-            text = f"The tools of {message.group!r} are switched off in dmcp's configuration."
+            text = f"The tools of {quoted(message.group)} are switched off in dmcp's configuration."
             return frontend.Reply(message.ticket, tools.text_result(text, failed=True), None)
         if shelf.is_known and "tools" in shelf.listings and (final or "tools" not in shelf.stale):
-            if shelf.rendered is None:
-                shelf.rendered = tools.listing_result(shelf.listings["tools"])
-            return frontend.Reply(message.ticket, shelf.rendered, None)
+            return self._rendered(message, shelf)
         if final or shelf.group.upstream is None:
-            reason = shelf.reason or "it is still connecting"
-            return frontend.Reply(message.ticket, None, verdicts.unavailable(message.group, reason))
+            category = shelf.category or "still connecting, try again"
+            error = verdicts.down(message.group, category, shelf.reason)
+            return frontend.Reply(message.ticket, None, error)
         return None
+
+    def _rendered(self, message: ShowTools, shelf: Shelf) -> frontend.Reply | None:
+        if shelf.rendered is None and not shelf.rendering:
+            rendering = tools.Rendering(shelf.listings["tools"])
+            shelf.rendered = rendering.step(SLICE, time.perf_counter)
+            if shelf.rendered is None:
+                group, number = message.group, next(self._renderings)
+                shelf.rendering = number
+                self.own(_render(rendering), lambda done: Rendered(group, number, done.value or b""))
+        if shelf.rendered is None:
+            return None
+        problem = tools.invalid_configuration(self._problem)
+        result = tools.listing_result(shelf.rendered, [problem] if problem else ())
+        return frontend.Reply(message.ticket, result, None)
+
+    def _on_rendered(self, news: Rendered) -> None:
+        shelf = self._shelves.get(news.group)
+        if shelf is not None and shelf.rendering == news.number:
+            shelf.rendered, shelf.rendering = news.block, 0
+        self._serve_settled()
 
     def _browse(self, message: Browse, *, final: bool) -> frontend.Reply | None:
         kind = _KIND_OF_LIST[message.method]
         group = message.params.get("group")
         if kind != "tools" and not final and (self._sought(message) or not self._is_current(kind, group)):
             return None
+        cursor = message.params.get("cursor")
         if kind != "tools" and isinstance(group, str):
-            return frontend.Reply(message.ticket, self._page_of_group(kind, group), None)
+            return frontend.Reply(message.ticket, self._page_of_group(kind, group, cursor), None)
         self._shown.add(kind)
         if kind != "tools":
             self._acquaintance.begin(self._shelves)
-        return frontend.Reply(message.ticket, self._pages[kind].page(message.params.get("cursor")), None)
+        return frontend.Reply(message.ticket, self._pages[kind].page(cursor), None)
 
-    def _page_of_group(self, kind: Kind, group: str) -> bytes:
+    def _page_of_group(self, kind: Kind, group: str, cursor: object) -> bytes:
         shelf = self._shelf(group, kind)
         if shelf.trouble:
-            raise DownstreamError(jsonrpc.UPSTREAM_FAILED, f"{group} is unavailable: {shelf.trouble}")
-        listing = PagedListing(MEMBERS[kind])
-        listing.update(shelf.listings.get(kind, ()))
-        return listing.page()
+            raise DownstreamError(jsonrpc.UPSTREAM_FAILED, f"{group} is unavailable: {shelf.category}")
+        listing = shelf.listing(kind)
+        listing.update(self._named(kind, group, shelf.listings.get(kind, ())))
+        return listing.page(cursor)
+
+    def _named(self, kind: Kind, group: str, entries: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
+        """A group's own listing as the client sees it: long names in the place of those that could be others'."""
+        key = KEY[kind]
+        shown = [self._router.shown_by_group(kind, group, entry[key]) for entry in entries]
+        if all(name is entry[key] for name, entry in zip(shown, entries, strict=True)):
+            return entries
+        return tuple(
+            entry if name is entry[key] else {**entry, key: name}
+            for name, entry in zip(shown, entries, strict=True)
+        )
 
     def _shelf(self, group: str, kind: Kind) -> Shelf:
         shelf = self._shelves.get(group)
@@ -357,21 +397,35 @@ class Catalog(LoopActor):
         if found is None:
             if not final and not self._is_settled(want.group):
                 return None
-            raise want.not_found(self._router.prompts if want.kind == "prompts" else ())
+            raise want.not_found(self._router.some_prompts() if want.kind == "prompts" else ())
         group, name = found
         self._shelf(group, want.kind)
         if message.method == "resources/subscribe":
-            self._aliases[group, name] = want.name
+            self._router.subscribe(group, name, want.name)
+        elif message.method == "resources/unsubscribe":
+            self._router.unsubscribe(group, name)
         return frontend.Routed(message.ticket, group, want.params_for(name))
 
     def _resolve(self, want: Wanted, *, final: bool) -> tuple[str, str] | None:
         if want.group is not None:
             self._shelf(want.group, want.kind)
-            return want.group, want.name
         # Which group is the only one with resources cannot be said before all are known.
         asked = list(self._shelves) if final or self._is_settled() else []
         offering = [name for name in asked if self._shelves[name].offers_resources]
-        return self._router.resolve(want, self._shelves, offering[0] if len(offering) == 1 else None)
+        return self._router.resolve(want, offering[0] if len(offering) == 1 else None)
+
+
+async def _render(rendering: tools.Rendering) -> bytes:
+    """Write down a large listing in slices, with a turn for everybody else after each."""
+    while (block := rendering.step(SLICE, time.perf_counter)) is None:  # noqa: ASYNC110 - nothing is waited for
+        await asyncio.sleep(0)
+    return block
+
+
+def _told(news: GroupState) -> str:
+    """What the model is told of a group's state. Of a server that has not started nothing can be in the reason."""
+    own = news.reason if news.category in ("", categories.NOT_STARTED) else news.category
+    return printable(own, MAX_CATEGORY)
 
 
 def _wake(shelf: Shelf) -> None:

@@ -242,7 +242,8 @@ class Frontend(LoopActor):
         group = directory.groups.get(wanted.group)
         if group is None:
             known = [name for name, g in directory.groups.items() if g.config.features.tools]
-            self._send(jsonrpc.result(call.id, tools.unknown("group", wanted.group, known)), batch)
+            unknown = tools.unknown("group", wanted.group, known, problem=directory.problem)
+            self._send(jsonrpc.result(call.id, unknown), batch)
         elif not group.config.features.tools:
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
             self._send(jsonrpc.result(call.id, tools.text_result(text, failed=True)), batch)
@@ -342,7 +343,13 @@ class Frontend(LoopActor):
             self._write(jsonrpc.notification(method, params))
 
     def _on_directory(self, directory: Directory) -> None:
+        problem, before = directory.problem, self._directory.problem if self._directory else ""
         self._directory = directory
+        if problem != before:
+            level, text = "error", tools.invalid_configuration(problem)
+            if not problem:
+                level, text = "notice", "The configuration file is valid again and in force."
+            self._announce("notifications/message", {"level": level, "logger": "dmcp", "data": text})
         early, self._early = self._early, []
         for call, batch in early:
             self._accept(call, batch)

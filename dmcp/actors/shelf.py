@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dmcp.protocol.listing import MEMBERS
+from dmcp.protocol.pages import PagedListing
+
 if TYPE_CHECKING:
     from dmcp.messages.catalog import State
     from dmcp.messages.supervisor import Group
@@ -21,6 +24,10 @@ class Shelf:
         partial: the kinds of which only a part has come.
         stale: the kinds the server has said it changed, and that are being fetched again.
         asked: whether it has been started only to learn what it offers.
+        category: the reason in a few words of dmcp's own, fit for the model.
+        rendered: the text block that shows its tools, as soon as somebody has asked for it.
+        rendering: counts the times its tools were begun to be written down; 0 when they are not.
+        pages: its listings as one who asks for this group alone pages through them.
     """
 
     group: Group
@@ -35,6 +42,9 @@ class Shelf:
     awaited: str = ""
     stale: set[Kind] = field(default_factory=set)
     asked: bool = False
+    category: str = ""
+    rendering: int = 0
+    pages: dict[Kind, PagedListing] = field(default_factory=dict)
 
     @classmethod
     def of(cls, group: Group) -> Shelf:
@@ -77,6 +87,16 @@ class Shelf:
     def offers_resources(self) -> bool:
         """Whether it may have resources nobody lists."""
         return "resources" in self.offered and self.is_known
+
+    def listing(self, kind: Kind) -> PagedListing:
+        """The pages of one of its listings."""
+        if kind not in self.pages:
+            self.pages[kind] = PagedListing(MEMBERS[kind], self.group.config.name)
+        return self.pages[kind]
+
+    def tools_changed(self) -> None:
+        """What was written down of its tools, or is being, is of no use any more."""
+        self.rendered, self.rendering = None, 0
 
     def is_on(self, kind: Kind) -> bool:
         """Whether the configuration shows this kind of the group's to the client."""

@@ -210,6 +210,7 @@ class Supervisor(LoopActor):
                 post(self._frontend, frontend.SignInOffered(group, url))
             case SignInElsewhere():
                 self._signing_in[group] = ""
+                log.warning("waits for another dmcp process, which is signing in to it", group)
                 self._tell_one(group, upstream.SignInPending(pending=True))
             case SignInEnded(reason=reason):
                 self._signing_in.pop(group, None)

@@ -33,11 +33,12 @@ _METHOD_NOT_FOUND = -32601
 
 
 class RpcError(UpstreamError):
-    """A request was answered with an error. ``code`` and the text are the answer's."""
+    """A request was answered with an error. ``code``, ``data`` and the text are the answer's."""
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
         self.code = code
+        self.data = data
 
 
 def python(*arguments: str) -> list[str]:
@@ -189,7 +190,12 @@ class Client:
         Raises:
             UpstreamError: the group does not exist, or is not available; the text says why.
         """
-        result = await self.call("get_dynamic_tools", {"group": group})
+        try:
+            result = await self.call("get_dynamic_tools", {"group": group})
+        except RpcError as error:
+            reason = error.data.get("reason") if isinstance(error.data, dict) else None
+            # The person gets every detail.
+            raise UpstreamError(f"{group} is unavailable: {reason}" if reason else str(error)) from None
         text = result["content"][0]["text"]
         if result.get("isError"):
             raise UpstreamError(text)
@@ -242,7 +248,9 @@ class Client:
             return
         if "error" in message:
             error = message["error"]
-            answer.set_exception(RpcError(error.get("code", 0), str(error.get("message", ""))))
+            answer.set_exception(
+                RpcError(error.get("code", 0), str(error.get("message", "")), error.get("data"))
+            )
         else:
             answer.set_result(message.get("result"))
 

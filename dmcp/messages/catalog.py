@@ -110,6 +110,14 @@ class FindRoute(NamedTuple):
     reply_to: Address
 
 
+class Rendered(NamedTuple):
+    """From a task of the catalog's own: the tools of a group are written down; ``number`` says which time it was."""
+
+    group: str
+    number: int
+    block: bytes
+
+
 class Forget(NamedTuple):
     """The client has cancelled a request: send no reply."""
 

@@ -133,3 +133,49 @@ MAX_RETRY_AFTER: Final = 3600.0
 
 MAX_DOCUMENT: Final = 1 * MIB
 """Bytes of a document of an authorization server, uncompressed: metadata, tokens. Usual is a thousandth of it."""
+# Listings, names and routes ------------------------------------------------------------------------------------------
+
+MAX_MATCHED_URI: Final = 4096
+"""Characters of a URI that templates are tried on. A longer one is found by its listing or by a long name only."""
+
+MAX_TEMPLATE: Final = 1024
+"""Characters of a URI template that is tried on URIs. A longer one is listed, and matches nothing."""
+
+MAX_TEMPLATE_WORK: Final = 20_000
+"""Steps of about a microsecond that go into finding the template of one URI, shared among the groups."""
+
+MAX_LEARNED: Final = 1000
+"""URIs remembered of one group because a result named them. The oldest are forgotten first."""
+
+MAX_LEARNED_URI: Final = 2048
+"""Characters of a URI that is remembered because a result named it."""
+
+MAX_SUBSCRIBED: Final = 10_000
+"""Names under which the client has subscribed to resources. The oldest are forgotten first."""
+
+MAX_PAGE: Final = 4 * MIB
+"""Bytes of one page of a listing dmcp composes; one larger entry makes a page of its own."""
+
+MAX_CURSOR: Final = 512
+"""Characters of a cursor. dmcp's own are shorter."""
+
+MAX_OLD_ENTRIES: Final = 20_000
+"""Entries of listings that have changed since, kept for a client that is in the middle of paging through them."""
+
+MAX_SHOWN_DESCRIPTION: Final = 4 * KIB
+"""Characters of a description in what dmcp composes (``tools/list``, ``get_dynamic_tools``). The rest is cut off."""
+
+MAX_TOOL_NAME: Final = 256
+"""Characters of a tool's name that ``tools.include`` and ``tools.exclude`` are applied to; a longer one is off."""
+
+MAX_HINT_NAMES: Final = 2000
+"""Names that are compared with a mistyped one."""
+
+MAX_HINT_NAME: Final = 80
+"""Characters of a name that are compared with a mistyped one, or shown in a hint."""
+
+MAX_CATEGORY: Final = 120
+"""Characters of what ``get_dynamic_tools`` says of a group that is down."""
+
+MAX_STORED: Final = 32 * MIB
+"""Bytes of the file that keeps the listings of a lazy server between runs, written or read."""

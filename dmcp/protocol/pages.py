@@ -1,14 +1,17 @@
-"""Pages of a merged listing: opaque cursors that never lead into another generation of it."""
+"""Pages of a listing: opaque cursors that never lead into another listing or another generation of this one."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from itertools import count
+from typing import TYPE_CHECKING, Final, Protocol
 
 from dmcp.errors import DownstreamError
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
+from dmcp.protocol.limits import MAX_CURSOR, MAX_OLD_ENTRIES, MAX_PAGE
 from dmcp.protocol.wire import encode
 
 if TYPE_CHECKING:
@@ -18,38 +21,61 @@ PAGE_SIZE: Final = 1000
 """Entries on a page: so many that a client which ignores cursors misses nothing in practice."""
 
 _KEPT = 4  # generations a client may still be paging through
+_generations = count(int.from_bytes(os.urandom(4), "big"))  # no two alike, nor those of another run of dmcp
+
+
+class Entries(Protocol):
+    """A listing: a tuple of entries, or what behaves as one in these respects."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, where: slice, /) -> tuple[JsonObject | None, ...]:
+        """Some of them; ``None`` in the place of one that cannot be shown."""
 
 
 class PagedListing:
     """One listing through its generations. A cursor of a generation that is gone is refused, never mixed.
 
     Attributes:
-        generation: counts the changes.
+        generation: another number after each change.
         entries: what the listing is now.
     """
 
-    __slots__ = ("_member", "_old", "entries", "generation")
+    __slots__ = ("_handed_out", "_member", "_old", "_scope", "entries", "generation")
 
-    def __init__(self, member: str) -> None:
+    def __init__(self, member: str, scope: str = "") -> None:
+        """Begin with an empty listing.
+
+        Args:
+            member: the member of a result that holds the entries.
+            scope: what else tells this listing from others of this kind: the group whose it is.
+        """
         self._member = member
-        self.entries: tuple[JsonObject, ...] = ()
-        self.generation = 0
-        self._old: deque[tuple[int, tuple[JsonObject, ...]]] = deque(maxlen=_KEPT)
+        self._scope = scope
+        self.entries: Entries = ()
+        self.generation = next(_generations)
+        self._handed_out = False  # whether the client may be in the middle of this generation
+        self._old: deque[tuple[int, Entries]] = deque(maxlen=_KEPT)
 
     def __repr__(self) -> str:
         return f"<PagedListing {self._member} generation {self.generation}, {len(self.entries)} entries>"
 
-    def update(self, entries: tuple[JsonObject, ...]) -> bool:
+    def update(self, entries: Entries) -> bool:
         """Put the new listing in force; returns whether it differs from the one before."""
-        if entries == self.entries:
+        if _same(entries, self.entries):
             return False
-        self._old.append((self.generation, self.entries))
-        self.generation += 1
+        self._old.append((self.generation, self.entries if self._handed_out else ()))
+        while sum(len(old) for _, old in self._old) > MAX_OLD_ENTRIES:
+            self._old.popleft()
+        self.generation, self._handed_out = next(_generations), False
         self.entries = entries
         return True
 
     def page(self, cursor: object = None) -> bytes:
-        """The result with the page a cursor stands for, the first one without.
+        """Return the result with the page a cursor stands for, the first one without.
+
+        At most ``PAGE_SIZE`` entries and ``MAX_PAGE`` bytes, but one entry at least.
 
         Raises:
             DownstreamError: the cursor is not one of ours, or its listing has changed since.
@@ -60,30 +86,63 @@ class PagedListing:
             raise DownstreamError(
                 INVALID_PARAMS, "Invalid params: cursor has expired, start again without one"
             )
-        result: JsonObject = {self._member: list(entries[start : start + PAGE_SIZE])}
-        if start + PAGE_SIZE < len(entries):
-            result["nextCursor"] = self._cursor(generation, start + PAGE_SIZE)
-        return encode(result)
+        written, reached = _write(entries, start)
+        result = b'{"%b":[%b]' % (self._member.encode(), b",".join(written))
+        if reached < len(entries):
+            self._handed_out = self._handed_out or generation == self.generation
+            result += b',"nextCursor":"%b"' % self._cursor(generation, reached)
+        return result + b"}"
 
-    def _entries_of(self, generation: int) -> tuple[JsonObject, ...] | None:
+    def _entries_of(self, generation: int) -> Entries | None:
         if generation == self.generation:
             return self.entries
         return next((entries for number, entries in self._old if number == generation), None)
 
-    def _cursor(self, generation: int, start: int) -> str:
-        return base64.urlsafe_b64encode(f"{self._member}:{generation}:{start}".encode()).decode()
+    def _cursor(self, generation: int, start: int) -> bytes:
+        return base64.urlsafe_b64encode(f"{generation}:{start}:{self._name}".encode())
+
+    @property
+    def _name(self) -> str:
+        """What a cursor says of the listing it is for. Of a long group's name a part is enough: generations differ."""
+        return f"{self._member}:{self._scope[:64]}"
 
     def _open(self, cursor: object) -> tuple[int, int]:
         wrong = DownstreamError(
             INVALID_PARAMS, "Invalid params: cursor is not one that dmcp gave out for this list"
         )
-        if not isinstance(cursor, str):
+        if not isinstance(cursor, str) or len(cursor) > MAX_CURSOR:
             raise wrong
         try:
-            member, generation, start = base64.urlsafe_b64decode(cursor.encode()).decode().split(":")
+            generation, start, name = base64.urlsafe_b64decode(cursor.encode()).decode().split(":", 2)
             place = int(generation), int(start)
         except (ValueError, binascii.Error):
             raise wrong from None
-        if member != self._member or place[1] < 0:
+        if name != self._name or place[1] < 0:
             raise wrong
         return place
+
+
+def _same(one: Entries, two: Entries) -> bool:
+    try:
+        return one is two or bool(one == two)
+    except RecursionError:  # nested too deeply to be compared
+        return False
+
+
+def _write(entries: Entries, start: int) -> tuple[list[bytes], int]:
+    """Write a page's entries. Returns them, and where the next page begins."""
+    written: list[bytes] = []
+    size = 0
+    page = entries[start : start + PAGE_SIZE]
+    for place, entry in enumerate(page, start):
+        if entry is None:
+            continue
+        try:
+            text = encode(entry)
+        except ValueError:  # nested too deeply to be written
+            continue
+        if written and size + len(text) > MAX_PAGE:
+            return written, place
+        written.append(text)
+        size += len(text)
+    return written, start + len(page)

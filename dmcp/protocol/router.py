@@ -1,80 +1,177 @@
-"""Finds whose resource or prompt something is: by listing, by its qualified name, by template, by what was seen."""
+"""Finds whose resource or prompt something is: by its long name, by listing, by what was seen, by template."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from dmcp.protocol.merge import Merged, merge, split_qualified
-from dmcp.protocol.uri_templates import specificity
+from dmcp.protocol.limits import (
+    MAX_HINT_NAMES,
+    MAX_LEARNED,
+    MAX_LEARNED_URI,
+    MAX_SUBSCRIBED,
+    MAX_TEMPLATE,
+    MAX_TEMPLATE_WORK,
+)
+from dmcp.protocol.merge import Merged
+from dmcp.protocol.naming import Names, qualified
+from dmcp.protocol.uri_templates import Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Iterable, Sequence
 
-    from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
-    from dmcp.protocol.merge import Contribution
+    from dmcp.protocol.merge import Contribution, Layer
     from dmcp.protocol.routes import Wanted
 
 MERGED: Final[tuple[Kind, ...]] = ("resources", "templates", "prompts")
 """The listings that are merged over the groups. Tools are not: they are asked for by group."""
 
-_MAX_LEARNED = 10_000  # URIs learned from results; the oldest are forgotten first
-
 
 class Router:
-    """The merged listings, and what results have taught beyond them."""
+    """The merged listings, and what results and subscriptions have taught beyond them."""
 
-    __slots__ = ("_learned", "_merged")
+    __slots__ = ("_learned", "_learned_of", "_merged", "_names", "_subscribed")
 
     def __init__(self) -> None:
-        self._merged: dict[Kind, Merged] = {kind: Merged() for kind in MERGED}
-        self._learned: OrderedDict[str, str] = OrderedDict()
+        self._names = Names()
+        self._merged: dict[Kind, Merged] = {kind: Merged(kind) for kind in MERGED}
+        self._learned: dict[str, str] = {}  # URI -> the first group whose result named it
+        self._learned_of: dict[str, OrderedDict[str, None]] = {}  # the same by group, the oldest first
+        self._subscribed: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{len(merged.routes)} {kind}" for kind, merged in self._merged.items())
+        counts = ", ".join(f"{len(merged)} {kind}" for kind, merged in self._merged.items())
         return f"<Router {counts}, {len(self._learned)} learned>"
 
-    @property
-    def prompts(self) -> Collection[str]:
-        """The names of all prompts."""
-        return self._merged["prompts"].routes
+    def rename(self, groups: Iterable[str]) -> None:
+        """Take note of which groups there are. What is known of others is forgotten."""
+        self._names = Names(groups)
+        for group in [group for group in self._learned_of if group not in self._names.groups]:
+            for uri in self._learned_of.pop(group):
+                del self._learned[uri]
+        for key in [key for key in self._subscribed if key[0] not in self._names.groups]:
+            del self._subscribed[key]
 
-    def merge(self, kind: Kind, contributions: Iterable[Contribution]) -> tuple[JsonObject, ...]:
+    def merge(self, kind: Kind, contributions: Iterable[Contribution]) -> Merged:
         """Put a merged listing in force and return what the client sees of it."""
-        self._merged[kind] = merge(kind, contributions)
-        return self._merged[kind].entries
+        self._merged[kind] = self._merged[kind].changed(contributions, self._names)
+        return self._merged[kind]
 
-    def learn(self, group: str, uris: Iterable[str]) -> None:
-        """A result of this group named these resources."""
-        for uri in uris:
-            self._learned[uri] = group
-            self._learned.move_to_end(uri)
-        while len(self._learned) > _MAX_LEARNED:
-            self._learned.popitem(last=False)
+    def some_prompts(self) -> list[str]:
+        """Return the names of prompts, as many as are compared with a mistyped one."""
+        return list(islice(self._merged["prompts"].names(), MAX_HINT_NAMES))
 
-    def resolve(self, want: Wanted, groups: Collection[str], only: str | None) -> tuple[str, str] | None:
-        """Whose it is, and what its server calls it; ``None`` when nobody is known to have it.
+    def shown_by_group(self, kind: Kind, group: str, own: str) -> str:
+        """Return what a listing of one group calls an entry: its own name, unless that could be another group's."""
+        return qualified(kind, group, own) if self._names.imitates(kind, own) else own
+
+    def learn(self, group: str, uris: Sequence[str]) -> None:
+        """Take note that a result of this group named these resources. The first group that did so counts."""
+        known = self._learned_of.setdefault(group, OrderedDict())
+        for uri in uris[-MAX_LEARNED:]:
+            if len(uri) > MAX_LEARNED_URI or self._names.imitates("resources", uri):
+                continue
+            if self._learned.setdefault(uri, group) == group:
+                known[uri] = None
+                known.move_to_end(uri)
+        while len(known) > MAX_LEARNED:
+            del self._learned[known.popitem(last=False)[0]]
+
+    def resolve(self, want: Wanted, only: str | None) -> tuple[str, str] | None:
+        """Return whose it is, and what its server calls it; ``None`` when nobody is known to have it.
+
+        A long name is its group's, always. Then the first that lists it, that named it in a result, that has a template
+        for it; last the only one there is to ask.
 
         Args:
-            want: what the client asks for, without a group of its own.
-            groups: the groups there are.
+            want: what the client asks for.
             only: the only group that has resources at all, if it is the only one.
         """
-        listed = self._merged[want.kind].routes.get(want.name)
-        if listed is None and want.kind == "resources":
-            listed = self._merged["templates"].routes.get(want.name)
-        found = listed or split_qualified(want.kind, want.name, groups)
-        if found is not None or want.kind == "prompts":
+        found = self._names.split(want.kind, want.name)
+        if want.group is not None:
+            return found if found is not None and found[0] == want.group else (want.group, want.name)
+        if found is not None or self._names.imitates(want.kind, want.name):
             return found
-        learned = self._learned.get(want.name)
-        group = self._by_template(want.name) or (learned if learned in groups else only)
+        group = self._owner(want)
+        if group is None and want.kind == "resources":
+            group = self._learned.get(want.name) or self._by_template(want.name) or only
         return (group, want.name) if group else None
 
+    def _owner(self, want: Wanted) -> str | None:
+        kinds: tuple[Kind, ...] = ("prompts",)
+        if want.kind == "resources":
+            kinds = ("templates", "resources") if want.is_template else ("resources", "templates")
+        return next((owner for kind in kinds if (owner := self._merged[kind].owner(want.name))), None)
+
+    # Subscriptions ------------------------------------------------------------------------------------------------
+
+    def subscribe(self, group: str, own: str, shown: str) -> None:
+        """Take note that the client wants to hear of a resource, and what it calls it."""
+        self._subscribed[group, own] = shown
+        self._subscribed.move_to_end((group, own))
+        if len(self._subscribed) > MAX_SUBSCRIBED:
+            self._subscribed.popitem(last=False)
+
+    def unsubscribe(self, group: str, own: str) -> None:
+        """Forget that."""
+        self._subscribed.pop((group, own), None)
+
+    def updated(self, group: str, uri: str) -> str | None:
+        """Return what the client calls a resource this group says has changed; ``None`` if it did not ask for it.
+
+        Part of what was subscribed to counts (MCP, resources/updated: "a sub-resource of the one that the client
+        actually subscribed to"), unless another group lists it.
+        """
+        shown = self._subscribed.get((group, uri))
+        if shown is not None or len(uri) > MAX_LEARNED_URI:
+            return shown
+        whole = next((part for part in _containing(uri) if (group, part) in self._subscribed), None)
+        if whole is None:
+            return None
+        plain = self._subscribed[group, whole] == whole and not self._names.imitates("resources", uri)
+        if plain and self._merged["resources"].owner(uri) in (None, group):
+            return uri
+        return qualified("resources", group, uri)
+
+    # Templates ----------------------------------------------------------------------------------------------------
+
     def _by_template(self, uri: str) -> str | None:
+        """Return the group whose template says most of this URI. Each may cost its share of the work, no more."""
+        layers = [layer for layer in self._merged["templates"].layers if layer.index]
+        subject, left = Subject(uri), 0
         best: tuple[int, str] | None = None
-        for template, (group, _) in self._merged["templates"].routes.items():
-            weight = specificity(template, uri)
+        for layer in layers:
+            left += MAX_TEMPLATE_WORK // len(layers)
+            weight, left = _specificity(layer, subject, left)
             if weight is not None and (best is None or weight > best[0]):
-                best = (weight, group)
+                best = (weight, layer.group)
         return best[1] if best else None
+
+
+def _specificity(layer: Layer, subject: Subject, left: int) -> tuple[int | None, int]:
+    """Return how well a group's best template matches, and what is left of the work it may cost."""
+    best: int | None = None
+    for template in layer.index:
+        left -= 1
+        if left < 0:
+            break
+        if len(template) > MAX_TEMPLATE or not subject.uri.startswith(template[: template.find("{")]):
+            continue
+        left -= len(template) // 4
+        weight = subject.specificity(template)
+        if weight is not None and (best is None or weight > best):
+            best = weight
+    return best, max(0, left)
+
+
+def _containing(uri: str) -> Iterable[str]:
+    """Give what a URI is a part of: it without its fragment, its query, the last segments of its path; 64 at most."""
+    end = len(uri)
+    for _ in range(64):
+        end = max(uri.rfind(mark, 0, end) for mark in "/?#")
+        if end < 0:
+            return
+        yield uri[:end]
+        yield uri[: end + 1]

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from dmcp.errors import DownstreamError
+from dmcp.protocol.hints import did_you_mean, quoted
 from dmcp.protocol.jsonrpc import INVALID_PARAMS, RESOURCE_NOT_FOUND
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,12 +25,14 @@ class Wanted:
         name: the client's name of it: a URI or a prompt's name.
         group: the group the client named itself, which the predecessor's clients may do.
         params: the request's params.
+        is_template: whether it is a template rather than a resource that is meant, where both are called the same.
     """
 
     kind: Literal["resources", "prompts"]
     name: str
     group: str | None
     params: JsonObject
+    is_template: bool = False
 
     def params_for(self, name: str) -> JsonObject:
         """The params for the server, which knows the thing by ``name`` and knows no groups."""
@@ -43,12 +47,11 @@ class Wanted:
     def not_found(self, known: Iterable[str]) -> DownstreamError:
         """The error for a thing nobody has."""
         if self.kind == "resources":
-            return DownstreamError(RESOURCE_NOT_FOUND, f"Resource not found: {self.name}: no server lists it")
-        from difflib import get_close_matches  # noqa: PLC0415 - only when somebody has mistyped
-
-        close = get_close_matches(self.name, list(known), n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-        return DownstreamError(INVALID_PARAMS, f"Invalid params: no server has a prompt {self.name!r}{hint}")
+            text = f"Resource not found: {printable(self.name)}: no server lists it"
+            return DownstreamError(RESOURCE_NOT_FOUND, text)
+        hint = did_you_mean(self.name, known)
+        text = f"Invalid params: no server has a prompt {quoted(self.name)}"
+        return DownstreamError(INVALID_PARAMS, f"{text}. {hint}" if hint else text)
 
 
 def wanted(method: str, params: JsonObject) -> Wanted:
@@ -62,7 +65,7 @@ def wanted(method: str, params: JsonObject) -> Wanted:
         raise DownstreamError(INVALID_PARAMS, "Invalid params: group must be a string")
     if method == "completion/complete":
         kind, name = _reference(params.get("ref"))
-        return Wanted(kind, name, group, params)
+        return Wanted(kind, name, group, params, is_template=True)
     if method == "prompts/get":
         return Wanted("prompts", _text(params, "name"), group, params)
     return Wanted("resources", _text(params, "uri"), group, params)

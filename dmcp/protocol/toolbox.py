@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dmcp.protocol import listing, tools
+from dmcp.protocol.hints import quoted
+from dmcp.protocol.limits import MAX_HINT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +78,12 @@ class Toolbox:
     def refusal(self, name: str, selection: ToolSelection, group: str) -> bytes:
         """The failed result for a tool that is switched off or does not exist."""
         if not tools.is_selected(selection, name):
-            text = f"The tool {name!r} of {group} is switched off in dmcp's configuration."
+            text = f"The tool {quoted(name)} of {group} is switched off in dmcp's configuration."
             return tools.text_result(text, failed=True)
-        known = [tool for tool in self.tools if tools.is_selected(selection, tool)]
-        return tools.unknown("tool", name, known, f" in group {group!r}")
+        selected = (tool for tool in self.tools if tools.is_selected(selection, tool))
+        return tools.unknown(
+            "tool", name, list(islice(selected, MAX_HINT_NAMES)), f" in group {quoted(group)}"
+        )
 
 
 def kinds(features: Features, session: ClientSession) -> list[Kind]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dmcp.protocol.hints import did_you_mean, quoted
+from dmcp.protocol.limits import MAX_SHOWN_DESCRIPTION, MAX_TOOL_NAME
 from dmcp.protocol.wire import decode, encode
+from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dmcp.config.model import ToolSelection
     from dmcp.protocol.jsonrpc import JsonObject
@@ -27,12 +31,10 @@ _CALL_INTRO = (
 
 
 class GroupLine(NamedTuple):
-    """What the descriptions say of one group. ``trouble`` is empty while it can be used."""
+    """What the descriptions say of one group: what the configuration does, and nothing of its state."""
 
     name: str
     description: str
-    trouble: str = ""
-    available: bool = True
 
 
 class ToolCall(NamedTuple):
@@ -43,12 +45,13 @@ class ToolCall(NamedTuple):
     arguments: JsonObject
 
 
-def definitions(groups: Sequence[GroupLine], problem: str = "") -> list[JsonObject]:
-    """The two tools as ``tools/list`` shows them.
+def definitions(groups: Sequence[GroupLine]) -> list[JsonObject]:
+    """The two tools as ``tools/list`` shows them: the same as long as the configuration is the same.
+
+    They stand in the model's prompt, so nothing is in them that a server has written, nor how it is at the moment.
 
     Args:
         groups: every group whose tools are switched on, in the order of the configuration.
-        problem: what is wrong with the configuration file, for the person to be told.
     """
     group = {"type": "string", "description": "The group's name"}
     if groups:
@@ -56,9 +59,7 @@ def definitions(groups: Sequence[GroupLine], problem: str = "") -> list[JsonObje
     name = {"type": "string", "description": "The tool's name within the group"}
     args = {"type": "object", "description": "The tool's arguments", "additionalProperties": True}
     return [
-        _tool(
-            GET_TOOLS, f"{_GET_INTRO}\n\n{_lines(groups, problem)}", {"group": group}, ["group"], reads=True
-        ),
+        _tool(GET_TOOLS, f"{_GET_INTRO}\n\n{_lines(groups)}", {"group": group}, ["group"], reads=True),
         _tool(
             CALL_TOOL,
             _CALL_INTRO,
@@ -82,21 +83,14 @@ def _tool(
     return tool
 
 
-def _lines(groups: Sequence[GroupLine], problem: str) -> str:
-    usable = [
-        f"- {g.name}: {g.description}" + (f" ({g.trouble})" if g.trouble else "")
-        for g in groups
-        if g.available
-    ]
-    broken = [f"- {g.name}: {g.description} (unavailable: {g.trouble})" for g in groups if not g.available]
-    parts = ["Available groups:\n" + "\n".join(usable) if usable else "No group is available."]
-    if broken:
-        parts.append("Unavailable groups:\n" + "\n".join(broken))
-    if problem:
-        parts.append(
-            f"The configuration file was changed and is invalid, the previous one is in force: {problem}"
-        )
-    return "\n\n".join(parts)
+def _lines(groups: Sequence[GroupLine]) -> str:
+    lines = [f"- {printable(group.name)}: {_described(group.description)}" for group in groups]
+    return "Available groups:\n" + "\n".join(lines) if lines else "No group is available."
+
+
+def _described(text: str) -> str:
+    """The configured description. Its own lines are indented: none of them can be taken for another group's."""
+    return printable(text, MAX_SHOWN_DESCRIPTION, lines=True).replace("\n", "\n  ")
 
 
 def read_call(arguments: JsonObject) -> ToolCall | str:
@@ -124,18 +118,71 @@ def _from_string(text: str) -> Any:
         return text
 
 
-def listing_result(tools: Iterable[JsonObject]) -> bytes:
-    """The result of ``get_dynamic_tools``: the upstream's tools as compact JSON, without the schemas' ``$schema``."""
-    return text_result(encode([_without_dialect(tool) for tool in tools]).decode())
+class Rendering:
+    """The result of ``get_dynamic_tools``, written step by step: the upstream's tools as compact JSON.
+
+    Each is as the server gave it, but for its schemas' ``$schema`` and what of its description is beyond
+    ``MAX_SHOWN_DESCRIPTION``.
+    """
+
+    __slots__ = ("_left", "_written")
+
+    def __init__(self, tools: Sequence[JsonObject]) -> None:
+        self._left = list(reversed(tools))
+        self._written: list[bytes] = []
+
+    def __repr__(self) -> str:
+        return f"<Rendering {len(self._written)} written, {len(self._left)} left>"
+
+    def step(self, seconds: float, clock: Callable[[], float]) -> bytes | None:
+        """Go on for about so long. Returns the text block when all is written, ``None`` before.
+
+        One tool is written in one go, so a step takes longer by at most what one takes.
+        """
+        end = clock() + seconds
+        while self._left:
+            try:
+                tool = encode(_shown(self._left.pop())).decode()
+                self._written.append(encode(tool)[1:-1])  # JSON within JSON, without the quotes of a text
+            except ValueError:  # nested too deeply to be written
+                continue
+            if clock() > end and self._left:
+                return None
+        return b'{"type":"text","text":"[%b]"}' % b",".join(self._written)
 
 
-def _without_dialect(tool: JsonObject) -> JsonObject:
+def listing_result(block: bytes, notes: Iterable[str] = ()) -> bytes:
+    """The result of ``get_dynamic_tools``.
+
+    Args:
+        block: what a ``Rendering`` has made.
+        notes: what dmcp has to say besides. Each is a block of its own: the first one stays pure JSON.
+    """
+    blocks = [block, *(encode({"type": "text", "text": f"Note from dmcp: {note}"}) for note in notes)]
+    return b'{"content":[%b]}' % b",".join(blocks)
+
+
+def _shown(tool: JsonObject) -> JsonObject:
     lean = dict(tool)
     for key in ("inputSchema", "outputSchema"):
         schema = lean.get(key)
         if isinstance(schema, dict) and "$schema" in schema:
             lean[key] = {name: value for name, value in schema.items() if name != "$schema"}
+    description = lean.get("description")
+    if isinstance(description, str) and len(description) > MAX_SHOWN_DESCRIPTION:
+        cut = len(description) - MAX_SHOWN_DESCRIPTION
+        lean["description"] = (
+            f"{description[:MAX_SHOWN_DESCRIPTION]} [dmcp: {cut} more characters are cut off]"
+        )
     return lean
+
+
+def invalid_configuration(problem: str) -> str:
+    """What the client is told of a configuration file that was changed and cannot be used, empty without a problem."""
+    if not problem:
+        return ""
+    text = printable(problem, 1000, lines=True)
+    return f"The configuration file was changed and is invalid, the previous one is in force: {text}"
 
 
 def text_result(text: str, *, failed: bool = False) -> bytes:
@@ -146,31 +193,52 @@ def text_result(text: str, *, failed: bool = False) -> bytes:
     return encode(result)
 
 
-def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> bytes:
-    """A failed tool result for a name that does not exist; it offers the close matches, or all if they are few."""
-    names = list(known)
-    close = _close(name, names)
-    if close:
-        hint = f" Did you mean {' or '.join(repr(match) for match in close)}?"
-    elif names and len(names) <= 20:  # noqa: PLR2004 - more would drown the message
-        hint = f" There {'is' if len(names) == 1 else 'are'}: {', '.join(names)}."
-    else:
-        hint = ""
-    return text_result(f"Unknown {what} {name!r}{where}.{hint}", failed=True)
+def unknown(what: str, name: str, known: Iterable[str], where: str = "", problem: str = "") -> bytes:
+    """A failed tool result for a name that does not exist; it offers the close matches, or all if they are few.
+
+    Args:
+        what: "group" or "tool".
+        name: what the client has called it.
+        known: the names there are.
+        where: ends the sentence.
+        problem: what is wrong with the changed configuration file: it may be what has the name.
+    """
+    names = known if isinstance(known, list) else list(known)
+    hint = did_you_mean(name, names)
+    if not hint and names and len(names) <= 20:  # noqa: PLR2004 - more would drown the message
+        hint = f"There {'is' if len(names) == 1 else 'are'}: {', '.join(printable(n, 80) for n in names)}."
+    sentences = (f"Unknown {what} {quoted(name)}{where}.", hint, invalid_configuration(problem))
+    return text_result(" ".join(filter(None, sentences)), failed=True)
 
 
-def _close(name: str, names: list[str]) -> list[str]:
-    from difflib import get_close_matches  # noqa: PLC0415 - only when somebody has mistyped
+@lru_cache(maxsize=256)
+def _globs(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """For each glob: text that a name must have to match, and the whole glob."""
+    from fnmatch import translate  # noqa: PLC0415 - seldom needed
 
-    folded = {known.casefold(): known for known in names}
-    return [folded[match] for match in get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)]
+    # What translate makes of "*" gives nothing back once it has matched: linear in the name for each "*".
+    texts = (re.split(r"[*?]", glob.partition("[")[0]) for glob in patterns)
+    return tuple(
+        (max(text, key=len), re.compile(translate(glob))) for text, glob in zip(texts, patterns, strict=True)
+    )
+
+
+def _is_named(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(text in name and glob.match(name) for text, glob in _globs(patterns))
 
 
 def is_selected(selection: ToolSelection, name: str) -> bool:
-    """Whether a tool is switched on: included (everything is, without an include list) and not excluded."""
-    if selection.include and not any(fnmatchcase(name, pattern) for pattern in selection.include):
+    """Whether a tool is switched on: included (everything is, without an include list) and not excluded.
+
+    A name longer than ``MAX_TOOL_NAME`` is not compared: it is off where anything is included or excluded at all.
+    """
+    if not selection.include and not selection.exclude:
+        return True
+    if len(name) > MAX_TOOL_NAME:
         return False
-    return not any(fnmatchcase(name, pattern) for pattern in selection.exclude)
+    if selection.include and not _is_named(name, selection.include):
+        return False
+    return not _is_named(name, selection.exclude)
 
 
 def may_repeat(tool: JsonObject) -> bool:

@@ -92,6 +92,16 @@ def unavailable(group: str, reason: str) -> bytes:
     return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}; the call has not run")
 
 
+def down(group: str, category: str, reason: str) -> bytes:
+    """The error for ``get_dynamic_tools`` of a group that cannot be reached.
+
+    The message is dmcp's own words, because it answers a question about dmcp itself; what the server wrote on its way
+    down is in the data, for ``dmcp check`` and whoever else looks there.
+    """
+    text = f"{group} is unavailable: {category}"
+    return error_object(UPSTREAM_FAILED, text, {"reason": reason} if reason else None)
+
+
 def given_up(group: str, reason: str, *, may_have_run: bool) -> bytes:
     """The error for a request that waited in vain for a server to come back."""
     return lost(group, reason, may_have_run=True) if may_have_run else unavailable(group, reason)

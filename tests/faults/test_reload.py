@@ -52,6 +52,21 @@ async def told(client: RawClient, what: str) -> str:
     return text
 
 
+async def warned(client: RawClient, what: str) -> str:
+    """Wait until the client is told of the file; returns what ``get_dynamic_tools`` adds to its answer."""
+    note = await client.heard("notifications/message", lambda note: what in str(note["data"]))
+    assert note["params"]["logger"] == "dmcp"
+    return await notes(client)
+
+
+async def notes(client: RawClient) -> str:
+    """What ``get_dynamic_tools`` says besides the tools."""
+    params = {"name": "get_dynamic_tools", "arguments": {"group": "old"}}
+    content = (await client.request("tools/call", params))["content"]
+    json.loads(content[0]["text"])
+    return " ".join(block["text"] for block in content[1:])
+
+
 async def begun(client: RawClient, group: str, milliseconds: int) -> int | str:
     """A call in flight that the server has certainly begun."""
     arguments = {"group": group, "name": "progress", "args": {"n": 2, "ms": milliseconds / 2}}
@@ -139,11 +154,11 @@ async def test_a_file_that_is_deleted_changes_nothing_until_it_is_back(tmp_path:
         pid = await pid_of(client, "old")
         await description(client)
         (tmp_path / "dmcp.json").unlink()
-        await told(client, "the previous one is in force")
+        assert "the previous one is in force" in await warned(client, "the previous one is in force")
         assert await pid_of(client, "old") == pid
         write_config(tmp_path / "dmcp.json", content(tmp_path, "old", "new"))
-        text = await told(client, "- new:")
-        assert "the previous one is in force" not in text
+        await told(client, "- new:")
+        assert await notes(client) == ""
         assert await pid_of(client, "old") == pid
 
 
@@ -162,14 +177,17 @@ async def test_an_invalid_file_changes_nothing_and_is_shown_until_it_is_mended(
     async with start(tmp_path, servers) as client:
         await client.initialize()
         pid = await pid_of(client, "old")
-        await description(client)
+        before = await description(client)
         renamed_over(tmp_path / "dmcp.json", bad)
-        assert said in await told(client, "the previous one is in force")
+        assert said in await warned(client, "the previous one is in force")
+        unknown = await client.call("new", "echo")  # perhaps what was to be added
+        assert said in unknown["content"][0]["text"]
         assert await pid_of(client, "old") == pid
         write_config(tmp_path / "dmcp.json", servers)
-        await client.heard("notifications/tools/list_changed")
-        assert "in force" not in await description(client)
+        assert await warned(client, "valid again") == ""
+        assert await description(client) == before
         assert await pid_of(client, "old") == pid
+        assert not [note for note in client.inbox if "list_changed" in note["method"]]
     assert said in client.stderr  # logged too
 
 
@@ -179,11 +197,11 @@ async def test_no_secret_of_an_invalid_file_is_shown(tmp_path: Path) -> None:
     async with start(tmp_path, servers) as client:
         await client.initialize()
         await echoes(client, "old")
-        await description(client)
         text = json.dumps({"mcpServers": servers, f"{secret}": 1})
         renamed_over(tmp_path / "dmcp.json", text)
-        assert secret not in await told(client, "the previous one is in force")
+        await warned(client, "the previous one is in force")
     assert secret not in client.stderr
+    assert not any(secret.encode() in line for line in client.lines)
 
 
 async def test_kept_servers_keep_their_process_their_calls_and_their_subscriptions(tmp_path: Path) -> None:
@@ -298,8 +316,11 @@ async def test_a_new_server_that_cannot_start_does_not_undo_the_rest(tmp_path: P
         broken: Entry = {"command": "/nowhere/at-all", "restart": PROMPT}
         unset: Entry = {"command": "${NOT_SET_ANYWHERE}"}
         write_config(tmp_path / "dmcp.json", content(tmp_path, "old", "new", broken=broken, unset=unset))
-        text = await told(client, "/nowhere/at-all")
-        assert "NOT_SET_ANYWHERE" in text
+        await told(client, "- unset:")
+        with pytest.raises(RpcError, match="/nowhere/at-all"):
+            await client.tools("broken")
+        with pytest.raises(RpcError, match="NOT_SET_ANYWHERE"):
+            await client.tools("unset")
         await echoes(client, "new")
         assert await pid_of(client, "old") == pid
 

@@ -19,27 +19,27 @@ pytestmark = pytest.mark.anyio
 SECRET = "hunter2-very-secret"
 
 
-async def description(client: RawClient) -> str:
-    """What the client is told of the groups."""
-    listing = await client.request("tools/list")
-    text: str = listing["tools"][0]["description"]
-    return text
+async def state_of(client: RawClient, group: str) -> RpcError:
+    """What ``get_dynamic_tools`` says of a group that is down."""
+    with pytest.raises(RpcError, match=f"{group} is unavailable: ") as caught:
+        await client.tools(group)
+    return caught.value
 
 
 @pytest.mark.parametrize(
-    ("misdeed", "reason"),
+    ("misdeed", "reason", "category"),
     [
-        ("refusing", "refused to initialize: not you"),
-        ("of-another-time", "speaks protocol version '1999-12-31'"),
-        ("shapeless", "not an object"),
-        ("mute", "did not answer initialize within 0.5 s"),
-        ("deaf", "did not answer initialize within 0.5 s"),
-        ("quitter", "exited with status 0"),
-        ("crasher", "exited with status 7 (its last words: cannot find the token"),
+        ("refusing", "refused to initialize: not you", "refused to initialize"),
+        ("of-another-time", "speaks protocol version '1999-12-31'", "does not speak MCP"),
+        ("shapeless", "not an object", "does not speak MCP"),
+        ("mute", "did not answer initialize within 0.5 s", "did not start in time"),
+        ("deaf", "did not answer initialize within 0.5 s", "did not start in time"),
+        ("quitter", "exited with status 0", "exited with status 0"),
+        ("crasher", "exited with status 7 (its last words: cannot find the token", "exited with status 7"),
     ],
 )
 async def test_a_server_that_cannot_be_initialized_is_unavailable_with_the_reason_and_the_rest_works(
-    tmp_path: Path, misdeed: str, reason: str
+    tmp_path: Path, misdeed: str, reason: str, category: str
 ) -> None:
     servers = {"bad": newcomer(misdeed, timeout={"connect": "500ms"}), "good": rogue()}
     async with dmcp(tmp_path, servers) as client:
@@ -50,12 +50,9 @@ async def test_a_server_that_cannot_be_initialized_is_unavailable_with_the_reaso
         assert reason in error.message
         assert error.message.endswith("the call has not run")
         await echoes(client, "good")
-        told = await description(client)
-        assert "- good: The good server" in told
-        assert "- bad: The bad server (" in told
-        assert reason in told
-        with pytest.raises(RpcError, match="bad is unavailable"):
-            await client.tools("bad")
+        state = await state_of(client, "bad")
+        assert state.message == f"bad is unavailable: {category}"
+        assert reason in state.data["reason"]
 
 
 @pytest.mark.parametrize(
@@ -79,7 +76,7 @@ async def test_a_command_that_cannot_be_started_is_unavailable_with_the_reason_a
         assert error.message.startswith("bad is unavailable: ")
         assert reason in error.message
         await echoes(client, "good")
-        assert reason in await description(client)
+        assert reason in (await state_of(client, "bad")).message
 
 
 async def test_a_greeting_before_the_handshake_is_skipped(tmp_path: Path) -> None:
@@ -142,7 +139,7 @@ async def test_a_server_that_fails_too_often_is_parked_and_says_why(tmp_path: Pa
         await client.initialize()
         await client.until(lambda: "parked" in client.stderr, "a word about parking")
         assert len(journal_of(journal)) == 4
-        assert "exited with status 7" in await description(client)
+        assert (await state_of(client, "bad")).message == "bad is unavailable: exited with status 7"
 
 
 async def test_a_parked_server_is_tried_again_by_the_next_call(tmp_path: Path) -> None:
@@ -163,6 +160,6 @@ async def test_no_secret_is_in_a_log_or_a_message_whoever_says_it(tmp_path: Path
         error = await failure_of(client, "bad", "echo")
         assert "cannot find the token ***" in error.message
         await client.until(lambda: "bad stderr: cannot find the token ***" in client.stderr, "its last words")
-        await description(client)
+        await state_of(client, "bad")
     assert SECRET not in client.stderr
     assert not any(SECRET.encode() in line for line in client.lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -59,8 +58,9 @@ async def test_a_server_that_is_down_at_the_start_is_used_as_soon_as_it_is_up(
         with pytest.raises(RpcError, match=r"far.*cannot be reached.*has not run"):
             await client.call("far", "echo", {"text": "?"})
         assert (await client.call("near", "echo", {"text": "near"}))["content"][0]["text"] == "near"
-        listed = await client.request("tools/list")
-        assert "cannot be reached" in json.dumps(listed)
+        with pytest.raises(RpcError, match="far is unavailable: not reachable") as caught:
+            await client.tools("far")
+        assert "cannot be reached" in caught.value.data["reason"]
         far.start()
         assert (await until_answered(client, "far", text="far"))["content"][0]["text"] == "far"
 

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from dmcp.errors import DownstreamError
+from dmcp.protocol.limits import MAX_LEARNED, MAX_OLD_ENTRIES, MAX_SUBSCRIBED
 from dmcp.protocol.listing import MAX_PAGES, Collector
-from dmcp.protocol.merge import Contribution, merge, split_qualified
+from dmcp.protocol.merge import Contribution, merge, same
+from dmcp.protocol.naming import split_qualified
 from dmcp.protocol.pages import PAGE_SIZE, PagedListing
-from dmcp.protocol.uri_templates import _compile, specificity
+from dmcp.protocol.router import Router
+from dmcp.protocol.routes import wanted
+from dmcp.protocol.uri_templates import specificity
 
 
 def named(*names: str) -> tuple[dict[str, Any], ...]:
@@ -171,8 +175,55 @@ def test_the_template_with_more_of_its_own_text_is_meant() -> None:
     assert special > general
 
 
-def test_expressions_in_a_row_cost_no_more_than_one() -> None:
-    # What a server lists must not be able to keep the whole loop busy with one URI that does not match.
-    one, many = _compile("x:{a}!")[0], _compile("x:" + "".join(f"{{v{n}}}" for n in range(50)) + "!")[0]
-    assert many.pattern == one.pattern
+def test_expressions_in_a_row_are_as_good_as_one() -> None:
     assert specificity("x:" + "{a}" * 50 + "!", "x:" + "a" * 2000 + "?!") is None
+    assert specificity("x:" + "{a}" * 50 + "!", "x:" + "a" * 2000 + "!") == 3
+
+
+def test_listings_that_nest_too_deeply_to_be_compared_count_as_different() -> None:
+    def deep() -> Any:
+        value: Any = "x"
+        for _ in range(5000):
+            value = [value]
+        return value
+
+    assert not same(({"uri": "x", "_meta": deep()},), ({"uri": "x", "_meta": deep()},))
+    listing = PagedListing("resources")
+    assert listing.update(({"uri": "x", "_meta": deep()},))
+    assert listing.update(({"uri": "x", "_meta": deep()},))
+
+
+def test_listings_that_have_changed_are_kept_only_for_who_is_in_the_middle_of_one() -> None:
+    listing = PagedListing("prompts")
+    for generation in range(3):
+        listing.update(named(*(f"{generation}-{number}" for number in range(PAGE_SIZE))))
+    assert sum(len(entries) for _, entries in listing._old) == 0
+    for generation in range(10):
+        listing.page()
+        listing.update(named(*(f"{generation}-{number}" for number in range(10 * PAGE_SIZE))))
+    assert 0 < sum(len(entries) for _, entries in listing._old) <= MAX_OLD_ENTRIES
+
+
+def test_of_each_group_so_many_learned_uris_are_remembered_and_no_other_group_pays_for_it() -> None:
+    router = Router()
+    router.rename(["a", "b"])
+    router.learn("a", ["x:mine"])
+    for start in range(0, 5000, 100):
+        router.learn("b", [f"y:{number}" for number in range(start, start + 100)])
+    router.learn("b", ["x:mine", "z" * 3000])
+    assert router.resolve(wanted("resources/read", {"uri": "x:mine"}), None) == ("a", "x:mine")
+    assert router.resolve(wanted("resources/read", {"uri": "y:4999"}), None) == ("b", "y:4999")
+    assert router.resolve(wanted("resources/read", {"uri": "y:1"}), None) is None
+    assert len(router._learned) == 1 + MAX_LEARNED
+    router.rename(["a"])
+    assert list(router._learned) == ["x:mine"]
+
+
+def test_of_subscriptions_so_many_are_remembered() -> None:
+    router = Router()
+    router.rename(["a"])
+    for number in range(MAX_SUBSCRIBED + 10):
+        router.subscribe("a", f"x:{number}", f"x:{number}")
+    assert router.updated("a", "x:5") is None
+    assert router.updated("a", f"x:{MAX_SUBSCRIBED}") == f"x:{MAX_SUBSCRIBED}"
+    assert len(router._subscribed) == MAX_SUBSCRIBED
