@@ -297,6 +297,7 @@ class House:
                 config.target,
                 Dispatcher.running().after_turn,
                 withheld=lambda: self._configuration.withheld_from(name),
+                limit=config.limits.frame,
             )
         elif isinstance(config.target, RemoteServer):
             credentials = AskedCredentials(self._auth, config.name, config.target)

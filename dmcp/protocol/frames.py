@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_SMALL = 1024  # bytes of a chunk below which it is put together with its neighbours
+
 
 class LineSplitter:
     """Collects chunks and gives back whole lines, in linear time however the stream was cut.
@@ -14,7 +16,7 @@ class LineSplitter:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._size = 0
         self._discarding = False
 
@@ -51,7 +53,12 @@ class LineSplitter:
     def _hold(self, part: bytes) -> list[bytes | None]:
         if self._discarding or not part:
             return []
-        self._parts.append(part)
+        if len(part) >= _SMALL:
+            self._parts.append(part)
+        elif self._parts and isinstance(self._parts[-1], bytearray):
+            self._parts[-1] += part  # a stream of single bytes would cost fifty times what it says
+        else:
+            self._parts.append(bytearray(part))
         self._size += len(part)
         if self._size <= self._limit:
             return []

@@ -15,6 +15,17 @@ KIB: Final = 1024
 MAX_FRAME: Final = 64 * MIB
 """Bytes of one message, in either direction. Of a server's: ``limits.frame``."""
 
+# Processes -----------------------------------------------------------------------------------------------------------
+
+MAX_STDERR_LINES: Final = 100
+"""Lines of a server's stderr that are kept, the newest."""
+
+MAX_STDERR_LINE: Final = 4 * KIB
+"""Bytes of one line of a server's stderr; of a longer one the beginning is kept."""
+
+MAX_STDERR: Final = 64 * KIB
+"""Characters of a server's stderr that are kept, all lines together."""
+
 # Signing in ----------------------------------------------------------------------------------------------------------
 
 MAX_CHALLENGE: Final = 8 * KIB

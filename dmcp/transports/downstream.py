@@ -28,6 +28,7 @@ HIGH_WATER: Final = 4 * 1024 * 1024
 _HALF_CLOSED = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere POLLHUP says this too
 _HANGUP_LOOK = 1.0  # seconds between two looks whether a client that does not read has closed stdin meanwhile
 _CHUNK = 256 * 1024
+_PORTION = 64  # lines handed on before everybody else has a turn
 
 
 class Downstream:
@@ -55,6 +56,13 @@ class Downstream:
         self._unsent: list[bytes] = []
         self._full = False
         self._splitter = LineSplitter(MAX_FRAME)
+        self._lines: deque[bytes | None] = deque()  # arrived and not handed on yet
+        self._paused = False  # the client does not take its answers: no more of its lines are handed on
+        self._ended = False  # nothing will arrive any more
+        self._handing_on = False  # the next portion is on its way
+        self._hung_up = (
+            False  # the client has left: what is left to read is little, and its end has to be seen
+        )
         self._reader: asyncio.ReadTransport | None = None
         self._may_read = threading.Event()  # for the reading thread, where there is no transport to pause
         self._may_read.set()
@@ -118,17 +126,52 @@ class Downstream:
     def received(self, data: bytes) -> None:
         """Bytes of the client."""
         lines = self._splitter.feed(data)
-        if lines:
+        if self._lines or self._paused or len(lines) > _PORTION:
+            self._lines += lines
+            self._regulate()
+            self._hand_on_soon()
+        elif lines:
             self._on_frames(tuple(lines))
 
     def ended(self) -> None:
         """The client has closed stdin. A last line without a line feed counts."""
-        last = self._splitter.feed(b"\n") if self._splitter.pending else []
-        if last:
-            self._on_frames(tuple(last))
-        if not self._gone:
+        if self._ended:
+            return
+        self._ended = True
+        self._lines += self._splitter.feed(b"\n") if self._splitter.pending else []
+        self._hand_on()
+
+    def _hand_on_soon(self) -> None:
+        if not self._handing_on and (self._lines or self._ended) and (self._ended or not self._paused):
+            self._handing_on = True
+            asyncio.get_running_loop().call_soon(self._hand_on)
+
+    def _hand_on(self) -> None:
+        """Hand on a portion of what waits, and see to the rest when everybody else has had a turn."""
+        self._handing_on = False
+        lines = self._lines
+        if lines and (self._ended or not self._paused):
+            self._on_frames(tuple(lines.popleft() for _ in range(min(_PORTION, len(lines)))))
+        if lines:
+            self._hand_on_soon()
+        elif self._ended and not self._gone:
             self._gone = True
             self._on_gone(True)
+        else:
+            self._regulate()
+
+    def _regulate(self) -> None:
+        """Read on if nothing waits that has been read and the client takes its answers."""
+        wanted = self._hung_up or not (self._paused or self._lines)
+        reader = self._reader
+        if (
+            reader is not None
+            and not self._ended
+            and not reader.is_closing()
+            and wanted != reader.is_reading()
+        ):
+            (reader.resume_reading if wanted else reader.pause_reading)()
+        (self._may_read.set if wanted else self._may_read.clear)()
 
     def drained(self) -> None:
         """The client has read all there was."""
@@ -138,19 +181,19 @@ class Downstream:
 
     def _writable(self, writable: bool) -> None:
         self._stop_looking()
-        if self._reader is not None and not self._reader.is_closing():
-            if writable:
-                self._reader.resume_reading()
-            else:
-                self._reader.pause_reading()
-                self._look_for_hangup(self._reader)
-        (self._may_read.set if writable else self._may_read.clear)()
+        self._paused = not writable
+        self._regulate()
+        if writable:
+            self._hand_on_soon()
+        elif self._reader is not None and not self._reader.is_closing():
+            self._look_for_hangup(self._reader)
         self._on_writable(writable)
 
     def _look_for_hangup(self, reader: asyncio.ReadTransport) -> None:
         """Who does not read does not notice the end. A client that has left writes no more: the rest fits the pipe."""
         if _has_hung_up(sys.stdin.fileno()):
-            reader.resume_reading()
+            self._hung_up = True
+            self._regulate()
         else:
             again = asyncio.get_running_loop().call_later
             self._looking = again(_HANGUP_LOOK, self._look_for_hangup, reader)
@@ -167,11 +210,16 @@ class Downstream:
             self._gone = self._deaf = True
             self._on_gone(False)
 
+    def _received_from_thread(self, chunk: bytes) -> None:
+        self.received(chunk)
+        self._regulate()
+
     def _read_in_thread(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread of its own, which may be left waiting for input when the process ends."""
         try:
             while self._may_read.wait() and (chunk := os.read(fd, _CHUNK)):
-                loop.call_soon_threadsafe(self.received, chunk)
+                self._may_read.clear()  # else it would read a large file faster than the loop takes it
+                loop.call_soon_threadsafe(self._received_from_thread, chunk)
             loop.call_soon_threadsafe(self.ended)
         except OSError:
             loop.call_soon_threadsafe(self.ended)

@@ -17,16 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 from dmcp.errors import LinkRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-_PR_SET_PDEATHSIG: Final = 1
-_STDERR: Final = 2
 _CREATE_NO_WINDOW: Final = 0x08000000  # subprocess has it on Windows only
 _TASKKILL_PATIENCE = 5.0  # seconds
 
 
 def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
-    """The executable a command means, looked up in the server's own PATH (and PATHEXT, for ``npx`` on Windows).
+    """Return the executable a command means, looked up in the server's own PATH. Blocks, maybe for long.
 
     Raises:
         LinkRefused: there is none, or the working directory does not exist.
@@ -35,7 +33,7 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> st
         raise LinkRefused(f"the working directory {cwd} does not exist")
     if os.path.dirname(command) and cwd is not None:  # noqa: PTH120 - Path would drop a leading "./"
         command = os.path.join(cwd, command)  # noqa: PTH118 - an absolute command stays absolute in both
-    found = shutil.which(command, path=env.get("PATH"))
+    found = find_program(command, env)
     if found is None:
         if os.path.isfile(command):  # noqa: PTH113 - the same test as which makes
             raise LinkRefused(f"the command {command} is not executable")
@@ -43,37 +41,32 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> st
     return os.path.abspath(found)  # noqa: PTH100 - resolving links would change what npx and venvs start
 
 
+def find_program(command: str, env: Mapping[str, str]) -> str | None:
+    """Return the file a command means in this environment's PATH, or ``None``. Blocks.
+
+    On Windows the usual functions look into the working directory first, which may be anybody's: here it is left out.
+    """
+    if sys.platform != "win32":
+        return shutil.which(command, path=env.get("PATH"))
+    endings = [ending for ending in env.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").split(";") if ending]
+    complete = any(command.lower().endswith(ending.lower()) for ending in endings)
+    names = [command] if complete else [command + ending for ending in endings]
+    if os.path.dirname(command):  # noqa: PTH120 - see resolve_command
+        folders = [""]
+    else:
+        folders = [folder.strip('"') for folder in env.get("PATH", "").split(";")]
+        folders = [folder for folder in folders if folder]
+    candidates = (os.path.join(folder, name) for folder in folders for name in names)  # noqa: PTH118 - likewise
+    return next((one for one in candidates if os.path.isfile(one)), None)  # noqa: PTH113 - likewise
+
+
 def group_options() -> dict[str, Any]:
-    """Options for starting a subprocess in a group of its own that ends when dmcp is killed, where that can be had."""
+    """Return the options that have the loop start a subprocess in a group of its own."""
     if sys.platform == "win32":
         import subprocess  # noqa: PLC0415 - its constant exists on Windows only
 
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_NO_WINDOW}
-    options: dict[str, Any] = {"start_new_session": True}
-    tie = _tie_to_parent()
-    if tie is not None:
-        options["preexec_fn"] = tie
-    return options
-
-
-def _tie_to_parent() -> Callable[[], None] | None:
-    """On Linux, a function for the child that has the kernel kill it when dmcp dies (prctl(2), PR_SET_PDEATHSIG)."""
-    if not sys.platform.startswith("linux"):
-        return None
-    import ctypes  # noqa: PLC0415 - Linux only
-
-    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
-
-    def tie() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        # uvloop lets the child keep copies of its ends of the pipes: closing stdout would go unnoticed.
-        for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - as little as possible between fork and exec
-            with suppress(OSError):  # the one that reads the directory
-                os.set_inheritable(int(name), int(name) <= _STDERR)
-        if os.getppid() != parent:  # dmcp died before the line above
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return tie
+    return {"start_new_session": True}
 
 
 def signal_group(pid: int, *, kill: bool) -> bool:
@@ -94,7 +87,8 @@ def signal_group(pid: int, *, kill: bool) -> bool:
 def _end_tree(pid: int) -> bool:
     """On Windows: end a process and all it has started; the server itself, when it was started by ``npx.cmd``.
 
-    Blocks for as long as taskkill takes, a fraction of a second; only for a server that its closed input did not end.
+    Blocks for as long as taskkill takes, a fraction of a second: not on the loop. Only for a server that its closed
+    input did not end.
     """
     import subprocess  # noqa: PLC0415 - Windows only
 
@@ -107,6 +101,7 @@ def _end_tree(pid: int) -> bool:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             creationflags=_CREATE_NO_WINDOW,
+            env={name: os.environ[name] for name in ("SYSTEMROOT", "PATH") if name in os.environ},
             timeout=_TASKKILL_PATIENCE,
             check=False,
         )

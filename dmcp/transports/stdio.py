@@ -1,7 +1,10 @@
 """The stdio transport: a server dmcp starts itself and talks to over its standard input and output.
 
 Pipes are read and written through protocol callbacks, not awaited streams, which cost several times as much.
-A line is a frame if it could be a JSON object or array; everything else on stdout is noise.
+A line is a frame if it could be a JSON object or array; everything else on stdout is noise. What one chunk brings is
+handed on in portions, with a turn for everybody else between two: a server that writes flat out is read no faster than
+it is served.
+Starting the process is in ``spawning``, ending it in ``processes``.
 """
 
 from __future__ import annotations
@@ -10,26 +13,25 @@ import asyncio
 import os
 import sys
 from collections import deque
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from dmcp.errors import LinkRefused
 from dmcp.protocol.environment import server_environment
 from dmcp.protocol.frames import LineSplitter
-from dmcp.protocol.limits import MAX_FRAME
+from dmcp.protocol.limits import MAX_FRAME, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import processes
-from dmcp.transports.pipes import widen
+from dmcp.transports.diagnostics import Diagnostics
+from dmcp.transports.guard import GUARD
+from dmcp.transports.spawning import Start, off_loop, spawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from dmcp.config.model import StdioServer
     from dmcp.protocol.link import Link, LinkEvents, OpenLink
+    from dmcp.transports.spawning import Process
 
-STDERR_LINES: Final = 100
-"""Lines of diagnostics kept for each server."""
-
-_MAX_STDERR_LINE = 64 * 1024  # bytes; longer lines are cut out of the ring
+_PORTION: Final = 256  # lines handed on before everybody else has a turn
 _SHOWN = 200  # characters of a noise line that reach the log
 _LAST_WORDS = 0.5  # seconds the rest of an ending process gets: its status, and what it still has to say
 _POLL = 0.02  # seconds between looks at a process group that should end
@@ -43,6 +45,7 @@ def stdio_opener(
     server: StdioServer,
     after_turn: Callable[[Callable[[], None]], None] = _at_once,
     withheld: Callable[[], Iterable[str]] = tuple,
+    limit: int = MAX_FRAME,
 ) -> OpenLink:
     """An ``OpenLink`` that starts the server's process.
 
@@ -50,116 +53,140 @@ def stdio_opener(
         server: what to start.
         after_turn: runs an action a little later on the loop: what is sent until then is written as one.
         withheld: says, at each start, which variables of dmcp's environment are for other servers only.
+        limit: bytes of one message of the server.
     """
 
     async def open_link(events: LinkEvents) -> Link:
         env = server_environment(server, os.environ, withheld(), sys.platform)
-        command = processes.resolve_command(server.command, env, server.cwd)
-        loop = asyncio.get_running_loop()
-        try:
-            _, link = await loop.subprocess_exec(
-                lambda: StdioLink(events, after_turn),
-                command,
-                *server.args,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=env,
-                cwd=server.cwd,
-                **processes.group_options(),
-            )
-        except (OSError, ValueError) as error:  # ValueError: a NUL byte in an argument
-            raise LinkRefused(f"the command {server.command} could not be started: {error}") from None
+        link = StdioLink(events, after_turn, limit)
+        link.attach(await spawn(Start(server.command, server.args, env, server.cwd), link))
         return link
 
     return open_link
 
 
-class StdioLink(asyncio.SubprocessProtocol):
-    """A ``Link`` to a child process."""
+class StdioLink:
+    """A ``Link`` to a child process. The process tells it what happens (``ProcessEvents``)."""
 
     def __init__(
-        self, events: LinkEvents, after_turn: Callable[[Callable[[], None]], None] = _at_once
+        self,
+        events: LinkEvents,
+        after_turn: Callable[[Callable[[], None]], None] = _at_once,
+        limit: int = MAX_FRAME,
     ) -> None:
         self._events = events
         self._after_turn = after_turn
+        self._limit = limit
+        self._process: Process | None = None
         self._unsent: list[bytes] = []
-        self._transport: asyncio.SubprocessTransport
-        self._stdin: asyncio.WriteTransport
-        self._stdout: asyncio.ReadTransport
-        self._frames = LineSplitter(MAX_FRAME)
-        self._stderr = LineSplitter(_MAX_STDERR_LINE)
-        self._tail: deque[str] = deque(maxlen=STDERR_LINES)
+        self._frames = LineSplitter(limit)
+        self._lines: deque[bytes | None] = deque()  # arrived and not handed on yet
+        self._held = False  # the owner has asked to wait
+        self._noise = 0  # lines of this portion that are no messages
+        self._noise_text = ""  # the first of them
+        self._diagnostics = Diagnostics(events.on_stderr)
         self._silent = False  # stdout has ended
         self._mute = False  # stderr has ended
         self._exited = asyncio.Event()
         self._ending: asyncio.TimerHandle | None = None
         self._closed = False
-        self._pid = 0
 
     def __repr__(self) -> str:
-        return f"<StdioLink pid={self._pid} exited={self._exited.is_set()}>"
+        return f"<StdioLink pid={self.pid} exited={self._exited.is_set()}>"
 
-    # asyncio.SubprocessProtocol -----------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The process has been started."""
-        # Casts, because asyncio declares the base classes and uvloop's transports do not inherit from them.
-        self._transport = cast("asyncio.SubprocessTransport", transport)
-        self._pid = self._transport.get_pid() or 0
-        self._stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
-        self._stdout = cast("asyncio.ReadTransport", self._transport.get_pipe_transport(1))
+    def attach(self, process: Process) -> None:
+        """Take the process that has been started; it may have said something already."""
+        self._process = process
         # No buffer below which a write may wait for the loop's next turn (uvloop does that).
-        if not self._stdin.is_closing():  # it is when the process has ended already
-            self._stdin.set_write_buffer_limits(high=0)
-        for pipe in (self._stdin, self._stdout):
-            file = pipe.get_extra_info("pipe")
-            if file is not None:
-                widen(file.fileno())
+        if not process.stdin.is_closing():  # it is when the process has ended already
+            process.stdin.set_write_buffer_limits(high=0)
+        self._regulate()
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """The process wrote something."""
-        if fd == 1:
-            for line in self._frames.feed(data):
-                self._on_line(line)
-        else:
-            self._on_stderr_lines(self._stderr.feed(data))
+    # ProcessEvents ------------------------------------------------------------------------------------------------
+
+    def on_stdout(self, data: bytes) -> None:
+        """See ``ProcessEvents``."""
+        if self._closed:
+            return
+        lines = self._frames.feed(data)
+        if self._lines or self._held or len(lines) > _PORTION:
+            self._lines += lines
+            self._hand_on()
+            return
+        for line in lines:
+            self._on_line(line)
+        if self._noise:
+            self._tell_noise()
+
+    def _hand_on(self) -> None:
+        """Hand on a portion of what waits, and see to the rest when everybody else has had a turn."""
+        lines = self._lines
+        for _ in range(min(_PORTION, len(lines))):
+            if self._held or self._closed:
+                break
+            self._on_line(lines.popleft())
+        if self._noise:
+            self._tell_noise()
+        self._regulate()
+        if self._closed:
+            lines.clear()
+        elif lines and not self._held:
+            asyncio.get_running_loop().call_soon(self._hand_on)
+        elif self._silent:
+            self._end_soon()
+
+    def _regulate(self) -> None:
+        """Read from the process if nothing that it wrote waits and the owner wants more."""
+        if self._process is None or self._silent or self._process.stdout.is_closing():
+            return
+        wanted = not (self._held or self._lines)
+        if wanted != self._process.stdout.is_reading():
+            (self._process.stdout.resume_reading if wanted else self._process.stdout.pause_reading)()
 
     def _on_line(self, line: bytes | None) -> None:
         if self._closed:
             return
         if line is None:
-            self._close(LinkFault(FaultKind.PROTOCOL, "sent a message of more than 64 MiB"))
+            size = f"{self._limit / MIB:g} MiB" if self._limit >= MIB else f"{self._limit} bytes"
+            reason = f"sent a message of more than {size} (limits.frame in its configuration raises that)"
+            self._close(LinkFault(FaultKind.PROTOCOL, reason))
         elif line.lstrip()[:1] in (b"{", b"["):
             self._events.on_frame(line)
         elif line.strip():
-            self._events.on_noise(line[:_SHOWN].decode("utf-8", "replace"))
+            self._noise += 1
+            self._noise_text = self._noise_text or line[:_SHOWN].decode("utf-8", "replace")
 
-    def _on_stderr_lines(self, lines: list[bytes | None]) -> None:
-        for line in lines:
-            text = (
-                "(a line too long to keep)" if line is None else line.decode("utf-8", "replace").rstrip("\r")
-            )
-            self._tail.append(text)
-            self._events.on_stderr(text)
+    def _tell_noise(self) -> None:
+        """Tell of the lines of this portion that are no messages: all in one remark, for there may be many."""
+        more = f" (and {self._noise - 1} more lines)" if self._noise > 1 else ""
+        text, self._noise, self._noise_text = self._noise_text + more, 0, ""
+        if not self._closed:
+            self._events.on_noise(text)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        """The process closed one of its ends."""
-        del exc
-        if fd == 1:
-            if self._frames.pending and not self._closed:
-                self._events.on_noise("half a line, and then the end of its output")
-            self._silent = True
+    def on_stdout_end(self) -> None:
+        """See ``ProcessEvents``."""
+        if self._frames.pending and not self._closed:
+            self._events.on_noise("half a line, and then the end of its output")
+        self._silent = True
+        self._end_soon()
+
+    def on_stderr(self, data: bytes) -> None:
+        """See ``ProcessEvents``."""
+        self._diagnostics.feed(data)
+
+    def on_stderr_end(self) -> None:
+        """See ``ProcessEvents``."""
+        self._diagnostics.end()
+        self._mute = True
+        if self._silent:
             self._end_soon()
-        elif fd == 2:  # noqa: PLR2004 - stderr
-            if self._stderr.pending:
-                self._on_stderr_lines(self._stderr.feed(b"\n"))
-            self._mute = True
-            if self._silent:
-                self._end_soon()
 
-    def process_exited(self) -> None:
-        """The process has ended; what it wrote before may still be on its way."""
+    def on_stdin_end(self) -> None:
+        """See ``ProcessEvents``."""
+        self._end_soon()
+
+    def on_exit(self) -> None:
+        """See ``ProcessEvents``."""
         self._exited.set()
         self._end_soon()
 
@@ -172,10 +199,14 @@ class StdioLink(asyncio.SubprocessProtocol):
             self._ending = asyncio.get_running_loop().call_later(_LAST_WORDS, self._report_end)
 
     def _report_end(self) -> None:
+        self._ending = None
+        if self._lines:
+            return  # what it said before comes first; _hand_on comes back to this
         if self._exited.is_set():
-            reason = processes.how_it_ended(self._transport.get_returncode())
+            reason = processes.how_it_ended(self._process.status if self._process is not None else None)
         else:
-            reason = "closed its output while still running"
+            end = "output" if self._silent else "input"
+            reason = f"closed its {end} while still running"
         self._close(LinkFault(FaultKind.EXITED, reason))
 
     def _close(self, fault: LinkFault) -> None:
@@ -190,15 +221,15 @@ class StdioLink(asyncio.SubprocessProtocol):
     @property
     def backlog(self) -> int:
         """See ``Link``."""
-        return self._stdin.get_write_buffer_size()
+        return self._process.stdin.get_write_buffer_size() if self._process is not None else 0
 
     @property
     def pid(self) -> int | None:
         """See ``Link``."""
-        return self._pid
+        return self._process.pid if self._process is not None else None
 
     def send(self, frame: bytes, request_id: int | None = None) -> None:
-        """See ``Link``."""
+        """See ``Link``. What is kept for a server that does not read its owner limits, by ``backlog``."""
         del request_id
         self._unsent += (frame, b"\n")
         if len(self._unsent) == 2:  # noqa: PLR2004 - the first frame of this turn
@@ -206,8 +237,10 @@ class StdioLink(asyncio.SubprocessProtocol):
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
-        if not self._closed and not self._stdin.is_closing():
-            self._stdin.writelines(unsent)
+        process = self._process
+        if process is None or self._closed or process.stdin.is_closing():
+            return
+        process.stdin.writelines(unsent)
 
     def abandon(self, request_id: int) -> None:
         """See ``Link``: there is only one stream."""
@@ -217,37 +250,44 @@ class StdioLink(asyncio.SubprocessProtocol):
 
     def pause(self) -> None:
         """See ``Link``."""
-        if not self._silent and self._stdout.is_reading():
-            self._stdout.pause_reading()
+        self._held = True
+        self._regulate()
 
     def resume(self) -> None:
         """See ``Link``."""
-        if not self._silent and not self._stdout.is_reading():
-            self._stdout.resume_reading()
+        self._held = False
+        if self._lines:
+            asyncio.get_running_loop().call_soon(self._hand_on)
+        self._regulate()
 
     def stderr_tail(self) -> Sequence[str]:
         """See ``Link``."""
-        return tuple(self._tail)
+        return self._diagnostics.tail()
 
     async def aclose(self, grace: float) -> None:
         """Close stdin, wait, SIGTERM to the group, wait, SIGKILL to the group. See ``Link``."""
         self._closed = True
+        self._lines.clear()
+        process = self._process
         if self._ending is not None:
             self._ending.cancel()
-        self._stdin.close()
+        if process is None:
+            return
+        process.stdin.close()
         try:
-            if not await self._is_over(grace):
-                processes.signal_group(self._pid, kill=False)
-                if not await self._is_over(grace):
-                    processes.signal_group(self._pid, kill=True)
-                    await self._is_over(grace)
+            if not await self._is_over(process, grace):
+                await _signal(process.pid, kill=False)
+                if not await self._is_over(process, grace):
+                    await _signal(process.pid, kill=True)
+                    await self._is_over(process, grace)
         finally:
             # Also when cancelled in the middle of the ladder: nothing is left running.
-            if not self._exited.is_set() or processes.is_group_alive(self._pid):
-                processes.signal_group(self._pid, kill=True)
-            self._transport.close()
+            if not self._exited.is_set() or processes.is_group_alive(process.pid):
+                processes.signal_group(process.pid, kill=True)
+            GUARD.ended(process.pid)
+            process.close()
 
-    async def _is_over(self, patience: float) -> bool:
+    async def _is_over(self, process: Process, patience: float) -> bool:
         """Whether the whole group ends within so many seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + patience
@@ -256,8 +296,15 @@ class StdioLink(asyncio.SubprocessProtocol):
                 await self._exited.wait()
         except TimeoutError:
             return False
-        while processes.is_group_alive(self._pid):  # grandchildren are not ours to wait for: look again
+        while processes.is_group_alive(process.pid):  # grandchildren are not ours to wait for: look again
             if loop.time() >= deadline:
                 return False
             await asyncio.sleep(_POLL)
         return True
+
+
+async def _signal(pid: int, *, kill: bool) -> None:
+    if sys.platform == "win32":  # another program does it there
+        await off_loop(lambda: processes.signal_group(pid, kill=kill))
+    else:
+        processes.signal_group(pid, kill=kill)

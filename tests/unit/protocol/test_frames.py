@@ -47,3 +47,11 @@ def test_a_line_over_the_limit_is_not_kept_in_memory() -> None:
 
 def test_nothing_fed_gives_nothing() -> None:
     assert LineSplitter(10).feed(b"") == []
+
+
+def test_a_line_that_comes_byte_by_byte_costs_about_what_it_says() -> None:
+    splitter = LineSplitter(10**6)
+    for _ in range(50_000):
+        splitter.feed(b"x")
+    assert len(splitter._parts) == 1
+    assert splitter.feed(b"y" * 2000 + b"z\n") == [b"x" * 50_000 + b"y" * 2000 + b"z"]

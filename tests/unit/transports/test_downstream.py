@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
@@ -123,3 +124,100 @@ def test_a_socket_that_is_closed_for_writing_only_counts_as_ended() -> None:
         assert not _has_hung_up(here.fileno())
         there.shutdown(socket.SHUT_WR)
         assert _has_hung_up(here.fileno())
+
+
+class Reader:
+    """Stands for the loop's reading side."""
+
+    def __init__(self) -> None:
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return False
+
+    def is_reading(self) -> bool:
+        return self.reading
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+@pytest.mark.anyio
+async def test_a_flood_of_lines_is_handed_on_in_portions_and_not_read_any_further_meanwhile() -> None:
+    told: list[int] = []
+    gone: list[bool] = []
+    pipes, _ = downstream(gone)
+    reader: Any = Reader()
+    pipes._reader = reader
+    pipes._on_frames = lambda frames: told.append(len(frames))
+    pipes.received(b"x\n" * 10_000)
+    assert not reader.reading
+    pipes.ended()
+    assert gone == []
+    async with asyncio.timeout(5):
+        while not gone:  # noqa: ASYNC110 - a portion a turn
+            await asyncio.sleep(0)
+    assert sum(told) == 10_000
+    assert max(told) <= 64
+    assert gone == [True]
+
+
+@pytest.mark.anyio
+async def test_a_client_that_does_not_read_has_no_more_of_its_lines_handled_until_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[int] = []
+    pipes, _ = downstream([])
+    reader: Any = Reader()
+    pipes._reader = reader
+    pipes._on_frames = lambda frames: told.append(len(frames))
+    monkeypatch.setattr(pipes, "_look_for_hangup", lambda reader: None)
+    pipes.received(b"x\n" * 1000)
+    pipes._writable(False)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert sum(told) == 0
+    pipes._writable(True)
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert sum(told) == 1000
+    assert reader.reading
+
+
+@pytest.mark.anyio
+async def test_a_thread_that_reads_a_file_waits_for_the_loop() -> None:
+    """A large file as standard input is read no faster than it is taken."""
+    reading, writing = os.pipe()
+    pipes, _ = downstream([])
+    taken: list[int] = []
+    pipes._on_frames = lambda frames: taken.append(len(frames))
+    waiting: list[bytes] = []
+
+    class Loop:
+        def call_soon_threadsafe(self, callback: Callable[..., object], *given: bytes) -> None:
+            waiting.extend(given)
+
+    loop: Any = Loop()
+    thread = threading.Thread(target=pipes._read_in_thread, args=(reading, loop), daemon=True)
+    try:
+        os.write(writing, b"one\n")
+        thread.start()
+        async with asyncio.timeout(5):
+            while not waiting:  # noqa: ASYNC110 - another thread appends to it
+                await asyncio.sleep(0.001)
+        os.write(writing, b"two\n")
+        await asyncio.sleep(0.05)
+        assert waiting == [b"one\n"]
+        pipes._received_from_thread(waiting.pop())
+        async with asyncio.timeout(5):
+            while not waiting:  # noqa: ASYNC110 - another thread appends to it
+                await asyncio.sleep(0.001)
+        assert waiting == [b"two\n"]
+    finally:
+        os.close(writing)
+        pipes._may_read.set()
+        thread.join(5)
+        os.close(reading)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dmcp.transports import processes
+from dmcp.transports import processes, stdio
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +54,50 @@ def test_where_there_is_no_taskkill_at_least_the_server_itself_is_ended(
     monkeypatch.setattr(os, "kill", kill)
     assert processes.signal_group(77, kill=True) is there
     assert killed == [77] * there
+
+
+def test_the_working_directory_is_no_place_to_find_a_command_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "npx.CMD").write_text("")
+    monkeypatch.chdir(here)
+    assert processes.find_program("npx", {"PATH": f";{there};"}) == str(there / "npx.CMD")
+    assert processes.find_program("npx", {"PATH": ""}) is None
+    assert processes.find_program("npx", {}) is None
+    assert processes.find_program("npx.cmd", {"PATH": str(here)}) is None, "as on a disk that minds the case"
+    assert processes.find_program(str(here / "npx"), {}) == str(here / "npx.CMD")
+    assert processes.find_program("npx", {"PATH": f'"{there}"', "PATHEXT": ".EXE;.CMD"}) == str(
+        there / "npx.CMD"
+    )
+
+
+@pytest.mark.anyio
+async def test_the_program_that_ends_a_server_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def signal_group(pid: int, *, kill: bool) -> bool:
+        threads.append(threading.get_ident())
+        return True
+
+    monkeypatch.setattr(processes, "signal_group", signal_group)
+    await stdio._signal(77, kill=True)
+    assert threads
+    assert threads != [threading.get_ident()]
+
+
+def test_the_program_that_ends_a_server_gets_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, str]] = []
+
+    def run(
+        command: tuple[str, ...], *, env: dict[str, str], **_options: Any
+    ) -> subprocess.CompletedProcess[bytes]:
+        given.append(env)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setenv("A_TOKEN", "secret")
+    monkeypatch.setattr(subprocess, "run", run)
+    processes.signal_group(77, kill=True)
+    assert "A_TOKEN" not in given[0]
