@@ -1,6 +1,7 @@
 """From the bytes of a configuration file to plain values: JSON, JSON with comments, TOML.
 
-Plain JSON is read by the fast parser; json5 is imported only for files that need it.
+Plain JSON is read by the fast parser, and so is JSON with comments and trailing commas, once those are blanks; json5 is
+imported only for files that need more of it.
 Not here: what the values mean.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json
 
+from dmcp.config.comments import blanked
 from dmcp.config.positions import in_json, in_toml
 from dmcp.errors import ConfigError
 
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from pathlib import PurePath
 
     from dmcp.config.positions import Positions
+
+LARGEST_JSON5: Final = 256 * 1024
+"""Characters of a text that is more than JSON with comments: its reader takes a second for 75,000 of them."""
 
 _JSON_PLACE: Final = re.compile(r"(?P<what>.*) at line (?P<line>\d+) column (?P<column>\d+)$", re.DOTALL)
 _JSON5_PLACE: Final = re.compile(r"\S*:(?P<line>\d+) (?P<what>.*) at column (?P<column>\d+)$", re.DOTALL)
@@ -60,6 +65,14 @@ def _json(text: str, file: PurePath) -> Any:
         return from_json(text)
     except ValueError as error:
         strict = str(error)
+    plain = blanked(text)
+    if plain != text or len(text) > LARGEST_JSON5:
+        try:
+            return from_json(plain)
+        except ValueError as error:
+            strict = str(error)
+    if len(text) > LARGEST_JSON5:
+        raise ConfigError(_unparsable(file, "JSON", _JSON_PLACE.match(strict)))
     import json5  # noqa: PLC0415 - slow to import and to run; most files are plain JSON
 
     try:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
+from dmcp.config.comments import blanked
+from dmcp.config.syntax import LARGEST_JSON5
 from dmcp.errors import ConfigError
 from dmcp.store import files
 
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
 
 MAX_FILE = 64 * 1024 * 1024
 """Bytes. Claude Code's own file grows to some megabytes; what is larger is no configuration."""
-_MAX_COMMENTED = 1024 * 1024
-"""Characters. The parser for comments is slow, and nobody writes a megabyte by hand."""
+_MAX_YAML = 1024 * 1024
+"""Characters. The reader of YAML is slow, and nobody writes a megabyte by hand."""
+_MAX_NODES = 100_000
+"""Values of a YAML file with every alias written out. A few aliases of aliases stand for more than any memory holds."""
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -111,9 +115,16 @@ def _parser(text: str, suffix: str) -> Callable[[str], Any]:
 def _json(text: str) -> Any:
     try:
         return from_json(text)
-    except ValueError as strict:
-        if len(text) > _MAX_COMMENTED:
-            raise ValueError(f"not valid JSON: {strict}") from None
+    except ValueError as error:
+        strict = error
+    plain = blanked(text)
+    if plain != text:
+        try:
+            return from_json(plain)
+        except ValueError as error:
+            strict = error
+    if len(text) > LARGEST_JSON5:
+        raise ValueError(f"not valid JSON: {strict}")
     import json5  # noqa: PLC0415 - slow to import, and most files are strict JSON
 
     try:
@@ -132,14 +143,31 @@ def _yaml(text: str) -> Any:
     from ruamel.yaml import YAML  # noqa: PLC0415 - two tools of many write YAML
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
 
+    if len(text) > _MAX_YAML:
+        raise ValueError("not valid here: a YAML file of more than 1 MiB is no configuration")
     try:
-        return _with_nulls(YAML(typ="base", pure=True).load(text))
+        value = YAML(typ="base", pure=True).load(text)
+        if _size(value, {}, ()) > _MAX_NODES:
+            raise ValueError("not valid here: its aliases (*NAME) stand for too many values")
+        return _with_nulls(value)
     except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
         # What follows "with value" quotes the file, which may hold a secret.
         why = (getattr(error, "problem", None) or "cannot be parsed").partition(" with value")[0]
         raise ValueError(f"not valid YAML: {where}{why}") from None
+
+
+def _size(value: Any, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """How many values there are when every alias is written out; each value is counted once and then known."""
+    if not isinstance(value, dict | list):
+        return 1
+    if id(value) in above:
+        raise ValueError("not valid here: an alias (*NAME) stands inside of what it stands for")
+    if id(value) not in known:
+        inner = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_size(item, known, (*above, id(value))) for item in inner)
+    return known[id(value)]
 
 
 def _with_nulls(value: Any) -> Any:
