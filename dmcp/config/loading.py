@@ -7,6 +7,7 @@ reading one small file. Not here: where the file is, watching it, and using it.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,10 @@ the bytes that the person has trusted. Others are refused, at a reload too."""
 
 LARGEST: Final = 1024 * 1024
 """Bytes. No configuration is larger; a file that is was named by mistake."""
+
+
+MOST_SERVERS: Final = 1000
+"""Servers in a file, those that are switched off included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +139,10 @@ def _checked(values: Mapping[str, Any]) -> tuple[list[Problem], ConfigurationFil
 @contextmanager
 def _without_plugins() -> Iterator[None]:
     """Keep pydantic from reading the metadata of every installed package in search of plugins."""
+    if "dmcp.config.schema" in sys.modules:
+        # Read already. Later loads run in threads, and a thread must not change what others are reading.
+        yield
+        return
     before = os.environ.get(_PLUGINS)
     os.environ[_PLUGINS] = "__all__"
     try:
@@ -146,14 +155,19 @@ def _without_plugins() -> Iterator[None]:
 
 
 def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Configuration, list[Problem]]:
-    from dmcp.config.resolving import Filling, server_from  # noqa: PLC0415 - see the module's docstring
+    from dmcp.config.problems import Problem  # noqa: PLC0415 - see the module's docstring
+    from dmcp.config.resolving import Filling, Room, server_from  # noqa: PLC0415 - see the module's docstring
 
     servers = {}
     secrets: set[str] = set()
     references: dict[str, frozenset[str]] = {}
     problems: list[Problem] = []
+    if len(shape.mcpServers) > MOST_SERVERS:
+        text = f"has {len(shape.mcpServers):,} servers: {MOST_SERVERS:,} is the most dmcp takes"
+        return Configuration(MappingProxyType({})), [Problem(("mcpServers",), text)]
+    room = Room()
     for name in shape.mcpServers:
-        filling = Filling(environ, ("mcpServers", name))
+        filling = Filling(environ, ("mcpServers", name), room=room)
         server = server_from(name, shape, filling)
         problems += filling.problems
         references[name] = frozenset(filling.names)

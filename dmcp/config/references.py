@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _NAME: Final = r"[A-Za-z_][A-Za-z0-9_]*"
+LARGEST: Final = 1024 * 1024
+"""Characters that references may bring into one value. No operating system takes longer ones."""
+
 _DEEPEST: Final = 50  # defaults within defaults; the reader recurses
 _INTEREST: Final = re.compile(
     rf"\$(?P<literal>\$+\{{)|\$\{{(?P<plain>{_NAME})\}}|\$\{{(?P<guarded>{_NAME}):-|(?P<end>\}})",
@@ -32,20 +35,29 @@ class Resolved:
         values: what came from variables and defaults, for the log to keep quiet about.
         missing: names of variables that are not set and have no default, in order of appearance.
         names: names of all variables referred to, whether they are set or needed, in order of appearance.
+        is_too_long: what was brought in is more than there may be, and the text is left empty.
     """
 
     text: str
     values: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    is_too_long: bool = False
 
 
-def resolve(text: str, environ: Mapping[str, str]) -> Resolved:
-    """Fill in the references of one text."""
+class _TooLong(Exception):  # noqa: N818 - never leaves this module
+    """What is filled in is longer than it may be."""
+
+
+def resolve(text: str, environ: Mapping[str, str], limit: int = LARGEST) -> Resolved:
+    """Fill in the references of one text, unless they bring in more than ``limit`` characters."""
     if "${" not in text:
         return Resolved(text)
-    reader = _Reader(text, environ)
-    result, _ = reader.read(0)
+    reader = _Reader(text, environ, limit)
+    try:
+        result, _ = reader.read(0)
+    except _TooLong:
+        return Resolved("", names=tuple(dict.fromkeys(reader.names)), is_too_long=True)
     missing, names = (tuple(dict.fromkeys(found)) for found in (reader.missing, reader.names))
     return Resolved(result, tuple(reader.values), missing, names)
 
@@ -63,7 +75,8 @@ def escape(text: str) -> str:
 class _Reader:
     """One pass over one text; collects what it used and what it missed."""
 
-    def __init__(self, text: str, environ: Mapping[str, str]) -> None:
+    def __init__(self, text: str, environ: Mapping[str, str], limit: int) -> None:
+        self._left = limit
         self.values: list[str] = []
         self.missing: list[str] = []
         self.names: list[str] = []
@@ -101,6 +114,12 @@ class _Reader:
         if value is None:
             self.missing.append(name)
             return ""
+        return self._taken(value)
+
+    def _taken(self, value: str) -> str:
+        self._left -= len(value)
+        if self._left < 0:
+            raise _TooLong
         self.values.append(value)
         return value
 
@@ -116,7 +135,5 @@ class _Reader:
         if value:
             # The default is not used: what it missed is not missing.
             del self.values[values:], self.missing[missing:]
-            self.values.append(value)
-            return value, end
-        self.values.append(default)
-        return default, end
+            return self._taken(value), end
+        return self._taken(default), end

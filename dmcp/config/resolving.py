@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dmcp.config import checks
 from dmcp.config.model import (
@@ -25,7 +25,7 @@ from dmcp.config.model import (
     Unresolved,
 )
 from dmcp.config.problems import Problem, spell_path
-from dmcp.config.references import has_references, resolve
+from dmcp.config.references import LARGEST, has_references, resolve
 from dmcp.config.schema import LimitsPart, RemotePart, StdioPart
 
 if TYPE_CHECKING:
@@ -33,6 +33,17 @@ if TYPE_CHECKING:
 
     from dmcp.config.positions import Path
     from dmcp.config.schema import ConfigurationFile, FeaturesPart, OAuthPart, RestartPart, TimeoutPart
+
+
+LARGEST_FILE: Final = 16 * 1024 * 1024
+"""Characters that references may bring into all values of a file together."""
+
+
+@dataclass(slots=True)
+class Room:
+    """How many characters references may still bring into the values of a file."""
+
+    left: int = LARGEST_FILE
 
 
 @dataclass(slots=True)
@@ -46,6 +57,7 @@ class Filling:
         names: the variables referred to where secrets may be: those are withheld from the other servers.
         problems: mistakes in the file.
         obstacles: what in the environment keeps the server from being started, in words.
+        room: how much the references may bring in, shared by all servers of a file.
     """
 
     environ: Mapping[str, str]
@@ -54,6 +66,7 @@ class Filling:
     names: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
+    room: Room = field(default_factory=Room)
 
     def text(
         self,
@@ -71,10 +84,17 @@ class Filling:
             fault: says what is wrong with the result.
             secret: whether what the references brought in is kept out of logs.
         """
-        resolved = resolve(raw, self.environ)
+        resolved = resolve(raw, self.environ, min(LARGEST, self.room.left))
         if secret:
             self.secrets.update(resolved.values)
             self.names.update(resolved.names)
+        self.room.left -= sum(map(len, resolved.values))
+        if resolved.is_too_long:
+            self.obstacles.append(
+                f"{spell_path(key)} is too long once its environment variables are filled in: they may bring in "
+                f"{LARGEST:,} characters, and {LARGEST_FILE:,} into the whole file"
+            )
+            return ""
         if resolved.missing:
             self.obstacles.extend(
                 f"environment variable {name} is not set (used in {spell_path(key)}): "
