@@ -5,6 +5,7 @@ It runs inside the catalog, has no messages of its own and touches no file: the 
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dmcp.actors.dispatch import Dispatcher
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from dmcp.actors.runtime import Outcome
     from dmcp.config.model import ServerConfig
+
+
+_REMEMBERED = 256  # what was written is remembered of so many, not to be written again
 
 
 class Store(Protocol):
@@ -59,9 +63,7 @@ class Archive:
         if config.startup != "lazy" or self._store is None:
             return ""
         name = fingerprint(config)
-        self._owner.own(
-            self._store.load(name), lambda done: Recalled(config.name, name, unpack(name, done.value or b""))
-        )
+        self._owner.own(_read(name, self._store), lambda done: Recalled(config.name, name, done.value))
         return name
 
     def keep(self, config: ServerConfig, kept: Kept) -> None:
@@ -69,9 +71,12 @@ class Archive:
         if config.startup != "lazy" or self._store is None:
             return
         name = fingerprint(config)
-        if self._kept.get(name) == kept:
+        if _same(self._kept.get(name), kept):
             return
+        self._kept.pop(name, None)
         self._kept[name] = self._changed[name] = kept
+        if len(self._kept) > _REMEMBERED:
+            del self._kept[next(iter(self._kept))]
         if name not in self._writing:
             self._writing.add(name)
             Dispatcher.running().see_off(self._write(name, self._store))
@@ -79,5 +84,17 @@ class Archive:
     async def _write(self, name: str, store: Store) -> None:
         """Write until nothing has changed meanwhile."""
         while (kept := self._changed.pop(name, None)) is not None:
-            await store.save(name, pack(name, kept))
+            await store.save(name, await asyncio.to_thread(pack, name, kept))
         self._writing.discard(name)
+
+
+async def _read(name: str, store: Store) -> Kept | None:
+    """What a store has under a name. Megabytes of JSON are read in a thread."""
+    return await asyncio.to_thread(unpack, name, await store.load(name))
+
+
+def _same(one: Kept | None, two: Kept) -> bool:
+    try:
+        return one == two
+    except RecursionError:  # nested too deeply to be compared
+        return False

@@ -55,15 +55,17 @@ def _plain(value: Any) -> Any:
 
 
 def pack(name: str, kept: Kept) -> bytes:
-    """The bytes that keep these listings under the fingerprint ``name``."""
-    return encode(
-        {
-            "version": VERSION,
-            "fingerprint": name,
-            "offered": sorted(kept.offered),
-            "listings": {kind: list(entries) for kind, entries in kept.listings.items()},
-        }
-    )
+    """The bytes that keep these listings under the fingerprint ``name``; none if they nest too deeply to be written."""
+    content = {
+        "version": VERSION,
+        "fingerprint": name,
+        "offered": sorted(kept.offered),
+        "listings": {kind: list(entries) for kind, entries in kept.listings.items()},
+    }
+    try:
+        return encode(content)
+    except ValueError:
+        return b""
 
 
 def unpack(name: str, content: bytes) -> Kept | None:

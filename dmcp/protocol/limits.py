@@ -188,5 +188,5 @@ MAX_HINT_NAME: Final = 80
 MAX_CATEGORY: Final = 120
 """Characters of what ``get_dynamic_tools`` says of a group that is down."""
 
-MAX_STORED: Final = 32 * MIB
+MAX_STORED: Final = 16 * MIB
 """Bytes of the file that keeps the listings of a lazy server between runs, written or read."""

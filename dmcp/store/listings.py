@@ -1,7 +1,8 @@
 """Keeps the listings of lazy servers on disk: one file for each configuration of a server, in the user's cache.
 
 It owns the directory (0700), the files (0600, replaced as a whole) and how many there are. It is a cache: a file that
-is missing, unreadable or too large is no file, and one that cannot be written is said and forgotten.
+is missing, unreadable, too large, a link or writable for others is no file, and one that cannot be written is said and
+forgotten.
 Not here: what stands in a file, which is ``dmcp.protocol.kept``'s.
 """
 
@@ -9,23 +10,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
+from dmcp.protocol.limits import MAX_STORED
 from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LARGEST: Final = 64 * 1024 * 1024
+LARGEST: Final = MAX_STORED
 """Bytes. A larger file was not written by dmcp."""
 
 MOST_FILES: Final = 256
 """Files kept; the ones that were written longest ago go first."""
 
+_OTHERS_WRITE: Final = 0o022  # permission bits of a file that others can have changed
 _PRIVATE: Final = 0o077  # permission bits that nobody but the owner may have
 
 
@@ -60,12 +64,15 @@ class ListingFiles:
         return await asyncio.to_thread(self._load, fingerprint)
 
     async def save(self, fingerprint: str, content: bytes) -> None:
-        """Keep this, instead of what was kept before."""
+        """Keep this, instead of what was kept before. What is empty or larger than ``LARGEST`` is not kept."""
         await asyncio.to_thread(self._save, fingerprint, content)
 
     def _load(self, fingerprint: str) -> bytes:
         try:
-            return files.read(self._folder / f"{fingerprint}.json", LARGEST)
+            path = self._folder / f"{fingerprint}.json"
+            if not _is_own(path):
+                return b""
+            return files.read(path, LARGEST)
         except (OSError, RuntimeError):  # RuntimeError: this user has no home directory
             return b""
 
@@ -78,11 +85,23 @@ class ListingFiles:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_mode & _PRIVATE:
                 folder.chmod(0o700)
+            path = folder / f"{fingerprint}.json"
+            if not content or len(content) > LARGEST:
+                path.unlink(missing_ok=True)  # what was kept before is not true any more
+                return
             # Not synced: a cache that is torn by a power cut is a corrupt file.
-            files.write(folder / f"{fingerprint}.json", content, links="replace", mode=0o600, sync=False)
+            files.write(path, content, links="replace", mode=0o600, sync=False)
             _prune(folder)
         except OSError as error:
             log.warning(f"what lazy servers offer cannot be kept in {folder}: {error.strerror}")
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file is one that dmcp has written for this user, and nobody else can have changed."""
+    found = path.lstat()
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    return not hasattr(os, "geteuid") or (found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE)
 
 
 def _prune(folder: Path) -> None:
@@ -90,7 +109,7 @@ def _prune(folder: Path) -> None:
     aged = []
     for path in folder.iterdir():
         with suppress(OSError):  # another dmcp prunes too
-            aged.append((path.stat().st_mtime_ns, path))
+            aged.append((path.lstat().st_mtime_ns, path))
     for _, path in sorted(aged)[: max(0, len(aged) - MOST_FILES)]:
         with suppress(OSError):
             path.unlink()

@@ -56,7 +56,9 @@ async def test_four_dmcps_with_fifty_calls_each_renew_an_expired_sign_in_once(
     assert (counts["token:refresh_token"], counts.get("reuses", 0)) == (1, 0)
 
 
-async def test_a_sign_in_the_predecessor_kept_is_used_once_it_is_adopted(guarded: OAuthServer, tmp_path: Path) -> None:
+async def test_a_sign_in_the_predecessor_kept_is_used_once_it_is_adopted(
+    guarded: OAuthServer, tmp_path: Path
+) -> None:
     path = await signed_in(tmp_path, guarded)
     tokens = json.loads(path.read_text(encoding="utf-8"))["entries"][0]["tokens"]
     old = {name: tokens[name] for name in ("access_token", "refresh_token")}

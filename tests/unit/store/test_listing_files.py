@@ -90,3 +90,50 @@ def test_a_user_without_a_home_has_no_cache(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(Path, "home", homeless)
     keep(ListingFiles(), "f", b"x")
     assert kept(ListingFiles(), "f") == b""
+
+
+def test_what_is_too_large_to_be_kept_takes_what_was_kept_before_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listings, "LARGEST", 4)
+    files = ListingFiles(tmp_path)
+    for content in (b"12345", b""):
+        keep(files, "f", b"1234")
+        assert kept(files, "f") == b"1234"
+        keep(files, "f", content)
+        assert kept(files, "f") == b""
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and permission bits of POSIX")
+@pytest.mark.parametrize(
+    "kind", ["link", "link to nothing", "pipe", "directory", "device", "writable", "huge"]
+)
+def test_what_is_no_file_of_the_users_own_is_not_read(tmp_path: Path, kind: str) -> None:
+    files, place = ListingFiles(tmp_path / "kept"), tmp_path / "kept" / "f.json"
+    keep(files, "f", b"own")
+    place.unlink()
+    (tmp_path / "other").write_bytes(b"other")
+    match kind:
+        case "link":
+            place.symlink_to(tmp_path / "other")
+        case "link to nothing":
+            place.symlink_to(tmp_path / "nothing")
+        case "pipe":
+            os.mkfifo(place)
+        case "directory":
+            place.mkdir()
+        case "device":
+            place.symlink_to("/dev/zero")
+        case "writable":
+            place.write_bytes(b"other")
+            place.chmod(0o666)
+        case "huge":
+            with place.open("wb") as file:
+                file.truncate(1 << 30)
+    assert kept(files, "f") == b""
+    if kind not in ("directory", "pipe"):  # those are left alone, and said
+        keep(files, "f", b"new")
+        assert kept(files, "f") == b"new"
+        assert not place.is_symlink()
+    assert (tmp_path / "other").read_bytes() == b"other"
