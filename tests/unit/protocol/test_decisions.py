@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -105,6 +106,12 @@ def test_a_close_match_is_offered_and_few_names_are_all_told() -> None:
         (ToolSelection(exclude=("*_delete",)), "x_delete", False),
         (ToolSelection(include=("a",), exclude=("a",)), "a", False),
         (ToolSelection(include=("A",)), "a", False),
+        (ToolSelection(include=("a?[bc]*d",)), "axbxd", True),
+        (ToolSelection(include=("a[*",)), "a[x", True),
+        (ToolSelection(), "x" * 300, True),
+        (ToolSelection(include=("*",)), "x" * 256, True),
+        (ToolSelection(include=("*",)), "x" * 257, False),
+        (ToolSelection(exclude=("y",)), "x" * 257, False),
     ],
 )
 def test_a_tool_is_on_if_included_and_not_excluded(selection: ToolSelection, name: str, on: bool) -> None:
@@ -146,3 +153,11 @@ def test_reading_is_repeatable_and_each_kind_of_request_has_its_own_time() -> No
 )
 def test_an_error_names_the_group_and_is_otherwise_untouched(error: bytes, told: bytes) -> None:
     assert verdicts.with_group("g", error, json.loads(error)) == told
+
+
+def test_selecting_among_many_foreign_names_is_linear_in_their_length() -> None:
+    patterns = tuple(f"*a*a*a*{number}*b" for number in range(20))
+    names = ["a" * 250 + str(number) for number in range(5000)]
+    before = time.thread_time()
+    assert not [name for name in names if tools.is_selected(ToolSelection(include=patterns), name)]
+    assert time.thread_time() - before < 2  # backtracking would take hours
