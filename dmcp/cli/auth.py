@@ -105,6 +105,7 @@ def logout(words: tuple[str, ...], config: str | None) -> None:
 @auth_command.command("adopt", short_help="Use the sign-in that the predecessor kept under SERVER's name.")
 @_words
 @_config
+@trust.option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def adopt(words: tuple[str, ...], config: str | None, yes: bool) -> None:
     """Use the sign-in that the predecessor (dynamic-mcp) kept under the name SERVER, for the address SERVER has now.
@@ -113,7 +114,7 @@ def adopt(words: tuple[str, ...], config: str | None, yes: bool) -> None:
 
     Exits with 0, with 1 when there is none or you do not want it, or with 2 when the configuration is wrong.
     """
-    configuration, server = _read(words, config)
+    configuration, server = _read(words, config, starts=True)
     name, remote = _pick(configuration, server)
     store = _store(configuration)
     try:

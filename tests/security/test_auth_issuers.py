@@ -15,6 +15,7 @@ from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError
 from harness import RpcError
+from harness.cli import run_dmcp
 from security.auth_home import SIGNED_IN, Home, told, whoami
 from servers.oauth_process import OAuthServer, running
 
@@ -202,3 +203,15 @@ async def test_a_server_elsewhere_gets_nothing_connected_to_on_this_machine(
         await asyncio.sleep(0)
         with pytest.raises(BlockingIOError):
             inside.accept()
+
+
+def test_a_configuration_that_came_with_a_folder_adopts_nothing_before_it_is_trusted(
+    server: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server)
+    home.leave(json.dumps({"access_token": "at", "refresh_token": "rt"}))
+    home.config.rename(tmp_path / "dynamic-mcp.json")
+    done = run_dmcp("auth", "adopt", "far", "--yes", env=home.env, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "trust" in told(done)
+    assert json.loads(home.kept.read_text())["access_token"] == "at"
