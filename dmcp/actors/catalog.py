@@ -26,6 +26,7 @@ from dmcp.messages.catalog import (
     GroupState,
     Learned,
     Listed,
+    ListingFailed,
     ListingStale,
     Recalled,
     Rendered,
@@ -101,6 +102,8 @@ class Catalog(LoopActor):
                 self._no_longer_waits(ticket)
             case Listed():
                 self._on_listed(message)
+            case ListingFailed():
+                self._on_listing_failed(message)
             case ListingStale():
                 self._on_stale(message)
             case GroupState():
@@ -154,6 +157,7 @@ class Catalog(LoopActor):
         shelf.generation = listed.generation
         shelf.listings[listed.kind] = listed.entries
         shelf.stale.discard(listed.kind)
+        shelf.failed.pop(listed.kind, None)
         shelf.awaited = ""  # the server knows better than the disk
         (shelf.offered.add if listed.offered else shelf.offered.discard)(listed.kind)
         (shelf.partial.discard if listed.complete else shelf.partial.add)(listed.kind)
@@ -163,6 +167,12 @@ class Catalog(LoopActor):
             self._refresh(listed.kind)
         if shelf.state == "ready":
             self._remember(shelf)
+            self._serve_settled()
+
+    def _on_listing_failed(self, news: ListingFailed) -> None:
+        shelf = self._shelves.get(news.group)
+        if shelf is not None and news.generation >= shelf.generation:
+            shelf.failed[news.kind] = news.reason
             self._serve_settled()
 
     def _on_stale(self, news: ListingStale) -> None:
@@ -312,6 +322,10 @@ class Catalog(LoopActor):
         if not shelf.group.config.features.tools:
             text = f"The tools of {quoted(message.group)} are switched off in dmcp's configuration."
             return frontend.Reply(message.ticket, tools.text_result(text, failed=True), None)
+        if "tools" in shelf.failed and not shelf.listings.get("tools"):
+            return frontend.Reply(
+                message.ticket, None, verdicts.no_listing(message.group, shelf.failed["tools"])
+            )
         if shelf.is_known and "tools" in shelf.listings and (final or "tools" not in shelf.stale):
             return self._rendered(message, shelf)
         if final or shelf.group.upstream is None:
@@ -331,7 +345,9 @@ class Catalog(LoopActor):
         if shelf.rendered is None:
             return None
         problem = tools.invalid_configuration(self._problem)
-        result = tools.listing_result(shelf.rendered, [problem] if problem else ())
+        outdated = tools.OUTDATED if "tools" in shelf.failed else ""
+        notes = [note for note in (outdated, problem) if note]
+        result = tools.listing_result(shelf.rendered, notes)
         return frontend.Reply(message.ticket, result, None)
 
     def _on_rendered(self, news: Rendered) -> None:
@@ -357,6 +373,8 @@ class Catalog(LoopActor):
         shelf = self._shelf(group, kind)
         if shelf.trouble:
             raise DownstreamError(jsonrpc.UPSTREAM_FAILED, f"{group} is unavailable: {shelf.category}")
+        if kind in shelf.failed and not shelf.listings.get(kind):
+            raise DownstreamError(jsonrpc.UPSTREAM_FAILED, f"{group}: {shelf.failed[kind]}")
         listing = shelf.listing(kind)
         listing.update(self._named(kind, group, shelf.listings.get(kind, ())))
         return listing.page(cursor)

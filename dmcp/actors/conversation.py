@@ -24,6 +24,7 @@ from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, 
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     CALL_TIME_FACTOR,
+    MAX_LISTING_RETRY,
     MAX_NOTIFICATION,
     MAX_SUBSCRIPTIONS,
     MAX_UNREAD_ANSWERS,
@@ -146,6 +147,8 @@ class Conversation:
             config, owner, frontend=peers.frontend, transmit=self.transmit, calls=self, clock=clock
         )
         self.notifications = Notifications(config, owner, peers, clock)
+        self._failures: dict[Kind, int] = {}  # listings that did not come, and how often in a row
+        self._known: set[Kind] = set()  # listings that have come
         self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
 
     def __repr__(self) -> str:
@@ -270,27 +273,53 @@ class Conversation:
 
     def fetch(self, kind: Kind) -> None:
         """Fetch a listing, from its first page."""
-        collector = self.toolbox.fetch(kind)
+        collector = self.toolbox.fetch(kind, self.config.limits)
         if collector is not None:
             self.run(Errand("list", collector), listing.METHODS[kind], {})
 
-    def _on_page(self, collector: listing.Collector, result: Any) -> None:
-        cursor = collector.take(result)
+    def _on_page(self, collector: listing.Collector, answer: jsonrpc.Answer) -> None:
+        kind = collector.kind
+        cursor = collector.take(answer.value, len(answer.result or b""))
         if cursor is not None:
-            self.run(Errand("list", collector), listing.METHODS[collector.kind], {"cursor": cursor})
+            self.run(Errand("list", collector), listing.METHODS[kind], {"cursor": cursor})
             return
+        if collector.problem:
+            self.fail_listing(collector, collector.problem)
+            return
+        collector.finish()
         for remark in collector.remarks:
             log.warning(remark, self._group)
-        self.publish(collector.kind, collector.entries)
-        self._on_fetched(collector.kind)
+        self._failures.pop(kind, None)
+        self._known.add(kind)
+        self.publish(kind, collector.entries)
+        self._on_fetched(kind)
 
     def fail_listing(self, collector: listing.Collector, reason: str) -> None:
-        """A page did not come. What was known before stays; at first, what has come so far is all there is."""
-        log.warning(f"{listing.METHODS[collector.kind]} failed: {reason}", self._group)
-        if not (collector.kind == "tools" and self.toolbox.complete):
-            self.publish(collector.kind, collector.entries, complete=False)
-        self._say_stale(collector.kind, stale=False)
-        self._on_fetched(collector.kind)
+        """A listing did not come. What was known before stays; at first, what has come so far is all there is."""
+        kind, method = collector.kind, listing.METHODS[collector.kind]
+        failures = self._failures[kind] = self._failures.get(kind, 0) + 1
+        text = reason if collector.problem else f"{method} failed: {reason}"
+        if failures == 1:
+            log.warning(text, self._group)
+        else:
+            log.debug(f"{text} (for the {failures}th time)", self._group)
+        if kind not in self._known:
+            self.publish(kind, collector.entries, complete=False)
+        self._say_stale(kind, stale=False)
+        post(self._peers.catalog, catalog.ListingFailed(self._group, self._generation, kind, text))
+        if not collector.too_large:  # else it is asked for again when it changes, or the limit does
+            self._owner.later(min(2.0 ** (failures - 1), MAX_LISTING_RETRY), Tick(("failed listing", kind)))
+        self._on_fetched(kind)
+
+    def _lacks(self, collector: listing.Collector, answer: jsonrpc.Answer) -> bool:
+        """Return whether a server has resources and no templates at all, which many say by an error."""
+        code = answer.value.get("code") if isinstance(answer.value, dict) else None
+        return collector.kind == "templates" and code == jsonrpc.METHOD_NOT_FOUND
+
+    def fetch_failed(self, kind: Kind) -> None:
+        """A listing that failed is tried again, unless it has come meanwhile."""
+        if kind in self._failures and kind in self.kinds():
+            self.fetch(kind)
 
     def fetch_rested(self, kind: Kind) -> None:
         """A listing that changed while it was being fetched has rested: fetch it once more."""
@@ -393,10 +422,12 @@ class Conversation:
             else:
                 self._on_welcome(answer.value)
         elif errand.collector is not None:
-            if failure:
+            if failure and self._lacks(errand.collector, answer):
+                self._on_page(errand.collector, answer._replace(result=b"", value={"resourceTemplates": []}))
+            elif failure:
                 self.fail_listing(errand.collector, failure)
             else:
-                self._on_page(errand.collector, answer.value)
+                self._on_page(errand.collector, answer)
         elif errand.purpose == "ping":  # an error is an answer: the server is alive
             self._owner.found_alive()
         elif failure:

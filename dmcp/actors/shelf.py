@@ -23,6 +23,7 @@ class Shelf:
         awaited: the fingerprint under which the disk is being asked for listings, empty when it is not.
         partial: the kinds of which only a part has come.
         stale: the kinds the server has said it changed, and that are being fetched again.
+        failed: the kinds the server could not be asked for, and why.
         asked: whether it has been started only to learn what it offers.
         category: the reason in a few words of dmcp's own, fit for the model.
         rendered: the text block that shows its tools, as soon as somebody has asked for it.
@@ -45,6 +46,7 @@ class Shelf:
     category: str = ""
     rendering: int = 0
     pages: dict[Kind, PagedListing] = field(default_factory=dict)
+    failed: dict[Kind, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, group: Group) -> Shelf:

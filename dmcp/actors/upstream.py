@@ -386,7 +386,7 @@ class Upstream(LoopActor):
             self.cancel(self._deadline)
             self._deadline, self._deadline_at = self.later(due, Tick("deadline")), now + due
 
-    def _on_tick(self, what: Any) -> None:  # noqa: C901 - one line per timer
+    def _on_tick(self, what: Any) -> None:  # noqa: C901, PLR0912 - one line per timer
         match what:
             case "deadline":
                 self._deadline = None
@@ -411,6 +411,8 @@ class Upstream(LoopActor):
                 self._talk.notifications.flush()
             case "dropped":
                 self._talk.notifications.tell_dropped()
+            case ("failed listing", kind):
+                self._talk.fetch_failed(kind)
             case ("listing", kind):
                 self._talk.fetch_rested(kind)
 
@@ -467,7 +469,8 @@ class Upstream(LoopActor):
         before, self._talk.config = self._talk.config, config
         self._talk.questions.reconfigure(config)
         self._talk.notifications.reconfigure(config)
-        if self._phase is Phase.READY and (config.features, config.tools) != (before.features, before.tools):
+        changed = _of_listings(config) != _of_listings(before)
+        if self._phase is Phase.READY and changed:
             wanted = self._talk.kinds()
             for kind in KINDS:
                 if kind in wanted:
@@ -612,3 +615,8 @@ class Upstream(LoopActor):
         self._talk.gate.detach()
         if self._talk.link is not None:
             Dispatcher.running().see_off(self._talk.link.aclose(CLOSE_GRACE))
+
+
+def _of_listings(config: ServerConfig) -> tuple[object, ...]:
+    """Return the part of a configuration that decides what is listed."""
+    return config.features, config.tools, config.limits.listing_entries, config.limits.listing_bytes

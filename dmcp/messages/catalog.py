@@ -70,6 +70,22 @@ class ListingStale(NamedTuple):
     stale: bool
 
 
+class ListingFailed(NamedTuple):
+    """An upstream could not get its listing of one kind: the last known one stays, and it tries again.
+
+    Attributes:
+        group: whose.
+        generation: of the upstream.
+        kind: which listing.
+        reason: what went wrong, the server's own words included: for errors and ``dmcp check``.
+    """
+
+    group: str
+    generation: int
+    kind: Kind
+    reason: str
+
+
 class Learned(NamedTuple):
     """A result of this group named resources that no listing has."""
 

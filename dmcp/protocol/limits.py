@@ -99,6 +99,15 @@ MAX_SUBSCRIPTIONS: Final = 1024
 MAX_URI: Final = 8192
 """Characters of a resource's URI that can be subscribed to."""
 
+MAX_PAGES: Final = 1000
+"""Pages of one listing of a server."""
+
+MAX_REMARKS: Final = 20
+"""Oddities of one listing (an entry without a name) that are named in the log; of the rest the number is told."""
+
+MAX_LISTING_RETRY: Final = 300.0
+"""Seconds between two tries of a listing that fails, at most; the first is after one second, and each doubles it."""
+
 MAX_UNHANDLED: Final = 256
 """Messages of one server that wait for its actor before it is read no further until the actor has caught up."""
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from dmcp.config.model import Limits
+from dmcp.protocol.limits import MAX_PAGES, MAX_REMARKS
+from dmcp.text import printable
+
 if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
 
 Kind: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
 KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "templates", "prompts")
 
-MAX_PAGES: Final = 1000
+_USUAL: Final = Limits()
+_SHOWN: Final = 100  # characters of a key in a remark
 METHODS: Final[dict[Kind, str]] = {
     "tools": "tools/list",
     "resources": "resources/list",
@@ -37,40 +42,99 @@ class Collector:
 
     Attributes:
         entries: what has been collected; entries without a usable key, and second ones with the same key, are left out.
-        remarks: what was wrong with the listing, as finished phrases for the log.
+        remarks: what was odd about the listing, as finished phrases for the log; the first ones, and a count.
+        problem: why the listing cannot be used, as a finished phrase; empty while nothing is wrong.
+        too_large: whether that is because of a limit: asking again does not help.
     """
 
-    __slots__ = ("_cursors", "_keys", "entries", "kind", "remarks")
+    __slots__ = (
+        "_bytes",
+        "_count",
+        "_cursors",
+        "_keys",
+        "_limits",
+        "_odd",
+        "entries",
+        "kind",
+        "problem",
+        "remarks",
+        "too_large",
+    )
 
-    def __init__(self, kind: Kind) -> None:
+    def __init__(self, kind: Kind, limits: Limits = _USUAL) -> None:
         self.kind = kind
         self.entries: list[JsonObject] = []
         self.remarks: list[str] = []
+        self.problem = ""
+        self.too_large = False
+        self._limits = limits
         self._keys: set[str] = set()
         self._cursors: set[str] = set()
+        self._count = 0
+        self._bytes = 0
+        self._odd = 0
 
     def __repr__(self) -> str:
         return f"<Collector {self.kind} {len(self.entries)} entries, {len(self._cursors)} pages>"
 
-    def take(self, result: Any) -> str | None:
-        """Take one page and return the cursor of the next one, ``None`` when the listing is complete."""
+    def take(self, result: Any, size: int = 0) -> str | None:
+        """Take one page and return the cursor of the next one, ``None`` when there is no more to ask for.
+
+        Args:
+            result: of the request for the page.
+            size: its bytes.
+        """
+        method = METHODS[self.kind]
         if not isinstance(result, dict):
-            self.remarks.append(f"answered {METHODS[self.kind]} with something that is not an object")
+            self._fail(f"answered {method} with something that is not an object")
             return None
         entries = result.get(MEMBERS[self.kind])
-        if isinstance(entries, list):
+        if not isinstance(entries, list):
+            self._fail(f"answered {method} without a list of {MEMBERS[self.kind]}")
+            return None
+        self._bytes += size
+        self._count += len(entries)
+        most = self._limits
+        if self._count > most.listing_entries:
+            self._exceed(f"has more than {most.listing_entries} entries", "listing_entries")
+        elif self._bytes > most.listing_bytes:
+            self._exceed(f"is longer than {most.listing_bytes} bytes", "listing_bytes")
+        else:
             for entry in entries:
                 self._add(entry)
-        else:
-            self.remarks.append(f"answered {METHODS[self.kind]} without a list of {MEMBERS[self.kind]}")
-        return self._follow(result.get("nextCursor"))
+            return self._follow(result.get("nextCursor"))
+        return None
+
+    def finish(self) -> None:
+        """No page follows: say how many more oddities there were than remarks."""
+        if self._odd > len(self.remarks):
+            self.remarks.append(
+                f"and {self._odd - len(self.remarks)} more like these in {METHODS[self.kind]}"
+            )
+
+    def _fail(self, problem: str, *, too_large: bool = False) -> None:
+        self.problem = problem
+        self._remark(problem)
+        if too_large:
+            self.too_large = True
+            self.entries.clear()  # a part of what is too large would be a part nobody chose
+
+    def _exceed(self, what: str, key: str) -> None:
+        text = f"its {METHODS[self.kind]} {what}: raise limits.{key} in its configuration to see it"
+        self._fail(text, too_large=True)
+
+    def _remark(self, text: str) -> None:
+        self._odd += 1
+        if len(self.remarks) < MAX_REMARKS:
+            self.remarks.append(text)
 
     def _add(self, entry: Any) -> None:
         key = entry.get(KEY[self.kind]) if isinstance(entry, dict) else None
         if not isinstance(key, str) or not key:
-            self.remarks.append(f"lists one of its {self.kind} without a {KEY[self.kind]}; left out")
+            self._remark(f"lists one of its {self.kind} without a {KEY[self.kind]}; left out")
         elif key in self._keys:
-            self.remarks.append(f"lists {key!r} twice among its {self.kind}; the first one counts")
+            shown = printable(key, _SHOWN)
+            self._remark(f"lists {shown!r} twice among its {self.kind}; the first one counts")
         else:
             self._keys.add(key)
             self.entries.append(entry)
@@ -78,10 +142,12 @@ class Collector:
     def _follow(self, cursor: Any) -> str | None:
         if not isinstance(cursor, str):
             return None
-        if cursor in self._cursors or len(self._cursors) >= MAX_PAGES:
-            self.remarks.append(
-                f"pages {METHODS[self.kind]} without an end; cut after {len(self._cursors) + 1} pages"
-            )
+        pages = len(self._cursors) + 1
+        if cursor in self._cursors:
+            self._remark(f"pages {METHODS[self.kind]} without an end; cut after {pages} pages")
+            return None
+        if len(self._cursors) >= MAX_PAGES:
+            self._fail(f"pages {METHODS[self.kind]} without an end: there were {pages} pages", too_large=True)
             return None
         self._cursors.add(cursor)
         return cursor

@@ -12,7 +12,7 @@ from dmcp.protocol.limits import MAX_HINT_NAMES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dmcp.config.model import Features, ToolSelection
+    from dmcp.config.model import Features, Limits, ToolSelection
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
     from dmcp.protocol.session import ClientSession
@@ -42,10 +42,14 @@ class Toolbox:
         """Whether a listing is on its way."""
         return bool(self._again)
 
-    def fetch(self, kind: Kind) -> listing.Collector | None:
+    def fetch(self, kind: Kind, limits: Limits) -> listing.Collector | None:
         """Begin to fetch a listing; ``None`` when that is going on, in which case it will be fetched once more.
 
         ``None`` too for one that rests: it will be fetched when it has.
+
+        Args:
+            kind: which listing.
+            limits: what it may have.
         """
         if kind in self._resting:
             return None
@@ -53,7 +57,7 @@ class Toolbox:
             self._again[kind] = True
             return None
         self._again[kind] = False
-        return listing.Collector(kind)
+        return listing.Collector(kind, limits)
 
     def fetched(self, kind: Kind) -> bool:
         """A listing has come, or will not; returns whether it has to be fetched once more, after a rest."""

@@ -177,6 +177,10 @@ def _shown(tool: JsonObject) -> JsonObject:
     return lean
 
 
+OUTDATED: Final = "The server could not be asked again what it offers; this is what it offered before."
+"""What is told beside the last known tools of a group whose listing fails now."""
+
+
 def invalid_configuration(problem: str) -> str:
     """What the client is told of a configuration file that was changed and cannot be used, empty without a problem."""
     if not problem:

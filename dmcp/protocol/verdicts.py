@@ -81,6 +81,12 @@ def too_many_subscriptions(group: str, limit: int, longest: int) -> bytes:
     return error_object(UPSTREAM_FAILED, text)
 
 
+def no_listing(group: str, reason: str) -> bytes:
+    """The error for what cannot be shown because the server does not say what it offers."""
+    text = f"{group} is connected, but does not say what it offers: {reason}; dmcp asks again by itself"
+    return error_object(UPSTREAM_FAILED, text)
+
+
 def lost(group: str, reason: str, *, may_have_run: bool) -> bytes:
     """The error for a request whose connection has gone."""
     outcome = "the call may have run, its outcome is unknown" if may_have_run else "the call has not run"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from dmcp.config.model import Limits
 from dmcp.errors import DownstreamError
-from dmcp.protocol.limits import MAX_LEARNED, MAX_OLD_ENTRIES, MAX_SUBSCRIBED
-from dmcp.protocol.listing import MAX_PAGES, Collector
+from dmcp.protocol.limits import MAX_LEARNED, MAX_OLD_ENTRIES, MAX_PAGES, MAX_SUBSCRIBED
+from dmcp.protocol.listing import Collector
 from dmcp.protocol.merge import Contribution, merge, same
 from dmcp.protocol.naming import split_qualified
 from dmcp.protocol.pages import PAGE_SIZE, PagedListing
@@ -47,6 +48,7 @@ def test_a_listing_without_an_end_is_cut() -> None:
     while collector.take({"tools": [], "nextCursor": str(pages)}) is not None:
         pages += 1
     assert pages == MAX_PAGES
+    assert "without an end" in collector.problem
 
 
 @pytest.mark.parametrize("page", [None, [], "x", 7, {}, {"tools": None}, {"tools": {"name": "a"}}])
@@ -64,6 +66,38 @@ def test_entries_without_a_key_or_with_one_that_is_taken_are_left_out_each_with_
     )
     assert collector.entries == [{"uri": "a:"}]
     assert len(collector.remarks) == 5
+
+
+def test_of_many_odd_entries_the_first_are_named_and_the_rest_counted() -> None:
+    collector = Collector("tools")
+    assert collector.take({"tools": [None] * 1000}) is None
+    collector.finish()
+    assert len(collector.remarks) == 21
+    assert "and 980 more" in collector.remarks[-1]
+
+
+@pytest.mark.parametrize(("entries", "fits"), [(6, True), (7, True), (8, False)])
+def test_a_listing_with_more_entries_than_the_limit_fails_whatever_its_pages(
+    entries: int, fits: bool
+) -> None:
+    collector = Collector("tools", Limits(listing_entries=7))
+    for number in range(entries):
+        page: dict[str, Any] = {"tools": [{"name": f"t{number}"}]}
+        if collector.take({**page, "nextCursor": f"c{number}"}) is None:
+            break
+    assert bool(collector.problem) != fits
+    assert collector.too_large != fits
+    if not fits:
+        assert "limits.listing_entries" in collector.problem
+        assert collector.entries == []
+
+
+@pytest.mark.parametrize(("size", "fits"), [(4096, True), (4097, False)])
+def test_a_listing_with_more_bytes_than_the_limit_fails(size: int, fits: bool) -> None:
+    collector = Collector("tools", Limits(listing_bytes=8192))
+    assert collector.take({"tools": [], "nextCursor": "x"}, 4096) == "x"
+    assert collector.take({"tools": []}, size) is None
+    assert ("limits.listing_bytes" in collector.problem) != fits
 
 
 def test_what_two_groups_call_the_same_is_kept_apart_and_the_first_keeps_the_plain_name() -> None:
