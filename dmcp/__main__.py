@@ -7,6 +7,7 @@ import os
 import sys
 
 from dmcp import log
+from dmcp.text import printable
 
 COMMANDS = frozenset(
     {"auth", "call", "check", "demo", "fault", "import", "init", "install", "list", "plan", "prompt", "read"}
@@ -34,6 +35,8 @@ def main() -> int:
         return 130
     except Exception as error:  # noqa: BLE001 - the last boundary: a person gets a sentence, not a traceback
         return _report_fault(error)
+    finally:
+        log.close()
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -51,7 +54,7 @@ def _report_fault(error: Exception) -> int:
     log.debug("".join(traceback.format_exception(error)))
     text = log.mask(f"{type(error).__name__}: {error}")
     told = f"dmcp: a fault of dmcp's own: {text}. Please report it; DMCP_LOG=debug shows where."
-    print(told, file=sys.stderr)  # noqa: T201 - for the person
+    print(printable(told, None, lines=True), file=sys.stderr)  # noqa: T201 - for the person
     return 1
 
 
@@ -61,6 +64,7 @@ def serve(config: str | None) -> int:
     Args:
         config: the configuration file; without it ``DYNAMIC_MCP_CONFIG`` names it.
     """
+    log.serve()
     path = config or os.environ.get("DYNAMIC_MCP_CONFIG")
     if not path:
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
@@ -71,11 +75,11 @@ def serve(config: str | None) -> int:
     if config and not os.path.exists(os.path.expanduser(config)):  # noqa: PTH110, PTH111 - pathlib is not needed to serve
         from dmcp.cli.main import neither  # noqa: PLC0415 - only when somebody has mistyped
 
-        print(f"dmcp: {neither(config)}", file=sys.stderr)  # noqa: T201 - for the person
+        print(f"dmcp: {printable(neither(config), None)}", file=sys.stderr)  # noqa: T201 - for the person
         return 2
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
-        print(f"Now serving {path} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
+        print(f"Now serving {printable(path, None)} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
     gc.disable()  # until the house stands: building it leaves next to no garbage, and looking for some takes time
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 

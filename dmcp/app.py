@@ -36,6 +36,7 @@ from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
 from dmcp.protocol import wire
 from dmcp.transports.downstream import Downstream
+from dmcp.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -70,6 +71,7 @@ class House:
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
         self._frontend: Address
+        self._watchdog = Watchdog()
         self._downstream = Downstream(
             on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
             on_gone=lambda reading: self._tell_frontend(ClientGone(reading)),
@@ -101,6 +103,7 @@ class House:
             post(supervisor, Shutdown(grace=0.0, status=2, reason=reason))
             await self._settle()
             raise
+        log.start()
         reloading = asyncio.create_task(self._reload_on_change(supervisor))
         await self._look()
         # What there is now stays: the garbage collector need not go through it again and again.
@@ -129,6 +132,7 @@ class House:
         except TimeoutError:
             log.error("some servers did not end in time")
         await self._downstream.aclose(_FLUSH_PATIENCE)
+        self._watchdog.disarm()
 
     def _tell_frontend(self, message: object) -> None:
         post(self._frontend, message)
@@ -137,6 +141,7 @@ class House:
         loop = asyncio.get_running_loop()
 
         def leave(name: str) -> None:
+            self._watchdog.took_over()
             log.info(f"{name}: shutting down")
             post(supervisor, Shutdown(SIGNAL_GRACE))
 
@@ -146,6 +151,7 @@ class House:
                 continue
             try:
                 loop.add_signal_handler(number, leave, name)
+                self._watchdog.watch(number)
             except NotImplementedError:  # Windows
                 signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(leave, name))
         if hasattr(signal, "SIGUSR1"):

@@ -40,6 +40,13 @@ def printable(text: str, limit: int | None = 1000, *, lines: bool = False) -> st
     return _pattern(lines=lines).sub(_escape, text)
 
 
+def escaped_json(text: str) -> str:
+    r"""Return a JSON text with the same characters escaped as JSON does it (``\u202e``): it means what it meant."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _pattern(lines=True).sub(_escape_as_json, text)
+
+
 def is_suspicious(text: str) -> bool:
     """Return whether the text has a character that ``printable`` would escape, line feeds and tabs aside."""
     return not (text.isascii() and text.isprintable()) and bool(_pattern(lines=True).search(text))
@@ -49,6 +56,11 @@ def is_suspicious(text: str) -> bool:
 def _pattern(*, lines: bool) -> re.Pattern[str]:
     # One character class and no repetition: the search is linear whatever the text.
     return re.compile(f"(?![\t\n])[{_UNSAFE}]" if lines else f"[{_UNSAFE}]")
+
+
+def _escape_as_json(match: re.Match[str]) -> str:
+    units = match.group().encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[n : n + 2].hex()}" for n in range(0, len(units), 2))
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -108,7 +108,7 @@ class ClientQuestions:
         """The client has answered."""
         asked = self._table.answered(answer.id)
         if asked is None:
-            log.debug(f"the client answered id {answer.id.decode()}, which waits for no answer")
+            log.remark("answer", "the client answered a request that waits for no answer", level="debug")
         elif asked.upstream is not None:
             post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
         else:

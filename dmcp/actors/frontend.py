@@ -148,7 +148,9 @@ class Frontend(LoopActor):
 
     def _on_malformed(self, message: jsonrpc.Malformed, batch: BatchAnswer | None) -> None:
         if message.is_note:
-            log.debug(f"ignored a notification of the client: {message.message}")
+            log.remark(
+                "notification", f"ignored a notification of the client: {message.message}", level="debug"
+            )
         elif not message.is_answer:
             self._refuse(message.id, message.code, message.message, batch)
         elif self._questions.on_unreadable(message.id):
@@ -284,7 +286,7 @@ class Frontend(LoopActor):
             case "notifications/roots/list_changed":
                 self._supervisor.tell(supervisor.ClientSaid(method))
             case _:
-                log.debug(f"ignored {method} of the client")
+                log.remark("notification", lambda: f"ignored {method} of the client", level="debug")
 
     def _on_cancelled(self, params: JsonObject) -> None:
         identifier = jsonrpc.encode(params.get("requestId"))

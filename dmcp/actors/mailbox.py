@@ -103,7 +103,7 @@ class LinkMailbox:
 
     def on_stderr(self, line: str) -> None:
         """See ``LinkEvents``."""
-        log.debug(line, f"{self._group} stderr")
+        log.remark("stderr", line, f"{self._group} stderr", level="debug", last=True)
 
     def on_failed(self, request_id: int, fault: LinkFault) -> None:
         """See ``LinkEvents``."""

@@ -165,7 +165,7 @@ class Supervisor(LoopActor):
 
         core = self._core = self._core or self._start_core()
         self._introduce()
-        log.hide(configuration.secrets)
+        log.hide(configuration.secrets, configured=True)
         changes = plan(self._configuration or Configuration(), configuration)
         self._configuration, self._problem = configuration, ""
         old, self._children = self._children, {}

@@ -556,7 +556,8 @@ class Upstream(LoopActor):
 
     def _with_last_words(self, reason: str) -> str:
         tail = self._talk.link.stderr_tail() if self._talk.link is not None else ()
-        words = " | ".join(line for line in tail[-5:] if line.strip())[-_LAST_WORDS:]
+        # Masked before it is cut: half a secret is not known as one.
+        words = log.mask(" | ".join(line for line in tail[-5:] if line.strip()), None)[-_LAST_WORDS:]
         return f"{reason} (its last words: {words})" if words else reason
 
     def _stop_within(self, grace: float) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.cli import chosen, trust
+from dmcp.cli import chosen, show, trust
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, ConfigError
 from dmcp.text import printable
@@ -82,7 +82,7 @@ def login(words: tuple[str, ...], config: str | None) -> None:
         state = asyncio.run(_login(_store(configuration), name, remote))
     except AuthError as error:
         raise click.ClickException(f"{name}: {error}") from None
-    click.echo(f"{name}: {state}. A dmcp that is running will use it.")
+    click.echo(f"{show.line(name)}: {state}. A dmcp that is running will use it.")
 
 
 @auth_command.command("logout", short_help="Forget the sign-in to SERVER.")
@@ -99,7 +99,9 @@ def logout(words: tuple[str, ...], config: str | None) -> None:
         was_there = asyncio.run(_authorizer(_store(configuration)).sign_out(name))
     except AuthError as error:
         raise click.ClickException(f"{name}: {error}") from None
-    click.echo(f"{name}: the sign-in is forgotten." if was_there else f"{name}: there was no sign-in.")
+    click.echo(
+        f"{show.line(name)}: " + ("the sign-in is forgotten." if was_there else "there was no sign-in.")
+    )
 
 
 @auth_command.command("adopt", short_help="Use the sign-in that the predecessor kept under SERVER's name.")
@@ -122,14 +124,15 @@ def adopt(words: tuple[str, ...], config: str | None, yes: bool) -> None:
             raise click.ClickException(f"{name}: the predecessor left no sign-in under this name.")
         where = _address(remote)
         click.echo(
-            f"{name}: the predecessor kept a sign-in under this name. It will be sent to {where}.", err=True
+            f"{show.line(name)}: the predecessor kept a sign-in under this name. It will be sent to {where}.",
+            err=True,
         )
         if not yes and not _agrees():
             raise click.ClickException(f"{name}: nothing was changed.")
         asyncio.run(_authorizer(store).adopt(name, remote))
     except AuthError as error:
         raise click.ClickException(f"{name}: {error}") from None
-    click.echo(f"{name}: the sign-in of the predecessor is used for {where} from now on.")
+    click.echo(f"{show.line(name)}: the sign-in of the predecessor is used for {where} from now on.")
 
 
 @auth_command.command("status", short_help="Show the sign-ins to all remote servers, or to SERVER.")
@@ -148,9 +151,7 @@ def status(words: tuple[str, ...], config: str | None, as_json: bool) -> None:
     except AuthError as error:
         raise click.ClickException(str(error)) from None
     if as_json:
-        from pydantic_core import to_json  # noqa: PLC0415 - only for --json
-
-        click.echo(to_json([asdict(row) for row in rows], indent=2).decode())
+        show.echo_json([asdict(row) for row in rows])
         return
     for row in rows:
         click.echo(_as_text(row))
@@ -168,7 +169,7 @@ async def _login(store: FileStore, name: str, remote: RemoteServer) -> str:
         rejected=before.authorization if before else None,
         announce=lambda _: None,
         elsewhere=lambda: click.echo(
-            f"{name}: another dmcp process is signing in to it; finish that in the browser. Waiting.",
+            f"{show.line(name)}: another dmcp process is signing in to it; finish that in the browser. Waiting.",
             err=True,
         ),
     )
@@ -205,7 +206,7 @@ def _as_text(row: _Row) -> str:
     details += [f"token until {row.expires}"] if row.expires else []
     details += [f"scopes {' '.join(row.scopes)}"] if row.scopes else []
     details += [row.hint] if row.hint else []
-    return f"{row.server}: {printable(', '.join([row.state, *details]), _LONGEST_LINE)}"
+    return f"{show.line(row.server)}: {printable(', '.join([row.state, *details]), _LONGEST_LINE)}"
 
 
 def _address(remote: RemoteServer) -> str:

@@ -6,14 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic_core import to_json
 
-from dmcp.cli import arguments, results, trust
+from dmcp.cli import arguments, results, show, trust
 from dmcp.cli.chosen import configuration, session, split
 from dmcp.cli.completing import groups
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _CALL_EPILOG = """\b
@@ -53,7 +52,7 @@ def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ..
     values = arguments.pairs(pairs) if whole is None else arguments.whole(whole)
     path, _ = configuration(given)
     result = asyncio.run(_call(path, *rest, values, spell=whole is None))
-    click.echo(to_json(result, indent=2).decode() if as_json else results.tool_result(result))
+    _print(result, as_json, results.tool_result)
     return 1 if result.get("isError") else 0
 
 
@@ -84,8 +83,7 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
         raise click.UsageError("give one URI: dmcp read [CONFIG] URI")
     path, _ = configuration(given)
     result = asyncio.run(_request(path, "resources/read", {"uri": rest[0]}))
-    text = "\n".join(results.resource(contents) for contents in result.get("contents", ()))
-    click.echo(to_json(result, indent=2).decode() if as_json else text)
+    _print(result, as_json, lambda r: "\n".join(map(results.resource, r.get("contents", ()))))
     return 0
 
 
@@ -107,10 +105,15 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
     params = {"name": rest[0], "arguments": arguments.pairs(pairs)}
     path, _ = configuration(given)
     result = asyncio.run(_request(path, "prompts/get", params))
-    click.echo(
-        to_json(result, indent=2).decode() if as_json else results.messages(result.get("messages", ()))
-    )
+    _print(result, as_json, lambda r: results.messages(r.get("messages", ())))
     return 0
+
+
+def _print(result: dict[str, Any], as_json: bool, as_text: Callable[[dict[str, Any]], str]) -> None:
+    if as_json:
+        show.echo_json(result)
+    else:
+        click.echo(as_text(result))
 
 
 async def _request(path: Path, method: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,17 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic_core import to_json
 
 from dmcp import log
-from dmcp.cli import trust
+from dmcp.cli import show, trust
 from dmcp.cli.amounts import count, tokens
 from dmcp.cli.chosen import configuration, session
 from dmcp.cli.examination import Ear, Finding, examine_all
-from dmcp.cli.importers.report import plain
 from dmcp.config.model import StdioServer
 from dmcp.protocol.environment import not_given
-from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +55,7 @@ def check_command(config: str | None, as_json: bool) -> int:
     findings = asyncio.run(_look(path, loaded))
     if as_json:
         value = {"config": str(path), "servers": [finding.as_json() for finding in findings]}
-        click.echo(to_json(value, indent=2).decode())
+        show.echo_json(value)
     else:
         _show(findings)
     return 0 if all(finding.ready for finding in findings) else 1
@@ -70,7 +67,15 @@ async def _look(path: Path, loaded: Configuration) -> list[Finding]:
     with _progress(list(loaded.servers)) as on_finding:
         async with session(path, ear.hear, "debug", signs_in=False) as client:
             findings = await examine_all(client, loaded.servers, ear, started, on_finding)
-    return [replace(finding, not_given=_not_given(finding.group, loaded)) for finding in findings]
+    # Only now is everything read that dmcp logged.
+    return [
+        replace(
+            finding,
+            not_given=_not_given(finding.group, loaded),
+            stderr=() if finding.ready else tuple(ear.stderr.get(finding.group, ())),
+        )
+        for finding in findings
+    ]
 
 
 def _not_given(group: str, loaded: Configuration) -> dict[str, str]:
@@ -97,7 +102,7 @@ def _progress(waiting: list[str]) -> Iterator[Callable[[str], None]]:
     total = count(len(waiting), "server")
 
     def told() -> str:
-        first = f", waiting for {escape(plain(waiting[0]))}" if waiting else ""
+        first = f", waiting for {escape(show.line(waiting[0]))}" if waiting else ""
         return f"{len(everybody) - len(waiting)} of {total}{first}"
 
     everybody = tuple(waiting)
@@ -130,8 +135,9 @@ def _show(findings: list[Finding]) -> None:
     else:
         click.echo("\n".join(map(_in_two_lines, findings)))
     for finding in findings:
-        if not finding.ready:
-            _explain(finding)
+        _explain(finding)
+    for finding in findings:
+        _warn(finding)
     told = [line for finding in findings if (line := _environment(finding))]
     if told:
         click.echo("\nNot passed on from the environment (see inherit_env):\n" + "\n".join(told))
@@ -147,7 +153,7 @@ def _environment(finding: Finding) -> str:
     for reason, names in by_reason.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         parts.append(f"{', '.join(sorted(names)[:_NAMED])}{more} ({reason})")
-    return f"  {printable(finding.group, None)}: {printable('; '.join(parts), None)}" if parts else ""
+    return f"  {show.line(finding.group)}: {show.line('; '.join(parts))}" if parts else ""
 
 
 def _sum(findings: list[Finding]) -> str:
@@ -167,8 +173,8 @@ def _number(value: int | None) -> str:
 def _in_two_lines(finding: Finding) -> str:
     """A row of the table for a terminal that is too narrow for it."""
     if not finding.ready:
-        return click.style(f"{finding.group}  unavailable  {finding.transport}", fg="red")
-    head = f"{finding.group}  ready  {finding.transport}  {finding.revision or '?'}  {finding.seconds:.2f} s"
+        return click.style(f"{show.line(finding.group)}  unavailable  {finding.transport}", fg="red")
+    head = f"{show.line(finding.group)}  ready  {finding.transport}  {finding.revision or '?'}  {finding.seconds:.2f} s"
     counts = ("tools", finding.tools), ("resources", finding.resources), ("prompts", finding.prompts)
     told = ", ".join(f"{what} {_number(value)}" for what, value in counts)
     return f"{head}\n  {told}\n  {finding.definition_bytes:,} bytes, ~{tokens(finding.definition_bytes):,} tokens"
@@ -177,7 +183,7 @@ def _in_two_lines(finding: Finding) -> str:
 def _cells(finding: Finding) -> list[Any]:
     from rich.text import Text  # noqa: PLC0415 - see above; a name like "[red]" is a name, not markup
 
-    head = [Text(finding.group), "ready" if finding.ready else "unavailable", finding.transport]
+    head = [Text(show.line(finding.group)), "ready" if finding.ready else "unavailable", finding.transport]
     if not finding.ready:
         return head
     sizes = (
@@ -190,8 +196,24 @@ def _cells(finding: Finding) -> list[Any]:
 
 
 def _explain(finding: Finding) -> None:
-    click.echo(f"\n{finding.group}: {finding.reason}")
+    """Say why a server is unavailable, if it is."""
+    if finding.ready:
+        return
+    click.echo(f"\n{show.line(finding.group)}: {show.line(finding.reason)}")
     for line in finding.stderr:
-        click.echo(f"  stderr: {line}")
+        click.echo(f"  stderr: {show.line(line)}")
     if finding.hint:
-        click.echo(f"  {finding.hint}")
+        click.echo(f"  {show.line(finding.hint)}")
+
+
+def _warn(finding: Finding) -> None:
+    """Say what of a listing is not what it looks like: such text misleads people and models."""
+    if not finding.suspicious:
+        return
+    click.echo(
+        f"\n{show.line(finding.group)}: has characters that hide or reorder text. Do you trust this server?"
+    )
+    for what in finding.suspicious[:_NAMED]:
+        click.echo(f"  {show.line(what)}")
+    if len(finding.suspicious) > _NAMED:
+        click.echo(f"  and {len(finding.suspicious) - _NAMED} more")

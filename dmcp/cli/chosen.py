@@ -64,7 +64,7 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     path = Path(name or USUAL_FILE).expanduser()
     content = content_of(path)
     loaded = load(path, os.environ, content)
-    log.hide(loaded.secrets)
+    log.hide(loaded.secrets, configured=True)
     if name is None and starts:
         from dmcp.cli import trust  # noqa: PLC0415 - most configurations are named
 

@@ -12,14 +12,16 @@ from dmcp import log
 from dmcp.cli.amounts import size, tokens
 from dmcp.config.model import RemoteServer
 from dmcp.errors import UpstreamError
+from dmcp.text import is_suspicious, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from dmcp.cli.client import Client
     from dmcp.config.model import ServerConfig
 
 _STDERR_LINES: Final = 5
+_SHOWN_NAME: Final = 80  # characters
 _ADVICE: Final = (
     ("was not found", 'install it, or give the full path as "command"'),
     (
@@ -46,6 +48,7 @@ class Finding:
         reason: why it is unavailable.
         stderr: the last lines it wrote there, if it is unavailable.
         hint: what the person can do.
+        suspicious: texts of its listings with characters that hide or reorder what is read, escaped.
         not_given: variables of dmcp's environment that the server does not get, each with the reason.
     """
 
@@ -61,6 +64,7 @@ class Finding:
     reason: str | None = None
     stderr: tuple[str, ...] = ()
     hint: str | None = None
+    suspicious: tuple[str, ...] = ()
     not_given: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -74,7 +78,8 @@ class Ear:
     def __init__(
         self, groups: Mapping[str, ServerConfig], pass_on: Callable[[str], None] | None = None
     ) -> None:
-        names = "|".join(re.escape(name) for name in groups)
+        self._groups = {log.label(name): name for name in groups}
+        names = "|".join(re.escape(name) for name in self._groups)
         self._line = re.compile(rf"^\S+ [A-Z]+ +({names})( stderr)?: (.*)$")
         self._pass_on = pass_on
         self.revisions: dict[str, str] = {}
@@ -90,9 +95,11 @@ class Ear:
         match = self._line.match(line)
         if match is None:
             return
-        group, from_server, text = match.groups()
+        label, from_server, text = match.groups()
+        group = self._groups[label]
         if from_server:
-            self.stderr.setdefault(group, []).append(text)
+            _, more, last = text.partition(log.LAST)  # the last ones of those that were not shown
+            self.stderr.setdefault(group, []).extend(last.split(" | ") if more else [text])
             del self.stderr[group][:-_STDERR_LINES]
         elif text.startswith("ready, protocol "):
             self.revisions[group] = text.removeprefix("ready, protocol ")
@@ -116,8 +123,7 @@ async def examine(client: Client, config: ServerConfig, ear: Ear, started: float
         prompts = await client.everything("prompts", name) if features.prompts else None
     except UpstreamError as error:
         reason = plain_reason(name, log.mask(str(error)))
-        stderr = tuple(ear.stderr.get(name, ()))
-        return Finding(name, False, transport, reason=reason, stderr=stderr, hint=advice(name, reason))
+        return Finding(name, False, transport, reason=reason, hint=advice(name, reason))
     return Finding(
         name,
         True,
@@ -128,7 +134,19 @@ async def examine(client: Client, config: ServerConfig, ear: Ear, started: float
         prompts=None if prompts is None else len(prompts),
         definition_bytes=size(tools) if tools else 0,
         seconds=round(seconds, 3),
+        suspicious=tuple(_suspicious({"tool": tools, "resource": resources, "prompt": prompts})),
     )
+
+
+def _suspicious(listings: Mapping[str, list[dict[str, Any]] | None]) -> Iterator[str]:
+    """Name the texts of listings that are not what they look like."""
+    for kind, entries in listings.items():
+        for entry in entries or ():
+            name = printable(str(entry.get("name") or entry.get("uri")), _SHOWN_NAME)
+            for key in ("name", "title", "description", "uri"):
+                text = entry.get(key)
+                if isinstance(text, str) and is_suspicious(text):
+                    yield f"{kind} {name}: its {key}"
 
 
 async def examine_all(

@@ -27,13 +27,13 @@ from dmcp.cli.importers.machine import Machine
 from dmcp.cli.importers.model import NotCarried
 from dmcp.cli.importers.output import check_name, fresh, merged
 from dmcp.cli.importers.overview import overview
-from dmcp.cli.importers.redaction import redacted
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
 from dmcp.cli.importers.writing import Overtaken, backup_of, write_whole
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
+from dmcp.config.redaction import redacted
 from dmcp.errors import ConfigError, InternalError
 
 if TYPE_CHECKING:

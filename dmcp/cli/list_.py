@@ -6,10 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from pydantic_core import to_json
 
 from dmcp import log
-from dmcp.cli import completing, trust
+from dmcp.cli import completing, show, trust
 from dmcp.cli.amounts import count
 from dmcp.cli.chosen import configuration, session, split
 from dmcp.cli.examination import plain_reason
@@ -50,7 +49,7 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
         servers = {rest[0]: _known(rest[0], servers)}
     groups = asyncio.run(_look(path, servers))
     if as_json:
-        click.echo(to_json({"groups": groups}, indent=2).decode())
+        show.echo_json({"groups": groups})
     else:
         click.echo(
             "\n\n".join(_whole(g) if rest else _overview(g) for g in groups) or "There are no servers."
@@ -87,15 +86,15 @@ async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
 
 
 def _head(group: Mapping[str, Any]) -> str:
-    return click.style(group["name"], bold=True) + f"  {group['description']}"
+    return click.style(show.line(group["name"]), bold=True) + f"  {show.line(group['description'])}"
 
 
 def _overview(group: Mapping[str, Any]) -> str:
     if "unavailable" in group:
-        return f"{_head(group)}\n  unavailable: {group['unavailable']}"
-    width = max((len(tool["name"]) for tool in group["tools"]), default=0)
+        return f"{_head(group)}\n  unavailable: {show.line(group['unavailable'])}"
+    width = max((len(show.line(tool["name"])) for tool in group["tools"]), default=0)
     lines = [
-        f"  {t['name']:<{width}}  {first_sentence(t.get('description') or '')}".rstrip()
+        f"  {show.line(t['name']):<{width}}  {first_sentence(t.get('description') or '')}".rstrip()
         for t in group["tools"]
     ]
     more = [count(len(group[kind]), kind.split("/")[-1].rstrip("s")) for kind, _ in _OTHERS if group[kind]]
@@ -107,14 +106,14 @@ def _whole(group: Mapping[str, Any]) -> str:
         return _overview(group)
     parts = [_head(group)]
     for tool in group["tools"]:
-        lines = [click.style(tool["name"], bold=True), *_indented((tool.get("description") or "").strip())]
+        lines = [click.style(show.line(tool["name"]), bold=True), *_indented(tool.get("description") or "")]
         lines += [f"  - {line}" for line in parameters(tool.get("inputSchema") or {})]
         parts.append("\n".join(lines))
     for kind, key in _OTHERS:
         if group[kind]:
             title = kind.replace("resources/templates", "resource templates")
             entries = [
-                f"  {e[key]}  {first_sentence(e.get('description') or e.get('name', ''))}"
+                f"  {show.line(e[key])}  {first_sentence(e.get('description') or e.get('name', ''))}"
                 for e in group[kind]
             ]
             parts.append("\n".join([click.style(title, bold=True), *entries]))
@@ -122,4 +121,4 @@ def _whole(group: Mapping[str, Any]) -> str:
 
 
 def _indented(text: str) -> list[str]:
-    return [f"  {line}".rstrip() for line in text.splitlines()]
+    return [f"  {line}".rstrip() for line in show.block(text.strip()).split("\n")] if text.strip() else []

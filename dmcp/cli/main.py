@@ -18,7 +18,7 @@ from typing import Any, Final
 import click
 
 from dmcp import __version__, log
-from dmcp.cli import streams
+from dmcp.cli import show, streams
 from dmcp.errors import ConfigError, DmcpError
 
 INTERRUPTED: Final = 130
@@ -172,12 +172,13 @@ def command_line(arguments: list[str]) -> int:
     try:
         status = dmcp.main(arguments, prog_name="dmcp", standalone_mode=False)
     except click.ClickException as error:
+        error.message = show.block(log.mask(error.message, None))  # type: ignore[misc] # it is shown as it stands there
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except DmcpError as error:
-        click.echo(log.mask(str(error)), err=True)
+        show.error(error)
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough (``dmcp schema | head``). Nothing more can be written there.
@@ -207,7 +208,7 @@ def _refused_by_the_system(error: OSError) -> int:
         text = "The working directory does not exist any more: change to one that does."
     else:
         raise error
-    click.echo(log.mask(text), err=True)
+    show.error(text)
     return 1 if streams.has_no_room(error) else 2
 
 

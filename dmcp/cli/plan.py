@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from dmcp.cli import show
 from dmcp.config.diff import ReloadPlan, plan
 from dmcp.config.loading import load
 from dmcp.errors import ConfigError
@@ -44,14 +45,11 @@ def plan_command(old: str, new: str, as_json: bool) -> None:
         result = plan(load(old, os.environ), load(new, os.environ))
     except ConfigError as error:
         raise _Refused(str(error)) from None
-    click.echo(_as_json(result) if as_json else _as_text(result))
-
-
-def _as_json(result: ReloadPlan) -> str:
-    from pydantic_core import to_json  # noqa: PLC0415 - only for --json
-
-    values = {action: getattr(result, action) for action in _MEANING}
-    return to_json({**values, "changed": dict(result.changed)}, indent=2).decode()
+    if as_json:
+        values = {action: getattr(result, action) for action in _MEANING}
+        show.echo_json({**values, "changed": dict(result.changed)})
+    else:
+        click.echo(_as_text(result))
 
 
 def _as_text(result: ReloadPlan) -> str:
@@ -60,7 +58,8 @@ def _as_text(result: ReloadPlan) -> str:
         for name in getattr(result, action):
             keys = result.changed.get(name)
             lines.append(
-                f"{action: <8} {name} {meaning}" + (f" (changed: {', '.join(keys)})" if keys else "")
+                f"{action: <8} {show.line(name)} {meaning}"
+                + (f" (changed: {', '.join(keys)})" if keys else "")
             )
     if result.is_empty:
         lines.append("Nothing would change.")

@@ -1,10 +1,12 @@
-"""What servers return, as text for a person. Text is given as it is; what is not text is said, not dumped. Pure."""
+"""What servers return, as text for a person: escaped (``show``); what is not text is said, not dumped. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
+
+from dmcp.cli import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,37 +20,39 @@ def tool_result(result: Block) -> str:
     if isinstance(content, list) and content:
         return "\n".join(block(item) for item in content)
     structured = result.get("structuredContent")
-    return "(no content)" if structured is None else to_json(structured, indent=2).decode()
+    return "(no content)" if structured is None else show.block(to_json(structured, indent=2).decode())
 
 
 def block(item: Any) -> str:
     """One content block (MCP 2025-11-25, ContentBlock)."""
     if not isinstance(item, dict):
-        return f"[not a content block: {item!r}]"
+        return show.line(f"[not a content block: {item!r}]")
     match item.get("type"):
         case "text":
-            return str(item.get("text", ""))
+            return show.block(item.get("text", ""))
         case "image" | "audio" as kind:
-            return f"[{kind}, {item.get('mimeType', 'unknown type')}, {_decoded_size(item.get('data'))}]"
+            return show.line(
+                f"[{kind}, {item.get('mimeType', 'unknown type')}, {_decoded_size(item.get('data'))}]"
+            )
         case "resource_link":
-            return f"[resource {item.get('uri')}: {item.get('title') or item.get('name', '')}]"
+            return show.line(f"[resource {item.get('uri')}: {item.get('title') or item.get('name', '')}]")
         case "resource":
             return resource(item.get("resource") or {})
         case kind:
-            return f"[content of an unknown type: {kind}]"
+            return show.line(f"[content of an unknown type: {kind}]")
 
 
 def resource(contents: Block) -> str:
     """One resource's contents."""
     if "text" in contents:
-        return str(contents["text"])
+        return show.block(contents["text"])
     kind = contents.get("mimeType", "unknown type")
-    return f"[binary, {kind}, {_decoded_size(contents.get('blob'))}: {contents.get('uri')}]"
+    return show.line(f"[binary, {kind}, {_decoded_size(contents.get('blob'))}: {contents.get('uri')}]")
 
 
 def messages(items: Iterable[Block]) -> str:
     """A prompt's messages, each under the role that says it."""
-    return "\n\n".join(f"{item.get('role')}:\n{block(item.get('content'))}" for item in items)
+    return "\n\n".join(f"{show.line(item.get('role'))}:\n{block(item.get('content'))}" for item in items)
 
 
 def parameters(schema: Block) -> list[str]:
@@ -60,14 +64,14 @@ def parameters(schema: Block) -> list[str]:
         kind = _kind(shape)
         optional = "" if name in required else ", optional"
         about = shape.get("description") or ""
-        lines.append(f"{name} ({kind}{optional})" + (f": {about}" if about else ""))
+        lines.append(show.block(f"{name} ({kind}{optional})" + (f": {about}" if about else "")))
     return lines
 
 
 def first_sentence(text: str) -> str:
     """Enough of a description for an overview."""
-    line = text.strip().splitlines()[0] if text.strip() else ""
-    return line.split(". ")[0].rstrip(".")
+    line = text.strip().partition("\n")[0]
+    return show.line(line.split(". ")[0].strip().rstrip("."))
 
 
 def _kind(shape: Block) -> str:

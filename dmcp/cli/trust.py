@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dmcp.cli.importers import redaction
+from dmcp.config import redaction
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
 from dmcp.store import trusted

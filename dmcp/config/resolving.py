@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from dmcp.config import checks
+from dmcp.config import checks, redaction
 from dmcp.config.model import (
     Features,
     Limits,
@@ -86,7 +86,7 @@ class Filling:
         """
         resolved = resolve(raw, self.environ, min(LARGEST, self.room.left))
         if secret:
-            self.secrets.update(resolved.values)
+            self.secrets.update(value for value in resolved.values if not redaction.is_harmless(value))
             self.names.update(resolved.names)
         self.room.left -= sum(map(len, resolved.values))
         if resolved.is_too_long:
@@ -120,16 +120,21 @@ class Filling:
         """As ``text``, for a list."""
         return tuple(self.text((*key, index), value) for index, value in enumerate(raw or ()))
 
+    def arguments(self, raw: Sequence[str] | None) -> tuple[str, ...]:
+        """As ``texts``, for the arguments of a command: what looks like a secret in them is one."""
+        filled = self.texts(("args",), raw)
+        self.secrets |= redaction.secrets_of_args(filled)
+        return filled
+
     def pairs(
         self, key: str, raw: Mapping[str, str] | None, fault: Callable[[str, str], str | None]
     ) -> Mapping[str, str]:
-        """As ``text``, for names with values. The values are secrets wherever they came from."""
+        """As ``text``, for names with values: "env" or "headers". What may be a secret in the values is one."""
         filled: dict[str, str] = {}
         for name, value in (raw or {}).items():
             filled[name] = self.text((key, name), value, partial(fault, name))
-        for value in filled.values():
-            # "Bearer TOKEN" is a secret, and so is the token alone.
-            self.secrets.update({value, value.partition(" ")[2]} if key == "headers" else {value})
+        of_kind = redaction.secrets_of_headers if key == "headers" else redaction.secrets_of_env
+        self.secrets |= of_kind(filled)
         return MappingProxyType(filled)
 
 
@@ -166,7 +171,7 @@ def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...
     cwd = None if part.cwd is None else filling.text(("cwd",), part.cwd, checks.filled_fault, secret=False)
     return StdioServer(
         command=filling.text(("command",), part.command, checks.filled_fault, secret=False),
-        args=filling.texts(("args",), part.args),
+        args=filling.arguments(part.args),
         env=filling.pairs("env", part.env, checks.env_fault),
         cwd=cwd,
         inherit_env=inherit_env if part.inherit_env is None else part.inherit_env,
@@ -175,7 +180,7 @@ def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...
 
 def _remote(part: RemotePart, filling: Filling) -> RemoteServer:
     url = filling.text(("url",), part.url, checks.url_fault)
-    filling.secrets.update(checks.url_secrets(url))
+    filling.secrets.update(value for value in checks.url_secrets(url) if not redaction.is_harmless(value))
     return RemoteServer(
         url=url,
         kind=part.type or "auto",

@@ -15,6 +15,29 @@ KIB: Final = 1024
 MAX_FRAME: Final = 64 * MIB
 """Bytes of one message, in either direction. Of a server's: ``limits.frame``."""
 
+# The log -----------------------------------------------------------------------------------------------------------
+
+MAX_LOG_LINES: Final = 2000
+"""Lines that wait for a standard error that is not read; what comes on top is dropped and counted."""
+
+MAX_LOG_BYTES: Final = 1 * MIB
+"""Characters of the lines that wait, likewise."""
+
+MAX_LOG_LINE: Final = 4 * KIB
+"""Characters of one event in the log."""
+
+MAX_REMARKS_A_MINUTE: Final = 20
+"""Remarks of one kind about one server that are logged a minute; then one line says how many more there were."""
+
+MAX_REMARK_KINDS: Final = 1000
+"""Pairs of server and kind that are counted at the same time; the oldest is given up for a new one."""
+
+MAX_MASKED_TEXT: Final = 16 * KIB
+"""Characters of a text that is shown to a person or a model in a sentence of dmcp's, searched for secrets."""
+
+MAX_KNOWN_SECRETS: Final = 10_000
+"""Tokens and secrets learned at run time that are masked; the oldest is forgotten. Those configured always are."""
+
 # Processes -----------------------------------------------------------------------------------------------------------
 
 MAX_STDERR_LINES: Final = 100
@@ -153,6 +176,7 @@ MAX_RETRY_AFTER: Final = 3600.0
 
 MAX_DOCUMENT: Final = 1 * MIB
 """Bytes of a document of an authorization server, uncompressed: metadata, tokens. Usual is a thousandth of it."""
+
 # Listings, names and routes ------------------------------------------------------------------------------------------
 
 MAX_MATCHED_URI: Final = 4096

@@ -65,8 +65,8 @@ async def test_a_stranger_that_fails_is_left_for_its_first_use_and_the_log_says_
         await client.initialize()
         before = await client.request("tools/list")
         await learnt(client)  # the next one is not kept from its turn
-        assert "no licence" in client.stderr
-        assert "nobody uses it: started again at its next use" in client.stderr
+        await client.logged("no licence")
+        await client.logged("nobody uses it: started again at its next use")
         assert await client.request("tools/list") == before
         assert not [note for note in client.inbox if "tools/list_changed" in note["method"]]
         assert acted(tmp_path, "bad") == 1

@@ -90,7 +90,7 @@ async def test_paging_that_loops_ends_and_what_was_listed_counts(tmp_path: Path)
         await client.initialize()
         assert [tool["name"] for tool in await client.tools("g")] == ["echo"]
         assert text_of(await client.call("g", "echo")) == "echo"
-        assert "without an end" in client.stderr
+        await client.logged("without an end")
 
 
 async def test_paging_without_an_end_is_cut_and_what_was_listed_counts(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ async def test_tools_without_a_usable_name_or_with_one_that_is_taken_are_left_ou
     async with dmcp(tmp_path, {"g": newcomer("nameless")}) as client:
         await client.initialize()
         assert [tool["name"] for tool in await client.tools("g")] == ["echo", "last"]
-        assert "g: lists 'echo' twice among its tools" in client.stderr
+        await client.logged("g: lists 'echo' twice among its tools")
 
 
 @pytest.mark.parametrize("misdeed", ["listless", "unable-to-list", "never-listing"])

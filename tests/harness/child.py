@@ -124,6 +124,10 @@ class Child:
         except TimeoutError:
             raise AssertionError(f"no {what} within {within} s; stderr: {self.stderr[-2000:]}") from None
 
+    async def logged(self, text: str, within: float = WAIT) -> None:
+        """Wait until this stands in what the process wrote to stderr: the log is written by a thread of its own."""
+        await self.until(lambda: text in self.stderr, f"{text!r} in the log", within)
+
     def on_line(self, line: bytes) -> None:
         """A line of stdout, without its end. For subclasses."""
 

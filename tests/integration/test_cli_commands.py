@@ -181,7 +181,7 @@ def test_call_to_an_unavailable_group_says_why(mixed: Path) -> None:
     done = run_dmcp("call", mixed, "missing", "anything", "-a", "x=1")
     assert done.returncode == 1
     assert done.stderr.startswith(
-        "missing is unavailable: the command no-such-command-anywhere was not found"
+        "Error: missing is unavailable: the command no-such-command-anywhere was not found"
     )
 
 
@@ -249,7 +249,7 @@ def test_a_character_the_chosen_encoding_lacks_does_not_end_a_command(sdk: Path)
 def test_call_shows_a_servers_error_and_ends_with_1(sdk: Path) -> None:
     done = run_dmcp("call", sdk, "sdk", "refuse")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("sdk: ")
+    assert done.stderr.startswith("Error: sdk: ")
 
 
 def test_prompt_prints_each_message_under_its_role(sdk: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.importers.model import Command
-from dmcp.cli.importers.redaction import address, arguments
+from dmcp.config.redaction import address, arguments
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,5 +60,5 @@ def in_short(server: ImportedServer) -> str:
 
 
 def plain(text: str) -> str:
-    """The text with everything escaped that a terminal would not print."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    """The text with everything escaped that a terminal would obey."""
+    return printable(text, None)

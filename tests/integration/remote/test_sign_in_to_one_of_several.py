@@ -143,4 +143,4 @@ async def test_a_browser_is_opened_as_well_where_there_is_one(
     async with client_of(guarded, home) as client:
         await client.initialize()
         assert await whoami(client) == SIGNED_IN
-        assert "to sign in to far, open" in client.stderr
+        await client.logged("to sign in to far, open")

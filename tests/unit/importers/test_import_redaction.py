@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmcp.cli.importers.redaction import address, arguments, redacted
+from dmcp.config.redaction import address, arguments, redacted
 
 
 def test_values_that_may_be_secret_are_masked_and_references_are_shown() -> None:
