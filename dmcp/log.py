@@ -5,7 +5,8 @@ that is slow, stops nothing. What waits is bounded; what does not fit is dropped
 when there is room again. ``sys.stderr`` becomes a stream of the same thread, so that whatever else writes there (a
 library, the interpreter) does not wait either and keeps its order. Commands write at once, as any program does.
 
-What a server causes is limited: of one kind, for one server, ``MAX_REMARKS_A_MINUTE`` a minute, then one line with the count.
+What a server causes is limited: of one kind, for one server, ``MAX_REMARKS_A_MINUTE`` a minute, then one line with
+the count.
 
 loguru formats. It is imported at the first line that is really written, in the log's thread: the first answer to the
 client does not need it (see the start-up budget in docs/performance.md). stdout is never touched: it carries protocol

@@ -298,7 +298,7 @@ class Conversation:
         """A listing did not come. What was known before stays; at first, what has come so far is all there is."""
         kind, method = collector.kind, listing.METHODS[collector.kind]
         failures = self._failures[kind] = self._failures.get(kind, 0) + 1
-        text = reason if collector.problem else f"{method} failed: {reason}"
+        text = log.mask(reason if collector.problem else f"{method} failed: {reason}")
         if failures == 1:
             log.warning(text, self._group)
         else:
