@@ -219,7 +219,9 @@ class Conversation:
 
     def _may_subscribe(self, request: Request) -> bool:
         uri = str(request.params.get("uri"))
-        if uri in self.subscriptions or (len(self.subscriptions) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI):
+        if uri in self.subscriptions or (
+            len(self.subscriptions | self._subscribing()) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI
+        ):
             return True
         self.reply(request, error=verdicts.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
         return False
@@ -490,10 +492,16 @@ class Conversation:
         known = self.subscriptions
         if uri in known:
             return True
-        for _, cargo in self.flights.all():  # its first update may be faster than the answer
-            if isinstance(cargo, Request) and cargo.method == "resources/subscribe":
-                known = known | {str(cargo.params.get("uri"))}
+        known = known | self._subscribing()  # the first update may be faster than the answer
         return bool(known) and any(whole in known for whole in _wholes(uri))
+
+    def _subscribing(self) -> set[str]:
+        """Return the resources whose subscription is in flight."""
+        return {
+            str(cargo.params.get("uri"))
+            for _, cargo in self.flights.all()
+            if isinstance(cargo, Request) and cargo.method == "resources/subscribe"
+        }
 
     def _fetch_again(self, *changed: Kind) -> None:
         for kind in changed:

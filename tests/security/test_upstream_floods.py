@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from harness import RawClient, write_config
 from harness.configs import TESTS, python_server
 from harness.watched import LoopWatch
+from servers.raw_http import Peer, Request, answer, offer_tool, raw_server
 
 pytestmark = pytest.mark.anyio
 
@@ -60,5 +62,40 @@ async def test_memory_stays_flat_and_others_are_answered_while_a_server_floods(
             most = max(most, memory_of(client.pid))
             client.lines.clear()
         assert most - before < 24 * 1024 * 1024
-        assert watch.held().cpu < 250
+        assert watch.held().cpu < 50
         await client.call("bad", "echo")  # it is served all the same
+
+
+async def test_a_flood_over_http_is_read_no_faster_than_it_is_served(tmp_path: Path) -> None:
+    event = b'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x"}}\n\n'
+
+    async def flood(peer: Peer, request: Request) -> None:
+        await peer.stream()
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            await peer.chunk(event * 2000)
+            await asyncio.sleep(0)  # the client of this test lives in the same loop
+        await peer.event(answer(request, {"content": []}))
+        await peer.end()
+
+    async with raw_server() as server:
+        offer_tool(server, flood)
+        config = write_config(tmp_path / "dmcp.json", {"bad": {"url": server.url}, "good": hostile()})
+        watch = LoopWatch(tmp_path)
+        async with RawClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
+            await client.initialize(capabilities=EVERYTHING)
+            await client.call("good", "echo")
+            await client.tools("bad")
+            before = memory_of(client.pid)
+            watch.start_watching()
+            await asyncio.sleep(0.1)
+            arguments = {"group": "bad", "name": "x", "args": {}}
+            call = client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
+            most = before
+            for _ in range(20):
+                await client.call("good", "echo")
+                most = max(most, memory_of(client.pid))
+                client.lines.clear()
+            assert most - before < 24 * 1024 * 1024
+            assert watch.held().cpu < 50
+            assert "result" in await client.answer(call, within=60)

@@ -9,6 +9,7 @@ import pytest
 
 from harness import RawClient, RpcError, dmcp_command, write_config
 from harness.configs import TESTS, python_server
+from servers.raw_http import Peer, Request, offer_tool, raw_server
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -309,6 +310,33 @@ async def test_a_question_stops_only_the_clock_of_its_own_call(tmp_path: Path) -
         client.respond(question, {"action": "cancel"})
         assert (await client.answer(oldest))["error"]["code"] == -32001
         assert {"jsonrpc": "2.0", "id": "q", "result": {"action": "cancel"}} in await heard(client)
+
+
+async def test_over_http_the_stream_says_whose_clock_a_question_stops(tmp_path: Path) -> None:
+    asking = {"jsonrpc": "2.0", "id": "q", "method": "elicitation/create", "params": FORM}
+
+    async def silent(peer: Peer, request: Request) -> None:
+        await peer.stream()
+        await peer.closed()
+
+    async def asks(peer: Peer, request: Request) -> None:
+        await peer.stream()
+        await peer.event(asking)
+        await peer.closed()
+
+    async with raw_server() as server:
+        offer_tool(server, silent)
+        server.on("tools/call", silent, asks)
+        async with served(tmp_path, g={"url": server.url, "timeout": {"tools": "500ms"}}) as client:
+            await client.initialize(capabilities=EVERYTHING)
+            older = start(client, "x")
+            await server.arrived("tools/call")
+            younger = start(client, "x")
+            question = await client.heard("elicitation/create")
+            assert (await client.answer(older))["error"]["code"] == -32001
+            client.respond(question, {"action": "cancel"})
+            assert (await client.answer(younger))["error"]["code"] == -32001
+            assert not [m for m in client.inbox if m.get("method") == "notifications/cancelled"]
 
 
 async def test_cancelling_a_call_ends_what_its_server_asked_on_its_account(tmp_path: Path) -> None:

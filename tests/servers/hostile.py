@@ -48,7 +48,6 @@ class Hostile(Peer):
         self._lock = threading.Lock()
         self._answers: dict[str, dict[str, Any]] = {}
         self._news = threading.Condition()
-        self.flooding = False
 
     def take(self, message: dict[str, Any]) -> None:
         """Keep answers to what it has asked, for ``ask``."""
@@ -85,9 +84,8 @@ class Hostile(Peer):
             case "heard":
                 self.say(identifier, json.dumps(self.heard))
             case "flood":
-                self.flooding = True
-                threading.Thread(target=self.flood, args=(arguments,), daemon=True).start()
                 self.say(identifier, "flooding")
+                threading.Thread(target=self.flood, args=(arguments,), daemon=True).start()
             case "fail":
                 self.send({"jsonrpc": "2.0", "id": identifier, "error": arguments["error"]})
             case "progress":  # so many, then the answer
@@ -124,7 +122,6 @@ class Hostile(Peer):
         end = time.monotonic() + arguments["seconds"]
         while time.monotonic() < end:
             self.write(block)
-        self.flooding = False
 
     def write(self, raw: bytes) -> None:
         """Write whole lines, from any thread."""
