@@ -68,6 +68,7 @@ class House:
         self._pinned = os.environ.pop("DMCP_PINNED_CONFIG", None)  # popped: servers do not get it
         self._reloads = self._applied = self._reading = 0
         self._again = False
+        self._said: set[str] = set()  # what was said of the file's permissions: once is enough
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
         self._frontend: Address
@@ -169,12 +170,19 @@ class House:
         from hashlib import sha256  # noqa: PLC0415 - the first answer does not wait for it
 
         from dmcp.config import loading  # noqa: PLC0415 - likewise
+        from dmcp.config.exposure import exposed  # noqa: PLC0415 - likewise
 
         content = loading.content_of(self._config)
         digest = sha256(content).hexdigest()
         if self._pinned not in (None, digest):
             raise ConfigError(f"{self._config}: it has been changed since you trusted it, and is not used")
-        return digest, loading.load(self._config, os.environ, content)
+        document = loading.read(self._config, content)
+        configuration = loading.configuration_of(document, os.environ)
+        for sentence in exposed(document.file, document.values):
+            if sentence not in self._said:
+                self._said.add(sentence)
+                log.warning(sentence)
+        return digest, configuration
 
     def _apply(self, supervisor: Address) -> None:
         """Load the first configuration, on the loop, and put it in force.

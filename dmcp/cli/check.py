@@ -17,6 +17,8 @@ from dmcp.cli import show, trust
 from dmcp.cli.amounts import count, tokens
 from dmcp.cli.chosen import configuration, session
 from dmcp.cli.examination import Ear, Finding, examine_all
+from dmcp.config.exposure import exposed
+from dmcp.config.loading import read
 from dmcp.config.model import StdioServer
 from dmcp.protocol.environment import not_given
 
@@ -52,12 +54,15 @@ def check_command(config: str | None, as_json: bool) -> int:
     the time from the start until it answered. Tokens are estimated at four bytes each.
     """
     path, loaded = configuration(config)
+    remarks = exposed(path, read(path).values)
     findings = asyncio.run(_look(path, loaded))
     if as_json:
-        value = {"config": str(path), "servers": [finding.as_json() for finding in findings]}
+        value = {"config": str(path), "remarks": remarks, "servers": [finding.as_json() for finding in findings]}
         show.echo_json(value)
     else:
         _show(findings)
+        for remark in remarks:
+            click.echo(f"\nTake care: {show.line(remark)}")
     return 0 if all(finding.ready for finding in findings) else 1
 
 

@@ -90,7 +90,15 @@ def load(path: str | Path, environ: Mapping[str, str], content: bytes | None = N
     Raises:
         ConfigError: the file cannot be read, parsed or accepted; one sentence for each mistake in it.
     """
-    document = read(path, content)
+    return configuration_of(read(path, content), environ)
+
+
+def configuration_of(document: Document, environ: Mapping[str, str]) -> Configuration:
+    """The configuration a document describes. See ``load``.
+
+    Raises:
+        ConfigError: it cannot be accepted; one sentence for each mistake in it.
+    """
     problems, shape = _checked(document.values)
     if shape is not None:
         configuration, problems = _resolved(shape, environ)
