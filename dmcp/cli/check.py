@@ -57,7 +57,11 @@ def check_command(config: str | None, as_json: bool) -> int:
     remarks = exposed(path, read(path).values)
     findings = asyncio.run(_look(path, loaded))
     if as_json:
-        value = {"config": str(path), "remarks": remarks, "servers": [finding.as_json() for finding in findings]}
+        value = {
+            "config": str(path),
+            "remarks": remarks,
+            "servers": [finding.as_json() for finding in findings],
+        }
         show.echo_json(value)
     else:
         _show(findings)
