@@ -281,7 +281,9 @@ class House:
 
     def frontend(self, supervisor: Address, watch: Watch) -> Address:
         """See ``Factories``."""
-        self._frontend = Frontend.start(self._downstream.write, supervisor, watch=watch)
+        self._frontend = Frontend.start(
+            self._downstream.write, supervisor, watch=watch, pause=self._downstream.hold
+        )
         return self._frontend
 
     def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dmcp import log
-from dmcp.actors.mailbox import SLOW_CLIENT, ReadGate
+from dmcp.actors.mailbox import LARGE_MESSAGE, SLOW_CLIENT, ReadGate
 from dmcp.actors.notifications import Notifications
 from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Request, Tick
-from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, listing, pages_in, server_requests, tools, verdicts, wire
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     CALL_TIME_FACTOR,
@@ -37,7 +37,7 @@ from dmcp.text import printable
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import Link
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.scan import Steps
     from dmcp.protocol.sign_in import SignIn
 
 PING_PATIENCE: Final = 10.0
@@ -98,6 +99,9 @@ class Owner(Protocol):
 
     def missed(self, fault: LinkFault) -> None:
         """A ping could not be asked."""
+
+    def begin_slices(self, work: Steps[Any], then: Callable[[Any], None]) -> None:
+        """See ``Slices.begin``."""
 
     def lose(self, kind: FaultKind | None, reason: str, category: str = "") -> None:
         """The server is of no use any more. Without a category the fault's own is told."""
@@ -279,9 +283,26 @@ class Conversation:
         if collector is not None:
             self.run(Errand("list", collector), listing.METHODS[kind], {})
 
-    def _on_page(self, collector: listing.Collector, answer: jsonrpc.Answer) -> None:
+    def _on_listing(self, collector: listing.Collector, page: bytes) -> None:
+        """Decode a page: at once, or in slices when it is large; what is too large is not decoded at all."""
+        limits = self.config.limits
+        if len(page) > limits.listing_bytes:
+            self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(page))
+        elif pages_in.is_light(page):
+            self._on_page(collector, wire.decode(page), len(page))
+        else:
+            work = pages_in.decode(page, listing.MEMBERS[collector.kind], limits.listing_entries)
+            self._owner.begin_slices(work, lambda decoded: self._on_decoded(collector, decoded, len(page)))
+
+    def _on_decoded(self, collector: listing.Collector, page: JsonObject | str, size: int) -> None:
+        if isinstance(page, str):
+            self.fail_listing(collector, page)
+        else:
+            self._on_page(collector, page, size)
+
+    def _on_page(self, collector: listing.Collector, page: Any, size: int) -> None:
         kind = collector.kind
-        cursor = collector.take(answer.value, len(answer.result or b""))
+        cursor = collector.take(page, size)
         if cursor is not None:
             self.run(Errand("list", collector), listing.METHODS[kind], {"cursor": cursor})
             return
@@ -368,11 +389,21 @@ class Conversation:
             case jsonrpc.Malformed():
                 self._on_malformed(message)
             case jsonrpc.Batch(messages):
-                for single in messages:
-                    self.on_frame(single, size, during)
+                self._on_batch(messages, size, during)
+
+    def _on_batch(self, messages: Sequence[jsonrpc.Single], size: int, during: int | None) -> None:
+        noise: list[jsonrpc.Malformed] = []
+        for single in messages:
+            if isinstance(single, jsonrpc.Malformed) and jsonrpc.own_number(single.id) is None:
+                noise.append(single)
+            else:
+                self.on_frame(single, size, during)
+        if noise:  # one line, however many there are
+            more = f", and {len(noise) - 1} more like it" if len(noise) > 1 else ""
+            log.warning(f"sent something that is no message: {noise[0].message}{more}", self._group)
 
     def _on_answer(self, answer: jsonrpc.Answer) -> None:
-        number = _number(answer.id)
+        number = jsonrpc.own_number(answer.id) or _NO_CALL
         cargo = self.flights.land(number)
         match cargo:
             case Request():
@@ -393,7 +424,9 @@ class Conversation:
         if answer.error is not None:
             self.reply(request, error=self._error_of(answer, answer.error))
             return
-        if not isinstance(answer.value, dict):  # a client would stumble over it (MCP: schema, Result)
+        if (
+            answer.result is None or answer.result[:1] != b"{"
+        ):  # a client would stumble over it (MCP: schema, Result)
             self.reply(request, error=verdicts.unreadable(self._group, "the result must be an object"))
             return
         self.reply(request, result=answer.result)
@@ -408,9 +441,10 @@ class Conversation:
 
     def _error_of(self, answer: jsonrpc.Answer, error: bytes) -> bytes:
         """Return the error of a call as the client gets it."""
-        value = answer.value
+        # Looked for in the bytes first: an error can be large, and is not decoded for this.
+        value = answer.value if b"%d" % server_requests.URL_NEEDED in error else None
         if not isinstance(value, dict) or value.get("code") != server_requests.URL_NEEDED:
-            return verdicts.with_group(self._group, error, value)
+            return verdicts.with_group(self._group, answer)
         error, identifiers = server_requests.url_error(self._group, value)
         for identifier in identifiers:
             self.questions.expect_completion(identifier)
@@ -425,11 +459,11 @@ class Conversation:
                 self._on_welcome(answer.value)
         elif errand.collector is not None:
             if failure and self._lacks(errand.collector, answer):
-                self._on_page(errand.collector, answer._replace(result=b"", value={"resourceTemplates": []}))
+                self._on_page(errand.collector, {"resourceTemplates": []}, 0)
             elif failure:
                 self.fail_listing(errand.collector, failure)
             else:
-                self._on_page(errand.collector, answer)
+                self._on_listing(errand.collector, answer.result or b"")
         elif errand.purpose == "ping":  # an error is an answer: the server is alive
             self._owner.found_alive()
         elif failure:
@@ -447,7 +481,7 @@ class Conversation:
         self._owner.welcomed()
 
     def _on_malformed(self, message: jsonrpc.Malformed) -> None:
-        number = _number(message.id)
+        number = jsonrpc.own_number(message.id) or _NO_CALL
         cargo = self.flights.land(number)
         if isinstance(cargo, Request):
             self._landed(number)
@@ -455,9 +489,12 @@ class Conversation:
             self._owner.landed()
         elif isinstance(cargo, Errand):
             error = jsonrpc.error_object(message.code, message.message)
-            self._on_errand_done(cargo, jsonrpc.Answer(message.id, None, error, {"message": message.message}))
+            self._on_errand_done(cargo, jsonrpc.Answer(message.id, None, error))
         else:
             log.warning(f"sent something that is no message: {message.message}", self._group)
+            if message.is_request:
+                error = jsonrpc.error_object(message.code, message.message)
+                self.transmit(jsonrpc.failure(message.id, error))
 
     def _on_note(self, method: str, params: JsonObject, size: int) -> None:
         """Take a notification. What MCP does not define for servers, or is larger than dmcp passes on, is dropped."""
@@ -515,9 +552,9 @@ class Conversation:
         post(self._peers.catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
 
     def _on_progress(self, params: JsonObject) -> None:
-        token = params.get("progressToken")
-        cargo = self.flights.get(token) if type(token) is int else None
-        if isinstance(cargo, Request) and cargo.wants_progress and isinstance(token, int):
+        token = jsonrpc.own_number(params.get("progressToken")) or _NO_CALL
+        cargo = self.flights.get(token)
+        if isinstance(cargo, Request) and cargo.wants_progress:
             self.flights.extend(token, self._clock())
             self.notifications.progress(token, cargo, params)
 
@@ -555,6 +592,10 @@ class Conversation:
         """The link is open."""
         self.link = link
         self.gate.attach(link)
+
+    def pause_for_work(self, working: bool) -> None:
+        """Stop reading while a large message is worked on, and go on after it."""
+        (self.gate.close if working else self.gate.open)(LARGE_MESSAGE)
 
     def hold_back(self, hold: bool) -> None:
         """Stop or go on reading: the client does not keep up, and no deadline passes because of that."""
@@ -641,11 +682,6 @@ class Conversation:
                 self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=True))
         self.questions.withdraw_all(reason)
         return repeat + self.take_doubtful()
-
-
-def _number(identifier: bytes) -> int:
-    """Return the number of the request an encoded id belongs to; ``_NO_CALL`` for one that dmcp never gives out."""
-    return int(identifier) if identifier.isdigit() and len(identifier) < 20 else _NO_CALL  # noqa: PLR2004 - digits
 
 
 def _wholes(uri: str) -> Iterator[str]:

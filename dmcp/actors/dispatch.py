@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections import deque
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _TURN = 1024  # messages handled before the loop looks at its pipes again
+_TURN_TIME = 0.01  # seconds, likewise: a message may be a large one
 
 
 class Drainable(Protocol):
@@ -38,6 +40,8 @@ class Dispatcher:
         self._ready: deque[Drainable] = deque()
         self._scheduled = False
         self._afterwards: list[Callable[[], None]] = []
+        self.slicing = asyncio.Lock()
+        """Held by the work in slices that has its turn: one large message at a time, whoever sent it."""
         self._last_rites: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -66,8 +70,8 @@ class Dispatcher:
             self._loop.call_soon(self._drain)
 
     def _drain(self) -> None:
-        ready, left = self._ready, _TURN
-        while ready and left > 0:
+        ready, left, until = self._ready, _TURN, perf_counter() + _TURN_TIME
+        while ready and left > 0 and perf_counter() < until:
             actor = ready.popleft()
             try:
                 left -= actor.drain()

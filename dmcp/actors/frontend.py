@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from dmcp import log
 from dmcp.actors.client_questions import ClientQuestions
 from dmcp.actors.runtime import LoopActor, Watch, post
+from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
 from dmcp.messages.frontend import (
@@ -35,7 +36,9 @@ from dmcp.messages.frontend import (
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
 from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
+from dmcp.protocol.limits import MAX_OPEN_REQUESTS
 from dmcp.protocol.session import ServerSession
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +49,10 @@ if TYPE_CHECKING:
 EOF_GRACE: Final = 10.0
 """Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
 
+_SHOWN = 100  # characters of the client's words in an error
+_MAY_BE_BLANK = 4096  # bytes; a longer line is no blank one, whatever it holds
 _TOO_LONG = "Invalid request: a message must not be longer than 64 MiB"
+_TOO_MANY = f"the client has {MAX_OPEN_REQUESTS:,} requests open, the most dmcp takes; try again when some are answered"
 
 
 class Frontend(LoopActor):
@@ -57,9 +63,12 @@ class Frontend(LoopActor):
         write: Callable[[bytes], None],
         supervisor_: Address,
         watch: Watch | None = None,
+        *,
+        pause: Callable[[bool], None] = lambda _: None,
     ) -> None:
         super().__init__(watch)
         self._write = write
+        self._slices = Slices(self, pause)
         self._supervisor = supervisor_
         self._session = ServerSession()
         self._directory: Directory | None = None
@@ -76,9 +85,16 @@ class Frontend(LoopActor):
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
         match message:
+            case ClientFrames() | ClientGone(True) if self._slices.busy:
+                self._slices.defer(message)
             case ClientFrames(frames):
-                for frame in frames:
+                for number, frame in enumerate(frames, 1):
                     self._on_frame(frame)
+                    if self._slices.busy:
+                        self._slices.defer(ClientFrames(frames[number:]))
+                        break
+            case lifecycle.SlicesDone():
+                self._slices.on_done(message)
             case Reply():
                 self._on_reply(message)
             case Routed():
@@ -117,12 +133,18 @@ class Frontend(LoopActor):
     def _on_frame(self, frame: bytes | None) -> None:
         if frame is None:
             self._refuse(b"null", jsonrpc.INVALID_REQUEST, _TOO_LONG, None)
-        elif frame.strip():
-            message = jsonrpc.read(frame)
-            if isinstance(message, jsonrpc.Batch):
-                self._on_batch(message)
+        elif len(frame) > _MAY_BE_BLANK or frame.strip():
+            message = jsonrpc.read_at_once(frame)
+            if message is None:
+                self._slices.begin(jsonrpc.read_in_slices(frame), self._on_message)
             else:
-                self._on_single(message, None)
+                self._on_message(message)
+
+    def _on_message(self, message: jsonrpc.Message) -> None:
+        if isinstance(message, jsonrpc.Batch):
+            self._on_batch(message)
+        else:
+            self._on_single(message, None)
 
     def _on_batch(self, batch: jsonrpc.Batch) -> None:
         if not batch.messages:
@@ -162,17 +184,21 @@ class Frontend(LoopActor):
             self._refuse(identifier, message.code, message.message, batch)
 
     def _on_call(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        if call.id in self._exchanges or any(early.id == call.id for early, _ in self._early):
-            text = f"Invalid request: a request with the id {call.id.decode()} is in flight already"
+        if call.id in self._exchanges or (
+            self._early and any(early.id == call.id for early, _ in self._early)
+        ):
+            text = f"Invalid request: a request with the id {_shown(call.id.decode())} is in flight already"
             self._refuse(call.id, jsonrpc.INVALID_REQUEST, text, batch)
         elif call.method not in client_requests.KNOWN:
-            self._refuse(call.id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {call.method}", batch)
+            self._refuse(call.id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {_shown(call.method)}", batch)
         elif call.method == "ping":
             self._send(jsonrpc.result(call.id, b"{}"), batch)
         elif call.method != "initialize" and self._session.profile is None:
             self._refuse(call.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch)
         elif self._finishing:
             self._refuse_late(call, batch)
+        elif len(self._early) + len(self._exchanges) >= MAX_OPEN_REQUESTS:
+            self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, _TOO_MANY, batch)
         else:
             if call.method != "initialize":
                 self._operate()  # some clients never send notifications/initialized
@@ -232,7 +258,7 @@ class Frontend(LoopActor):
         elif name == tools.CALL_TOOL:
             self._call_dynamic_tool(call, arguments, directory, batch)
         else:
-            text = f"Invalid params: unknown tool {name!r}; there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
+            text = f"Invalid params: unknown tool {_shown(name)!r}; there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
             raise DownstreamError(jsonrpc.INVALID_PARAMS, text)
 
     def _call_dynamic_tool(
@@ -401,3 +427,7 @@ class Frontend(LoopActor):
             self._on_reply(Reply(ticket, None, error))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()
+
+
+def _shown(text: str) -> str:
+    return printable(text, _SHOWN)

@@ -22,6 +22,9 @@ BEHIND: Final = "behind"
 SLOW_CLIENT: Final = "slow client"
 """The reason not to read on that the client does not keep up with reading."""
 
+LARGE_MESSAGE: Final = "large message"
+"""The reason not to read on that a large message of the server is being worked on (``dmcp.actors.slices``)."""
+
 
 class ReadGate:
     """Whether a link is read from: while nobody has a reason against it. On the loop."""

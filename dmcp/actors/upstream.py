@@ -18,6 +18,7 @@ from dmcp import log
 from dmcp.actors.conversation import Conversation, Errand
 from dmcp.actors.mailbox import BEHIND, LinkMailbox
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
+from dmcp.actors.slices import Slices
 from dmcp.config.model import StdioServer
 from dmcp.errors import AuthError
 from dmcp.messages import catalog, lifecycle, supervisor
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
     from dmcp.protocol.link import Link, OpenLink
+    from dmcp.protocol.scan import Steps
 
 MAX_IN_FLIGHT: Final = 256
 """Requests one server is sent, or that wait for it, at once. More get an error."""
@@ -117,6 +119,7 @@ class Upstream(LoopActor):
         self._log_level = beginning.log_level
         self._talk = Conversation(config, watch.generation, owner=self, peers=peers, clock=clock)
         self._talk.subscriptions.update(beginning.subscriptions)
+        self._slices = Slices(self, self._talk.pause_for_work)
         self._queue: list[Request] = []
         self._wanted = not beginning.asleep or bool(beginning.repeat)
         # What is asked again as soon as the server is found alive, or in the next life.
@@ -158,8 +161,12 @@ class Upstream(LoopActor):
         """Handle one message, on the loop."""
         # Long because there is a case for each message.
         match message:
+            case FrameArrived() | RequestFailed() | LinkClosed() if self._slices.busy:
+                self._slices.defer(message)
             case FrameArrived(frame, during):
-                self._talk.on_frame(jsonrpc.read(frame), len(frame), during)
+                self._on_bytes(frame, during)
+            case lifecycle.SlicesDone():
+                self._slices.on_done(message)
             case Request():
                 self._on_request(message)
             case Cancel(ticket, reason):
@@ -204,6 +211,18 @@ class Upstream(LoopActor):
     def _is_told(self, method: str) -> bool:
         """Return whether a notification of the client is for this server: of roots only one that may ask for them."""
         return "/roots/" not in method or self._talk.config.features.roots
+
+    def _on_bytes(self, frame: bytes, during: int | None) -> None:
+        message = jsonrpc.read_at_once(frame)
+        if message is not None:
+            self._talk.on_frame(message, len(frame), during)
+        else:
+            work = jsonrpc.read_in_slices(frame)
+            self._slices.begin(work, lambda read: self._talk.on_frame(read, len(frame), during))
+
+    def begin_slices(self, work: Steps[Any], then: Callable[[Any], None]) -> None:
+        """See ``Owner``."""
+        self._slices.begin(work, then)
 
     # Connecting ---------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""What the runtime tells the watcher of an actor."""
+"""What the runtime tells the watcher of an actor, and an actor of its own work."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class ChildFailed(NamedTuple):
@@ -11,6 +11,13 @@ class ChildFailed(NamedTuple):
     child: str
     generation: int
     reason: str
+
+
+class SlicesDone(NamedTuple):
+    """From an actor's own work on a large message: what it returned, or the bug that ended it."""
+
+    value: Any
+    error: BaseException | None
 
 
 class ChildStopped(NamedTuple):

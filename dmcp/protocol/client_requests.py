@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.errors import DownstreamError
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
@@ -79,7 +79,7 @@ def take_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObjec
     return (token if kept else None), lean
 
 
-def upstream_call(params: JsonObject, name: str, arguments: JsonObject) -> JsonObject:
+def upstream_call(params: JsonObject, name: str, arguments: Any) -> JsonObject:
     """The params of the upstream's ``tools/call`` for a ``call_dynamic_tool`` with these params."""
     kept = {key: value for key, value in params.items() if key not in ("name", "arguments", "task")}
     return {"name": name, "arguments": arguments, **kept}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Generic, NamedTuple, TypeVar
 
 A = TypeVar("A")
+_LONGEST = 18  # digits of an id: more of them are slow to read, and nobody's
 
 
 class BatchAnswer:
@@ -142,7 +143,8 @@ class QuestionTable(Generic[A]):
 
     def answered(self, identifier: bytes) -> Asked[A] | None:
         """Take out the question with this (encoded) id."""
-        return self._asked.pop(int(identifier), None) if identifier.isdigit() else None
+        plain = identifier.isdigit() and len(identifier) <= _LONGEST
+        return self._asked.pop(int(identifier), None) if plain else None
 
     def get(self, number: object) -> Asked[A] | None:
         """Look without taking out."""

@@ -1,14 +1,31 @@
 """JSON-RPC 2.0 envelopes: one frame in, one typed message out; and the frames dmcp writes itself.
 
-Payloads are not modelled: ``params`` stays the decoded object, ``result`` and ``error`` stay the bytes they were.
+Payloads are not modelled: ``params`` is the decoded object, except that the arguments of a tool stay the bytes they
+were, as ``result`` and ``error`` do. What is large is read in slices (``read_in_slices``), so that it holds nobody up.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeAlias
+from functools import cache, lru_cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from dmcp.protocol.wire import answer_body, answered_id, decode, encode, encode_id
+from dmcp.protocol import scan
+from dmcp.protocol.limits import KIB, MAX_AT_ONCE, MAX_BATCH, MAX_ID, MAX_METHOD, MIB
+from dmcp.protocol.wire import (
+    decode,
+    decode_bounded,
+    encode,
+    engine,
+    one_line,
+    speed_up,
+)
+from dmcp.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.protocol.wire import Engine
 
 __all__ = [
     "INTERNAL_ERROR",
@@ -32,8 +49,11 @@ __all__ = [
     "failure",
     "is_answered",
     "notification",
+    "own_number",
     "passed_on",
     "read",
+    "read_at_once",
+    "read_in_slices",
     "request",
     "result",
 ]
@@ -72,13 +92,21 @@ class Answer(NamedTuple):
         id: the encoded id; ``b"null"`` when the peer could not tell which request it answers.
         result: the bytes of the result.
         error: the bytes of the error object.
-        value: the result or the error, decoded.
+        message_at: where in a large ``error`` its message begins; -1 when it is looked up when needed.
     """
 
     id: bytes
     result: bytes | None
     error: bytes | None
-    value: Any
+    message_at: int = -1
+
+    @property
+    def value(self) -> Any:
+        """The result or the error, decoded at each use; ``None`` when it has too many values for that."""
+        try:
+            return decode_bounded(self.result if self.result is not None else self.error or b"null")
+        except ValueError:
+            return None
 
 
 class Malformed(NamedTuple):
@@ -90,6 +118,7 @@ class Malformed(NamedTuple):
         message: likewise.
         is_answer: whether it was meant as an answer: then ``id`` is the reader's own.
         is_note: whether it was meant as a notification, which is never answered (JSON-RPC 2.0, 4.1).
+        is_request: whether it surely was meant as a request: then its sender waits for an answer.
     """
 
     id: bytes
@@ -97,6 +126,7 @@ class Malformed(NamedTuple):
     message: str
     is_answer: bool = False
     is_note: bool = False
+    is_request: bool = False
 
 
 class Batch(NamedTuple):
@@ -109,60 +139,355 @@ Single: TypeAlias = "Call | Note | Answer | Malformed"
 Message: TypeAlias = "Single | Batch"
 
 
+_MEMBERS: Final = ("jsonrpc", "id", "method", "params", "result", "error")
+_LENIENT: Final = 64 * KIB
+"""Bytes up to which a message that the fast reader refuses is read again at once. Larger ones are read in slices."""
+_SHOWN: Final = 100  # characters of a peer's word in an error
+_NULL: Final = b"null"
+_VERSION: Final = b'"2.0"'
+_NUMBER_STARTS: Final = frozenset(b"%c" % each for each in b"-0123456789")
+_LONGEST_ECHO: Final = 64 * KIB  # bytes of an id that is refused under itself, and not under null
+_LONGEST_OWN: Final = 32  # bytes of the id of a request of dmcp's own, as a peer may give it back
+
+
+class _Fast(NamedTuple):
+    """Decoders of what is usual; whatever else is refused and read the general way.
+
+    Attributes:
+        envelope: a message, its members not decoded but for the method.
+        tool_call: the params of a ``call_dynamic_tool`` with no unusual member.
+        none: what stands for a member that is missing.
+        unset: likewise, for the method and ``_meta``.
+    """
+
+    envelope: Callable[[bytes], Any]
+    tool_call: Callable[[Any], Any]
+    none: Any
+    unset: Any
+
+
+@cache
+def _fast() -> _Fast:
+    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.speed_up
+
+    raw, none = msgspec.Raw, msgspec.Raw(b"")
+    envelope = msgspec.defstruct(
+        "Envelope",
+        [
+            ("jsonrpc", Literal["2.0"]),
+            ("id", raw, none),
+            ("method", str | msgspec.UnsetType, msgspec.UNSET),
+            ("params", raw, none),
+            ("result", raw, none),
+            ("error", raw, none),
+        ],
+        gc=False,
+    )
+    arguments = msgspec.defstruct(
+        "Arguments", [("group", str), ("name", str), ("args", raw, none)], forbid_unknown_fields=True
+    )
+    meta = msgspec.field(default=msgspec.UNSET, name="_meta")
+    tool_call = msgspec.defstruct(
+        "ToolCall",
+        [("name", str), ("arguments", arguments), ("meta", dict[str, Any] | msgspec.UnsetType, meta)],
+        forbid_unknown_fields=True,
+    )
+    return _Fast(
+        msgspec.json.Decoder(envelope).decode, msgspec.json.Decoder(tool_call).decode, none, msgspec.UNSET
+    )
+
+
 def read(frame: bytes) -> Message:
-    """Understand one frame. Never raises: what is no message comes back as ``Malformed``."""
+    """Understand one frame, however long it takes. Never raises: what is no message comes back as ``Malformed``."""
+    message = read_at_once(frame)
+    return scan.at_once(read_in_slices(frame)) if message is None else message
+
+
+def read_at_once(frame: bytes) -> Message | None:
+    """Understand one frame; ``None`` when that takes so long that it has to be done in slices. Never raises."""
+    fast = engine()
+    if len(frame) > MAX_AT_ONCE:
+        return None
+    if fast is None:
+        return _read_first(frame)
+    envelope, _, none, unset = _fast()
+    try:
+        found = envelope(frame)
+        if not frame.isascii():
+            frame.decode()  # members that are not decoded have not been looked at
+    except fast.refused:
+        return scan.at_once(read_in_slices(frame)) if len(frame) <= _LENIENT else None
+    identifier = None if found.id is none else bytes(found.id)
+    if found.method is not unset:
+        return _read_request(identifier, found.method, None if found.params is none else found.params)
+    if found.error is none and found.result is not none and identifier is not None:
+        return Answer(_id(identifier), one_line(bytes(found.result)), None)
+    raw = {"jsonrpc": _VERSION}
+    for name in ("id", "result", "error"):
+        if (member := getattr(found, name)) is not none:
+            raw[name] = bytes(member)
+    return _read_members(raw)
+
+
+def _read_first(frame: bytes) -> Message:
+    """Understand one of the first messages of a process, before the fast libraries are there."""
     try:
         value = decode(frame)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or "method" not in value:
+        return scan.at_once(read_in_slices(frame))
+    return _read_members({name: encode(value[name]) for name in _MEMBERS if name in value})
+
+
+def read_in_slices(frame: bytes) -> scan.Steps[Message]:
+    """Understand one frame of any size, in pieces (see ``dmcp.protocol.scan``). Never raises."""
+    spans: dict[str, scan.Span] = {}
+    try:
+        start = yield from scan.space(frame, 0)
+        if frame[start : start + 1] != b"{":
+            yield from scan.check_utf8(frame)
+            if frame[start : start + 1] == b"[":
+                return (yield from _read_batch(frame, start))
+            yield from scan.whole(frame)
+            return _not_an_object()
+        found = yield from scan.members(frame, start, _MEMBERS, into=spans)
+        yield from scan.finish(frame, found.end)
+        yield from scan.check_utf8(frame)
     except ValueError as error:
-        identifier = answered_id(frame)
-        return Malformed(identifier, PARSE_ERROR, f"Parse error: {error}", identifier != b"null")
-    if isinstance(value, list):
-        return Batch(tuple(_read_object(encode(item), item) for item in value))
-    return _read_object(frame, value)
+        return _unreadable(frame, spans, error)
+    return (yield from _read_spans(frame, spans))
 
 
-def _read_object(frame: bytes, value: Any) -> Single:
-    if not isinstance(value, dict):
-        return Malformed(b"null", INVALID_REQUEST, "Invalid request: a message must be a JSON object")
-    if value.get("jsonrpc") != "2.0":
-        return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: "jsonrpc" must be "2.0"')
-    if "method" in value:
-        return _read_request(value)
-    if "error" in value and value["error"] is not None:
-        return _read_error(frame, value)
-    if "result" in value and "id" in value:
-        return Answer(encode_id(value["id"]), answer_body(frame, value, "result"), None, value["result"])
-    return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
+def _not_an_object() -> Malformed:
+    return Malformed(_NULL, INVALID_REQUEST, "Invalid request: a message must be a JSON object")
 
 
-def _read_request(value: JsonObject) -> Single:
-    method, params = value["method"], value.get("params")
+def _unreadable(frame: bytes, spans: dict[str, scan.Span], error: ValueError) -> Malformed:
+    """Say what is wrong, and whose answer it would have been, so that its call can fail at once."""
+    identifier, at = _NULL, spans.get("id")
+    if (
+        at is not None
+        and at.end > at.start
+        and "method" not in spans
+        and ("result" in spans or "error" in spans)
+    ):
+        identifier = _id(frame[at.start : min(at.end, at.start + MAX_ID + 1)])
+    return Malformed(identifier, PARSE_ERROR, f"Parse error: {error}", identifier != _NULL)
+
+
+def _read_batch(frame: bytes, start: int) -> scan.Steps[Message]:
+    end, spans = yield from scan.elements(frame, start, MAX_BATCH)
+    if len(spans) > MAX_BATCH:
+        return Malformed(
+            _NULL, INVALID_REQUEST, f"Invalid request: more than {MAX_BATCH:,} messages in a batch"
+        )
+    yield from scan.finish(frame, end)
+    messages: list[Single] = []
+    for span in spans:
+        item = frame[span.start : span.end]
+        yield
+        message = None if item[:1] == b"[" else read_at_once(item)
+        if message is None and item[:1] != b"[":
+            message = yield from read_in_slices(item)
+        messages.append(_not_an_object() if message is None or isinstance(message, Batch) else message)
+    return Batch(tuple(messages))
+
+
+def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]:
+    """Build the message whose members stand there. Each long copy has a turn of its own."""
+    raw: dict[str, bytes] = {}
+    for name in spans.keys() - {"params"}:
+        raw[name] = yield from _one_line(frame, spans[name])
+    if "params" in spans and "method" in raw and raw.get("jsonrpc") == _VERSION:
+        method = decode(raw["method"][:MAX_METHOD]) if len(raw["method"]) <= MAX_METHOD else None
+        params: Any
+        try:
+            params = yield from _params_in_slices(frame, spans["params"], method)
+        except ValueError as error:
+            params = error
+        return _request(raw.get("id"), method, params)
+    message = _read_members(raw)
+    if isinstance(message, Answer) and message.error is not None and len(message.error) > _LENIENT:
+        found = yield from scan.members(message.error, 0, ("message",))
+        at = found.spans["message"].start if "message" in found.spans else -1
+        message = message._replace(message_at=at)
+    return message
+
+
+def _one_line(frame: bytes, span: scan.Span) -> scan.Steps[bytes]:
+    """Cut out a value, without line breaks, in pieces."""
+    if span.end - span.start <= MAX_AT_ONCE:
+        return one_line(frame[span.start : span.end])
+    yield
+    if frame.find(b"\n", span.start, span.end) < 0 and frame.find(b"\r", span.start, span.end) < 0:
+        yield
+        return frame[span.start : span.end]
+    pieces = []
+    for at in range(span.start, span.end, MIB):
+        pieces.append(one_line(frame[at : min(at + MIB, span.end)]))
+        yield
+    return b"".join(pieces)
+
+
+def _params_in_slices(frame: bytes, span: scan.Span, method: Any) -> scan.Steps[Any]:
+    """Decode the params of a large message; see ``_params``."""
+    if method != "tools/call" or frame[span.start : span.start + 1] != b"{":
+        yield
+        return decode_bounded(frame[span.start : span.end])
+    params: JsonObject = {}
+    for name, at in (yield from scan.members(frame, span.start)).spans.items():
+        if name != "arguments" or frame[at.start : at.start + 1] != b"{":
+            params[name] = decode_bounded(frame[at.start : at.end])
+            yield
+            continue
+        arguments: JsonObject = {}
+        for key, of in (yield from scan.members(frame, at.start)).spans.items():
+            text = yield from _one_line(frame, of)
+            arguments[key] = speed_up().raw(text) if key == "args" else decode_bounded(text)
+            yield
+        params[name] = arguments
+    return params
+
+
+def _read_members(raw: dict[str, bytes]) -> Single:
+    """Build the message with these members."""
+    version = raw.get("jsonrpc", b"")
+    if version != _VERSION and (len(version) > MAX_METHOD or decode(version or _NULL) != "2.0"):
+        return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: "jsonrpc" must be "2.0"')
+    if "method" in raw:
+        method = decode(raw["method"]) if len(raw["method"]) <= MAX_METHOD else None
+        return _read_request(raw.get("id"), method, raw.get("params"))
+    error = raw.get("error", _NULL)
+    if error != _NULL:
+        if error[:1] != b"{":
+            text = 'Invalid request: "error" must be an object'
+            return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_answer=True)
+        return Answer(_id(raw.get("id")), None, one_line(error))
+    if "result" in raw and "id" in raw:
+        return Answer(_id(raw["id"]), one_line(raw["result"]), None)
+    return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
+
+
+def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:
+    """Build a request or notification; ``raw`` are its params as bytes, ``None`` if it has none."""
+    params: Any = None
+    if raw is not None:
+        try:
+            params = _params(method, raw)
+        except ValueError as error:
+            params = error
+    return _request(identifier, method, params)
+
+
+def _request(identifier: bytes | None, method: Any, params: Any) -> Single:
     if not isinstance(method, str):
-        return Malformed(_id_of(value), INVALID_REQUEST, 'Invalid request: "method" must be a string')
+        text = f'Invalid request: "method" must be a string of at most {MAX_METHOD} bytes'
+        return Malformed(_id(identifier), INVALID_REQUEST, text)
     if params is None:
         params = {}
     elif not isinstance(params, dict):
-        text = f'Invalid params: "params" of {method} must be an object'
-        return Malformed(_id_of(value), INVALID_PARAMS, text, is_note="id" not in value)
-    if "id" not in value:
+        why = f" ({params})" if isinstance(params, ValueError) else ""
+        text = f'Invalid params: "params" of {printable(method, _SHOWN)} must be an object{why}'
+        is_note = identifier is None
+        return Malformed(_id(identifier), INVALID_PARAMS, text, is_note=is_note, is_request=not is_note)
+    if identifier is None:
         return Note(method, params)
-    identifier = value["id"]
-    if isinstance(identifier, bool) or not isinstance(identifier, int | str | float):
-        return Malformed(b"null", INVALID_REQUEST, 'Invalid request: "id" must be a string or a number')
-    return Call(encode_id(identifier), method, params)
+    encoded = _id(identifier)
+    if len(identifier) > MAX_ID:
+        text = f"Invalid request: the id is longer than {MAX_ID} bytes"
+        return Malformed(encoded, INVALID_REQUEST, text, is_request=True)
+    if encoded == _NULL:
+        text = 'Invalid request: "id" must be a string or a number'
+        return Malformed(_NULL, INVALID_REQUEST, text, is_request=True)
+    return Call(encoded, method, params)
 
 
-def _read_error(frame: bytes, value: JsonObject) -> Single:
-    error = value["error"]
-    if not isinstance(error, dict):
-        text = 'Invalid request: "error" must be an object'
-        return Malformed(_id_of(value), INVALID_REQUEST, text, is_answer=True)
-    return Answer(_id_of(value), None, answer_body(frame, value, "error"), error)
+def _params(method: Any, raw: Any) -> Any:
+    """Decode params. The arguments a tool gets are kept as the bytes they are.
+
+    Raises:
+        ValueError: they have too many values, or nest too deeply.
+    """
+    fast = engine()
+    if method != "tools/call" or fast is None:
+        return decode_bounded(bytes(raw))
+    _, tool_call, none, unset = _fast()
+    try:
+        found = tool_call(raw)
+    except fast.refused:
+        return _unusual_tool_call(fast, bytes(raw))
+    arguments = {"group": found.arguments.group, "name": found.arguments.name}
+    if found.arguments.args is not none:
+        arguments["args"] = fast.raw(one_line(bytes(found.arguments.args)))
+    params = {"name": found.name, "arguments": arguments}
+    if found.meta is not unset:
+        params["_meta"] = found.meta
+    return params
 
 
-def _id_of(value: JsonObject) -> bytes:
-    identifier = value.get("id")
-    return encode_id(identifier) if isinstance(identifier, int | str | float) else b"null"
+def _unusual_tool_call(fast: Engine, raw: bytes) -> Any:
+    """Decode the params of a call that has other members than most, or wrong ones."""
+    try:
+        params: JsonObject = fast.members(raw)
+        if bytes(params.get("arguments", b""))[:1] == b"{":
+            params["arguments"] = fast.members(params["arguments"])
+    except fast.refused:  # no object, or names with lone surrogates
+        return decode_bounded(raw)
+    return {
+        name: _without_args(fast, member) if isinstance(member, dict) else decode_bounded(bytes(member))
+        for name, member in params.items()
+    }
+
+
+def _without_args(fast: Engine, arguments: JsonObject) -> JsonObject:
+    return {
+        name: fast.raw(one_line(bytes(member))) if name == "args" else decode_bounded(bytes(member))
+        for name, member in arguments.items()
+    }
+
+
+def _id(raw: bytes | None) -> bytes:
+    """Return the id as it is written to the peer and compared: ``null`` for what is none, or too long.
+
+    Numbers beyond the range of floats stay as they were sent.
+    """
+    if raw is None or len(raw) > _LONGEST_ECHO:
+        return _NULL
+    if len(raw) <= MAX_ID and raw.isdigit():
+        return raw
+    if raw[:1] == b'"':
+        return raw if b"\\" not in raw else encode(decode(raw))
+    if raw[:1] not in _NUMBER_STARTS:
+        return _NULL
+    if len(raw) > MAX_ID:  # many readers stumble over a number that long
+        return _NULL
+    number = decode(raw)
+    return raw if isinstance(number, float) and not isfinite(number) else encode(number)
+
+
+def own_number(identifier: Any) -> int | None:
+    """Return which of dmcp's own numbers a peer's id or token is meant to be, ``None`` for none.
+
+    Some servers give back ``1`` as ``"1"`` or ``1.0``. dmcp's own are positive integers, so nothing is ambiguous.
+
+    Args:
+        identifier: an encoded id, or a decoded token.
+    """
+    if isinstance(identifier, bool):
+        return None
+    if isinstance(identifier, float):
+        return int(identifier) if identifier.is_integer() else None
+    if isinstance(identifier, int):
+        return identifier
+    text = identifier.encode("ascii", "replace") if isinstance(identifier, str) else identifier
+    if not isinstance(text, bytes) or len(text) > _LONGEST_OWN:
+        return None
+    if text.isdigit():
+        return int(text)
+    text = text.strip(b'"')
+    whole, _, rest = text.partition(b".")
+    return int(whole) if whole.isdigit() and not rest.strip(b"0") else None
 
 
 def is_answered(message: Single) -> bool:

@@ -223,3 +223,33 @@ MAX_CATEGORY: Final = 120
 
 MAX_STORED: Final = 16 * MIB
 """Bytes of the file that keeps the listings of a lazy server between runs, written or read."""
+
+# The shape of a message (dmcp.protocol.scan, jsonrpc) -------------------------------------------------------------
+
+MAX_AT_ONCE: Final = 4 * MIB
+"""Bytes of a message that is read in one turn of the loop. A larger one is read in slices, over several turns."""
+
+MAX_DEPTH: Final = 950
+"""Levels a message may nest. The stack of Python 3.11 has room for no more."""
+
+MAX_MEMBERS: Final = 1000
+"""Members of an object of which only a few mean something: a message, a page of a listing."""
+
+MAX_NUMBER: Final = 16 * MIB
+"""Bytes of one number."""
+
+MAX_OPEN_REQUESTS: Final = 4096
+"""Requests of the client that are not answered yet, those that wait for the configuration included."""
+
+MAX_BATCH: Final = 1000
+"""Messages in one batch (revision 2025-03-26)."""
+
+MAX_METHOD: Final = 1024
+"""Bytes of a method's name, as JSON, in a message that is not read at once."""
+
+MAX_VALUES: Final = 100_000
+"""Values (objects, lists, texts, numbers) in what dmcp has to understand itself: the params of a request other than the
+arguments of a tool, a notification, one entry of a listing. Results and arguments of tools are not counted."""
+
+MAX_RESULT_SEARCHED: Final = MIB
+"""Bytes of a tool's result in which links to resources are looked for. A larger one is passed on unread."""

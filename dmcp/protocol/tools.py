@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.protocol.hints import did_you_mean, quoted
 from dmcp.protocol.limits import MAX_SHOWN_DESCRIPTION, MAX_TOOL_NAME
-from dmcp.protocol.wire import decode, encode
+from dmcp.protocol.wire import decode_bounded, encode, is_raw
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class GroupLine(NamedTuple):
 
 
 class ToolCall(NamedTuple):
-    """A valid ``call_dynamic_tool``."""
+    """A valid ``call_dynamic_tool``. The arguments are an object, decoded or as the bytes it was (``msgspec.Raw``)."""
 
     group: str
     name: str
-    arguments: JsonObject
+    arguments: Any
 
 
 def definitions(groups: Sequence[GroupLine]) -> list[JsonObject]:
@@ -100,6 +100,11 @@ def read_call(arguments: JsonObject) -> ToolCall | str:
         return f"{CALL_TOOL} needs the parameter 'group' (a string)."
     if not isinstance(name, str):
         return f"{CALL_TOOL} needs the parameter 'name' (a string): the tool's name within the group."
+    if args is not None and is_raw(args):
+        text = bytes(args)
+        if text[:1] == b"{":
+            return ToolCall(group, name, args)
+        args = decode_bounded(text)
     if isinstance(args, str):  # many models write the object as a string
         args = _from_string(args)
     if args is None:
@@ -113,7 +118,7 @@ def _from_string(text: str) -> Any:
     if not text.strip():
         return None
     try:
-        return decode(text.encode("utf-8", "surrogatepass"))
+        return decode_bounded(text.encode("utf-8", "surrogatepass"))
     except ValueError:
         return text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dmcp.protocol.jsonrpc import (
     INTERNAL_ERROR,
@@ -11,8 +11,9 @@ from dmcp.protocol.jsonrpc import (
     UPSTREAM_TIMEOUT,
     error_object,
 )
+from dmcp.protocol.limits import MAX_RESULT_SEARCHED
 from dmcp.protocol.tools import may_repeat
-from dmcp.protocol.wire import encode, with_member
+from dmcp.protocol.wire import encode, member_at
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import Answer, JsonObject
     from dmcp.protocol.sign_in import SignIn
 
-_SHOWN = 1000  # bytes of an error that is no message
+_SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
 _READS: Final = frozenset(
     {
         "completion/complete",
@@ -134,25 +135,40 @@ def unreadable(group: str, reason: str) -> bytes:
     )
 
 
-def with_group(group: str, error: bytes, value: Any) -> bytes:
+def with_group(group: str, answer: Answer) -> bytes:
     """An upstream's error object with the group named in its message, and every other byte as it was."""
-    message = value.get("message") if isinstance(value, dict) else None
-    if not isinstance(message, str):
+    error, at = answer.error or b"{}", answer.message_at
+    if at < 0:
+        try:
+            at = member_at(error, "message")
+        except (KeyError, ValueError):
+            return error
+    if error[at : at + 1] != b'"':
         return error
-    return with_member(error, "message", encode(f"{group}: {message}"))
+    return b"".join((error[: at + 1], encode(f"{group}: ")[1:-1], error[at + 1 :]))
 
 
 def error_text(answer: Answer) -> str:
-    """What an upstream's error says, for the log and for reasons."""
-    message = answer.value.get("message") if isinstance(answer.value, dict) else None
-    return printable(
-        message if isinstance(message, str) else encode(answer.value)[:_SHOWN].decode("utf-8", "replace")
-    )
+    """What an upstream's error says, for the log and for reasons: as much as a person reads."""
+    if answer.message_at >= 0:
+        raw = (answer.error or b"")[answer.message_at + 1 :][: 2 * _SHOWN]
+        return printable(raw.decode("utf-8", "replace"), _SHOWN)
+    value = answer.value
+    message = value.get("message") if isinstance(value, dict) else None
+    return printable(message if isinstance(message, str) and message else _beginning(answer.error), _SHOWN)
+
+
+def _beginning(error: bytes | None) -> str:
+    return (error or b"")[:_SHOWN].decode("utf-8", "replace")
 
 
 def resources_named(answer: Answer) -> tuple[str, ...]:
-    """The URIs of the resources a tool's result links to or embeds."""
-    content = answer.value.get("content") if isinstance(answer.value, dict) else None
+    """The URIs of the resources a tool's result links to or embeds. Of a large result nothing is said."""
+    result = answer.result or b""
+    if len(result) > MAX_RESULT_SEARCHED or b'"resource' not in result:
+        return ()
+    value = answer.value
+    content = value.get("content") if isinstance(value, dict) else None
     if not isinstance(content, list):
         return ()
     found = []

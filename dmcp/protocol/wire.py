@@ -1,65 +1,78 @@
 """JSON as it stands on the wire: strict reading, exact writing, and the bytes of one member of an object.
 
-The fast path is pydantic_core (RFC 8259, strict). What it refuses although another implementation may have
-meant it (lone surrogates, very deep nesting) is read again with the standard library, so that such a message
-still passes; what is no JSON at all (NaN, garbage, invalid UTF-8) is refused by both.
+Values are read by pydantic_core and written by msgspec (both RFC 8259, strict), which also finds the members of an
+object without decoding them (``msgspec.Raw``). What they refuse although another implementation may have meant it (lone
+surrogates, very deep nesting) is read again with the standard library, so that such a message still passes; what is no
+JSON at all (NaN, garbage, invalid UTF-8) is refused by all. Large texts are ``dmcp.protocol.scan``'s.
 """
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
-from functools import cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dmcp.protocol import scan
+from dmcp.protocol.limits import MAX_DEPTH, MAX_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TAIL_REACH = 256  # bytes from the end in which the closing members of an envelope are looked for
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _ROOM = 60  # frames of the stack that reading leaves to writing: what could be read can be passed on
-_DEEPEST = (
-    950  # levels; the stack of Python 3.11 has room for no more, those of later versions for 1,500 to 65,000
-)
+_LIGHT = 64 * 1024  # bytes; nothing so short has enough values to matter
 
 
-class _Envelope(NamedTuple):
-    """What stands around the body of an answer, in the usual spellings."""
+class Engine(NamedTuple):
+    """The fast libraries.
 
-    head: re.Pattern[bytes]
-    front: re.Pattern[bytes]
-    tail: re.Pattern[bytes]
-
-
-@cache
-def _envelope() -> _Envelope:
-    """Compiled at the first answer of a server: the first answer to the client does not wait for it."""
-    number = rb'(-?\d{1,18}|"[^"\\]*")'  # an id dmcp gives out is never longer
-    version, identity = rb'"jsonrpc"\s*:\s*"2\.0"', rb'"id"\s*:\s*' + number
-    both = rb"(?:" + version + rb"\s*,\s*" + identity + rb"|" + identity + rb"\s*,\s*" + version + rb")"
-    body = rb'"(?:result|error)"\s*:\s*'
-    return _Envelope(
-        head=re.compile(rb"\s*\{\s*" + both + rb"\s*,\s*" + body),
-        front=re.compile(rb"\s*\{\s*" + body),
-        tail=re.compile(rb"\s*,\s*" + both + rb"\s*\}\s*\Z"),
-    )
-
-
-def speed_up() -> None:
-    """Read and write with pydantic_core from now on.
-
-    Until then it is the standard library, twenty times slower: importing pydantic_core takes longer than anything
-    else before the first answer, and that one message is small.
+    Attributes:
+        from_json: decodes a document, as ``pydantic_core.from_json`` does.
+        to_json: encodes a value that may hold ``msgspec.Raw``, as ``msgspec.json.encode`` does.
+        raw: the type of a value that is kept as the bytes it was.
+        members: decodes an object to its members as ``raw``.
+        refused: the errors of the two latter.
     """
-    global _from_json, _to_json
-    from pydantic_core import from_json, to_json  # noqa: PLC0415 - see above
 
-    _from_json, _to_json = from_json, to_json
+    from_json: Callable[..., Any]
+    to_json: Callable[[Any], bytes]
+    raw: type[Any]
+    members: Callable[[bytes], dict[str, Any]]
+    refused: tuple[type[Exception], ...]
 
 
-_from_json: Callable[..., Any] | None = None
-_to_json: Callable[..., bytes] | None = None
+def speed_up() -> Engine:
+    """Read and write with pydantic_core and msgspec from now on, and return them.
+
+    Until then it is the standard library, twenty times slower: importing the two takes longer than anything else before
+    the first answer, and that one message is small.
+    """
+    global _engine  # noqa: PLW0603 - loaded once, and late
+    if _engine is None:
+        import msgspec  # noqa: PLC0415 - see above
+        from pydantic_core import from_json  # noqa: PLC0415 - see above
+
+        _engine = Engine(
+            from_json,
+            msgspec.json.Encoder().encode,
+            msgspec.Raw,
+            msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
+            (msgspec.MsgspecError, ValueError, RecursionError),
+        )
+    return _engine
+
+
+_engine: Engine | None = None
+
+
+def engine() -> Engine | None:
+    """Return the fast libraries if they are loaded."""
+    return _engine
+
+
+def is_raw(value: Any) -> bool:
+    """Return whether a value is kept as the bytes it was."""
+    return _engine is not None and isinstance(value, _engine.raw)
 
 
 def decode(text: bytes) -> Any:
@@ -68,14 +81,30 @@ def decode(text: bytes) -> Any:
     Raises:
         ValueError: it is not JSON; the message says where. Also for nesting too deep for any reader here.
     """
-    if _from_json is None:
+    if _engine is None:
         return _decode_leniently(text)
     try:
-        return _from_json(text, allow_inf_nan=False, cache_strings="keys")
+        return _engine.from_json(text, allow_inf_nan=False, cache_strings="keys")
     except ValueError:
-        if text.lstrip()[:1] not in (b"{", b"["):
+        if text.lstrip()[:1] not in (b"{", b"[", b'"'):
             raise
         return _decode_leniently(text)
+
+
+def decode_bounded(text: bytes) -> Any:
+    """Read a document that dmcp has to understand itself, unless it has more than ``MAX_VALUES`` values.
+
+    Raises:
+        ValueError: it is not JSON, or has too many values; the message says which.
+    """
+    if len(text) > _LIGHT and weight(text) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+    return decode(text)
+
+
+def weight(text: bytes) -> int:
+    """Return how many values a document has at most, in no time to speak of: commas in texts are counted too."""
+    return text.count(b",") + text.count(b"{") + text.count(b"[") + 1
 
 
 def _decode_leniently(text: bytes) -> Any:
@@ -93,7 +122,7 @@ def _decode_leniently(text: bytes) -> Any:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:
         raise ValueError("not valid UTF-8") from None
-    if _nests_deeper(value, _DEEPEST):
+    if _nests_deeper(value, MAX_DEPTH):
         raise ValueError("nested too deeply")
     return value
 
@@ -115,10 +144,10 @@ def encode(value: Any) -> bytes:
     Raises:
         ValueError: the value nests too deeply for what is on the stack already.
     """
-    if _to_json is not None:
-        # 1e400 is JSON, but no reader here can tell it from infinity, which is not.
-        with suppress(ValueError, RecursionError):
-            return _to_json(value, inf_nan_mode="null")
+    if _engine is not None:
+        # 1e400 is JSON, but no reader here can tell it from infinity, which is not: it becomes null.
+        with suppress(*_engine.refused):
+            return _engine.to_json(value)
     import json  # noqa: PLC0415 - for the first messages, lone surrogates and deep nesting
 
     def write(what: Any) -> bytes:
@@ -127,18 +156,20 @@ def encode(value: Any) -> bytes:
     try:
         try:
             return write(value)
-        except ValueError:
-            return write(_finite(value))
+        except (ValueError, TypeError):
+            return write(_plain(value))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
-def _finite(value: Any) -> Any:
-    """The same with null for what is beyond the range of numbers, as pydantic_core writes it."""
+def _plain(value: Any) -> Any:
+    """Return what the standard library can write: raw members decoded, and null beyond the range of numbers."""
     if isinstance(value, dict):
-        return {key: _finite(member) for key, member in value.items()}
+        return {key: _plain(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(member) for member in value]
+        return [_plain(member) for member in value]
+    if is_raw(value):
+        return _plain(decode(bytes(value)))
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
@@ -154,94 +185,33 @@ def one_line(text: bytes) -> bytes:
     return text
 
 
-def answer_body(frame: bytes, parsed: dict[str, Any], name: str) -> bytes:
-    """The bytes of member ``name`` ("result" or "error") of an answer, exactly as they were sent.
-
-    Args:
-        frame: one JSON-RPC answer.
-        parsed: the same, decoded; it must have the member.
-        name: the member wanted.
-    """
-    keys = tuple(parsed)
-    if len(keys) == 3:  # noqa: PLR2004 - jsonrpc, id and the body: every answer that has nothing unusual
-        body = _body_last(frame, parsed) if keys[2] == name else _body_first(frame, parsed, keys, name)
-        if body is not None:
-            return one_line(body)
-    return one_line(member(frame, name))
-
-
-def _body_last(frame: bytes, parsed: dict[str, Any]) -> bytes | None:
-    head = _envelope().head.match(frame)
-    if head is None or not _same_id(head, parsed):
-        return None
-    return frame[head.end() : frame.rindex(b"}")]
-
-
-def _body_first(frame: bytes, parsed: dict[str, Any], keys: tuple[str, ...], name: str) -> bytes | None:
-    front = _envelope().front.match(frame)
-    tail = _envelope().tail.search(frame, max(0, len(frame) - _TAIL_REACH))
-    if keys[0] != name or front is None or tail is None or not _same_id(tail, parsed):
-        return None
-    return frame[front.end() : tail.start()]
-
-
-def answered_id(frame: bytes) -> bytes:
-    """The encoded id of what looks like an answer but cannot be read, so that its call can fail at once."""
-    head = _envelope().head.match(frame)
-    return (head[1] or head[2]) if head else b"null"
-
-
-def _same_id(match: re.Match[bytes], parsed: dict[str, Any]) -> bool:
-    """Whether the envelope's id is the one the parser saw: a repeated key must not smuggle in another."""
-    text = match[1] or match[2]
-    return bool(text == encode_id(parsed["id"]))
-
-
 def member(text: bytes, name: str) -> bytes:
-    """The bytes of one member of a JSON object, exactly as they stand. The slow and general way.
+    """Return the bytes of one member of a JSON object, exactly as they stand (the last one, as in parsers).
 
     Raises:
         KeyError: the object has no such member.
+        ValueError: it is no object.
     """
-    start, end = _span(text.decode("utf-8"), name)
-    return text.decode("utf-8")[start:end].encode("utf-8")
+    start, end = _span(text, name)
+    return text[start:end]
 
 
 def with_member(text: bytes, name: str, value: bytes) -> bytes:
-    """The same object with one member replaced and every other byte untouched.
+    """Return the same object with one member replaced and every other byte untouched.
 
     Raises:
         KeyError: the object has no such member.
+        ValueError: it is no object.
     """
-    whole = text.decode("utf-8")
-    start, end = _span(whole, name)
-    return whole[:start].encode("utf-8") + value + whole[end:].encode("utf-8")
+    start, end = _span(text, name)
+    return b"".join((text[:start], value, text[end:]))
 
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+def member_at(text: bytes, name: str) -> int:
+    """Return where the value of one member of a JSON object begins. Raises as ``member`` does."""
+    return _span(text, name).start
 
 
-def _span(text: str, name: str) -> tuple[int, int]:
-    """Where the value of the last member called ``name`` starts and ends (the last one wins, as in parsers)."""
-    from json import JSONDecoder  # noqa: PLC0415 - see decode
-
-    scan = JSONDecoder().raw_decode
-    found: tuple[int, int] | None = None
-    at = _skip(text, _skip(text, 0) + 1)
-    while text[at] != "}":
-        key, at = scan(text, at)
-        start = _skip(text, _skip(text, at) + 1)
-        _, end = scan(text, start)
-        if key == name:
-            found = (start, end)
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    if found is None:
-        raise KeyError(name)
-    return found
-
-
-def _skip(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    return match.end() if match else at
+def _span(text: bytes, name: str) -> scan.Span:
+    start = scan.at_once(scan.space(text, 0))
+    return scan.at_once(scan.members(text, start, (name,))).spans[name]

@@ -57,7 +57,9 @@ class Downstream:
         self._full = False
         self._splitter = LineSplitter(MAX_FRAME)
         self._lines: deque[bytes | None] = deque()  # arrived and not handed on yet
-        self._paused = False  # the client does not take its answers: no more of its lines are handed on
+        self._congested = False  # the client does not take its answers
+        self._held = False  # one of its messages is being worked on
+        self._paused = False  # one of the two: no more of its lines are handed on
         self._ended = False  # nothing will arrive any more
         self._handing_on = False  # the next portion is on its way
         self._hung_up = (
@@ -179,15 +181,24 @@ class Downstream:
             self._full = False
             self._writable(True)
 
+    def hold(self, hold: bool) -> None:
+        """Hand on nothing more of the client, or go on: a large message of its is being read. On the loop."""
+        self._held = hold
+        self._set_paused()
+
     def _writable(self, writable: bool) -> None:
+        self._congested = not writable
+        self._set_paused()
+        self._on_writable(writable)
+
+    def _set_paused(self) -> None:
         self._stop_looking()
-        self._paused = not writable
+        self._paused = self._congested or self._held
         self._regulate()
-        if writable:
+        if not self._paused:
             self._hand_on_soon()
         elif self._reader is not None and not self._reader.is_closing():
             self._look_for_hangup(self._reader)
-        self._on_writable(writable)
 
     def _look_for_hangup(self, reader: asyncio.ReadTransport) -> None:
         """Who does not read does not notice the end. A client that has left writes no more: the rest fits the pipe."""

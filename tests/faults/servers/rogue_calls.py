@@ -96,7 +96,7 @@ class Rogue(Peer):
         self.say(identifier, "second")
 
     def do_stray(self, identifier: Any, arguments: dict[str, Any]) -> None:
-        for stray in (99999, "abc", str(identifier), None, -1, 1.5, True, [identifier], {"id": identifier}):
+        for stray in (99999, "abc", "0", None, -1, 1.5, True, [identifier], {"id": identifier}):
             self.say(stray, "for nobody")
         self.write(b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"result":{}}\n')
         self.say(identifier, "mine")

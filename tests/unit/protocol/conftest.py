@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 @pytest.fixture(params=["first messages", "sped up"])
 def json_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Which of the two is in force."""
-    monkeypatch.setattr(wire, "_from_json", None)
-    monkeypatch.setattr(wire, "_to_json", None)
+    monkeypatch.setattr(wire, "_engine", None)
     if request.param == "sped up":
         wire.speed_up()
     return str(request.param)
@@ -25,6 +24,6 @@ def json_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Leave the process as it was."""
-    before = wire._from_json, wire._to_json
+    before = wire._engine
     yield
-    wire._from_json, wire._to_json = before
+    wire._engine = before

@@ -11,6 +11,7 @@ import pytest
 from dmcp.config.model import Timeouts, ToolSelection
 from dmcp.errors import DownstreamError, UpstreamError
 from dmcp.protocol import tools, verdicts
+from dmcp.protocol.jsonrpc import Answer
 from dmcp.protocol.session import ClientProfile, ClientSession, ServerSession
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
@@ -152,7 +153,7 @@ def test_reading_is_repeatable_and_each_kind_of_request_has_its_own_time() -> No
     ],
 )
 def test_an_error_names_the_group_and_is_otherwise_untouched(error: bytes, told: bytes) -> None:
-    assert verdicts.with_group("g", error, json.loads(error)) == told
+    assert verdicts.with_group("g", Answer(b"1", None, error)) == told
 
 
 def test_selecting_among_many_foreign_names_is_linear_in_their_length() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dmcp.protocol import jsonrpc
+from dmcp.protocol import jsonrpc, scan, wire
 
 pytestmark = pytest.mark.usefixtures("json_of")
 
@@ -96,3 +96,67 @@ def test_frames_dmcp_writes_are_one_line_of_json_each() -> None:
     for frame in frames:
         assert b"\n" not in frame
         assert json.loads(frame)["jsonrpc"] == "2.0"
+
+
+ODD_BODIES = [
+    b"{}",
+    b"null",
+    b'{"a": 1.0, "b": 1e2, "c": 0.10, "d": 12345678901234567890123}',
+    b'{"id":2,"jsonrpc":"1.0","result":{"result":[]}}',
+    b'"}"',
+    b'"\\"result\\":"',
+    b'["\\ud83d", "\\u0000", "\\/"]',
+    b"  [ 1 , 2 ]  ",
+    '"ü € 😀 \u2028"'.encode(),
+]
+ENVELOPES = [
+    b'{"jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"id":1,"jsonrpc":"2.0","result":%b}',
+    b'{"result":%b,"id":1,"jsonrpc":"2.0"}',
+    b'{"result":%b,"jsonrpc":"2.0","id":1}',
+    b'{"jsonrpc":"2.0","result":%b,"id":1}',
+    b' { "jsonrpc" : "2.0" , "id" : 1 , "result" : %b } ',
+    b'{"jsonrpc":"2.0","id":1,"result":%b,"extra":{"result":0}}',
+    b'{"extra":{"result":0},"jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"result":"first","jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"id":9,"jsonrpc":"2.0","id":1,"result":%b}',
+    b'{"jsonrpc":"2.0","id":1,"r\\u0065sult":%b}',
+]
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+@pytest.mark.parametrize("body", ODD_BODIES)
+def test_a_result_keeps_its_bytes_whatever_the_envelope_looks_like(envelope: bytes, body: bytes) -> None:
+    wire.speed_up()
+    for answer in (jsonrpc.read(envelope % body), scan.at_once(jsonrpc.read_in_slices(envelope % body))):
+        assert isinstance(answer, jsonrpc.Answer)
+        assert answer.result is not None
+        assert (answer.id, answer.result.strip()) == (b"1", body.strip())
+
+
+def test_a_result_over_several_lines_comes_out_on_one_line_and_means_the_same() -> None:
+    frame = b'{"jsonrpc":"2.0","id":1,"result":{\r\n "a":\n1}}'
+    answer = jsonrpc.read(frame)
+    assert isinstance(answer, jsonrpc.Answer)
+    body = answer.result or b""
+    assert b"\n" not in body
+    assert b"\r" not in body
+    assert json.loads(body) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("frame", "identifier"),
+    [
+        (b'{"jsonrpc":"2.0","id":5,"result":{oops', b"5"),
+        (b'{"id":"x","jsonrpc":"2.0","error":NaN}', b'"x"'),
+        (b'{"jsonrpc":"2.0","method":"x"', b"null"),
+        (b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"result":', b"null"),
+        (b"garbage", b"null"),
+    ],
+)
+def test_the_id_of_an_unreadable_answer_is_found_if_it_stands_where_it_should(
+    frame: bytes, identifier: bytes
+) -> None:
+    message = jsonrpc.read(frame)
+    assert isinstance(message, jsonrpc.Malformed)
+    assert (message.id, message.is_answer) == (identifier, identifier != b"null")

@@ -1,0 +1,89 @@
+"""Work on large messages in slices, so that one actor's large message holds up nobody else.
+
+The actor that is working takes nothing more from the peer until it is done: what arrives meanwhile waits, in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from dmcp.actors.dispatch import Dispatcher
+from dmcp.messages.lifecycle import SlicesDone
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dmcp.actors.runtime import LoopActor
+    from dmcp.protocol.scan import Steps
+
+T = TypeVar("T")
+_TURN: Final = 0.004  # seconds of work before the loop has its turn
+
+
+class Slices:
+    """One actor's work in slices, and what waits for its end.
+
+    Args:
+        actor: whose; ``SlicesDone`` is sent to it, and what waited is given to its ``on_receive``.
+        pause: is told with True to stop reading from the peer when work begins, with False when it has ended.
+
+    Attributes:
+        busy: whether there is work; then messages of the peer belong into ``defer``.
+    """
+
+    __slots__ = ("_actor", "_pause", "_then", "_waiting", "busy")
+
+    def __init__(self, actor: LoopActor, pause: Callable[[bool], None]) -> None:
+        self.busy = False
+        self._actor = actor
+        self._pause = pause
+        self._then: Callable[[Any], None] | None = None
+        self._waiting: deque[object] = deque()
+
+    def __repr__(self) -> str:
+        return f"<Slices busy={self.busy} waiting={len(self._waiting)}>"
+
+    def begin(self, work: Steps[T], then: Callable[[T], None]) -> None:
+        """Do the work over several turns of the loop, and then call ``then`` in the actor with what it returned."""
+        if not self.busy:
+            self.busy = True
+            self._pause(True)
+        self._then = then
+        self._actor.own(_in_slices(work), lambda done: SlicesDone(done.value, done.error))
+
+    def defer(self, message: object) -> None:
+        """Keep a message of the peer until the work is done."""
+        self._waiting.append(message)
+
+    def on_done(self, message: SlicesDone) -> None:
+        """Take what the work returned, and what has waited for it."""
+        then, self._then = self._then, None
+        if message.error is not None:  # a bug: peers' faults are values
+            raise message.error
+        self.busy = False
+        if then is not None:
+            then(message.value)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while not self.busy and self._waiting and not self._actor.actor_stopped.is_set():
+            self._actor.on_receive(self._waiting.popleft())
+        if not self.busy:
+            self._pause(False)
+
+
+async def _in_slices(work: Steps[T]) -> T:
+    # One at a time: ten peers with large messages would otherwise hold the loop ten times as long in each turn.
+    async with Dispatcher.running().slicing:
+        while True:
+            until = time.perf_counter() + _TURN
+            while time.perf_counter() < until:
+                try:
+                    next(work)
+                except StopIteration as done:
+                    result: T = done.value
+                    return result
+            await asyncio.sleep(0)
