@@ -1,16 +1,21 @@
-"""Renders the message tables of docs/architecture.md from the docstrings in dmcp/messages.
+"""Renders tables from docstrings: the messages in docs/architecture.md, the limits in docs/security.md.
 
-Run ``python docs/render.py`` after changing a message; a test fails when the tables and the code differ.
+Run ``python docs/render.py`` after changing a message or a limit; a test fails when the tables and the code differ.
 """
 
 from __future__ import annotations
 
 import ast
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- messages: rendered by docs/render.py -->", "<!-- end of messages -->"
+
+SECURITY = ROOT / "docs" / "security.md"
+LIMITS = ROOT / "dmcp" / "protocol" / "limits.py"
+LIMITS_BEGIN, LIMITS_END = "<!-- limits: rendered by docs/render.py -->", "<!-- end of limits -->"
 
 
 def tables() -> str:
@@ -55,5 +60,51 @@ def rendered(page: str) -> str:
     return f"{before}{BEGIN}\n\n{tables()}\n\n{END}{after}"
 
 
+def limits_table() -> str:
+    """One row for each constant of dmcp/protocol/limits.py, in Markdown."""
+    rows: list[str] = []
+    body = ast.parse(LIMITS.read_text(encoding="utf-8")).body
+    values: dict[str, float] = {}
+    for node, after in pairwise(body):
+        if not (
+            isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+        ):
+            continue
+        name = node.target.id
+        values[name] = _evaluate(node.value, values)
+        if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+            about = " ".join(str(after.value.value).split()).replace("``", "`").replace("|", "\\|")
+            rows.append(f"| `{name}` | {_spell(values[name])} | {about} |")
+    return "| name | value | what it bounds |\n| --- | --- | --- |\n" + "\n".join(rows)
+
+
+def _evaluate(node: ast.expr, known: dict[str, float]) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return value
+        case ast.Name(id=name):
+            return known[name]
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            return _evaluate(left, known) * _evaluate(right, known)
+    raise ValueError(f"a limit is a number or a product, not {ast.unparse(node)}")
+
+
+def _spell(value: float) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    for unit, factor in (("MiB", 1024 * 1024), ("KiB", 1024)):
+        if value >= factor and value % factor == 0:
+            return f"{value // factor} {unit}"
+    return f"{value:,}"
+
+
+def rendered_security(page: str) -> str:
+    """The page with a fresh table between its two marks."""
+    before, _, rest = page.partition(LIMITS_BEGIN)
+    _, _, after = rest.partition(LIMITS_END)
+    return f"{before}{LIMITS_BEGIN}\n\n{limits_table()}\n\n{LIMITS_END}{after}"
+
+
 if __name__ == "__main__":
     PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    SECURITY.write_text(rendered_security(SECURITY.read_text(encoding="utf-8")), encoding="utf-8")

@@ -108,7 +108,7 @@ class FlightTable(Generic[K]):
 
     def overrun(self, now: float) -> list[tuple[int, K]]:
         """Take out everything that has taken the longest it may, whatever progress it has shown."""
-        return self._take(lambda flight, clock: flight.latest <= clock, now)
+        return self._take(lambda flight, clock: flight.deadline >= flight.latest <= clock, now)
 
     def due(self, now: float) -> list[tuple[int, K]]:
         """Take out everything whose deadline has passed."""

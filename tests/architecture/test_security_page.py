@@ -1,0 +1,54 @@
+"""The table of limits on the security page is that of the code; the configurable ones are named with their values."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dmcp.config.model import Limits
+from dmcp.protocol import limits
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+ROW = re.compile(r"^\| `([A-Z_]+)` \| ([\d.,]+) ?(MiB|KiB)? \|", re.MULTILINE)
+UNITS = {"": 1, "KiB": 1024, "MiB": 1024 * 1024}
+
+
+def render_script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_limits_has_each_one_with_its_value() -> None:
+    """Read back from the page, not by the script that wrote it."""
+    told = {name: float(number.replace(",", "")) * UNITS[unit] for name, number, unit in ROW.findall(PAGE)}
+    known = {
+        name: value for name, value in vars(limits).items() if name.isupper() and name not in ("MIB", "KIB")
+    }
+    assert told == known, "run: python docs/render.py"
+
+
+def test_the_table_of_limits_is_rendered() -> None:
+    assert render_script().rendered_security(PAGE) == PAGE, "run: python docs/render.py"
+
+
+def test_every_limit_that_can_be_changed_is_named_with_its_key() -> None:
+    section = PAGE.partition("## What a peer can make grow")[2].partition("### Every limit")[0]
+    for field in fields(Limits):
+        assert f"`limits.{field.name}`" in section
+    usual = Limits()
+    assert f"{usual.frame // 2**20} MiB" in section
+    assert f"{usual.listing_entries:,} entries" in section
+    assert f"{usual.listing_bytes // 2**20} MiB" in section
+    assert f"{usual.server_requests} at once" in section
+    assert f"{usual.notifications:g} a second" in section

@@ -1,0 +1,170 @@
+"""What a server can make grow within its upstream, and whose clock stops: handed messages, never started."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from dmcp.config.model import Limits, Timeouts
+from dmcp.messages import frontend, upstream
+from dmcp.protocol.limits import MAX_ELICITATIONS, MAX_UNREAD_ANSWERS
+from unit.actors.test_upstream import Stage
+
+pytestmark = pytest.mark.anyio
+
+FORM = {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}
+
+
+def asks(
+    stage: Stage, identifier: str, during: int | None = None, method: str = "elicitation/create"
+) -> None:
+    frame = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": FORM}
+    stage.hand(upstream.FrameArrived(json.dumps(frame).encode(), during))
+
+
+def due(stage: Stage, now: float) -> list[int]:
+    """The calls that have been answered by then."""
+    stage.now = now
+    stage.hand(upstream.Tick("deadline"))
+    return sorted(stage.replies)
+
+
+async def test_a_server_that_reads_nothing_gets_no_more_answers_to_what_it_asks() -> None:
+    stage = Stage()
+    stage.ready()
+    stage.says({"id": 1, "method": "ping"})
+    sent = len(stage.sent)
+    stage.link.backlog = MAX_UNREAD_ANSWERS + 1
+    for number in range(100):
+        stage.says({"id": number, "method": "ping"})
+        stage.says({"id": number, "method": "tools/call"})
+    assert len(stage.sent) == sent
+    stage.link.backlog = 0
+    stage.says({"id": 7, "method": "ping"})
+    assert stage.sent[-1] == {"jsonrpc": "2.0", "id": 7, "result": {}}
+
+
+@pytest.mark.parametrize(
+    "capabilities", [None, [], "x", 5, {"tools": True}, {"tools": []}, {"tools": {}, "x" * 10_000: {"y": 1}}]
+)
+async def test_what_a_server_says_of_itself_is_kept_in_part_whatever_its_shape(capabilities: Any) -> None:
+    stage = Stage()
+    stage.opened()
+    result = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": capabilities,
+        "serverInfo": {"name": "n" * 100_000, "version": {"deep": []}, "x": "y" * 100_000},
+        "instructions": "i" * 100_000,
+    }
+    stage.says({"id": stage.number_of("initialize"), "result": result})
+    session = stage.actor._talk.session
+    assert len(session.introduction()) < 2000
+    assert len(repr(vars(type(session)))) > 0
+    assert set(session.capabilities) <= {"tools"}
+    assert set(session.server) == {"name", "title", "version"}
+
+
+async def test_a_question_on_the_stream_of_a_call_stops_the_clock_of_that_call() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    stage.call(2)
+    younger = stage.number_of("tools/call")
+    asks(stage, "q", during=younger)
+    assert due(stage, 6.0) == [1]
+    stage.says({"id": stage.number_of("ping"), "result": {}})  # it was silent while a call of it became due
+    assert due(stage, 299.0) == [1]
+    assert due(stage, 306.0) == [1, 2]
+
+
+async def test_a_question_on_the_stream_of_no_call_stops_no_clock() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    asks(stage, "q", during=stage.number_of("tools/list"))
+    assert due(stage, 6.0) == [1]
+
+
+async def test_a_guess_goes_to_the_next_call_when_the_oldest_has_its_answer() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    oldest = stage.number_of("tools/call")
+    stage.call(2)
+    asks(stage, "q")
+    stage.says({"id": oldest, "result": {"content": []}})
+    assert due(stage, 100.0) == [1]
+    stage.hand(upstream.Respond(b'"q"', b"{}", None))
+    assert due(stage, 106.0) == [1, 2]
+
+
+async def test_many_questions_stop_a_clock_for_five_minutes_in_all() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    for number in range(10):
+        stage.now = number * 100.0
+        asks(stage, f"q{number}")
+        stage.now += 99.0
+        stage.hand(upstream.Respond(json.dumps(f"q{number}").encode(), b"{}", None))
+        stage.hand(upstream.Tick("deadline"))
+    assert list(stage.replies) == [1]
+    assert b"within 5 s" in (stage.replies[1][1] or b"")
+
+
+async def test_roots_stop_no_clock_and_have_a_short_time_of_their_own() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.call(1)
+    asks(stage, "r", method="roots/list")
+    timers = [timer.when() - timer._loop.time() for timer in stage.actor._timers]  # type: ignore[attr-defined]
+    assert any(25.0 < left <= 30.0 for left in timers)
+    assert due(stage, 6.0) == [1]
+    (withdrawn,) = stage.frontend.of(frontend.QuestionWithdrawn)
+    assert withdrawn.question == b'"r"'
+
+
+async def test_a_call_is_over_after_the_longest_a_call_may_take_whatever_progress_it_shows() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0), limits=Limits(call_time=20.0))
+    stage.ready()
+    request = upstream.Request(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True)
+    stage.hand(request)
+    number = stage.number_of("tools/call")
+    for now in range(1, 20):
+        assert due(stage, float(now)) == []
+        stage.says({"method": "notifications/progress", "params": {"progressToken": number, "progress": now}})
+    assert due(stage, 20.0) == [1]
+    assert b"limits.call_time" in (stage.replies[1][1] or b"")
+
+
+async def test_the_usual_longest_time_is_ten_times_the_timeout() -> None:
+    stage = Stage(timeout=Timeouts(tools=5.0))
+    stage.ready()
+    stage.hand(upstream.Request(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True))
+    number = stage.number_of("tools/call")
+    for now in range(4, 50, 4):
+        assert due(stage, float(now)) == []
+        stage.says({"method": "notifications/progress", "params": {"progressToken": number, "progress": now}})
+    assert due(stage, 50.0) == [1]
+
+
+async def test_open_elicitations_are_forgotten_oldest_first() -> None:
+    stage = Stage()
+    stage.ready()
+    questions = stage.actor._talk.questions
+    for number in range(MAX_ELICITATIONS + 10):
+        questions.expect_completion(str(number))
+    assert questions.completed("9") is None
+    assert questions.completed("10") == "g:10"
+    assert questions.completed("10") is None
+
+
+async def test_a_listing_that_changes_all_the_time_is_told_to_the_catalog_once() -> None:
+    stage = Stage()
+    stage.ready()
+    before = len(stage.catalog.told)
+    for _ in range(1000):
+        stage.says({"method": "notifications/tools/list_changed"})
+    assert len(stage.catalog.told) <= before + 2
