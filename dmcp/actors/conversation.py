@@ -482,7 +482,8 @@ class Conversation:
 
     def _on_malformed(self, message: jsonrpc.Malformed) -> None:
         number = jsonrpc.own_number(message.id) or _NO_CALL
-        cargo = self.flights.land(number)
+        # A log line in JSON may have an id, and it may be that of a request: it answers none.
+        cargo = None if message.is_foreign else self.flights.land(number)
         if isinstance(cargo, Request):
             self._landed(number)
             self.reply(cargo, error=verdicts.unreadable(self._group, message.message))

@@ -45,10 +45,13 @@ from dmcp.messages.upstream import (
     Wake,
 )
 from dmcp.protocol import categories, jsonrpc, verdicts
-from dmcp.protocol.limits import MAX_UNHANDLED
+from dmcp.protocol.activity import Activity, ShowsActivity, StartClock
+from dmcp.protocol.limits import MAX_START, MAX_UNHANDLED
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
+from dmcp.protocol.noise import telling
 from dmcp.protocol.sign_in import SignIn
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,7 +71,9 @@ CLOSE_GRACE: Final = 1.0
 ACQUAINTANCE: Final = 5.0
 """Seconds of silence after which a server that was started only to learn what it offers, and not used, is stopped."""
 
-_LAST_WORDS = 600  # characters of a failed server's stderr that go into the reason
+_LAST_LINES = 4  # lines of a failed server's stderr that go into the reason
+_LAST_WORDS = 160  # characters of each of them
+_NOISE = 200  # characters of what it wrote to stdout that is no message, likewise
 
 
 class Phase(Enum):
@@ -124,6 +129,7 @@ class Upstream(LoopActor):
         self._wanted = not beginning.asleep or bool(beginning.repeat)
         # What is asked again as soon as the server is found alive, or in the next life.
         self._repeat: list[Request] = []
+        self._noise = ""  # the first thing it wrote before it was ready that is no message
         self._session_lost = False
         self._failing = ""  # why the server cannot be reached; what is in flight still may land
         self._sign_in: SignIn | None = None
@@ -134,6 +140,8 @@ class Upstream(LoopActor):
         self._deadline: asyncio.TimerHandle | None = None
         self._deadline_at = 0.0
         self._patience: asyncio.TimerHandle | None = None
+        self._look: asyncio.TimerHandle | None = None
+        self._start_clock = StartClock(self._born, config.timeout.connect)
         self._idle: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -196,6 +204,8 @@ class Upstream(LoopActor):
             case LinkOpened(link, error):
                 self._on_opened(link, error)
             case NoiseArrived(text):
+                if self._phase is not Phase.READY:
+                    self._noise = self._noise or text[:_NOISE]
                 log.warning(f"sent something that is no message: {text}", self._group)
             case RequestFailed(number, fault):
                 self._on_request_failed(number, fault)
@@ -214,6 +224,8 @@ class Upstream(LoopActor):
 
     def _on_bytes(self, frame: bytes, during: int | None) -> None:
         message = jsonrpc.read_at_once(frame)
+        if self._phase is not Phase.READY and isinstance(message, jsonrpc.Malformed):
+            self._noise = self._noise or frame[:_NOISE].decode("utf-8", "replace")
         if message is not None:
             self._talk.on_frame(message, len(frame), during)
         else:
@@ -235,8 +247,9 @@ class Upstream(LoopActor):
 
     def _open(self) -> None:
         self._phase = Phase.OPENING
+        self._start_clock = StartClock(self._clock(), self._talk.config.timeout.connect)
         self._say("connecting", self._beginning.reason, self._beginning.category)
-        self._be_patient(self._talk.config.timeout.connect, "connect")
+        self._await_start()
         self.own(self._opening(), lambda done: LinkOpened(done.value, done.error))
 
     async def _opening(self) -> Link:
@@ -252,6 +265,37 @@ class Upstream(LoopActor):
         if BEHIND in self._talk.gate and len(self._inbox) < MAX_UNHANDLED // 4:
             self._talk.gate.open(BEHIND)
         return handled
+
+    def _await_start(self) -> None:
+        seconds = self._talk.config.timeout.connect
+        self._be_patient(seconds, "connect")
+        self.cancel(self._look)
+        self._look = self.later(seconds - self._start_clock.step, Tick("look"))
+
+    def _look_at_start(self, what: str) -> bool:
+        """Measure what the server does, if its link can tell; the result comes as a timer's message named ``what``."""
+        link = self._talk.link
+        if not isinstance(link, ShowsActivity):
+            return False
+        self.own(link.activity(), lambda done: Tick((what, done.value)))
+        return True
+
+    def _on_looked(self, activity: Activity | None) -> None:
+        """The time to become ready is over. A server that works on it gets more: it may be downloading itself."""
+        now, clock = self._clock(), self._start_clock
+        if self._phase not in _CONNECTING or self._sign_in is not None:
+            return
+        if activity is None or not clock.look(activity, now):
+            self._give_up_connecting()
+            return
+        clock.extended = True
+        most = f"{MAX_START / 60:g} minutes"
+        reason = f"still starting after {clock.taken(now):.0f} s; it is working, and gets up to {most}"
+        self._say("connecting", reason)
+        log.info(reason, self._group)
+        if clock.refuses(now):
+            self._fail_queue(f"it is {reason}: try again later")
+        self._be_patient(clock.step, "connect")
 
     def _wake(self, *, wanted: bool = True) -> None:
         self._wanted = self._wanted or wanted
@@ -289,7 +333,7 @@ class Upstream(LoopActor):
     def _initialise(self) -> None:
         if self._phase is Phase.OPEN and self._profile is not None:
             self._phase = Phase.INITIALISING
-            self._be_patient(self._talk.config.timeout.connect, "connect")
+            self._await_start()
             self._talk.greet(self._profile)
 
     def welcomed(self) -> None:
@@ -413,7 +457,14 @@ class Upstream(LoopActor):
             case "retry" if self._phase is Phase.WAITING:
                 self._open()
             case "connect" if self._phase in _CONNECTING and self._sign_in is None:
-                self._give_up_connecting()
+                if self._talk.is_held or not self._look_at_start("looked"):
+                    self._give_up_connecting()
+            case "look" if self._phase in _CONNECTING:
+                self._look_at_start("first look")
+            case ("first look", Activity() as activity):
+                self._start_clock.look(activity, self._clock())
+            case ("looked", activity):
+                self._on_looked(activity)
             case "patience":
                 self._lose_patience()
             case "sign-in" if self._sign_in is not None:
@@ -440,6 +491,8 @@ class Upstream(LoopActor):
         if self._talk.is_held:  # it may have answered: dmcp is not listening
             self._be_patient(seconds, "connect")
         else:
+            if self._start_clock.extended:
+                seconds = round(self._start_clock.taken(self._clock()))
             reason = f"did not {_CONNECTING[self._phase]} within {seconds:g} s"
             self.lose(None, reason, categories.TOO_SLOW)
 
@@ -576,7 +629,15 @@ class Upstream(LoopActor):
     def _with_last_words(self, reason: str) -> str:
         tail = self._talk.link.stderr_tail() if self._talk.link is not None else ()
         # Masked before it is cut: half a secret is not known as one.
-        words = log.mask(" | ".join(line for line in tail[-5:] if line.strip()), None)[-_LAST_WORDS:]
+        lines = (printable(log.mask(line, None), _LAST_WORDS) for line in telling(tail, _LAST_LINES))
+        words = " | ".join(lines)
+        if (
+            self._noise
+            and self._phase is not Phase.READY
+            and isinstance(self._talk.config.target, StdioServer)
+        ):
+            noise = printable(log.mask(self._noise, None), _NOISE)
+            reason = f"{reason}; it wrote to stdout what is no MCP message: '{noise}'"
         return f"{reason} (its last words: {words})" if words else reason
 
     def _stop_within(self, grace: float) -> None:

@@ -118,6 +118,7 @@ class Malformed(NamedTuple):
         message: likewise.
         is_answer: whether it was meant as an answer: then ``id`` is the reader's own.
         is_note: whether it was meant as a notification, which is never answered (JSON-RPC 2.0, 4.1).
+        is_foreign: whether nothing says that it was meant as a message at all, as of a log line in JSON.
         is_request: whether it surely was meant as a request: then its sender waits for an answer.
     """
 
@@ -127,6 +128,7 @@ class Malformed(NamedTuple):
     is_answer: bool = False
     is_note: bool = False
     is_request: bool = False
+    is_foreign: bool = False
 
 
 class Batch(NamedTuple):
@@ -354,7 +356,8 @@ def _read_members(raw: dict[str, bytes]) -> Single:
     """Build the message with these members."""
     version = raw.get("jsonrpc", b"")
     if version != _VERSION and (len(version) > MAX_METHOD or decode(version or _NULL) != "2.0"):
-        return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: "jsonrpc" must be "2.0"')
+        text = 'Invalid request: "jsonrpc" must be "2.0"'
+        return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_foreign=_is_foreign(raw))
     if "method" in raw:
         method = decode(raw["method"]) if len(raw["method"]) <= MAX_METHOD else None
         return _read_request(raw.get("id"), method, raw.get("params"))
@@ -367,6 +370,10 @@ def _read_members(raw: dict[str, bytes]) -> Single:
     if "result" in raw and "id" in raw:
         return Answer(_id(raw["id"]), one_line(raw["result"]), None)
     return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
+
+
+def _is_foreign(raw: dict[str, bytes]) -> bool:
+    return not (raw.keys() & {"jsonrpc", "method", "result"} or raw.get("error", _NULL)[:1] == b"{")
 
 
 def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:

@@ -40,6 +40,9 @@ MAX_KNOWN_SECRETS: Final = 10_000
 
 # Processes -----------------------------------------------------------------------------------------------------------
 
+MAX_START: Final = 300.0
+"""Seconds the start of a server may take, beyond its ``timeout.connect``, while it works (it downloads itself, say)."""
+
 MAX_STDERR_LINES: Final = 100
 """Lines of a server's stderr that are kept, the newest."""
 

@@ -18,12 +18,16 @@ class Diagnostics:
 
     Args:
         on_line: called with each line as it is complete.
+
+    Attributes:
+        total: bytes there have been.
     """
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
         self._kept: deque[str] = deque()
         self._size = 0
+        self.total = 0
         self._part = bytearray()
         self._cut = False
 
@@ -32,6 +36,7 @@ class Diagnostics:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
+        self.total += len(data)
         *whole, rest = data.split(b"\n")
         for line in whole:
             self._hold(line)

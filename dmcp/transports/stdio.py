@@ -1,7 +1,8 @@
 """The stdio transport: a server dmcp starts itself and talks to over its standard input and output.
 
 Pipes are read and written through protocol callbacks, not awaited streams, which cost several times as much.
-A line is a frame if it could be a JSON object or array; everything else on stdout is noise. What one chunk brings is
+A line is a frame if it could be a JSON object or array, with nothing but terminal control around it; everything else on
+stdout is noise. What one chunk brings is
 handed on in portions, with a turn for everybody else between two: a server that writes flat out is read no faster than
 it is served.
 Starting the process is in ``spawning``, ending it in ``processes``.
@@ -15,11 +16,14 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from dmcp.protocol.activity import Activity
 from dmcp.protocol.environment import server_environment
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.limits import MAX_FRAME, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.noise import message_in
 from dmcp.transports import processes
+from dmcp.transports.activity import of_session
 from dmcp.transports.diagnostics import Diagnostics
 from dmcp.transports.guard import GUARD
 from dmcp.transports.spawning import Start, off_loop, spawn
@@ -150,11 +154,18 @@ class StdioLink:
             size = f"{self._limit / MIB:g} MiB" if self._limit >= MIB else f"{self._limit} bytes"
             reason = f"sent a message of more than {size} (limits.frame in its configuration raises that)"
             self._close(LinkFault(FaultKind.PROTOCOL, reason))
-        elif line.lstrip()[:1] in (b"{", b"["):
-            self._events.on_frame(line)
+        elif line[:1] == b"{" and line[-1:] == b"}":  # as nearly every line is
+            self._on_message(line)
+        elif (message := message_in(line)) is not None:
+            self._on_message(message)
         elif line.strip():
             self._noise += 1
             self._noise_text = self._noise_text or line[:_SHOWN].decode("utf-8", "replace")
+
+    def _on_message(self, frame: bytes) -> None:
+        if self._noise:
+            self._tell_noise()
+        self._events.on_frame(frame)
 
     def _tell_noise(self) -> None:
         """Tell of the lines of this portion that are no messages: all in one remark, for there may be many."""
@@ -263,6 +274,12 @@ class StdioLink:
     def stderr_tail(self) -> Sequence[str]:
         """See ``Link``."""
         return self._diagnostics.tail()
+
+    async def activity(self) -> Activity:
+        """See ``ShowsActivity``."""
+        pid = self.pid
+        cpu, io = await off_loop(lambda: of_session(pid)) if pid is not None else (0.0, 0)
+        return Activity(cpu, io, self._diagnostics.total)
 
     async def aclose(self, grace: float) -> None:
         """Close stdin, wait, SIGTERM to the group, wait, SIGKILL to the group. See ``Link``."""

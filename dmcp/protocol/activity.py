@@ -1,0 +1,92 @@
+"""Whether a server that is not ready yet is working on it: downloading or unpacking itself, for example. Pure.
+
+A package manager that starts a server for the first time may need minutes. It is told from a server that hangs by what
+its processes do. Measuring that is the transports' business (``dmcp.transports.activity``).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Protocol, runtime_checkable
+
+from dmcp.protocol.limits import MAX_START
+
+_LOOK: Final = 5.0  # seconds between two looks, at most; half the time it has, if that is less
+_BUSY: Final = (
+    0.02  # share of one processor from which on a process works; one that waits needs a tenth of it
+)
+_IO: Final = 64 * 1024  # bytes read or written between two looks, likewise
+
+
+class Activity(NamedTuple):
+    """What a server's processes have done since they began. Each number only grows, or nearly.
+
+    Attributes:
+        cpu: seconds of processor time.
+        io: bytes read and written.
+        diagnostics: bytes of stderr.
+    """
+
+    cpu: float
+    io: int
+    diagnostics: int
+
+
+@runtime_checkable
+class ShowsActivity(Protocol):
+    """A link that can tell what its server does."""
+
+    async def activity(self) -> Activity:
+        """Measure; never raises."""
+
+
+class StartClock:
+    """How long a server may take to become ready: its time, and more while it works.
+
+    Args:
+        now: seconds of a monotonic clock, when its start began.
+        seconds: what the configuration gives it.
+
+    Attributes:
+        extended: whether it has been given more.
+    """
+
+    __slots__ = ("_before", "_began", "_looked", "_refused", "_seconds", "extended")
+
+    def __init__(self, now: float, seconds: float) -> None:
+        self._began = now
+        self._seconds = seconds
+        self._before: Activity | None = None
+        self._looked = now
+        self._refused = now
+        self.extended = False
+
+    def __repr__(self) -> str:
+        return f"<StartClock since {self._began:.1f}, {self._seconds:g} s>"
+
+    @property
+    def step(self) -> float:
+        """Seconds between two looks."""
+        return min(_LOOK, self._seconds / 2)
+
+    def taken(self, now: float) -> float:
+        """Return the seconds its start has taken."""
+        return now - self._began
+
+    def look(self, activity: Activity, now: float) -> bool:
+        """Take a measurement; return whether it has worked since the one before and may go on."""
+        before, seconds = self._before, max(now - self._looked, 0.001)
+        self._before, self._looked = activity, now
+        if before is None or self.taken(now) >= MAX_START:
+            return False
+        return (
+            activity.diagnostics > before.diagnostics
+            or activity.cpu - before.cpu >= _BUSY * seconds
+            or activity.io - before.io >= _IO
+        )
+
+    def refuses(self, now: float) -> bool:
+        """Return whether those who wait for it have waited long enough, once every so many seconds."""
+        if now - self._refused < self._seconds:
+            return False
+        self._refused = now
+        return True
