@@ -432,11 +432,16 @@ class Upstream(LoopActor):
         if patient:
             self.later(min(patient) - now, Tick("patience"))
 
-    def _take_patient(self) -> list[Request]:
-        """Take back what may wait for yet another life."""
+    def _take_patient(self, kind: FaultKind | None) -> list[Request]:
+        """Take back what may wait for yet another life.
+
+        A remote server that cannot be reached in this life either has vanished: what it never got is answered at once.
+        What may have run there waits: its server is being restarted, and only another life can tell the outcome.
+        """
         self._lose_patience()
-        patient = [request for request in self._queue if request.wait_until]
-        self._queue = [request for request in self._queue if not request.wait_until]
+        vanished = kind is FaultKind.UNREACHABLE and not isinstance(self._talk.config.target, StdioServer)
+        patient = [r for r in self._queue if r.wait_until and (r.may_have_run or not vanished)]
+        self._queue = [r for r in self._queue if not any(r is each for each in patient)]
         return patient
 
     # Time ---------------------------------------------------------------------------------------------------------
@@ -592,7 +597,7 @@ class Upstream(LoopActor):
         reason = log.mask(self._with_last_words(reason))
         carrying = self._talk.is_carrying
         late, summoned = self._take_late(kind)
-        self._repeat += self._talk.break_off(reason) + self._take_patient()
+        self._repeat += self._talk.break_off(reason) + self._take_patient(kind)
         used = (carrying or self._repeat or self._talk.subscriptions) if was_ready else self._wanted
         self._fail_queue(reason)
         patience = self._clock() + self._talk.config.timeout.connect

@@ -34,13 +34,19 @@ class Answer:
         headers: by name in lower case; what came several times is joined with commas (RFC 9110, 5.3).
         raw_headers: as they came.
         stream: the body as it came, perhaps compressed.
+        proxy: the address of the proxy it came through; empty where there is none.
     """
 
-    __slots__ = ("headers", "raw_headers", "status_code", "stream")
+    __slots__ = ("headers", "proxy", "raw_headers", "status_code", "stream")
 
     def __init__(
-        self, status_code: int, raw_headers: Sequence[Header], stream: httpx.AsyncByteStream
+        self,
+        status_code: int,
+        raw_headers: Sequence[Header],
+        stream: httpx.AsyncByteStream,
+        proxy: str = "",
     ) -> None:
+        self.proxy = proxy
         self.status_code = status_code
         self.raw_headers = raw_headers
         self.stream = stream

@@ -32,12 +32,30 @@ _PIECE: Final = 8 * 1024
 """Bytes of an event stream that are read at once where they may hold many lines."""
 _HOLD: Final = 64 * 1024
 """Bytes of one line that are collected before they are passed on: small chunks would cost more than they hold."""
-_EVENTS: Final = {"content-type": "text/event-stream"}
+_JSON: Final = "application/json"
+_EVENT_STREAM: Final = "text/event-stream"
+_EVENTS: Final = {"content-type": _EVENT_STREAM}
+_LONGEST_TYPE: Final = 300  # characters
+_AROUND: Final = " \t\"'"
 
 
 def content_type(response: Answer) -> str:
-    """The media type, lower case, without parameters; empty where there is none."""
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    """The media type, lower case, without parameters; empty where there is none.
+
+    Servers and what stands between have been seen to double the header, to leave the space or semicolon before
+    parameters out, and to name JSON as something more special: what MCP knows is recognised in all that.
+    """
+    header = response.headers.get("content-type", "")[:_LONGEST_TYPE].lower()
+    if header in (_JSON, _EVENT_STREAM):
+        return header
+    kinds = [each.partition(";")[0].strip(_AROUND) for each in header.split(",")]
+    for kind in kinds:
+        name = kind.partition(" ")[0]
+        if name in {_JSON, "text/json", "application/json-rpc"} or name.endswith("+json"):
+            return _JSON
+        if name == _EVENT_STREAM:
+            return _EVENT_STREAM
+    return kinds[0]
 
 
 async def whole(response: Answer, reading: asyncio.Event, limit: int = MAX_FRAME) -> bytes:
@@ -90,7 +108,7 @@ async def refusal(response: Answer, reading: asyncio.Event) -> tuple[bytes, Link
         body = await whole(response, reading, MAX_REFUSAL)
     except faults.LinkFailure:
         body = b""
-    return body, faults.from_status(response.status_code, body)
+    return body, faults.from_status(response.status_code, body, response.proxy)
 
 
 async def events(

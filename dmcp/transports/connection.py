@@ -35,6 +35,8 @@ _SLICE: Final = 8 * 1024
 """Bytes that are parsed in one turn of the loop where they are dense."""
 _DENSE: Final = 2000
 """Line ends in what one read brings from which on it is parsed in slices: so many small chunks cost milliseconds."""
+_MOMENT: Final = 0.2
+"""Seconds a short body gets to come with its head."""
 _COST: Final = 64
 """Bytes that holding one chunk takes besides its content."""
 _FIRST_FINAL: Final = 200
@@ -262,6 +264,13 @@ class Connection(asyncio.Protocol):
         if not self._complete:
             self._acknowledge_at_once()
         if self._complete or not self._is_short:
+            self._tell()
+        elif self._arrived is not None:
+            asyncio.get_running_loop().call_later(_MOMENT, self._tell_late, self._arrived)
+
+    def _tell_late(self, head: Head) -> None:
+        """Tell a head whose short body is late: it may never come, and not everybody waits for it."""
+        if self._arrived is head:
             self._tell()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -151,6 +151,12 @@ def _encoded(method: str, url: httpx.URL, headers: list[Header], body: bytes) ->
     return b"\r\n".join([*lines, b"", body])
 
 
+def let_go(answer: Answer) -> None:
+    """Done with an answer: ``Answer.aclose`` for who cannot wait. Does nothing for one that came through a proxy."""
+    if isinstance(answer.stream, Body):
+        answer.stream.release()
+
+
 class Body(httpx.AsyncByteStream):
     """The rest of an answer. Closed before all of it has come, it costs its connection."""
 

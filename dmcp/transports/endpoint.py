@@ -18,7 +18,7 @@ from dmcp.errors import AuthError, LinkRefused
 from dmcp.protocol import encodings
 from dmcp.protocol.limits import MAX_FRAME
 from dmcp.protocol.link import FaultKind
-from dmcp.transports import faults, origins
+from dmcp.transports import addresses, bodies, faults, origins, refusals
 from dmcp.transports.cookies import CookieJar
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ _BUSY: Final = frozenset({429, 503})
 _DENIED: Final = frozenset({401, 403})
 _UNAUTHORIZED: Final = 401
 _SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
+_MOMENT: Final = 1.0
+"""Seconds for the body of a refusal."""
 _NOT_CONFIGURABLE: Final = frozenset(
     {
         *("accept-encoding", "connection", "content-length", "last-event-id", "mcp-session-id"),
@@ -107,15 +109,12 @@ class Endpoint:
         """
         try:
             url = (base or self.url).join(reference)
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, ValueError):
             raise faults.failure(
                 FaultKind.PROTOCOL, "gave an address that is no URL", may_have_run=False
             ) from None
         if origins.key(url) != origins.key(self.url):
-            reason = (
-                f"points to another origin ({url.scheme}://{url.netloc.decode()}); "
-                "if that is where the server lives now, put that URL into the configuration"
-            )
+            reason = addresses.elsewhere(str(self.url), str(url), redirected=base is not None)
             raise faults.failure(FaultKind.REJECTED, reason, may_have_run=False)
         return url
 
@@ -241,11 +240,12 @@ class Endpoint:
         status = response.status_code
         if self._credentials is None or (status != _UNAUTHORIZED and "insufficient_scope" not in challenge):
             raise await _denied(response)
-        await response.aclose()
+        said = await _words(response)
         try:
             return await self._credentials.challenged(status, challenge, rejected)
         except AuthError as error:
-            raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
+            reason = f"{error} (it answered HTTP {status}: {said})" if said else str(error)
+            raise faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False) from error
 
     async def _redirected(self, response: Answer, asked: httpx.URL) -> httpx.URL:
         await response.aclose()
@@ -256,11 +256,32 @@ class Endpoint:
 
 
 async def _denied(response: Answer) -> faults.LinkFailure:
-    await response.aclose()
+    said = await _words(response)
     status = response.status_code
     wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
-    reason = f"{wish} (HTTP {status}): sign in, or set an Authorization header for it in the configuration"
+    reason = f"{wish} (HTTP {status}{f': {said}' if said else ''}): "
+    reason += "sign in, or set an Authorization header for it in the configuration"
     return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False)
+
+
+async def _words(response: Answer) -> str:
+    """What the server says with a refusal, if it says it soon. Closes the answer."""
+    try:
+        async with asyncio.timeout(_MOMENT):
+            body, _ = await bodies.refusal(response, _ALWAYS)
+    except TimeoutError:
+        return ""
+    return refusals.words(body)
+
+
+class _Always(asyncio.Event):
+    """For what is read of a paused link too: it is short, and ends it."""
+
+    def is_set(self) -> bool:
+        return True
+
+
+_ALWAYS: Final = _Always()
 
 
 def _checked_url(text: str) -> httpx.URL:

@@ -12,12 +12,13 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
-from pydantic_core import from_json
 
 from dmcp.errors import UpstreamError
 from dmcp.protocol.limits import KIB, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.text import printable
 from dmcp.transports.connection import BeyondLimitError
+from dmcp.transports.refusals import words
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -27,10 +28,8 @@ _NOT_SENT: Final = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
 )
-_BAD_REQUEST: Final = 400
-_NOT_FOUND: Final = 404
+_PROXY_DENIED: Final = 407
 _SERVER_ERROR: Final = 500
-_MAX_QUOTE: Final = 200
 _LONGEST_DATE: Final = 64  # characters
 _LONGEST_NUMBER: Final = 12  # digits
 
@@ -89,41 +88,26 @@ def _cause(error: BaseException) -> str:
     return text or "the connection failed"
 
 
-def from_status(status: int, body: bytes) -> LinkFault:
+def from_status(status: int, body: bytes, proxy: str = "") -> LinkFault:
     """The fault behind a status that is no success, with what the server itself says about it.
 
     429 refuses before anything runs, and so do the other 4xx; after a 5xx nobody can tell.
+
+    Args:
+        status: of HTTP.
+        body: of the answer, as much as was read.
+        proxy: the address of the proxy it came through, if it did: it may be the proxy's answer.
     """
-    said = _quoted(body)
-    reason = f"answered HTTP {status}" + (f": {said}" if said else "")
-    if status >= _SERVER_ERROR:
-        return LinkFault(FaultKind.UNREACHABLE, reason, may_have_run=True)
+    reason = f"answered HTTP {status}"
+    if status == _PROXY_DENIED:
+        reason = f"cannot be reached: the proxy {proxy or 'in between'} wants credentials (HTTP {status}); "
+        reason += "put them into its address in HTTP_PROXY or HTTPS_PROXY"
+    elif proxy and status >= _SERVER_ERROR:
+        reason += f" (through the proxy {proxy})"
+    reason += f": {said}" if (said := words(body)) else ""
+    if status >= _SERVER_ERROR or status == _PROXY_DENIED:
+        return LinkFault(FaultKind.UNREACHABLE, reason, may_have_run=status != _PROXY_DENIED)
     return LinkFault(FaultKind.REJECTED, reason, may_have_run=False)
-
-
-def forgets_session(status: int, body: bytes) -> bool:
-    """Whether a refusal of a request that named its session means that there is no such session any more.
-
-    A 404 says so (MCP 2025-11-25, basic/transports, "Session Management"). Servers that were restarted often say
-    it with a 400 instead, the official examples among them: then the text has to speak of it.
-    """
-    said = _quoted(body).lower()
-    return status == _NOT_FOUND or (
-        status == _BAD_REQUEST and ("session" in said or "not initialized" in said)
-    )
-
-
-def _quoted(body: bytes) -> str:
-    """The message of a JSON-RPC or OAuth-like error body; HTML and the rest are not worth quoting."""
-    try:
-        content = from_json(body)
-    except ValueError:
-        return ""
-    if not isinstance(content, dict):
-        return ""
-    inner = content.get("error")
-    said = inner.get("message") if isinstance(inner, dict) else content.get("error_description", inner)
-    return " ".join(said.split())[:_MAX_QUOTE] if isinstance(said, str) else ""
 
 
 def not_mcp(content_type: str) -> LinkFault:
@@ -134,7 +118,8 @@ def not_mcp(content_type: str) -> LinkFault:
             "stands in between"
         )
     else:
-        reason = f"answered with content type {content_type or 'none'!r} instead of JSON or an event stream"
+        shown = printable(content_type, 80) or "none"
+        reason = f"answered with content type {shown!r} instead of JSON or an event stream"
     return LinkFault(FaultKind.PROTOCOL, reason, may_have_run=True)
 
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
+from dmcp.protocol.limits import MAX_REFUSAL
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.text import printable
+from dmcp.transports import bodies
+from dmcp.transports.direct import let_go
 from dmcp.transports.envelope import one_line
 from dmcp.transports.faults import LinkFailure
 
@@ -21,11 +26,14 @@ if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
 
     from dmcp.protocol.link import LinkEvents
+    from dmcp.transports.answer import Answer
     from dmcp.transports.endpoint import Endpoint
 
 _POST_DEADLINE: Final = 30.0
 """Seconds a notification, or an answer to the server, may take to be accepted: its only deadline."""
 _SHOWN: Final = 200
+_ENDING: Final = 1.0
+"""Seconds the body of an answer nobody reads gets to end."""
 
 
 class HttpLink(ABC):
@@ -137,6 +145,18 @@ class HttpLink(ABC):
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def _let_end(self, response: Answer) -> None:
+        """Done with an answer nobody reads. Its body gets a moment to end, which saves the connection."""
+        if bodies.ready(response) is not None:
+            let_go(response)
+        else:
+            self._own(self._ending(response))
+
+    async def _ending(self, response: Answer) -> None:
+        with suppress(TimeoutError, LinkFailure):
+            async with asyncio.timeout(_ENDING):
+                await bodies.whole(response, self._reading, MAX_REFUSAL)
+
     def _taken(self, request_id: int) -> None:
         """The server has read this request."""
         self._backlog -= self._unsent.pop(request_id, 0)
@@ -195,6 +215,6 @@ class HttpLink(ABC):
         if frame.startswith((b"{", b"[")):
             self._events.on_frame(frame, during)
             return frame
-        shown = frame[:_SHOWN].decode(errors="replace")
+        shown = printable(frame[:_SHOWN].decode(errors="replace"), _SHOWN)
         self._events.on_noise(f"something that is no message: {shown!r}")
         return None

@@ -114,7 +114,7 @@ class _Proxied:
             raise BeyondLimitError(
                 f"sent more than {MAX_HEADER_LINES} header lines or {MAX_HEADER_BYTES // KIB} KiB of them"
             )
-        return Answer(response.status_code, raw, cast("httpx.AsyncByteStream", response.stream))
+        return Answer(response.status_code, raw, cast("httpx.AsyncByteStream", response.stream), self.proxy)
 
     async def _open(self) -> httpx.AsyncHTTPTransport:
         tls = await dialing.tls_context()

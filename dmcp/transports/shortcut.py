@@ -74,12 +74,6 @@ class Shortcut:
         return {done for _, done in self._going.values()}
 
 
-def let_go(answer: Answer) -> None:
-    """Done with an answer to what took the shortcut: ``Answer.aclose`` for who cannot wait. Idempotent."""
-    if isinstance(answer.stream, Body):
-        answer.stream.release()
-
-
 def only_message(answer: Answer, request_id: int) -> bytes | None:
     """The answer to this request if the HTTP answer holds nothing else, and is here whole: then it is closed."""
     stream = answer.stream

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp.errors import AuthError, LinkRefused
 from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.transports import bodies, faults
+from dmcp.transports import bodies, faults, refusals
 from dmcp.transports.http import HttpLink
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from dmcp.transports.endpoint import Endpoint
 
 _OK: Final = 200
-_NOT_FOUND: Final = 404
 _SUCCESS: Final = range(200, 300)
 _SESSION_LOST: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=True)
 _NOT_RUN: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=False)
@@ -68,11 +67,11 @@ class SseLink(HttpLink):
 
     async def _post(self, frame: bytes) -> None:
         response = await self._endpoint.open("POST", body=frame, url=self._address.result())
-        _, fault = await bodies.refusal(response, self._reading)
-        if response.status_code == _NOT_FOUND:
-            raise faults.LinkFailure(_NOT_RUN)
-        if response.status_code not in _SUCCESS:
-            raise faults.LinkFailure(fault)
+        if response.status_code in _SUCCESS:
+            self._let_end(response)
+            return
+        body, fault = await bodies.refusal(response, self._reading)
+        raise faults.LinkFailure(_NOT_RUN if refusals.forgets_session(response.status_code, body) else fault)
 
     async def _leave(self, grace: float) -> None:  # noqa: ARG002 - the interface's; there is no goodbye here
         await self._endpoint.aclose()

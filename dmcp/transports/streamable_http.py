@@ -7,18 +7,21 @@ broken stream is asked for again (``streams``), redirects and credentials (``end
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import httpx
+from pydantic_core import to_json
 
 from dmcp import log
 from dmcp.protocol.limits import KIB, MAX_HEADER_VALUE
 from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.transports import bodies, faults
+from dmcp.transports import bodies, faults, refusals
+from dmcp.transports.direct import let_go
 from dmcp.transports.endpoint import Request
-from dmcp.transports.envelope import answers, one_line
+from dmcp.transports.envelope import answered_ids, answers, one_line
 from dmcp.transports.http import HttpLink
-from dmcp.transports.shortcut import Shortcut, let_go, only_message
+from dmcp.transports.shortcut import Shortcut, only_message
 from dmcp.transports.streams import Place, may_resume
 
 if TYPE_CHECKING:
@@ -30,6 +33,13 @@ if TYPE_CHECKING:
 
 _OK: Final = 200
 _SUCCESS: Final = range(200, 300)
+_NO_REVISION: Final = frozenset({400, 406, 422, 426, 501, 505})
+"""Statuses of servers that do not know the revision ``initialize`` asks for."""
+_SERVER_ERROR: Final = -32000
+_MOMENT: Final = 0.5
+"""Seconds for the body of an answer that should have none."""
+_LATE_ANSWER: Final = 10.0
+"""Seconds in which the answer may come on the standalone stream after its own stream has ended without it."""
 _NOT_THIS_TRANSPORT: Final = frozenset({400, 404, 405})
 _LINGER: Final = 5.0
 """Seconds a stream may stay open after its answer, so that its end is seen and the connection used again."""
@@ -65,6 +75,8 @@ class StreamableHttpLink(HttpLink):
         self._opening: asyncio.Task[None] | None = None
         self._lost = False
         self._left = False
+        self._no_stream = asyncio.Event()
+        self._stream_broke = asyncio.Event()
         self._shortcut = Shortcut(endpoint, self._heard)
 
     def established(self, revision: str) -> None:
@@ -97,7 +109,7 @@ class StreamableHttpLink(HttpLink):
         if isinstance(answer, httpx.HTTPError):
             self._fail(request_id, self._endpoint.fault(answer))
         elif self._reading.is_set() and (message := only_message(answer, request_id)):
-            self._events.on_frame(message)
+            self._pass_on(message, request_id)
         else:
             task = self._pursue(request_id, self._ask_on(answer, request, request_id))
             # One that is cancelled before its first step closes nothing.
@@ -126,13 +138,17 @@ class StreamableHttpLink(HttpLink):
 
     async def _post(self, frame: bytes) -> None:
         response = await self._endpoint.open("POST", self._headers(), frame)
+        if response.status_code in _SUCCESS:
+            body = bodies.ready(response) or b""
+            self._let_end(response)
+            if self._session is not None and refusals.answer_forgets_session(one_line(body)):
+                self._lose_session()
+            return
         body, fault = await bodies.refusal(response, self._reading)
         if self._is_forgotten(response, body):
             self._lose_session()
-        elif response.status_code not in _SUCCESS:
+        else:
             raise faults.LinkFailure(fault)
-        elif body:
-            log.debug("a notification was answered; nobody waits for that", self._endpoint.label)
 
     async def _leave(self, grace: float) -> None:
         if self._left:
@@ -176,24 +192,70 @@ class StreamableHttpLink(HttpLink):
         kind = bodies.content_type(response)
         if kind == "text/event-stream":
             await self._follow(response, request_id)
+        elif response.status_code != _OK or not kind:
+            body = await self._short_body(response)
+            if not (body.startswith(b"{") and answers(body, request_id)):
+                await self._answered_elsewhere(response.status_code, kind)
+            self._pass_on(body, request_id)
         elif kind == "application/json":
-            answer = self._pass_on(await bodies.whole(response, self._reading, self._endpoint.frame))
+            body = await bodies.whole(response, self._reading, self._endpoint.frame)
+            answer = self._pass_on(body, request_id)
             if answer is None or not answers(answer, request_id):
                 reason = "answered with a message that is no answer to the request"
                 raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
-        elif response.status_code != _OK:
-            await response.aclose()
-            reason = f"took the request but will not answer it (HTTP {response.status_code})"
-            raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
         else:
             await response.aclose()
             raise faults.LinkFailure(faults.not_mcp(kind))
 
+    async def _short_body(self, response: Answer) -> bytes:
+        """The body of an answer that should have none, if it comes at once."""
+        try:
+            async with asyncio.timeout(_MOMENT):
+                return one_line(await bodies.whole(response, self._reading, self._endpoint.frame))
+        except TimeoutError:
+            return b""
+
+    async def _answered_elsewhere(self, status: int, kind: str) -> None:
+        """Wait for an answer on the standalone stream: who reads it there ends this task."""
+        if self._offers_stream:
+            await self._no_stream.wait()
+        if status == _OK:
+            raise faults.LinkFailure(faults.not_mcp(kind))
+        reason = f"took the request but will not answer it (HTTP {status})"
+        raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
+
+    @property
+    def _offers_stream(self) -> bool:
+        """Whether the server has a stream of its own, or has not said yet that it has none."""
+        return self._revision is not None and not self._no_stream.is_set()
+
+    def _pass_on(self, body: bytes, during: int | None = None) -> bytes | None:
+        """See ``HttpLink``. An error that says that the session is lost ends it, like a 404."""
+        if during is not None and self._session is not None and refusals.answer_forgets_session(body):
+            self._fail(during, _NOT_RUN)
+            self._lose_session()
+            return one_line(body)
+        frame = super()._pass_on(body, during)
+        if during is None and frame is not None:
+            for number in answered_ids(frame):
+                self.abandon(number)  # the answer came on the standalone stream: it counts
+        return frame
+
     async def _refused(self, response: Answer, frame: bytes, request_id: int) -> None:
         body, fault = await bodies.refusal(response, self._reading)
         if self._is_forgotten(response, body):
-            self._fail(request_id, _NOT_RUN)
+            reason = f"{_NOT_RUN.reason} ({fault.reason})"
+            self._fail(request_id, LinkFault(FaultKind.SESSION_LOST, reason, may_have_run=False))
             self._lose_session()
+        elif (
+            self._revision is None
+            and response.status_code in _NO_REVISION
+            and refusals.refuses_revision(body)
+        ):
+            # As the error it is: whoever asked may offer another revision.
+            error = refusals.error_of(body) or {"code": _SERVER_ERROR, "message": fault.reason}
+            answer = to_json({"jsonrpc": "2.0", "id": request_id, "error": error})
+            self._events.on_frame(answer, request_id)
         elif body and answers(answer := one_line(body), request_id):
             self._events.on_frame(answer)
         elif self._otherwise is not None and response.status_code in _NOT_THIS_TRANSPORT:
@@ -206,6 +268,10 @@ class StreamableHttpLink(HttpLink):
         place = Place()
         while not await self._read(response, place, request_id):
             if not place.last_id:
+                if self._offers_stream and not place.broken:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(_LATE_ANSWER):
+                            await self._stream_broke.wait()
                 # Servers end their streams in good order when they are stopped, or end a session.
                 reason = f"its event stream {'broke' if place.broken else 'ended'} without the answer"
                 raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
@@ -264,13 +330,18 @@ class StreamableHttpLink(HttpLink):
         while True:
             try:
                 await self._opened()
-                await self._read(await self._standalone(place, worked), place, None)
+                stream = await self._standalone(place, worked)
+                self._stream_broke.clear()
+                await self._read(stream, place, None)
                 worked = True
             except faults.LinkFailure as error:
                 if error.fault.kind is not FaultKind.UNREACHABLE:
                     log.debug(f"no stream of its own: {error}", self._endpoint.label)
+                    self._no_stream.set()
                     return
                 place.broken = True
+            finally:
+                self._stream_broke.set()
             await asyncio.sleep(place.wait())
 
     async def _standalone(self, place: Place, worked: bool) -> Answer:
@@ -284,7 +355,7 @@ class StreamableHttpLink(HttpLink):
         raise faults.LinkFailure(fault)
 
     def _is_forgotten(self, response: Answer, body: bytes) -> bool:
-        return self._session is not None and faults.forgets_session(response.status_code, body)
+        return self._session is not None and refusals.forgets_session(response.status_code, body)
 
     def _lose_session(self) -> None:
         if not self._lost:

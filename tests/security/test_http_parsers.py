@@ -15,7 +15,7 @@ import pytest
 
 from dmcp.auth import challenge
 from dmcp.protocol import encodings, proxies
-from dmcp.transports import bodies, faults
+from dmcp.transports import bodies, faults, refusals
 from dmcp.transports.answer import Answer
 from dmcp.transports.connection import Connection
 from dmcp.transports.cookies import CookieJar
@@ -109,8 +109,8 @@ def test_a_challenge(header: str) -> None:
         lambda: faults.from_status(400, fill(b"<")),
         lambda: faults.from_status(400, b"<html><title>" + fill(b"<!--", b"</title>")),
         lambda: faults.from_status(400, fill(b" ", b"x")),
-        lambda: faults.forgets_session(400, fill(b"session ")),
-        lambda: faults.forgets_session(400, fill(b"no ")),
+        lambda: refusals.forgets_session(400, fill(b"session ")),
+        lambda: refusals.forgets_session(400, fill(b"no ")),
     ],
 )
 def test_headers_and_refusals(read: Callable[[], object]) -> None:

@@ -23,6 +23,20 @@ from dmcp.auth.challenge import Challenge, parse
         ("Negotiate YWJj==, Bearer error = insufficient_scope", Challenge(error="insufficient_scope")),
         (r'Bearer error_description="a \"quoted\" word", scope="s"', Challenge(scopes=("s",))),
         ('Bearer scope="never ends', Challenge()),
+        ("Bearer resource_metadata=https://x/y?a=b&c=d, scope=s", Challenge("https://x/y?a=b&c=d", ("s",))),
+        (
+            "Bearer resource_metadata='https://x/y', error='invalid_token'",
+            Challenge("https://x/y", (), "invalid_token"),
+        ),
+        ("Bearer scope='a b' resource_metadata=https://x/y", Challenge("https://x/y", ("a", "b"))),
+        (
+            'Basic realm="x", Bearer resource_metadata="https://x/y", Digest nonce=abc==',
+            Challenge("https://x/y"),
+        ),
+        ("Negotiate, Basic realm=x, bearer Resource_Metadata = https://x/y", Challenge("https://x/y")),
+        ('DPoP algs="ES256 RS256", Bearer', Challenge()),
+        ('Bearer realm=, resource_metadata="https://x/y"', Challenge("https://x/y")),
+        ('Bearer, Bearer resource_metadata="https://x/y"', Challenge("https://x/y")),
         ("\x00\x01 nonsense = = ,,,", Challenge()),
     ],
 )

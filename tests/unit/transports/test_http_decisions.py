@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from dmcp.protocol.limits import MAX_HEADER_VALUE
 from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.transports import faults
+from dmcp.transports import faults, refusals
 from dmcp.transports.envelope import answers, one_line
 from dmcp.transports.streams import Place, may_resume
 
@@ -24,6 +24,10 @@ from dmcp.transports.streams import Place, may_resume
         b'{"result":{"id":8},"jsonrpc":"2.0","id":7}',
         b'{"id":7,"jsonrpc":"2.0","result":null}',
         b'{"result":{},"id" : 7 ,"jsonrpc":"2.0"}',
+        b'{"jsonrpc":"2.0","id":"7","result":{}}',
+        b'{"jsonrpc":"2.0","id":7.0,"result":{}}',
+        b'{"jsonrpc":"2.0","id":"7.0","error":{"code":1,"message":""}}',
+        b'{"result":{},"id":"7"}',
         b'[{"jsonrpc":"2.0","method":"x"},{"jsonrpc":"2.0","id":7,"result":1}]',
     ],
 )
@@ -38,7 +42,6 @@ def test_an_answer_is_recognised_however_it_is_spelt(frame: bytes) -> None:
         b'{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage"}',
         b'{"jsonrpc":"2.0","method":"x","params":{"id":7,"result":{}}}',
         b'{"jsonrpc":"2.0","id":70,"result":{"id":7}}',
-        b'{"jsonrpc":"2.0","id":"7","result":{}}',
         b'{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"\\"id\\":7}"}}',
         b'{"result":{"text":"\\"id\\":7}"},"jsonrpc":"2.0"}',
         b"[]",
@@ -189,4 +192,4 @@ def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever()
 )
 def test_a_session_is_forgotten_when_the_server_says_so(status: int, text: str, *, forgotten: bool) -> None:
     body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"%s"}}' % text.encode()
-    assert faults.forgets_session(status, body) is forgotten
+    assert refusals.forgets_session(status, body) is forgotten
