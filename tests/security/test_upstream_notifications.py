@@ -93,7 +93,7 @@ async def test_log_messages_beyond_the_rate_are_dropped_counted_and_told_once(tm
         assert told["params"]["logger"] == "g"
         assert told["params"]["level"] == "warning"
         assert "limits.notifications" in told["params"]["data"]
-        assert "notifications were dropped" in client.stderr
+        await client.until(lambda: "notifications were dropped" in client.stderr, "a line in the log")
 
 
 async def test_the_newest_progress_of_a_call_is_not_lost_and_comes_before_its_answer(tmp_path: Path) -> None:
