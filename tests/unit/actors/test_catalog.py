@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -188,3 +189,16 @@ async def test_tools_of_a_group_that_fails_to_connect_are_an_error_with_the_reas
 async def test_a_mistyped_group_is_a_tool_error_with_the_close_match(stage: Stage) -> None:
     stage.hand(ShowTools(1, "A", stage.client))
     assert "'a'" in stage.result(1)["content"][0]["text"]
+
+
+async def test_servers_that_come_and_go_cost_little_however_much_all_of_them_list() -> None:
+    groups = {f"g{n}": Group(ServerConfig(f"g{n}", "d", StdioServer("run")), Inbox()) for n in range(100)}
+    catalog, listed = Catalog(), {n: tuple(resources(*(f"{n}:{e}" for e in range(500)))) for n in range(100)}
+    catalog.on_receive(Directory(groups, Inbox()))
+    before = time.thread_time()
+    for number in range(100):
+        group = f"g{number}"
+        catalog.on_receive(Listed(group, 1, "resources", listed[number]))
+        for generation, state in ((1, "ready"), (2, "unavailable"), (3, "ready")):
+            catalog.on_receive(GroupState(group, generation, state))  # type: ignore[arg-type]  # a state by its name
+    assert time.thread_time() - before < 3  # merging all that is listed each time takes more than ten
