@@ -24,9 +24,10 @@ from dmcp.cli.importers.descriptions import suggestion
 from dmcp.cli.importers.env_file import inlined, left_out
 from dmcp.cli.importers.harvest import find, find_all
 from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.model import NotCarried
+from dmcp.cli.importers.model import Command, NotCarried
 from dmcp.cli.importers.output import check_name, fresh, merged
 from dmcp.cli.importers.overview import overview
+from dmcp.cli.importers.packages import about
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.harvest import Read
     from dmcp.cli.importers.model import FoundFile, Harvest, ImportedServer
     from dmcp.cli.importers.output import Outcome
+    from dmcp.cli.importers.packages import About
     from dmcp.store import files
 
-Probe = Callable[[Mapping[str, dict[str, Any]]], Mapping[str, str]]
-"""Asks the servers these entries describe, by name, what they are good for; those that do not say are left out."""
+Probe = Callable[[Mapping[str, dict[str, Any]], Mapping[str, str]], Mapping[str, str]]
+"""Asks the servers these entries describe, by name, what they are good for, and is given what their packages say in a
+line. Those that do not answer are left out."""
 
 
 class ImportFailure(click.ClickException):
@@ -71,6 +74,7 @@ class Request:
     ask: bool
     probe: Probe | None = None
     named: bool = True  # whether the person named the output: a link there is followed then
+    machine: Machine | None = None  # where packages are looked for; here, without one
 
 
 _TRIES = 5
@@ -143,7 +147,7 @@ def import_command(
         raise click.UsageError("give a tool or a file, or --all; dmcp import --list shows what there is")
     ask = questions.somebody_there() and not yes and not dry_run
     named = click.get_current_context().get_parameter_source("output") != ParameterSource.DEFAULT
-    request = Request(output, force, merge, dry_run, ask, _probe() if probing else None, named)
+    request = Request(output, force, merge, dry_run, ask, _probe() if probing else None, named, machine)
     try:
         check_name(output, merge=merge)
         read = (
@@ -250,9 +254,10 @@ def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, An
         server, note = _with_env_file(request, found)
         notes += [note] if note is not None else []
         servers.append(server)
-    told = _asked(request, servers, harvest.strange)
+    known = _known(servers, request.machine or Machine.here())
+    told = _asked(request, servers, harvest.strange, known)
     for server in servers:
-        entry = _described(request, server, told.get(server.name))
+        entry = _described(request, server, told.get(server.name), known.get(server.name))
         why = refusal(server.name, entry)
         if why is None:
             entries[server.name] = entry
@@ -277,8 +282,21 @@ def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedSe
         )
 
 
+def _known(servers: Sequence[ImportedServer], machine: Machine) -> Mapping[str, About]:
+    """What packages on this disk say of the servers whose tool says nothing."""
+    found = {
+        server.name: about(server.target, machine)
+        for server in servers
+        if server.description is None and isinstance(server.target, Command)
+    }
+    return {name: known for name, known in found.items() if known is not None}
+
+
 def _asked(
-    request: Request, servers: Sequence[ImportedServer], strange: Sequence[FoundFile]
+    request: Request,
+    servers: Sequence[ImportedServer],
+    strange: Sequence[FoundFile],
+    known: Mapping[str, About],
 ) -> Mapping[str, str]:
     """What servers say of themselves, of those whose tool says nothing and that dmcp can start.
 
@@ -295,12 +313,14 @@ def _asked(
         if shown:
             otherwise = "import without --probe, or add --trust"
             trust.require(file.path, file.text.encode(), shown, otherwise)
-    return request.probe(entries)
+    return request.probe(entries, {name: package.summary for name, package in known.items()})
 
 
-def _described(request: Request, server: ImportedServer, told: str | None) -> dict[str, Any]:
-    """The entry with a description: the tool's own, the server's, a suggested one, or a person's."""
-    description = server.description or told or suggestion(server)
+def _described(
+    request: Request, server: ImportedServer, told: str | None, known: About | None
+) -> dict[str, Any]:
+    """The entry with a description: the tool's own, the server's, its package's, a suggested one, or a person's."""
+    description = server.description or told or suggestion(server, known)
     if request.ask:
         server, description = questions.about(server, description)
     return entry_of(server, description)

@@ -28,14 +28,26 @@ if TYPE_CHECKING:
 _LONGEST_SENTENCE: Final = 140  # characters
 _LONGEST: Final = 300  # characters of a description: every one is shown to the assistant all the time
 _TOOLS_NAMED: Final = 6
+_LONGEST_TEXT: Final = 4000  # characters of instructions that are looked at
+_PURPOSE: Final = re.compile(
+    r"(?:please )?use (?:this|these|the) [\w-]{1,40}(?: [\w-]{1,40})? (?:to|for|when you (?:need|want) to) ",
+    re.IGNORECASE,
+)
+_GUIDELINE: Final = re.compile(
+    r"(?:here (?:is|are)|th(?:is|ese) (?:are )?(?:document|section|instructions?|guidelines?)|guidelines?|instructions?"
+    r"|audience|important|note|warning|please|always|never|do not|don't|you|your|when|whenever|if|before|after|first"
+    r"|follow|use|call|prefer|make sure|ensure|remember|avoid|must|should|start|begin|to)\b",
+    re.IGNORECASE,
+)
 _LINE: Final = re.compile(r"^\S+ [A-Z]+ +(?P<group>.+?): says of itself (?P<said>\{.*\})$")
 
 
-def ask(entries: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+def ask(entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str] | None = None) -> dict[str, str]:
     """A sentence for each server that answers. Blocks for as long as the slowest may take to start.
 
     Args:
         entries: entries of dmcp's configuration, by name. The servers are started, or connected to.
+        summaries: what the packages of some of them say in a line.
     """
     if not entries:
         return {}
@@ -45,13 +57,15 @@ def ask(entries: Mapping[str, dict[str, Any]]) -> dict[str, str]:
         path = Path(folder) / "probe.json"
         path.write_bytes(to_json({"mcpServers": dict(entries)}))
         try:
-            return asyncio.run(_ask(path, entries))
+            return asyncio.run(_ask(path, entries, summaries or {}))
         except DmcpError as error:
             click.echo(f"The servers could not be asked: {plain(str(error))}", err=True)
             return {}
 
 
-async def _ask(path: Path, entries: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+async def _ask(
+    path: Path, entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str]
+) -> dict[str, str]:
     heard: dict[str, dict[str, Any]] = {}
 
     def hear(line: str) -> None:
@@ -71,7 +85,9 @@ async def _ask(path: Path, entries: Mapping[str, dict[str, Any]]) -> dict[str, s
 
         await asyncio.gather(*(one(name) for name in entries))
     # The log is read to its end when the session is over.
-    sentences = {name: sentence(heard.get(name, {}), names) for name, names in tools.items()}
+    sentences = {
+        name: sentence(heard.get(name, {}), names, summaries.get(name, "")) for name, names in tools.items()
+    }
     return {name: text for name, text in sentences.items() if text}
 
 
@@ -83,27 +99,39 @@ def _introduction(text: str) -> dict[str, Any]:
     return said if isinstance(said, dict) else {}
 
 
-def sentence(said: Mapping[str, Any], tools: list[str]) -> str:
+def sentence(said: Mapping[str, Any], tools: list[str], summary: str = "") -> str:
     """A description out of what a server says of itself and the names of its tools; empty when there is nothing.
 
     Args:
-        said: "title", "name" and "instructions", as far as the server gave them.
+        said: "title", "name", "description" and "instructions", as far as the server gave them.
         tools: the names of its tools.
+        summary: what its package says, for a server that says nothing of itself that describes it.
     """
-    title, named = _one_line(said.get("title") or said.get("name")), ", ".join(tools[:_TOOLS_NAMED])
+    title = _one_line(said.get("title") or said.get("name"))
+    described = _prose(said.get("description")) or _prose(said.get("instructions")) or _one_line(summary)
+    about = ": ".join(part for part in (title, _cut(described, _LONGEST_SENTENCE)) if part)
+    named = ", ".join(tools[:_TOOLS_NAMED])
     more = f" and {len(tools) - _TOOLS_NAMED} more" if len(tools) > _TOOLS_NAMED else ""
-    about = ": ".join(part for part in (title, _first_sentence(said.get("instructions"))) if part)
     offers = f"{'; tools' if about else 'Tools'}: {named}{more}" if named else ""
     return _cut(plain(about.rstrip(".") + offers), _LONGEST)
 
 
-def _first_sentence(instructions: Any) -> str:
-    """The first sentence of the first line that is no heading."""
-    lines = instructions.splitlines() if isinstance(instructions, str) else []
-    prose = _one_line(
-        next((line for line in lines if line.strip() and not line.lstrip().startswith("#")), "")
-    )
-    return _cut(re.split(r"(?<=[.!?])\s", prose, maxsplit=1)[0], _LONGEST_SENTENCE)
+def _prose(text: Any) -> str:
+    """The first sentence that says what the server is; instructions to the model are none.
+
+    Headings, list items, quotations and code are passed over. "Use this server to find tickets" becomes "Find tickets".
+    """
+    for line in text[:_LONGEST_TEXT].splitlines() if isinstance(text, str) else ():
+        if not line.strip()[:1].isalnum():
+            continue
+        for said in re.split(r"(?<=[.!?])\s", _one_line(line)):
+            turned = _PURPOSE.match(said)
+            if turned:
+                rest = said[turned.end() :]
+                return rest[:1].upper() + rest[1:]
+            if not _GUIDELINE.match(said) and not said.endswith(":"):
+                return said
+    return ""
 
 
 def _cut(text: str, longest: int) -> str:

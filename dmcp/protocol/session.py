@@ -136,8 +136,8 @@ class ClientSession:
         return ClientProfile(self.revision, self.capabilities).can(*path)
 
     def introduction(self) -> str:
-        """What the server says of itself, as one line of JSON: name, title, and the beginning of its instructions."""
-        said = {key: self.server.get(key) for key in ("name", "title")}
+        """What the server says of itself, as one line of JSON: names, description, beginning of its instructions."""
+        said = {key: self.server.get(key) for key in ("name", "title", "description")}
         return encode({**said, "instructions": self.instructions}).decode()
 
     @staticmethod

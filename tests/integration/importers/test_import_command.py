@@ -256,7 +256,8 @@ def test_a_probe_is_asked_only_where_the_tool_says_nothing(
     (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
     asked: list[str] = []
 
-    def probe(entries: Mapping[str, dict[str, Any]]) -> Mapping[str, str]:
+    def probe(entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str]) -> Mapping[str, str]:
+        assert not summaries
         asked.extend(entries)
         return {"asked": "Says so itself"}
 
