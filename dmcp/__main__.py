@@ -53,7 +53,7 @@ def _report_fault(error: Exception) -> int:
 
     log.debug("".join(traceback.format_exception(error)))
     text = log.mask(f"{type(error).__name__}: {error}")
-    told = f"dmcp: a fault of dmcp's own: {text}. Please report it; DMCP_LOG=debug shows where."
+    told = f"Error: a fault of dmcp's own: {text}. Please report it; DMCP_LOG=debug shows where."
     print(printable(told, None, lines=True), file=sys.stderr)  # noqa: T201 - for the person
     return 1
 
@@ -68,14 +68,14 @@ def serve(config: str | None) -> int:
     path = config or os.environ.get("DYNAMIC_MCP_CONFIG")
     if not path:
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
-        print("No configuration: give its path, or set DYNAMIC_MCP_CONFIG.", file=sys.stderr)  # noqa: T201
+        print("Error: no configuration: give its path, or set DYNAMIC_MCP_CONFIG.", file=sys.stderr)  # noqa: T201
         return 2
     if sys.stdin is None or sys.stdout is None:
         return 2
     if config and not os.path.exists(os.path.expanduser(config)):  # noqa: PTH110, PTH111 - pathlib is not needed to serve
         from dmcp.cli.main import neither  # noqa: PLC0415 - only when somebody has mistyped
 
-        print(f"dmcp: {printable(neither(config), None)}", file=sys.stderr)  # noqa: T201 - for the person
+        print(f"Error: {printable(neither(config), None)}", file=sys.stderr)  # noqa: T201 - for the person
         return 2
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import signal
 import sys
@@ -35,6 +36,7 @@ from dmcp.errors import ConfigError, InternalError
 from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
 from dmcp.protocol import wire
+from dmcp.text import printable
 from dmcp.transports.downstream import Downstream
 from dmcp.watchdog import Watchdog
 
@@ -66,6 +68,7 @@ class House:
         self._configuration: Configuration
         self._in_force: str | None = None
         self._pinned = os.environ.pop("DMCP_PINNED_CONFIG", None)  # popped: servers do not get it
+        self._only = os.environ.pop("DMCP_ONLY", None)  # likewise: the groups a command is about
         self._reloads = self._applied = self._reading = 0
         self._again = False
         self._said: set[str] = set()  # what was said of the file's permissions: once is enough
@@ -182,7 +185,7 @@ class House:
             if sentence not in self._said:
                 self._said.add(sentence)
                 log.warning(sentence)
-        return digest, configuration
+        return digest, configuration.only(json.loads(self._only)) if self._only else configuration
 
     def _apply(self, supervisor: Address) -> None:
         """Load the first configuration, on the loop, and put it in force.
@@ -335,7 +338,7 @@ def run(config: str) -> int:
             return runner.run(_live(config))
         except ConfigError as error:
             for problem in error.problems:
-                print(log.mask(problem), file=sys.stderr)  # noqa: T201 - for the person, before there is anybody to log for
+                print(f"Error: {printable(log.mask(problem), None)}", file=sys.stderr)  # noqa: T201 - for the person, before there is anybody to log for
             return 2
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from dmcp.cli import arguments, results, show, trust
 from dmcp.cli.chosen import configuration, session, split
 from dmcp.cli.completing import groups
+from dmcp.protocol.naming import split_qualified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+
+    from dmcp.cli.client import Client
+    from dmcp.config.model import Configuration
 
 _CALL_EPILOG = """\b
 Examples:
@@ -50,16 +53,17 @@ def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ..
     if whole is not None and pairs:
         raise click.UsageError("--args and -a exclude each other")
     values = arguments.pairs(pairs) if whole is None else arguments.whole(whole)
-    path, _ = configuration(given)
-    result = asyncio.run(_call(path, *rest, values, spell=whole is None))
+    path, loaded = configuration(given)
+    only = [rest[0]] if rest[0] in loaded.servers else None  # else all: the error names what there is
+    result = asyncio.run(_call(session(path, only=only), *rest, values, spell=whole is None))
     _print(result, as_json, results.tool_result)
     return 1 if result.get("isError") else 0
 
 
 async def _call(
-    path: Path, group: str, tool: str, values: Mapping[str, Any], *, spell: bool
+    begun: Client, group: str, tool: str, values: Mapping[str, Any], *, spell: bool
 ) -> dict[str, Any]:
-    async with session(path) as client:
+    async with begun as client:
         known = await client.group_tools(group) if spell and values else []
         for definition in known:
             if definition["name"] == tool:
@@ -81,8 +85,9 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
     given, rest = split(words, 1)
     if len(rest) != 1:
         raise click.UsageError("give one URI: dmcp read [CONFIG] URI")
-    path, _ = configuration(given)
-    result = asyncio.run(_request(path, "resources/read", {"uri": rest[0]}))
+    path, loaded = configuration(given)
+    only = _concerned(loaded, "resources", rest[0])
+    result = asyncio.run(_request(session(path, only=only), "resources/read", {"uri": rest[0]}))
     _print(result, as_json, lambda r: "\n".join(map(results.resource, r.get("contents", ()))))
     return 0
 
@@ -103,8 +108,9 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
     if len(rest) != 1:
         raise click.UsageError("give one name: dmcp prompt [CONFIG] NAME")
     params = {"name": rest[0], "arguments": arguments.pairs(pairs)}
-    path, _ = configuration(given)
-    result = asyncio.run(_request(path, "prompts/get", params))
+    path, loaded = configuration(given)
+    only = _concerned(loaded, "prompts", rest[0])
+    result = asyncio.run(_request(session(path, only=only), "prompts/get", params))
     _print(result, as_json, lambda r: results.messages(r.get("messages", ())))
     return 0
 
@@ -116,7 +122,15 @@ def _print(result: dict[str, Any], as_json: bool, as_text: Callable[[dict[str, A
         click.echo(as_text(result))
 
 
-async def _request(path: Path, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    async with session(path) as client:
+def _concerned(loaded: Configuration, kind: Literal["resources", "prompts"], name: str) -> list[str]:
+    """Return the groups a resource or prompt may be of: the one its long name begins with, else all that have any."""
+    parts = split_qualified(kind, name, loaded.servers)
+    if parts is not None:
+        return [parts[0]]
+    return [group for group, server in loaded.servers.items() if getattr(server.features, kind)]
+
+
+async def _request(begun: Client, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    async with begun as client:
         result: dict[str, Any] = await client.request(method, params)
         return result

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dmcp import log
-from dmcp.cli import show, trust
+from dmcp.cli import completing, show, trust
 from dmcp.cli.amounts import count, tokens
-from dmcp.cli.chosen import configuration, session
+from dmcp.cli.chosen import configuration, no_group, session, split
 from dmcp.cli.examination import Ear, Finding, examine_all
 from dmcp.config.exposure import exposed
 from dmcp.config.loading import read
 from dmcp.config.model import StdioServer
+from dmcp.errors import ConfigError
 from dmcp.protocol.environment import not_given
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _EPILOG = """\b
 Examples:
   dmcp check
   dmcp check ~/.config/dmcp.json
+  dmcp check github files          only these two
   dmcp check --json | jq '.servers[] | select(.ready | not)'
 
 Exit status: 0 every server is ready, 1 one is not, 2 the configuration is wrong.
@@ -44,16 +46,21 @@ Exit status: 0 every server is ready, 1 one is not, 2 the configuration is wrong
 @click.command(
     "check", short_help="Connect to every server, and show what works and what does not.", epilog=_EPILOG
 )
-@click.argument("config", required=False)
+@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]...", shell_complete=completing.groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check_command(config: str | None, as_json: bool) -> int:
-    """Check CONFIG, connect to every server in it, and show a table.
+def check_command(words: tuple[str, ...], as_json: bool) -> int:
+    """Check CONFIG, connect to every server in it, or to the GROUPs named, and show a table.
 
     For each server: its transport, the protocol revision, how much it offers, the size of its tool definitions, and
     the time from the start until it answered. Tokens are estimated at four bytes each.
     """
-    path, loaded = configuration(config)
+    given, names = split(words, sys.maxsize)
+    path, loaded = configuration(given)
+    unknown = [name for name in names if name not in loaded.servers]
+    if unknown:
+        raise ConfigError(no_group(unknown[0], loaded.servers))
+    loaded = loaded.only(names) if names else loaded
     remarks = exposed(path, read(path).values)
     findings = asyncio.run(_look(path, loaded))
     if as_json:
@@ -74,7 +81,7 @@ async def _look(path: Path, loaded: Configuration) -> list[Finding]:
     ear = Ear(loaded.servers, _to_stderr if log.enabled("info") else None)
     started = time.monotonic()
     with _progress(list(loaded.servers)) as on_finding:
-        async with session(path, ear.hear, "debug", signs_in=False) as client:
+        async with session(path, ear.hear, "debug", signs_in=False, only=loaded.servers) as client:
             findings = await examine_all(client, loaded.servers, ear, started, on_finding)
     # Only now is everything read that dmcp logged.
     return [

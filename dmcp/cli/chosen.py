@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
 from functools import partial
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from dmcp import log
 from dmcp.cli.client import Client, dmcp_serving
 from dmcp.cli.remembered import remember
-from dmcp.config.loading import PINNED, content_of, load, read
+from dmcp.config.loading import ONLY, PINNED, content_of, load, read
 from dmcp.errors import ConfigError
+from dmcp.protocol.limits import MAX_HINT_NAME, MAX_HINT_NAMES
 from dmcp.store.trusted import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dmcp.config.model import Configuration
 
@@ -74,23 +77,34 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     return path, loaded
 
 
+def no_group(name: str, groups: Iterable[str]) -> str:
+    """Return the error for a group that is not there: which there are, and the one that may be meant."""
+    known = list(groups)
+    close = difflib.get_close_matches(name[:MAX_HINT_NAME], known[:MAX_HINT_NAMES], n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    return f"there is no group {name!r}; there are: {', '.join(known) or 'none'}{hint}"
+
+
 def session(
     path: Path,
     errors: Callable[[str], None] | None = None,
     log_level: str | None = None,
     *,
     signs_in: bool = True,
+    only: Iterable[str] | None = None,
 ) -> Client:
     """A client of a dmcp that serves this configuration, to be entered. See ``Client``.
 
     Unless a level is asked for, here or by the person, that dmcp logs errors only: what is wrong with servers a
     command is not about would drown what it prints. Without ``signs_in`` it opens no browser for a server that needs a
-    sign-in: commands that only look should not.
+    sign-in: commands that only look should not. With ``only`` these groups alone are there, and started.
     """
     level = log_level or os.environ.get("DMCP_LOG") or "error"
     pinned = {PINNED: _TRUSTED[path]} if path in _TRUSTED else {}
     if not signs_in:
         pinned["DMCP_SIGN_IN"] = "never"
+    if only is not None:
+        pinned[ONLY] = json.dumps(list(only))
     return Client(
         dmcp_serving(path), errors=errors, log_level=level, on_tools=partial(remember, path), env=pinned
     )

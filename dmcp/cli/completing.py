@@ -32,6 +32,12 @@ def groups(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
         path, loaded = configuration(given, starts=False)
     except ConfigError:
         return [] if named else [CompletionItem(incomplete, type="file")]
+    if named and ctx.info_name == "check":
+        return [
+            CompletionItem(name)
+            for name in loaded.servers
+            if name.startswith(incomplete) and name not in named
+        ]
     if named:
         return _tools(path, named, incomplete) if ctx.info_name == "call" else []
     servers = loaded.servers.items()

@@ -10,7 +10,7 @@ import click
 from dmcp import log
 from dmcp.cli import completing, show, trust
 from dmcp.cli.amounts import count
-from dmcp.cli.chosen import configuration, session, split
+from dmcp.cli.chosen import configuration, no_group, session, split
 from dmcp.cli.examination import plain_reason
 from dmcp.cli.results import first_sentence, parameters
 from dmcp.errors import ConfigError, UpstreamError
@@ -59,12 +59,12 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
 
 def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:
     if group not in servers:
-        raise ConfigError(f"there is no group {group!r}; there are: {', '.join(servers) or 'none'}")
+        raise ConfigError(no_group(group, servers))
     return servers[group]
 
 
 async def _look(path: Path, servers: Mapping[str, ServerConfig]) -> list[dict[str, Any]]:
-    async with session(path, signs_in=False) as client:
+    async with session(path, signs_in=False, only=servers) as client:
         return list(await asyncio.gather(*(_of_group(client, server) for server in servers.values())))
 
 

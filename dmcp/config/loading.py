@@ -31,6 +31,10 @@ PINNED: Final = "DMCP_PINNED_CONFIG"
 """The environment variable in which a command tells the dmcp it starts what the configuration has to be: the SHA-256 of
 the bytes that the person has trusted. Others are refused, at a reload too."""
 
+ONLY: Final = "DMCP_ONLY"
+"""The environment variable in which a command tells the dmcp it starts which groups it is about: a JSON list of names.
+The others are not there."""
+
 LARGEST: Final = 1024 * 1024
 """Bytes. No configuration is larger; a file that is was named by mistake."""
 

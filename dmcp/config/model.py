@@ -6,12 +6,12 @@ the file's own shape, with its spelling and its mistakes, is the business of ``d
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 
 def _nothing() -> Mapping[str, str]:
@@ -182,6 +182,10 @@ class Configuration:
     references: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of the variables each server's entry refers to, those of disabled servers too; without ``command`` and
     ``cwd``, which name places and no secrets."""
+
+    def only(self, groups: Collection[str]) -> Configuration:
+        """Return the configuration without the other servers; what is withheld from these stays withheld."""
+        return replace(self, servers={name: s for name, s in self.servers.items() if name in groups})
 
     def withheld_from(self, name: str) -> Mapping[str, str]:
         """Return the variables only other servers refer to, each with the first of those servers."""

@@ -85,7 +85,7 @@ def test_a_command_with_a_closed_stream_does_what_it_does(command: str, closed: 
 def test_a_full_disk_behind_the_output_is_said_and_is_no_fault_of_dmcps(command: str, here: Path) -> None:
     done = in_shell(here, f"{command} >/dev/full")
     assert done.returncode == 1
-    assert done.stderr.startswith("standard output cannot be written: No space left")
+    assert done.stderr.startswith("Error: standard output cannot be written: No space left")
     assert done.stderr.count("\n") == 1
 
 
@@ -97,7 +97,7 @@ def test_a_working_directory_that_is_gone_is_said_and_is_no_fault_of_dmcps(
     gone.mkdir()
     done = in_shell(gone, command, before='rmdir "$PWD"')
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "The working directory does not exist any more: change to one that does.\n"
+    assert done.stderr == "Error: The working directory does not exist any more: change to one that does.\n"
 
 
 @pytest.mark.parametrize("command", ["init {}", "import cursor --yes --output {}", "schema --output {}"])
