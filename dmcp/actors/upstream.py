@@ -134,7 +134,9 @@ class Upstream(LoopActor):
         self._failing = ""  # why the server cannot be reached; what is in flight still may land
         self._sign_in: SignIn | None = None
         self._summoned = False  # the catalog waits for it on behalf of the client
-        self._use_told = False  # the link was told that the client waits
+        self._use_told: bool | None = (
+            None  # what the link was told when the server wanted a sign-in, if it did
+        )
         self._closing = False
         self._stillborn: LinkFault | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -308,9 +310,9 @@ class Upstream(LoopActor):
 
     def _is_in_use(self) -> bool:
         """Return whether the client waits for this server (see ``LinkEvents``)."""
-        waiting = self._queue or self._repeat or self._summoned or self._talk.is_wanted
-        self._use_told = self._use_told or bool(waiting)
-        return bool(waiting)
+        waiting = bool(self._queue or self._repeat or self._summoned or self._talk.is_wanted)
+        self._use_told = self._use_told or waiting
+        return waiting
 
     def _on_opened(self, link: Link | None, error: BaseException | None) -> None:
         if link is None:
@@ -626,7 +628,7 @@ class Upstream(LoopActor):
 
         Returns the requests, and whether the catalog waits too.
         """
-        if kind is not FaultKind.UNAUTHORIZED or self._use_told:
+        if kind is not FaultKind.UNAUTHORIZED or self._use_told is not False:
             return (), False
         late, self._queue = tuple(self._queue), []
         return late, self._summoned

@@ -252,7 +252,7 @@ async def _milder(wish: Wish, attempt: Callable[[Wish], Awaitable[Tokens]]) -> t
             if less is None:
                 raise
             left_out = "`resource`" if less.audience != wish.audience else f"the scope {wish.extra}"
-            log.info(f"asked again without {left_out}: {refusal}")
+            log.warning(f"asked again without {left_out}: {refusal}")
             wish = less
 
 

@@ -220,7 +220,8 @@ def code_from(request: AuthorizationRequest, query: Mapping[str, str], *, vouche
         code = query["error"]
         if code == "access_denied":
             raise GrantRefused(code, "the sign-in was refused in the browser")
-        raise GrantRefused(code, f"the authorization server refused the sign-in: {described(query)}")
+        said = described(query)
+        raise GrantRefused(code, f"the authorization server refused the sign-in: {said}", words=said)
     if not query.get("code"):
         raise AuthError("the authorization server's answer to the sign-in has no code")
     return query["code"]

@@ -78,6 +78,10 @@ def login(words: tuple[str, ...], config: str | None) -> None:
     """
     configuration, server = _read(words, config, starts=True)
     name, remote = _pick(configuration, server)
+    if any(header.lower() == "authorization" and value for header, value in remote.headers.items()):
+        raise _Refused(
+            f"{name} has an Authorization header in the configuration, which is what it is sent: remove it to sign in."
+        )
     try:
         state = asyncio.run(_login(_store(configuration), name, remote))
     except AuthError as error:

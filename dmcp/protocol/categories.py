@@ -22,6 +22,7 @@ HANGS: Final = "does not answer"
 ENDED: Final = "ended"
 SESSION_LOST: Final = "lost its session"
 FAILED: Final = "dmcp failed"
+KEY_REFUSED: Final = "refuses the Authorization header of its configuration"
 NO_LISTING: Final = "could not be asked what it offers"
 
 _OF_KIND: Final = {
@@ -40,5 +41,7 @@ def of_fault(kind: FaultKind | None, reason: str) -> str:
     """Return the category of a fault; ``kind`` is ``None`` when the server answered but could not be initialised."""
     if kind is None:
         return REFUSED
+    if kind is FaultKind.UNAUTHORIZED and reason.startswith(KEY_REFUSED):
+        return KEY_REFUSED  # no sign-in helps
     ended = _EXIT.match(reason) if kind is FaultKind.EXITED else None
     return ended.group() if ended else _OF_KIND[kind]

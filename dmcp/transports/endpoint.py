@@ -16,6 +16,7 @@ import httpx
 from dmcp import log
 from dmcp.errors import AuthError, LinkRefused
 from dmcp.protocol import encodings
+from dmcp.protocol.categories import KEY_REFUSED
 from dmcp.protocol.limits import MAX_FRAME
 from dmcp.protocol.link import FaultKind
 from dmcp.transports import addresses, bodies, faults, origins, refusals
@@ -80,7 +81,9 @@ class Endpoint:
         """
         self.url = _checked_url(server.url)
         self._fixed = _fixed_headers(self.url, server.headers)
-        self._credentials = credentials
+        # A key the person configured is never replaced by a token: if it is refused, that is what they have to hear.
+        self._has_key = any(name == b"authorization" and value for name, value in self._fixed)
+        self._credentials = None if self._has_key else credentials
         self._cookies = CookieJar(self.url.host, secure=self.url.scheme == "https")
         self._origin = origins.join(self.url, name)
         self.frame = frame
@@ -184,7 +187,7 @@ class Endpoint:
                 request = request._replace(url=await self._redirected(response, request.url))
             elif status in _DENIED:
                 if not sign_in or status in denied:
-                    raise await _denied(response)
+                    raise await _denied(response, self._has_key)
                 denied.add(status)
                 authorization = await self._better(response, authorization)
             elif (
@@ -239,7 +242,7 @@ class Endpoint:
         challenge = response.headers.get("www-authenticate", "")
         status = response.status_code
         if self._credentials is None or (status != _UNAUTHORIZED and "insufficient_scope" not in challenge):
-            raise await _denied(response)
+            raise await _denied(response, self._has_key)
         said = await _words(response)
         try:
             return await self._credentials.challenged(status, challenge, rejected)
@@ -255,12 +258,14 @@ class Endpoint:
         return target
 
 
-async def _denied(response: Answer) -> faults.LinkFailure:
+async def _denied(response: Answer, has_key: bool) -> faults.LinkFailure:
     said = await _words(response)
     status = response.status_code
     wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
-    reason = f"{wish} (HTTP {status}{f': {said}' if said else ''}): "
-    reason += "sign in, or set an Authorization header for it in the configuration"
+    advice = "sign in, or set an Authorization header for it in the configuration"
+    if has_key:
+        wish, advice = KEY_REFUSED, "put a valid one there, or remove it to sign in"
+    reason = f"{wish} (HTTP {status}{f': {said}' if said else ''}): {advice}"
     return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False)
 
 

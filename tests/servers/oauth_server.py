@@ -52,7 +52,7 @@ DEFAULTS: dict[str, Any] = {
     "s256": True,
     "registration": True,
     "documents": False,
-    "iss": "right",  # "right", "wrong", "absent", "promised and absent"
+    "iss": "right",  # "right", "slash", "wrong", "absent", "promised and absent"
     "refuse": None,  # an error code for the authorization response
     "stray_state": False,  # a callback with a wrong state first
     "token": "",  # "", "500", "garbage", "slow", "html", or an OAuth error code
@@ -65,6 +65,9 @@ DEFAULTS: dict[str, Any] = {
     "token_answers": {},  # grant -> {"status", "type", "body"} in place of an answer
     "unwanted": [],  # "resource": refused with `unwanted_error`; or a scope: refused with invalid_scope
     "unwanted_error": {"error": "invalid_target"},
+    "token_shape": "",  # "form": a form and no JSON; "authed_user": the token in a member, as Slack has it
+    "challenge": None,  # the challenge of /mcp, with ADDRESS for that of the metadata
+    "metadata_pages": [],  # path prefixes whose metadata is a page with status 200
     "pruned": False,  # /authorize shows an error page to every client registered so far
 }
 
@@ -145,6 +148,8 @@ async def _metadata_fault(request: Request) -> Response | None:
     fault = faults.get(s["server_metadata"])
     if s["metadata_text"] is not None:
         fault = Response(s["metadata_text"].replace("BASE", state.base), media_type="application/json")
+    if any(path.startswith(start) for start in s["metadata_pages"]):
+        fault = HTMLResponse("<html>welcome to the hotel</html>")
     status = next((n for start, n in s["metadata_status"].items() if path.startswith(start)), None)
     return fault if status is None else Response(status_code=status)
 
@@ -196,8 +201,9 @@ async def authorize(request: Request) -> Response:
     if s["pruned"] and query["client_id"] not in state.clients:
         return HTMLResponse("<html>unknown client</html>", 400)
     answer = {"state": query["state"]}
-    if s["iss"] in {"right", "wrong"}:
-        answer["iss"] = state.issuer if s["iss"] == "right" else "https://attacker.example"
+    issuers = {"right": state.issuer, "slash": f"{state.issuer}/", "wrong": "https://attacker.example"}
+    if s["iss"] in issuers:
+        answer["iss"] = issuers[s["iss"]]
     if s["stray_state"]:
         s["stray_state"] = False
         await _call_back(query["redirect_uri"], {"state": "of-somebody-else", "code": "stolen"})
@@ -256,7 +262,14 @@ async def mcp(request: Request) -> Response:
         if s["challenge_scope"]:
             challenge += f' scope="{s["challenge_scope"]}",'
         challenge += ' error="invalid_token"' if header else ' realm="test"'
-        return Response(status_code=401, headers={"WWW-Authenticate": challenge})
+        lines = [challenge]
+        if s["challenge"] is not None:
+            known_address = f"{state.base}/.well-known/oauth-protected-resource/mcp"
+            lines = [line.replace("ADDRESS", known_address) for line in s["challenge"]]
+        answer = Response(status_code=401)
+        for line in lines:
+            answer.headers.append("WWW-Authenticate", line)
+        return answer
     if s["needed_scope"] and s["needed_scope"] not in known["scope"].split():
         challenge += f' error="insufficient_scope", scope="{s["needed_scope"]}"'
         return Response(status_code=403, headers={"WWW-Authenticate": challenge})
@@ -291,7 +304,7 @@ def _for_code(form: dict[str, str], client: str) -> Response:
         return JSONResponse({"error": "invalid_grant"}, 400)
     if query["client_id"] != client or query.get("resource") != form.get("resource"):
         return JSONResponse({"error": "invalid_target"}, 400)
-    return JSONResponse(_issue(client, query.get("scope", ""), secrets.token_hex(4)))
+    return _token_response(_issue(client, query.get("scope", ""), secrets.token_hex(4)))
 
 
 def _for_refresh(form: dict[str, str], client: str) -> Response:
@@ -306,7 +319,18 @@ def _for_refresh(form: dict[str, str], client: str) -> Response:
     if known is None or known["client"] != client:
         return JSONResponse({"error": "invalid_grant"}, 400)
     state.spent[old] = known["family"]
-    return JSONResponse(_issue(client, known["scope"], known["family"]))
+    return _token_response(_issue(client, known["scope"], known["family"]))
+
+
+def _token_response(answer: dict[str, Any]) -> Response:
+    match state.settings["token_shape"]:
+        case "form":
+            return Response(urlencode(answer), media_type="application/x-www-form-urlencoded")
+        case "authed_user":
+            return JSONResponse(
+                {"ok": True, "access_token": None, "team": {"id": "T1"}, "authed_user": answer}
+            )
+    return JSONResponse(answer)
 
 
 def _issue(client: str, scope: str, family: str, *, refresh: bool = True) -> dict[str, Any]:

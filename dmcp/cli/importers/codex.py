@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from dmcp.cli.importers.model import Address, Command
+from dmcp.cli.importers.entries import returning_to
+from dmcp.cli.importers.model import Address, Command, SignIn
 from dmcp.cli.importers.tool import CodingTool, EntryShape, Location, SignInKeys
 
 if TYPE_CHECKING:
     from dmcp.cli.importers.fields import Entry
-    from dmcp.cli.importers.model import ImportedServer
+    from dmcp.cli.importers.model import ImportedServer, NotCarried
+    from dmcp.cli.importers.tool import Found
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -29,8 +31,36 @@ def _with_variables(entry: Entry, server: ImportedServer) -> ImportedServer:
             return replace(server, target=replace(command, env={**named, **command.env}))
         case Address() as address:
             headers = {**address.headers, **_headers(entry)}
-            sign_in = replace(address.sign_in, scopes=address.sign_in.scopes or entry.names("scopes"))
+            sign_in = replace(
+                address.sign_in,
+                scopes=address.sign_in.scopes or entry.names("scopes"),
+                resource=address.sign_in.resource or entry.text("oauth_resource"),
+            )
             return replace(server, target=replace(address, headers=headers, sign_in=sign_in))
+
+
+def _returning(
+    server: ImportedServer, files: tuple[Found, ...]
+) -> tuple[ImportedServer, tuple[NotCarried, ...]]:
+    """Where the browser returns to, which Codex keeps once for all servers."""
+    target = server.target
+    if isinstance(target, Command):
+        return server, ()
+    kept = target.sign_in
+    if kept == SignIn():
+        return server, ()  # dmcp registers itself, with an address of its own
+    for contents in (file.contents for file in files):
+        port = contents.get("mcp_oauth_callback_port")
+        port = port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 1 << 16 else None
+        back = returning_to(contents.get("mcp_oauth_callback_url"), port) or SignIn(redirect_port=port)
+        if back != SignIn():
+            kept = replace(
+                kept,
+                redirect_port=back.redirect_port,
+                redirect_host=back.redirect_host,
+                redirect_path=back.redirect_path,
+            )
+    return replace(server, target=replace(target, sign_in=kept)), ()
 
 
 def _headers(entry: Entry) -> dict[str, str]:
@@ -66,8 +96,10 @@ TOOL = CodingTool(
     user=(Location("{root}/config.toml", ("mcp_servers",)),),
     overlays=True,
     finish=_with_variables,
+    select=_returning,
     remark="files are merged key by key; `env_vars`, `env_http_headers` and `bearer_token_env_var` become references; "
-    "`scopes`; an empty `enabled_tools` becomes `features.tools: false`",
+    "`scopes`, `oauth_resource`, `mcp_oauth_callback_port` and `mcp_oauth_callback_url`; "
+    "an empty `enabled_tools` becomes `features.tools: false`",
     shape=EntryShape(
         headers=("http_headers",),
         enabled="enabled",
@@ -81,7 +113,6 @@ TOOL = CodingTool(
         sign_in=SignInKeys(client_id="client_id", client_secret=None),
         ignored=("required", "default_tools_approval_mode", "tools", "supports_parallel_tool_calls"),
         cannot={
-            "oauth_resource": "dmcp takes the address of the server as the resource, as MCP demands",
             "bearer_token": "put the token into an environment variable and use bearer_token_env_var",
             "experimental_environment": "dmcp starts servers on this machine only",
         },

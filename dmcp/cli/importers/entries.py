@@ -6,8 +6,10 @@ Not here: taking single values out of the entry (``fields``), and which files en
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from glob import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from dmcp.cli.importers.fields import BY_HAND, BadEntry, kind_of
 from dmcp.cli.importers.model import Address, Command, ImportedServer, SignIn
@@ -17,6 +19,14 @@ if TYPE_CHECKING:
     from dmcp.cli.importers.fields import Entry
     from dmcp.cli.importers.model import Kind
     from dmcp.cli.importers.tool import CodingTool, EntryShape
+
+_REDIRECT: Final = ("redirectUri", "redirectUrl", "redirect_uri", "callbackUrl", "callbackURL", "callbackUri")
+_ISSUER: Final = ("issuer", "authorizationServer")
+_RESOURCE: Final = ("resource", "resourceUri")
+_SIGN_IN_NOTE: Final = (
+    "try `dmcp auth login`; the endpoints are those of the server's metadata, and `oauth` of the configuration has"
+    " issuer, redirect_host, redirect_port, redirect_path, resource and assume_pkce"
+)
 
 
 def read_entry(entry: Entry, tool: CodingTool) -> ImportedServer:
@@ -129,18 +139,54 @@ def _sign_in(entry: Entry, shape: EntryShape) -> SignIn:
         value = raw.get(key) if key else None
         texts[key or ""] = entry.carry(value) if isinstance(value, str) and value else None
     port = raw.get(keys.redirect_port) if keys.redirect_port else None
-    known = {keys.client_id, keys.client_secret, keys.scopes, keys.redirect_port, "enabled"}
-    for key in raw:
-        if key not in known:
-            entry.note(
-                f'"{keys.table}.{key}" has no equivalent', "dmcp finds out by itself what it needs to sign in"
-            )
-    return SignIn(
-        texts[keys.client_id],
-        texts.get(keys.client_secret or "-"),
-        _scopes(raw.get(keys.scopes)),
-        port if isinstance(port, int) and not isinstance(port, bool) and 0 < port < 2**16 else None,
+    known = {
+        keys.client_id,
+        keys.client_secret,
+        keys.scopes,
+        keys.redirect_port,
+        "enabled",
+        *_ISSUER,
+        *_RESOURCE,
+    }
+    back = SignIn(redirect_port=port if _is_port(port) else None)
+    for key, value in raw.items():
+        if key in _REDIRECT:
+            back = returning_to(value, back.redirect_port) or back
+        if key not in known and not (key in _REDIRECT and returning_to(value, None)):
+            entry.note(f'"{keys.table}.{key}" has no equivalent', _SIGN_IN_NOTE)
+    return replace(
+        back,
+        client_id=texts[keys.client_id],
+        client_secret=texts.get(keys.client_secret or "-"),
+        scopes=_scopes(raw.get(keys.scopes)),
+        issuer=_first_text(entry, raw, _ISSUER),
+        resource=_first_text(entry, raw, _RESOURCE),
     )
+
+
+def _first_text(entry: Entry, raw: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    found = next((raw[key] for key in keys if isinstance(raw.get(key), str) and raw[key]), None)
+    return None if found is None else entry.carry(found)
+
+
+def returning_to(value: Any, port: int | None) -> SignIn | None:
+    """Return the parts of an address the browser returns to, as dmcp's configuration has them.
+
+    ``port`` is for an address without one. ``None`` for what cannot be such an address.
+    """
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        if parts is None or parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
+            return None
+        host = None if parts.hostname == "127.0.0.1" else parts.hostname
+        path = None if parts.path == "/callback" else parts.path or "/"
+        return SignIn(redirect_port=parts.port or port, redirect_host=host, redirect_path=path)
+    except ValueError:
+        return None
+
+
+def _is_port(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**16
 
 
 def _scopes(value: Any) -> tuple[str, ...]:

@@ -29,12 +29,16 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What a tool knew about signing in to a remote server."""
+    """What a tool knew about signing in to a remote server. See ``dmcp.config.model.OAuthSettings``."""
 
     client_id: str | None = None
     client_secret: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ()
     redirect_port: int | None = None
+    redirect_host: str | None = None
+    redirect_path: str | None = None
+    issuer: str | None = None
+    resource: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,14 +60,22 @@ def _address(target: Address) -> dict[str, Any]:
 
 def _sign_in(sign_in: SignIn) -> dict[str, Any]:
     """The short spelling where it says everything."""
-    if sign_in.client_secret is None and sign_in.redirect_port is None:
+    more = {
+        "client_secret": sign_in.client_secret,
+        "redirect_port": sign_in.redirect_port,
+        "redirect_host": sign_in.redirect_host,
+        "redirect_path": sign_in.redirect_path,
+        "issuer": sign_in.issuer,
+        "resource": sign_in.resource,
+    }
+    if not any(more.values()):
         short = {"oauth_client_id": sign_in.client_id, "oauth_scopes": list(sign_in.scopes)}
         return {key: value for key, value in short.items() if value}
     full = {
         "client_id": sign_in.client_id,
         "client_secret": sign_in.client_secret,
         "scopes": list(sign_in.scopes),
-        "redirect_port": sign_in.redirect_port,
+        **more,
     }
     return {"oauth": {key: value for key, value in full.items() if value}}
 

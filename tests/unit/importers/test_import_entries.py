@@ -6,7 +6,7 @@ import pytest
 
 from dmcp.cli.importers.acceptance import refusal
 from dmcp.cli.importers.descriptions import suggestion
-from dmcp.cli.importers.entries import read_entry
+from dmcp.cli.importers.entries import read_entry, returning_to
 from dmcp.cli.importers.fields import BadEntry, Entry
 from dmcp.cli.importers.model import Address, Command, ImportedServer
 from dmcp.cli.importers.registry import TOOLS
@@ -129,3 +129,27 @@ def test_a_suggested_description_names_program_or_host_and_no_secret(
     text = suggestion(ImportedServer("one", target))
     assert text.endswith(said)
     assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("http://localhost:3000/oauth/done", (3000, "localhost", "/oauth/done")),
+        ("http://127.0.0.1:8080/callback", (8080, None, None)),
+        ("http://localhost/callback", (9, "localhost", None)),
+        ("http://localhost:3000", (3000, "localhost", "/")),
+    ],
+)
+def test_the_address_the_browser_returns_to_is_carried(
+    address: str, expected: tuple[int, str | None, str | None]
+) -> None:
+    back = returning_to(address, 9)
+    assert back is not None
+    assert (back.redirect_port, back.redirect_host, back.redirect_path) == expected
+
+
+@pytest.mark.parametrize(
+    "address", ["https://app.example/cb", "http://localhost:99999/", "http://[x", 7, None, ""]
+)
+def test_an_address_of_another_machine_is_none_to_return_to(address: object) -> None:
+    assert returning_to(address, 9) is None
