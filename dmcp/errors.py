@@ -7,6 +7,7 @@
     ├── DownstreamError      the client sent something that is not valid MCP
     ├── UpstreamError        a server, or the way to it, failed
     │   ├── LinkRefused      the connection could not be made at all
+    │   │   └── CommandMissing    what would have to be started is not there
     │   └── AuthError        the server wants credentials that cannot be had without the person
     │       ├── SignInNeeded      only a sign-in in the browser helps
     │       └── AuthUnavailable   the authorization server does not answer for now: nothing the person can do
@@ -42,6 +43,10 @@ class UpstreamError(DmcpError):
 
 class LinkRefused(UpstreamError):  # noqa: N818 - says what happened, as ConnectionRefusedError does
     """No connection: the command does not start, the host does not answer, the address is wrong."""
+
+
+class CommandMissing(LinkRefused):
+    """The command to start, or the directory to start it in, does not exist: trying again is of use when it does."""
 
 
 class AuthError(UpstreamError):

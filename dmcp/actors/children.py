@@ -40,12 +40,21 @@ class Core(NamedTuple):
 
 @dataclass(slots=True)
 class Child:
-    """One configured server. ``address`` is the actor of its present life, ``None`` if it cannot be started."""
+    """One configured server.
+
+    Attributes:
+        config: its configuration.
+        generation: of its present life.
+        address: the actor of its present life, ``None`` if it cannot be started.
+        history: of its failures.
+        missing: what was said of its command that is not there; empty while it is.
+    """
 
     config: ServerConfig
     generation: int = 0
     address: Address | None = None
     history: History = field(default_factory=History)
+    missing: str = ""
 
 
 def why_not(child: Child) -> str:

@@ -20,6 +20,12 @@ UNWELCOME_DELAY = 3600.0
 Never in a loop: vendors pause accounts for that.
 """
 
+MISSING_DELAY = 10.0
+"""Seconds after which it is looked again whether a command that was not there is there; its next use looks at once.
+
+That is no failure of the server, which has not been started: nothing is counted.
+"""
+
 _STABLE = 30.0  # seconds a child has to stay up for its backoff to start from the beginning again
 
 

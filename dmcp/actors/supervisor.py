@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp import log
 from dmcp.actors.children import Child, Core, Factories, group_of, why_not
-from dmcp.actors.restart import UNWELCOME_DELAY, after_failure
+from dmcp.actors.restart import MISSING_DELAY, UNWELCOME_DELAY, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
@@ -132,6 +132,7 @@ class Supervisor(LoopActor):
                 child = self._present(group, generation)
                 if child is not None:
                     child.history = child.history.ready(self._clock())
+                    child.missing = ""
             case UpstreamLost():
                 self._on_lost(message)
             case Undelivered(group, request):
@@ -182,7 +183,7 @@ class Supervisor(LoopActor):
                 self._start_anew(child, core)
             elif name in changes.start:
                 self._start_anew(child, core)
-            elif child.history.parked and child.address is not None:
+            elif (child.history.parked or child.missing) and child.address is not None:
                 # The person may have mended what kept it from starting; that is no use of it.
                 post(child.address, upstream.Wake(only_to_learn=True))
         for child in old.values():
@@ -298,14 +299,20 @@ class Supervisor(LoopActor):
         elif news.kind is FaultKind.UNAUTHORIZED:
             delay = UNWELCOME_DELAY
             log.warning(f"{news.reason}; tried again when it is used", news.group)
+        elif news.kind is FaultKind.MISSING:
+            delay = MISSING_DELAY
+            if child.missing != news.reason:
+                log.warning(f"{news.reason}; started when it is there", news.group)
         else:
             delay = self._judge(child, news.reason)
+        child.missing = news.reason if news.kind is FaultKind.MISSING else ""
         beginning = Beginning(
             delay,
             news.reason,
             repeat=news.repeat,
             subscriptions=news.subscriptions,
             category=news.category,
+            missing=bool(child.missing),
         )
         self._start(child, beginning)
         if child.address is not None:

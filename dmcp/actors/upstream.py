@@ -20,7 +20,7 @@ from dmcp.actors.mailbox import BEHIND, LinkMailbox
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.config.model import StdioServer
-from dmcp.errors import AuthError
+from dmcp.errors import AuthError, CommandMissing
 from dmcp.messages import catalog, lifecycle, supervisor
 from dmcp.messages.upstream import (
     Beginning,
@@ -250,7 +250,8 @@ class Upstream(LoopActor):
     def _open(self) -> None:
         self._phase = Phase.OPENING
         self._start_clock = StartClock(self._clock(), self._talk.config.timeout.connect)
-        self._say("connecting", self._beginning.reason, self._beginning.category)
+        if not self._beginning.missing:  # else it is looked whether there is something to start
+            self._say("connecting", self._beginning.reason, self._beginning.category)
         self._await_start()
         self.own(self._opening(), lambda done: LinkOpened(done.value, done.error))
 
@@ -319,12 +320,16 @@ class Upstream(LoopActor):
             reason = str(error) or type(error).__name__
             if isinstance(error, AuthError):
                 self.lose(FaultKind.UNAUTHORIZED, reason)
+            elif isinstance(error, CommandMissing):
+                self.lose(FaultKind.MISSING, reason)
             elif isinstance(self._talk.config.target, StdioServer):
                 self.lose(FaultKind.UNREACHABLE, reason, categories.NOT_STARTED)
             else:
                 self.lose(FaultKind.UNREACHABLE, reason)
             return
         self._talk.take(link)
+        if self._beginning.missing:
+            self._say("connecting")
         if self._stillborn is not None:
             self.lose(self._stillborn.kind, self._stillborn.reason)
             return

@@ -24,6 +24,7 @@ class Beginning(NamedTuple):
         repeat: requests taken over from the life before.
         subscriptions: resource URIs to subscribe to again.
         category: of the failure, see ``dmcp.protocol.categories``.
+        missing: whether the failure was that the command to start is not there.
     """
 
     delay: float = 0.0
@@ -34,6 +35,7 @@ class Beginning(NamedTuple):
     repeat: tuple[Request, ...] = ()
     subscriptions: frozenset[str] = frozenset()
     category: str = ""
+    missing: bool = False
 
 
 class Peers(NamedTuple):

@@ -27,6 +27,7 @@ NO_LISTING: Final = "could not be asked what it offers"
 
 _OF_KIND: Final = {
     FaultKind.EXITED: ENDED,
+    FaultKind.MISSING: NOT_STARTED,
     FaultKind.UNREACHABLE: NOT_REACHABLE,
     FaultKind.SESSION_LOST: SESSION_LOST,
     FaultKind.UNAUTHORIZED: NEEDS_SIGN_IN,

@@ -19,6 +19,7 @@ class FaultKind(Enum):
     """Why a request or a whole link failed."""
 
     EXITED = "exited"  # the process ended or closed its output
+    MISSING = "missing"  # the command to start is not there
     UNREACHABLE = "unreachable"  # connection refused, DNS, TLS, 5xx
     SESSION_LOST = "session lost"  # HTTP 404 on a live session: initialise again
     UNAUTHORIZED = "unauthorized"  # 401/403 that credentials did not mend

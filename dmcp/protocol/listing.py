@@ -143,11 +143,8 @@ class Collector:
         if not isinstance(cursor, str):
             return None
         pages = len(self._cursors) + 1
-        if cursor in self._cursors:
+        if cursor in self._cursors or len(self._cursors) >= MAX_PAGES:
             self._remark(f"pages {METHODS[self.kind]} without an end; cut after {pages} pages")
-            return None
-        if len(self._cursors) >= MAX_PAGES:
-            self._fail(f"pages {METHODS[self.kind]} without an end: there were {pages} pages", too_large=True)
             return None
         self._cursors.add(cursor)
         return cursor

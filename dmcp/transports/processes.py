@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dmcp.errors import LinkRefused
+from dmcp.errors import CommandMissing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,17 +27,17 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> st
     """Return the executable a command means, looked up in the server's own PATH. Blocks, maybe for long.
 
     Raises:
-        LinkRefused: there is none, or the working directory does not exist.
+        CommandMissing: there is none, or the working directory does not exist.
     """
     if cwd is not None and not Path(cwd).is_dir():
-        raise LinkRefused(f"the working directory {cwd} does not exist")
+        raise CommandMissing(f"the working directory {cwd} does not exist")
     if os.path.dirname(command) and cwd is not None:  # noqa: PTH120 - Path would drop a leading "./"
         command = os.path.join(cwd, command)  # noqa: PTH118 - an absolute command stays absolute in both
     found = find_program(command, env)
     if found is None:
         if os.path.isfile(command):  # noqa: PTH113 - the same test as which makes
-            raise LinkRefused(f"the command {command} is not executable")
-        raise LinkRefused(f"the command {command} was not found; is it installed and in PATH?")
+            raise CommandMissing(f"the command {command} is not executable")
+        raise CommandMissing(f"the command {command} was not found; is it installed and in PATH?")
     return os.path.abspath(found)  # noqa: PTH100 - resolving links would change what npx and venvs start
 
 

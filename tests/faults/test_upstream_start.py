@@ -117,9 +117,9 @@ async def test_tools_without_a_usable_name_or_with_one_that_is_taken_are_left_ou
 async def test_tools_that_are_not_listed_can_be_called_all_the_same(tmp_path: Path, misdeed: str) -> None:
     async with dmcp(tmp_path, {"g": newcomer(misdeed, timeout={"tools": "400ms"})}) as client:
         await client.initialize()
-        assert await client.tools("g") == []
-        if misdeed != "listless":  # that one has said what it has: nothing
-            assert text_of(await client.call("g", "echo")) == "echo"
+        with pytest.raises(RpcError, match="does not say what it offers"):
+            await client.tools("g")
+        assert text_of(await client.call("g", "echo")) == "echo"
 
 
 async def test_a_server_that_keeps_failing_is_tried_again_and_again(tmp_path: Path) -> None:

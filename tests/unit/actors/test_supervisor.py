@@ -257,3 +257,13 @@ async def test_asked_to_end_twice_the_worse_status_counts(house: House) -> None:
     house.hand(configured(server()), Shutdown(5.0, 1), Shutdown(0.0, 0), ChildStopped("frontend", 0))
     house.hand(ChildStopped("g", house.make.last.generation))
     assert house.statuses == [1]
+
+
+async def test_a_command_that_is_not_there_is_looked_for_now_and_then_and_is_no_failure(house: House) -> None:
+    house.hand(configured(server()))
+    for _ in range(30):
+        life = house.make.last
+        news = UpstreamLost("g", life.generation, FaultKind.MISSING, "the command x was not found")
+        house.hand(news)
+        assert house.make.last.beginning.delay == 10.0
+        assert house.make.last.beginning.missing
