@@ -41,7 +41,7 @@ from dmcp.protocol.kept import Kept
 from dmcp.protocol.limits import MAX_CATEGORY
 from dmcp.protocol.listing import KEY, KINDS, MEMBERS, METHODS
 from dmcp.protocol.merge import Contribution
-from dmcp.protocol.pages import PagedListing
+from dmcp.protocol.pages import INCOMPLETE, PagedListing
 from dmcp.protocol.router import MERGED, Router
 from dmcp.protocol.routes import Wanted, wanted
 from dmcp.text import printable
@@ -207,6 +207,8 @@ class Catalog(LoopActor):
         shelf = self._shelves.get(news.group)
         if shelf is None or news.generation < shelf.generation or shelf.group.upstream is None:
             return
+        if news.generation > shelf.generation:
+            shelf.failed.clear()  # another connection, which is asked anew
         shelf.generation, shelf.state, shelf.reason = news.generation, news.state, news.reason
         shelf.category = _told(news)
         shelf.stale.clear()
@@ -345,9 +347,10 @@ class Catalog(LoopActor):
         if shelf.rendered is None:
             return None
         problem = tools.invalid_configuration(self._problem)
-        outdated = tools.OUTDATED if "tools" in shelf.failed else ""
-        notes = [note for note in (outdated, problem) if note]
-        result = tools.listing_result(shelf.rendered, notes)
+        incomplete = shelf.incomplete("tools")
+        told = tools.PARTIAL if "tools" in shelf.partial else tools.OUTDATED
+        notes = [note for note in (told if incomplete else "", problem) if note]
+        result = tools.listing_result(shelf.rendered, notes, _meta(incomplete))
         return frontend.Reply(message.ticket, result, None)
 
     def _on_rendered(self, news: Rendered) -> None:
@@ -377,7 +380,7 @@ class Catalog(LoopActor):
             raise DownstreamError(jsonrpc.UPSTREAM_FAILED, f"{group}: {shelf.failed[kind]}")
         listing = shelf.listing(kind)
         listing.update(self._named(kind, group, shelf.listings.get(kind, ())))
-        return listing.page(cursor)
+        return listing.page(cursor, _meta(shelf.incomplete(kind)))
 
     def _named(self, kind: Kind, group: str, entries: tuple[JsonObject, ...]) -> tuple[JsonObject, ...]:
         """A group's own listing as the client sees it: long names in the place of those that could be others'."""
@@ -431,6 +434,11 @@ class Catalog(LoopActor):
         asked = list(self._shelves) if final or self._is_settled() else []
         offering = [name for name in asked if self._shelves[name].offers_resources]
         return self._router.resolve(want, offering[0] if len(offering) == 1 else None)
+
+
+def _meta(incomplete: str) -> JsonObject | None:
+    """What a result has besides when not all of a listing is in it: for ``dmcp check``, and whoever else looks."""
+    return {INCOMPLETE: incomplete} if incomplete else None
 
 
 async def _render(rendering: tools.Rendering) -> bytes:

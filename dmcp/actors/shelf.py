@@ -96,6 +96,10 @@ class Shelf:
             self.pages[kind] = PagedListing(MEMBERS[kind], self.group.config.name)
         return self.pages[kind]
 
+    def incomplete(self, kind: Kind) -> str:
+        """Why one of its listings may not be all that it offers, empty when it is."""
+        return self.failed.get(kind, "") or ("only a part of it has come" if kind in self.partial else "")
+
     def tools_changed(self) -> None:
         """What was written down of its tools, or is being, is of no use any more."""
         self.rendered, self.rendering = None, 0

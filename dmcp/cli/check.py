@@ -188,9 +188,10 @@ def _number(value: int | None) -> str:
 
 def _in_two_lines(finding: Finding) -> str:
     """A row of the table for a terminal that is too narrow for it."""
-    if not finding.ready:
-        return click.style(f"{show.line(finding.group)}  unavailable  {finding.transport}", fg="red")
-    head = f"{show.line(finding.group)}  ready  {finding.transport}  {finding.revision or '?'}  {finding.seconds:.2f} s"
+    if finding.seconds is None:
+        return click.style(f"{show.line(finding.group)}  {finding.state}  {finding.transport}", fg="red")
+    words = (show.line(finding.group), finding.state, finding.transport, finding.revision or "?")
+    head = "  ".join((*words, f"{finding.seconds:.2f} s"))
     counts = ("tools", finding.tools), ("resources", finding.resources), ("prompts", finding.prompts)
     told = ", ".join(f"{what} {_number(value)}" for what, value in counts)
     return f"{head}\n  {told}\n  {finding.definition_bytes:,} bytes, ~{tokens(finding.definition_bytes):,} tokens"
@@ -199,8 +200,8 @@ def _in_two_lines(finding: Finding) -> str:
 def _cells(finding: Finding) -> list[Any]:
     from rich.text import Text  # noqa: PLC0415 - see above; a name like "[red]" is a name, not markup
 
-    head = [Text(show.line(finding.group)), "ready" if finding.ready else "unavailable", finding.transport]
-    if not finding.ready:
+    head = [Text(show.line(finding.group)), finding.state, finding.transport]
+    if finding.seconds is None:
         return head
     sizes = (
         f"{finding.definition_bytes:,}",

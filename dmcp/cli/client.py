@@ -17,6 +17,7 @@ from pydantic_core import from_json, to_json
 
 from dmcp import __version__
 from dmcp.errors import InternalError, UpstreamError
+from dmcp.protocol.pages import INCOMPLETE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -89,6 +90,8 @@ class Client:
         self._readers: list[asyncio.Task[None]] = []
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._last_id = 0
+        self.incomplete: dict[str, dict[str, str]] = {}
+        """Groups whose listings may not be all that they offer: by kind, why."""
         self._gone: str | None = None
 
     def __repr__(self) -> str:
@@ -174,6 +177,7 @@ class Client:
         entries: list[dict[str, Any]] = []
         while True:
             page = await self.request(f"{kind}/list", params)
+            self._note_incomplete(group, kind, page)
             entries += page[key]
             if not page.get("nextCursor"):
                 return entries
@@ -199,10 +203,16 @@ class Client:
         text = result["content"][0]["text"]
         if result.get("isError"):
             raise UpstreamError(text)
+        self._note_incomplete(group, "tools", result)
         tools: list[dict[str, Any]] = from_json(text)
         if self._on_tools is not None:
             await self._on_tools(group, tools)
         return tools
+
+    def _note_incomplete(self, group: str | None, kind: str, result: Mapping[str, Any]) -> None:
+        why = (result.get("_meta") or {}).get(INCOMPLETE)
+        if group is not None and why:
+            self.incomplete.setdefault(group, {})[kind] = str(why)
 
     async def group_call(self, group: str, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The result of a group's tool."""

@@ -40,7 +40,7 @@ class Finding:
     """One server. Counts are ``None`` where the configuration switches the feature off.
 
     Attributes:
-        ready: whether it can be used.
+        ready: whether it can be used, and all that it offers could be listed.
         transport: "stdio", "http", "sse" or "auto".
         revision: the protocol revision it speaks, if it told.
         definition_bytes: size of its tools' definitions as compact JSON.
@@ -66,6 +66,13 @@ class Finding:
     hint: str | None = None
     suspicious: tuple[str, ...] = ()
     not_given: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """In a word."""
+        if self.ready:
+            return "ready"
+        return "unavailable" if self.seconds is None else "incomplete"
 
     def as_json(self) -> dict[str, Any]:
         """The finding as ``--json`` prints it."""
@@ -124,9 +131,11 @@ async def examine(client: Client, config: ServerConfig, ear: Ear, started: float
     except UpstreamError as error:
         reason = plain_reason(name, log.mask(str(error)))
         return Finding(name, False, transport, reason=reason, hint=advice(name, reason))
+    incomplete = client.incomplete.get(name, {})
+    why = "; ".join(f"its {kind} are incomplete: {log.mask(reason)}" for kind, reason in incomplete.items())
     return Finding(
         name,
-        True,
+        not incomplete,
         transport,
         ear.revisions.get(name),
         tools=None if tools is None else len(tools),
@@ -134,6 +143,7 @@ async def examine(client: Client, config: ServerConfig, ear: Ear, started: float
         prompts=None if prompts is None else len(prompts),
         definition_bytes=size(tools) if tools else 0,
         seconds=round(seconds, 3),
+        reason=why or None,
         suspicious=tuple(_suspicious({"tool": tools, "resource": resources, "prompt": prompts})),
     )
 

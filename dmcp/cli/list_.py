@@ -29,7 +29,7 @@ Examples:
   dmcp list work.json files     the same, of another configuration
   dmcp list --json | jq -r '.groups[].tools[].name'
 
-Exit status: 0 all well, 1 a group is unavailable, 2 the configuration or the command line is wrong.
+Exit status: 0 all well, 1 a group is unavailable or incomplete, 2 the configuration or the command line is wrong.
 """
 _OTHERS: Final = (("resources", "uri"), ("resources/templates", "uriTemplate"), ("prompts", "name"))
 
@@ -54,7 +54,7 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
         click.echo(
             "\n\n".join(_whole(g) if rest else _overview(g) for g in groups) or "There are no servers."
         )
-    return 1 if any("unavailable" in group for group in groups) else 0
+    return 1 if any("unavailable" in group or "incomplete" in group for group in groups) else 0
 
 
 def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:
@@ -82,7 +82,16 @@ async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
             group[kind] = await client.everything(kind, server.name) if switched[kind] else []
     except UpstreamError as error:
         group["unavailable"] = plain_reason(server.name, log.mask(str(error)))
+    incomplete = client.incomplete.get(server.name)
+    if incomplete:
+        group["incomplete"] = {kind: log.mask(reason) for kind, reason in incomplete.items()}
     return group
+
+
+def _incomplete(group: Mapping[str, Any]) -> list[str]:
+    return [
+        f"  incomplete: its {kind}: {show.line(why)}" for kind, why in group.get("incomplete", {}).items()
+    ]
 
 
 def _head(group: Mapping[str, Any]) -> str:
@@ -98,13 +107,14 @@ def _overview(group: Mapping[str, Any]) -> str:
         for t in group["tools"]
     ]
     more = [count(len(group[kind]), kind.split("/")[-1].rstrip("s")) for kind, _ in _OTHERS if group[kind]]
-    return "\n".join([_head(group), *lines, *([f"  and {', '.join(more)}"] if more else [])])
+    ending = [*([f"  and {', '.join(more)}"] if more else []), *_incomplete(group)]
+    return "\n".join([_head(group), *lines, *ending])
 
 
 def _whole(group: Mapping[str, Any]) -> str:
     if "unavailable" in group:
         return _overview(group)
-    parts = [_head(group)]
+    parts = ["\n".join([_head(group), *_incomplete(group)])]
     for tool in group["tools"]:
         lines = [click.style(show.line(tool["name"]), bold=True), *_indented(tool.get("description") or "")]
         lines += [f"  - {line}" for line in parameters(tool.get("inputSchema") or {})]

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PAGE_SIZE: Final = 1000
 """Entries on a page: so many that a client which ignores cursors misses nothing in practice."""
 
+INCOMPLETE: Final = "dmcp/incomplete"
+"""The key of a result's ``_meta`` that says why a group's listing is not all, or not the newest, of what it offers."""
+
 _KEPT = 4  # generations a client may still be paging through
 _generations = count(int.from_bytes(os.urandom(4), "big"))  # no two alike, nor those of another run of dmcp
 
@@ -72,10 +75,14 @@ class PagedListing:
         self.entries = entries
         return True
 
-    def page(self, cursor: object = None) -> bytes:
+    def page(self, cursor: object = None, meta: JsonObject | None = None) -> bytes:
         """Return the result with the page a cursor stands for, the first one without.
 
         At most ``PAGE_SIZE`` entries and ``MAX_PAGE`` bytes, but one entry at least.
+
+        Args:
+            cursor: as the client gave it.
+            meta: the result's ``_meta``.
 
         Raises:
             DownstreamError: the cursor is not one of ours, or its listing has changed since.
@@ -91,7 +98,7 @@ class PagedListing:
         if reached < len(entries):
             self._handed_out = self._handed_out or generation == self.generation
             result += b',"nextCursor":"%b"' % self._cursor(generation, reached)
-        return result + b"}"
+        return result + (b',"_meta":%b}' % encode(meta) if meta else b"}")
 
     def _entries_of(self, generation: int) -> Entries | None:
         if generation == self.generation:

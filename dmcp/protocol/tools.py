@@ -156,15 +156,17 @@ class Rendering:
         return b'{"type":"text","text":"[%b]"}' % b",".join(self._written)
 
 
-def listing_result(block: bytes, notes: Iterable[str] = ()) -> bytes:
+def listing_result(block: bytes, notes: Iterable[str] = (), meta: JsonObject | None = None) -> bytes:
     """The result of ``get_dynamic_tools``.
 
     Args:
         block: what a ``Rendering`` has made.
         notes: what dmcp has to say besides. Each is a block of its own: the first one stays pure JSON.
+        meta: the result's ``_meta``.
     """
     blocks = [block, *(encode({"type": "text", "text": f"Note from dmcp: {note}"}) for note in notes)]
-    return b'{"content":[%b]}' % b",".join(blocks)
+    ending = b',"_meta":' + encode(meta) if meta else b""
+    return b'{"content":[%b]%b}' % (b",".join(blocks), ending)
 
 
 def _shown(tool: JsonObject) -> JsonObject:
@@ -184,6 +186,9 @@ def _shown(tool: JsonObject) -> JsonObject:
 
 OUTDATED: Final = "The server could not be asked again what it offers; this is what it offered before."
 """What is told beside the last known tools of a group whose listing fails now."""
+
+PARTIAL: Final = "The server could not be asked for all that it offers; this is a part. dmcp asks again."
+"""What is told beside the tools of a group whose listing broke off."""
 
 
 def invalid_configuration(problem: str) -> str:

@@ -6,7 +6,8 @@ Usage: python claimer.py FILE. The file is one JSON object, all members optional
   of it gets;
 * ``many``: ``{"kind": count}``: so many further entries, numbered;
 * ``notes``: notifications sent after each call of the tool ``announce``;
-* ``fail``: kinds whose listing is answered with an error.
+* ``fail``: kinds whose listing is answered with an error;
+* ``cut``: kinds whose listing has a second page that is answered with an error.
 
 What is read, got, completed or subscribed to is answered with this server's name: the ``name`` member.
 """
@@ -48,7 +49,8 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:  # noqa: PLR0
     """The result of a request."""
     if method in MEMBERS:
         kind, member, key = MEMBERS[method]
-        return {member: entries(kind, key)}
+        more = {"nextCursor": "cut"} if kind in SAYS.get("cut", []) else {}
+        return {member: entries(kind, key), **more}
     match method:
         case "initialize":
             capabilities = {"tools": {}, "resources": {"subscribe": True}, "prompts": {}, "completions": {}}
@@ -77,7 +79,7 @@ for line in sys.stdin:
         continue
     method, params = message["method"], message.get("params") or {}
     kind = MEMBERS.get(method, ("",))[0]
-    if kind and kind in SAYS.get("fail", []):
+    if kind and (kind in SAYS.get("fail", []) or params.get("cursor")):
         say({"id": message["id"], "error": {"code": -32603, "message": "cannot list now"}})
         continue
     say({"id": message["id"], "result": answer(method, params)})
