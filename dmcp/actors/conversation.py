@@ -1,11 +1,11 @@
-"""What an upstream and its server say to each other over one link: requests, answers, questions, listings.
+"""What an upstream and its server say to each other over one link: requests, answers, notifications.
 
 The part of the upstream actor that knows MCP's methods. It runs inside that actor, has no messages of its own, and
 asks its ``Owner`` for everything that touches the link or the clock. When the connection begins and ends is the owner's
 business (``dmcp.actors.upstream``).
 """
 
-# Long because both directions of one session are read side by side; questions and listings on their way are elsewhere.
+# Long because both directions of one session are read side by side; questions, listings, notifications are elsewhere.
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dmcp import log
+from dmcp.actors.listings import Listings
 from dmcp.actors.mailbox import LARGE_MESSAGE, SLOW_CLIENT, ReadGate
 from dmcp.actors.notifications import Notifications
 from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
-from dmcp.messages.upstream import Request, Tick
-from dmcp.protocol import categories, jsonrpc, listing, pages_in, server_requests, tools, verdicts, wire
+from dmcp.messages.upstream import Request
+from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     CALL_TIME_FACTOR,
-    MAX_LISTING_RETRY,
     MAX_NOTIFICATION,
     MAX_SUBSCRIPTIONS,
     MAX_UNREAD_ANSWERS,
@@ -32,7 +32,6 @@ from dmcp.protocol.limits import (
 )
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.session import ClientProfile, ClientSession
-from dmcp.protocol.toolbox import Toolbox, kinds
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -53,9 +52,6 @@ PING_PATIENCE: Final = 10.0
 
 MAX_BACKLOG: Final = 64 * 1024 * 1024
 """Bytes a server may leave unread before it is sent no more requests."""
-
-LISTING_REST: Final = 0.2
-"""Seconds between two looks at a listing that changes while it is looked at: some change because of the look."""
 
 _LEARNED = 1000  # resources of one result that are remembered to be the server's
 _DEPTH = 32  # parts of a path that are looked at for a subscription to what contains it
@@ -135,7 +131,6 @@ class Conversation:
         self.session = ClientSession()
         self.flights: FlightTable[Cargo] = FlightTable()
         self.subscriptions: set[str] = set()
-        self.toolbox = Toolbox()
         self.sign_in: SignIn | None = None
         """The sign-in that is waited for."""
         self.heard = 0.0
@@ -151,9 +146,15 @@ class Conversation:
             config, owner, frontend=peers.frontend, transmit=self.transmit, calls=self, clock=clock
         )
         self.notifications = Notifications(config, owner, peers, clock)
-        self._failures: dict[Kind, int] = {}  # listings that did not come, and how often in a row
-        self._known: set[Kind] = set()  # listings that have come
-        self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
+        self.listings = Listings(
+            config,
+            generation,
+            owner=owner,
+            address=peers.catalog,
+            session=self.session,
+            ask=self._ask_for_page,
+            on_fetched=self._on_fetched,
+        )
 
     def __repr__(self) -> str:
         return f"<Conversation {self._group} {self.session!r} {self.flights!r}>"
@@ -232,15 +233,15 @@ class Conversation:
 
     def _passes(self, request: Request, *, doubted: bool) -> bool:
         name = str(request.params.get("name"))
-        known = self.toolbox.knows(name)
+        known = self.listings.toolbox.knows(name)
         if tools.is_selected(self.config.tools, name) and (known or not doubted):
             if known:
                 return True
             # The server may have got the tool since it was asked: look once more before refusing.
             self._doubtful.append(request)
-            self.fetch("tools")
+            self.listings.fetch("tools")
             return False
-        self.reply(request, result=self.toolbox.refusal(name, self.config.tools, self._group))
+        self.reply(request, result=self.listings.toolbox.refusal(name, self.config.tools, self._group))
         return False
 
     def reply(self, request: Request, *, result: bytes | None = None, error: bytes | None = None) -> None:
@@ -271,102 +272,14 @@ class Conversation:
         doubtful, self._doubtful = self._doubtful, []
         return doubtful
 
-    # Listings -----------------------------------------------------------------------------------------------------
-
-    def kinds(self) -> list[Kind]:
-        """The listings worth fetching."""
-        return kinds(self.config.features, self.session)
-
-    def fetch(self, kind: Kind) -> None:
-        """Fetch a listing, from its first page."""
-        collector = self.toolbox.fetch(kind, self.config.limits)
-        if collector is not None:
-            self.run(Errand("list", collector), listing.METHODS[kind], {})
-
-    def _on_listing(self, collector: listing.Collector, page: bytes) -> None:
-        """Decode a page: at once, or in slices when it is large; what is too large is not decoded at all."""
-        limits = self.config.limits
-        if len(page) > limits.listing_bytes:
-            self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(page))
-        elif pages_in.is_light(page):
-            self._on_page(collector, wire.decode(page), len(page))
-        else:
-            work = pages_in.decode(page, listing.MEMBERS[collector.kind], limits.listing_entries)
-            self._owner.begin_slices(work, lambda decoded: self._on_decoded(collector, decoded, len(page)))
-
-    def _on_decoded(self, collector: listing.Collector, page: JsonObject | str, size: int) -> None:
-        if isinstance(page, str):
-            self.fail_listing(collector, page)
-        else:
-            self._on_page(collector, page, size)
-
-    def _on_page(self, collector: listing.Collector, page: Any, size: int) -> None:
-        kind = collector.kind
-        cursor = collector.take(page, size)
-        if cursor is not None:
-            self.run(Errand("list", collector), listing.METHODS[kind], {"cursor": cursor})
-            return
-        if collector.problem:
-            self.fail_listing(collector, collector.problem)
-            return
-        collector.finish()
-        for remark in collector.remarks:
-            log.warning(remark, self._group)
-        self._failures.pop(kind, None)
-        self._known.add(kind)
-        self.publish(kind, collector.entries)
-        self._on_fetched(kind)
-
-    def fail_listing(self, collector: listing.Collector, reason: str) -> None:
-        """A listing did not come. What was known before stays; at first, what has come so far is all there is."""
-        kind, method = collector.kind, listing.METHODS[collector.kind]
-        failures = self._failures[kind] = self._failures.get(kind, 0) + 1
-        text = log.mask(reason if collector.problem else f"{method} failed: {reason}")
-        if failures == 1:
-            log.warning(text, self._group)
-        else:
-            log.debug(f"{text} (for the {failures}th time)", self._group)
-        if kind not in self._known:
-            self.publish(kind, collector.entries, complete=False)
-        self._say_stale(kind, stale=False)
-        post(self._peers.catalog, catalog.ListingFailed(self._group, self._generation, kind, text))
-        if not collector.too_large:  # else it is asked for again when it changes, or the limit does
-            self._owner.later(min(2.0 ** (failures - 1), MAX_LISTING_RETRY), Tick(("failed listing", kind)))
-        self._on_fetched(kind)
-
-    def _lacks(self, collector: listing.Collector, answer: jsonrpc.Answer) -> bool:
-        """Return whether a server has resources and no templates at all, which many say by an error."""
-        code = answer.value.get("code") if isinstance(answer.value, dict) else None
-        return collector.kind == "templates" and code == jsonrpc.METHOD_NOT_FOUND
-
-    def fetch_failed(self, kind: Kind) -> None:
-        """A listing that failed is tried again, unless it has come meanwhile."""
-        if kind in self._failures and kind in self.kinds():
-            self.fetch(kind)
-
-    def fetch_rested(self, kind: Kind) -> None:
-        """A listing that changed while it was being fetched has rested: fetch it once more."""
-        self.toolbox.rested(kind)
-        self.fetch(kind)
+    def _ask_for_page(self, collector: listing.Collector, params: JsonObject) -> None:
+        self.run(Errand("list", collector), listing.METHODS[collector.kind], params)
 
     def _on_fetched(self, kind: Kind) -> None:
-        if self.toolbox.fetched(kind):
-            self._say_stale(kind, stale=True)
-            self._owner.later(LISTING_REST, Tick(("listing", kind)))
         if kind == "tools":
             for request in self.take_doubtful():
                 self.send(request, doubted=True)
         self._owner.listed()
-
-    def publish(
-        self, kind: Kind, entries: list[JsonObject], *, offered: bool = True, complete: bool = True
-    ) -> None:
-        """Tell the catalog a listing."""
-        if kind == "tools":
-            self.toolbox.take_tools(entries, complete=complete)
-            entries = [entry for entry in entries if tools.is_selected(self.config.tools, entry["name"])]
-        listed = catalog.Listed(self._group, self._generation, kind, tuple(entries), offered, complete)
-        post(self._peers.catalog, listed)
 
     # What the server says -----------------------------------------------------------------------------------------
 
@@ -458,12 +371,7 @@ class Conversation:
             else:
                 self._on_welcome(answer.value)
         elif errand.collector is not None:
-            if failure and self._lacks(errand.collector, answer):
-                self._on_page(errand.collector, {"resourceTemplates": []}, 0)
-            elif failure:
-                self.fail_listing(errand.collector, failure)
-            else:
-                self._on_listing(errand.collector, answer.result or b"")
+            self.listings.on_answer(errand.collector, answer)
         elif errand.purpose == "ping":  # an error is an answer: the server is alive
             self._owner.found_alive()
         elif failure:
@@ -518,7 +426,7 @@ class Conversation:
             case "notifications/cancelled":
                 self.questions.withdraw(params.get("requestId"), params.get("reason"))
             case _ if method in _CHANGED:
-                self._fetch_again(*_CHANGED[method])
+                self.listings.on_changed(*_CHANGED[method])
             case _:
                 log.debug(f"sent {printable(method, 100)}, which is no notification of a server", self._group)
 
@@ -540,17 +448,6 @@ class Conversation:
             for _, cargo in self.flights.all()
             if isinstance(cargo, Request) and cargo.method == "resources/subscribe"
         }
-
-    def _fetch_again(self, *changed: Kind) -> None:
-        for kind in changed:
-            if kind in self.kinds():
-                if kind not in self._stale:
-                    self._say_stale(kind, stale=True)
-                self.fetch(kind)
-
-    def _say_stale(self, kind: Kind, *, stale: bool) -> None:
-        (self._stale.add if stale else self._stale.discard)(kind)
-        post(self._peers.catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
 
     def _on_progress(self, params: JsonObject) -> None:
         token = jsonrpc.own_number(params.get("progressToken")) or _NO_CALL
@@ -624,7 +521,7 @@ class Conversation:
             elif cargo.purpose == "ping":
                 hangs = True  # not before the others that are due have their answer
             elif cargo.collector is not None:
-                self.fail_listing(cargo.collector, "timed out")
+                self.listings.fail(cargo.collector, "timed out")
         if hangs:
             reason = f"hangs: silent, and no answer to ping within {PING_PATIENCE:g} s"
             self._owner.lose(FaultKind.EXITED, reason, categories.HANGS)
@@ -646,7 +543,9 @@ class Conversation:
         """Whether a request may be sent to the next generation."""
         if request.repeated:
             return False
-        return not may_have_run or verdicts.is_repeatable(request.method, request.params, self.toolbox.tools)
+        return not may_have_run or verdicts.is_repeatable(
+            request.method, request.params, self.listings.toolbox.tools
+        )
 
     def on_failed(self, number: int, fault: LinkFault) -> Request | None:
         """The link says that a request gets no answer. Returns it if it is to be asked again."""
@@ -658,7 +557,7 @@ class Conversation:
                 self._owner.missed(fault)
                 return None
             elif cargo.collector is not None:
-                self.fail_listing(cargo.collector, fault.reason)
+                self.listings.fail(cargo.collector, fault.reason)
         if fault.kind is FaultKind.UNREACHABLE and cargo is not None:
             self._ask_for_life()
         if isinstance(cargo, Request):

@@ -346,21 +346,21 @@ class Upstream(LoopActor):
     def welcomed(self) -> None:
         """See ``Owner``."""
         self._phase = Phase.LISTING
-        for kind in self._talk.kinds():
-            self._talk.fetch(kind)
+        for kind in self._talk.listings.kinds():
+            self._talk.listings.fetch(kind)
         self.listed()
 
     def listed(self) -> None:
         """See ``Owner``: with the last listing the upstream is ready."""
-        if self._phase is not Phase.LISTING or self._talk.toolbox.fetching:
+        if self._phase is not Phase.LISTING or self._talk.listings.toolbox.fetching:
             return
         self.cancel(self._patience)
         self._phase = Phase.READY
         self._summoned = False
         self._sign_in = self._talk.sign_in = None
         for kind in KINDS:
-            if kind not in self._talk.kinds():
-                self._talk.publish(kind, [], offered=False)
+            if kind not in self._talk.listings.kinds():
+                self._talk.listings.publish(kind, [], offered=False)
         self._say("ready")
         post(self._peers.supervisor, supervisor.UpstreamReady(self._group, self._generation))
         log.info(f"ready, protocol {self._talk.session.revision}", self._group)
@@ -494,9 +494,9 @@ class Upstream(LoopActor):
             case "dropped":
                 self._talk.notifications.tell_dropped()
             case ("failed listing", kind):
-                self._talk.fetch_failed(kind)
+                self._talk.listings.fetch_failed(kind)
             case ("listing", kind):
-                self._talk.fetch_rested(kind)
+                self._talk.listings.fetch_rested(kind)
 
     def _give_up_connecting(self) -> None:
         seconds = self._talk.config.timeout.connect
@@ -552,15 +552,16 @@ class Upstream(LoopActor):
     def _reconfigure(self, config: ServerConfig) -> None:
         before, self._talk.config = self._talk.config, config
         self._talk.questions.reconfigure(config)
+        self._talk.listings.reconfigure(config)
         self._talk.notifications.reconfigure(config)
         changed = _of_listings(config) != _of_listings(before)
         if self._phase is Phase.READY and changed:
-            wanted = self._talk.kinds()
+            wanted = self._talk.listings.kinds()
             for kind in KINDS:
                 if kind in wanted:
-                    self._talk.fetch(kind)
+                    self._talk.listings.fetch(kind)
                 else:
-                    self._talk.publish(kind, [], offered=False)
+                    self._talk.listings.publish(kind, [], offered=False)
         self._watch_idleness()
 
     # The end ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dmcp.config.model import Limits, Timeouts
-from dmcp.messages import frontend, upstream
+from dmcp.messages import catalog, frontend, upstream
 from dmcp.protocol.limits import MAX_ELICITATIONS, MAX_UNREAD_ANSWERS
 from unit.actors.test_upstream import Stage
 
@@ -168,3 +168,15 @@ async def test_a_listing_that_changes_all_the_time_is_told_to_the_catalog_once()
     for _ in range(1000):
         stage.says({"method": "notifications/tools/list_changed"})
     assert len(stage.catalog.told) <= before + 2
+
+
+async def test_each_change_of_a_listing_is_told_to_the_catalog_again() -> None:
+    stage = Stage()
+    stage.ready()
+    for _ in range(3):
+        before = len(stage.catalog.of(catalog.ListingStale))
+        stage.says({"method": "notifications/tools/list_changed"})
+        assert stage.catalog.of(catalog.ListingStale)[before:] == [
+            catalog.ListingStale("g", 4, "tools", True)
+        ]
+        stage.listed()

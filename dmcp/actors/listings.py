@@ -1,0 +1,220 @@
+"""The listings of one server on their way from it to the catalog: page by page, again when they change or failed.
+
+Part of an upstream's conversation. What a listing may have, and what is wrong with one, is in
+``dmcp.protocol.listing``; what becomes of it for the client is the catalog's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from dmcp import log
+from dmcp.actors.runtime import post
+from dmcp.messages import catalog
+from dmcp.messages.upstream import Tick
+from dmcp.protocol import jsonrpc, listing, pages_in, tools, verdicts, wire
+from dmcp.protocol.limits import MAX_LISTING_RETRY
+from dmcp.protocol.toolbox import Toolbox, kinds
+
+if TYPE_CHECKING:
+    from asyncio import TimerHandle
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from dmcp.config.model import ServerConfig
+    from dmcp.messages import Address
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.listing import Collector, Kind
+    from dmcp.protocol.scan import Steps
+    from dmcp.protocol.session import ClientSession
+
+    class Owner(Protocol):
+        """What the listings ask of the conversation they belong to, and of its actor."""
+
+        def later(self, seconds: float, message: object) -> TimerHandle:
+            """See ``LoopActor.later``."""
+
+        def begin_slices(self, work: Steps[Any], then: Callable[[Any], None]) -> None:
+            """See ``Slices.begin``."""
+
+
+LISTING_REST: Final = 0.2
+"""Seconds between two looks at a listing that changes while it is looked at: some change because of the look."""
+
+
+class Listings:
+    """What one server offers.
+
+    Args:
+        config: of the server.
+        generation: of the upstream.
+        owner: the upstream actor.
+        address: of the catalog.
+        session: says which listings the server has.
+        ask: requests a page; its answer comes back to ``on_answer``, or a reason to ``fail``.
+        on_fetched: called when a listing has come, or will not.
+
+    Attributes:
+        toolbox: the tools by name, and which listings are on their way.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_catalog",
+        "_config",
+        "_failures",
+        "_generation",
+        "_group",
+        "_known",
+        "_on_fetched",
+        "_owner",
+        "_session",
+        "_stale",
+        "toolbox",
+    )
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        generation: int,
+        *,
+        owner: Owner,
+        address: Address,
+        session: ClientSession,
+        ask: Callable[[Collector, JsonObject], None],
+        on_fetched: Callable[[Kind], None],
+    ) -> None:
+        self._group = config.name
+        self._config = config
+        self._generation = generation
+        self._owner = owner
+        self._catalog = address
+        self._session = session
+        self._ask = ask
+        self._on_fetched = on_fetched
+        self._failures: dict[Kind, int] = {}  # listings that did not come, and how often in a row
+        self._known: set[Kind] = set()  # listings that have come
+        self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
+        self.toolbox = Toolbox()
+
+    def __repr__(self) -> str:
+        return f"<Listings of {self._group}: {self.toolbox!r}, failed {sorted(self._failures)}>"
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Use these features and limits from now on."""
+        self._config = config
+
+    def kinds(self) -> list[Kind]:
+        """Return the listings worth fetching."""
+        return kinds(self._config.features, self._session)
+
+    def fetch(self, kind: Kind) -> None:
+        """Fetch a listing, from its first page."""
+        collector = self.toolbox.fetch(kind, self._config.limits)
+        if collector is not None:
+            self._ask(collector, {})
+
+    def on_changed(self, *changed: Kind) -> None:
+        """The server says that these listings have changed: fetch them again."""
+        for kind in changed:
+            if kind in self.kinds():
+                if kind not in self._stale:
+                    self._say_stale(kind, stale=True)
+                self.fetch(kind)
+
+    def on_answer(self, collector: Collector, answer: jsonrpc.Answer) -> None:
+        """Take a page, or the server's reason not to give it."""
+        if answer.error is None:
+            self._on_listing(collector, answer.result or b"")
+        elif collector.kind == "templates" and _code(answer) == jsonrpc.METHOD_NOT_FOUND:
+            # A server that has resources and no templates: many say so by an error.
+            self._on_page(collector, {listing.MEMBERS["templates"]: []}, 0)
+        else:
+            self.fail(collector, verdicts.error_text(answer))
+
+    def _on_listing(self, collector: Collector, page: bytes) -> None:
+        """Decode a page: at once, or in slices when it is large; what is too large is not decoded at all."""
+        limits = self._config.limits
+        if len(page) > limits.listing_bytes:
+            self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(page))
+        elif pages_in.is_light(page):
+            self._on_page(collector, wire.decode(page), len(page))
+        else:
+            work = pages_in.decode(page, listing.MEMBERS[collector.kind], limits.listing_entries)
+            self._owner.begin_slices(work, lambda decoded: self._on_decoded(collector, decoded, len(page)))
+
+    def _on_decoded(self, collector: Collector, page: JsonObject | str, size: int) -> None:
+        if isinstance(page, str):
+            self.fail(collector, page)
+        else:
+            self._on_page(collector, page, size)
+
+    def _on_page(self, collector: Collector, page: Any, size: int) -> None:
+        kind = collector.kind
+        cursor = collector.take(page, size)
+        if cursor is not None:
+            self._ask(collector, {"cursor": cursor})
+            return
+        if collector.problem:
+            self.fail(collector, collector.problem)
+            return
+        collector.finish()
+        for remark in collector.remarks:
+            log.warning(remark, self._group)
+        self._failures.pop(kind, None)
+        self._known.add(kind)
+        self.publish(kind, collector.entries)
+        self._end(kind)
+
+    def fail(self, collector: Collector, reason: str) -> None:
+        """A listing did not come. What was known before stays; at first, what has come so far is all there is."""
+        kind, method = collector.kind, listing.METHODS[collector.kind]
+        failures = self._failures[kind] = self._failures.get(kind, 0) + 1
+        text = log.mask(reason if collector.problem else f"{method} failed: {reason}")
+        if failures == 1:
+            log.warning(text, self._group)
+        else:
+            log.debug(f"{text} (for the {failures}th time)", self._group)
+        if kind not in self._known:
+            self.publish(kind, collector.entries, complete=False)
+        self._say_stale(kind, stale=False)
+        post(self._catalog, catalog.ListingFailed(self._group, self._generation, kind, text))
+        if not collector.too_large:  # else it is asked for again when it changes, or the limit does
+            delay = min(2.0 ** min(failures - 1, 20), MAX_LISTING_RETRY)
+            self._owner.later(delay, Tick(("failed listing", kind)))
+        self._end(kind)
+
+    def fetch_failed(self, kind: Kind) -> None:
+        """A listing that failed is tried again, unless it has come meanwhile."""
+        if kind in self._failures and kind in self.kinds():
+            self.fetch(kind)
+
+    def fetch_rested(self, kind: Kind) -> None:
+        """A listing that changed while it was being fetched has rested: fetch it once more."""
+        self.toolbox.rested(kind)
+        self.fetch(kind)
+
+    def _end(self, kind: Kind) -> None:
+        if self.toolbox.fetched(kind):
+            self._say_stale(kind, stale=True)
+            self._owner.later(LISTING_REST, Tick(("listing", kind)))
+        self._on_fetched(kind)
+
+    def publish(
+        self, kind: Kind, entries: list[JsonObject], *, offered: bool = True, complete: bool = True
+    ) -> None:
+        """Tell the catalog a listing."""
+        if kind == "tools":
+            self.toolbox.take_tools(entries, complete=complete)
+            entries = [entry for entry in entries if tools.is_selected(self._config.tools, entry["name"])]
+        self._stale.discard(kind)
+        listed = catalog.Listed(self._group, self._generation, kind, tuple(entries), offered, complete)
+        post(self._catalog, listed)
+
+    def _say_stale(self, kind: Kind, *, stale: bool) -> None:
+        (self._stale.add if stale else self._stale.discard)(kind)
+        post(self._catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
+
+
+def _code(answer: jsonrpc.Answer) -> object:
+    return answer.value.get("code") if isinstance(answer.value, dict) else None
