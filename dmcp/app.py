@@ -27,7 +27,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dmcp import log
+from dmcp import __version__, log
 from dmcp.actors.dispatch import report_unhandled
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
@@ -56,6 +56,7 @@ _FLUSH_PATIENCE = 2.0  # seconds the client gets to read the last answers
 _SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very end
 _READERS = 2  # readings of a changed configuration at the same time; one of them may never end
 _WATCH_AGAIN = 5.0  # seconds until a watch that failed is begun again
+_NAMED = 20  # servers that are named in the line of a healthy start
 _LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
 
 
@@ -107,7 +108,7 @@ class House:
             post(supervisor, Shutdown(grace=0.0, status=2, reason=reason))
             await self._settle()
             raise
-        log.start()
+        self._say_started()
         reloading = asyncio.create_task(self._reload_on_change(supervisor))
         await self._look()
         # What there is now stays: the garbage collector need not go through it again and again.
@@ -117,6 +118,16 @@ class House:
         reloading.cancel()
         await self._settle()
         return status
+
+    def _say_started(self) -> None:
+        """Log the one line of a healthy start."""
+        servers = self._configuration.servers
+        names = ", ".join([*servers][:_NAMED]) + (
+            f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else ""
+        )
+        many = f"{len(servers)} server{'' if len(servers) == 1 else 's'}"
+        log.notice(f"dmcp {__version__} serves {self._config}: {many}{f' ({names})' if names else ''}")
+        log.start()
 
     @staticmethod
     async def _look() -> None:

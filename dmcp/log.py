@@ -52,6 +52,7 @@ __all__ = [
     "info",
     "label",
     "mask",
+    "notice",
     "remark",
     "serve",
     "warning",
@@ -71,6 +72,7 @@ _CLOSE_TIMEOUT: Final = 5.0  # seconds the last lines get at the end of the proc
 _STUCK: Final = 0.3  # ... unless nothing has been read for this long
 
 _threshold = LEVELS["warning"]
+_shows_notices = True
 
 
 class _Line(NamedTuple):
@@ -322,10 +324,14 @@ _logger: Logger | None = None
 _ready: list[str] = []
 
 
-def set_level(name: str) -> None:
-    """Show events from this level up: one of ``LEVELS``; unknown names mean "warning"."""
-    global _threshold  # noqa: PLW0603 - one process, one log
-    _threshold = LEVELS.get(name.lower(), LEVELS["warning"])
+def set_level(name: str | None) -> None:
+    """Show events from this level up: one of ``LEVELS``; unknown names mean "warning".
+
+    ``None``: nobody has chosen a level. It is "warning", and notices are shown.
+    """
+    global _threshold, _shows_notices  # noqa: PLW0603 - one process, one log
+    _threshold = LEVELS.get((name or "warning").lower(), LEVELS["warning"])
+    _shows_notices = not name or _threshold <= LEVELS["info"]
 
 
 def enabled(name: str) -> bool:
@@ -370,6 +376,12 @@ def debug(text: str, server: str = _OWN) -> None:
 def info(text: str, server: str = _OWN) -> None:
     """Log something a person may want to know. What is about a server is limited as with ``debug``."""
     _event("info", text, server)
+
+
+def notice(text: str) -> None:
+    """Log that dmcp has started well, or taken over a change: shown unless a higher level than "info" was chosen."""
+    if _shows_notices:
+        _put("info", text, _OWN)
 
 
 def warning(text: str, server: str = _OWN) -> None:

@@ -167,6 +167,7 @@ class Supervisor(LoopActor):
         core = self._core = self._core or self._start_core()
         self._introduce()
         log.hide(configuration.secrets, configured=True)
+        is_first = self._configuration is None
         changes = plan(self._configuration or Configuration(), configuration)
         self._configuration, self._problem = configuration, ""
         old, self._children = self._children, {}
@@ -189,8 +190,10 @@ class Supervisor(LoopActor):
         for child in old.values():
             self._retire(child)
             self._tell_auth(core, child.config.name, None)
-        log.info(
-            f"configuration in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
+        what = "configuration" if is_first else "changed configuration"
+        tell = log.info if is_first else log.notice  # of the first one the line of the start tells
+        tell(
+            f"{what} in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
         )
         self._publish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -11,6 +11,9 @@ from dmcp.cli import show
 from dmcp.config.diff import ReloadPlan, plan
 from dmcp.config.loading import load
 from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _MEANING: Final = {
     "start": "is new",
@@ -42,21 +45,24 @@ def plan_command(old: str, new: str, as_json: bool) -> None:
       dmcp plan dmcp.json dmcp.new.json
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
     try:
-        result = plan(load(old, os.environ), load(new, os.environ))
+        after = load(new, os.environ)
+        result = plan(load(old, os.environ), after)
     except ConfigError as error:
         raise _Refused(str(error)) from None
     if as_json:
         values = {action: getattr(result, action) for action in _MEANING}
         show.echo_json({**values, "changed": dict(result.changed)})
     else:
-        click.echo(_as_text(result))
+        click.echo(_as_text(result, after.servers))
 
 
-def _as_text(result: ReloadPlan) -> str:
+def _as_text(result: ReloadPlan, order: Iterable[str]) -> str:
+    """The plan in the order of the new configuration; what is gone comes last."""
     lines: list[str] = []
-    for action, meaning in _MEANING.items():
-        for name in getattr(result, action):
-            keys = result.changed.get(name)
+    actions = {name: action for action in _MEANING for name in getattr(result, action)}
+    for name in dict.fromkeys((*order, *result.stop)):
+        if (action := actions.get(name)) is not None:
+            meaning, keys = _MEANING[action], result.changed.get(name)
             lines.append(
                 f"{action: <8} {show.line(name)} {meaning}"
                 + (f" (changed: {', '.join(keys)})" if keys else "")

@@ -139,13 +139,13 @@ def _checked(values: Mapping[str, Any]) -> tuple[list[Problem], ConfigurationFil
     with _without_plugins():
         from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
 
-        from dmcp.config.problems import from_pydantic  # noqa: PLC0415 - see the module's docstring
+        from dmcp.config.problems import from_pydantic, tidied  # noqa: PLC0415 - see the module's docstring
         from dmcp.config.schema import ConfigurationFile  # noqa: PLC0415 - see the module's docstring
 
         try:
             return [], ConfigurationFile.model_validate(values)
         except ValidationError as error:
-            return [from_pydantic(one) for one in error.errors(include_url=False)], None
+            return tidied(map(from_pydantic, error.errors(include_url=False)), values), None
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _SERVERS: Final = "mcpServers"
 _KINDS: Final[dict[str, type[BaseModel]]] = {"stdio": StdioPart, "remote": RemotePart}
+_SUGGESTION: Final = re.compile(r'did you mean "([^"]+)"\?|here it is called "([^"]+)"$')
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_$-]+")
 _FOREIGN: Final = {
     "servers": '"mcpServers"',
@@ -67,12 +68,29 @@ _VALUES: Final = {
 class Problem:
     """One mistake: where, and a predicate that continues a sentence begun with the key's path.
 
-    ``line`` is given only where the path does not lead to it.
+    ``line`` is given only where the path does not lead to it. ``suggests`` is the key that was meant, where one
+    is close.
     """
 
     path: Path
     text: str
     line: int | None = None
+    suggests: str | None = None
+
+
+def tidied(problems: Iterable[Problem], values: Any) -> list[Problem]:
+    """Return the problems so that no key is suggested which is there already."""
+    found = []
+    for problem in problems:
+        holder: Any = values
+        for step in problem.path[:-1]:
+            holder = holder.get(step) if isinstance(holder, dict) else None
+        if problem.suggests and isinstance(holder, dict) and problem.suggests in holder:
+            text = f"is not a known key, and {_quote(problem.suggests)} is there already: remove one of them"
+            found.append(Problem(problem.path, text, problem.line))
+        else:
+            found.append(problem)
+    return found
 
 
 def sentences(file: str, problems: Iterable[Problem], positions: Positions) -> tuple[str, ...]:
@@ -103,7 +121,8 @@ def from_pydantic(error: ErrorDetails) -> Problem:
     path = _without_tag(location)
     kind = error["type"]
     if kind == "extra_forbidden":
-        return Problem(path, _unknown_key(location))
+        text = _unknown_key(location)
+        return Problem(path, text, suggests=_suggested(text))
     if kind == "missing":
         return Problem(path[:-1], _missing_key(location, error["input"]))
     return Problem(path, _wrong_value(kind, error, path))
@@ -185,6 +204,11 @@ def _unknown_key(location: tuple[int | str, ...]) -> str:
     if close[0] in foreign:
         return f"is not a known key: here it is called {foreign[close[0]]}"
     return f"is not a known key: did you mean {_quote(close[0])}?"
+
+
+def _suggested(text: str) -> str | None:
+    found = _SUGGESTION.search(text)
+    return found.group(1) or found.group(2) if found else None
 
 
 def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:

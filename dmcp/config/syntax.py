@@ -72,7 +72,7 @@ def _json(text: str, file: PurePath) -> Any:
         except ValueError as error:
             strict = str(error)
     if len(text) > LARGEST_JSON5:
-        raise ConfigError(_unparsable(file, "JSON", _JSON_PLACE.match(strict)))
+        raise ConfigError(_unparsable(file, "JSON", _JSON_PLACE.match(strict), ""))
     import json5  # noqa: PLC0415 - slow to import and to run; most files are plain JSON
 
     try:
@@ -82,7 +82,31 @@ def _json(text: str, file: PurePath) -> Any:
     except ValueError as error:
         # json5 knows comments, so its place is the right one, unless it could not say any.
         place = _JSON5_PLACE.match(str(error)) or _JSON_PLACE.match(strict)
-        raise ConfigError(_unparsable(file, "JSON", place)) from None
+        raise ConfigError(_unparsable(file, "JSON", place, _missing(plain, place))) from None
+
+
+def _missing(text: str, place: re.Match[str] | None) -> str:
+    """Return what seems to be missing before the place of an error, in words, or nothing.
+
+    Args:
+        text: the file, comments blanked.
+        place: where its reader stumbled.
+    """
+    lines = text.split("\n")
+    if place is None or int(place["line"]) > len(lines):
+        return ""
+    row, column = int(place["line"]) - 1, int(place["column"]) - 1
+    at, before = lines[row][column : column + 1], lines[row][:column].rstrip()
+    while row > 0 and not before:
+        row -= 1
+        before = lines[row].rstrip()
+    if not before or not (at in ('"', "'", "{", "[") or at.isalnum() or at == "-"):
+        return ""
+    if before[-1] not in "\"'}]" and not before[-1].isalnum():
+        return ""
+    where = "before it" if row == int(place["line"]) - 1 else f"at the end of line {row + 1}"
+    what = "a colon or comma" if at in ("{", "[") and before[-1] in "\"'" else "a comma"
+    return f": {what} seems to be missing {where}"
 
 
 def _toml(text: str, file: PurePath) -> Mapping[str, Any]:
@@ -97,10 +121,10 @@ def _toml(text: str, file: PurePath) -> Mapping[str, Any]:
         raise ConfigError(f"{file}: the file is nested too deeply to be a configuration.") from None
 
 
-def _unparsable(file: PurePath, language: str, place: re.Match[str] | None) -> str:
+def _unparsable(file: PurePath, language: str, place: re.Match[str] | None, missing: str) -> str:
     if place is None:
         return f"{file}: this is not valid {language}."
-    return f"{file}:{place['line']}:{place['column']}: this is not valid {language}: {_lower(place['what'])}."
+    return f"{file}:{place['line']}:{place['column']}: this is not valid {language}: {_lower(place['what'])}{missing}."
 
 
 def _lower(text: str) -> str:

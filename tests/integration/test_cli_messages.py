@@ -1,0 +1,118 @@
+"""What dmcp says at a start, at a reload and of mistakes: once, in one form, with what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dmcp import __version__
+from harness import RawClient, dmcp_command, write_config
+from harness.cli import run_dmcp
+from harness.configs import TESTS, python_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOISY = python_server(TESTS / "servers" / "noisy.py")
+
+
+@pytest.mark.anyio
+async def test_a_healthy_start_and_a_reload_are_said_in_one_line_each(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "dmcp.json", {"one": NOISY, "two": {**NOISY, "startup": "lazy"}})
+    async with RawClient(dmcp_command(config)) as client:
+        await client.initialize()
+        await client.logged("serves")
+        await client.call("one", "echo")
+        write_config(config, {"one": NOISY})
+        await client.logged(
+            "changed configuration in force: 0 started, 0 restarted, 1 stopped, 0 updated, 1 kept"
+        )
+        await client.close()
+    first, second = client.stderr.splitlines()
+    date = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}"
+    assert re.match(rf"{date} INFO    dmcp: dmcp {re.escape(__version__)} serves ", first)
+    assert first.endswith(f"{config}: 2 servers (one, two)")
+    assert re.match(rf"{date} INFO    dmcp: changed configuration in force", second)
+
+
+@pytest.mark.anyio
+async def test_whoever_chose_a_level_gets_no_more_than_that(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "dmcp.json", {"one": NOISY})
+    async with RawClient(dmcp_command(config), env={"DMCP_LOG": "warning"}) as client:
+        await client.initialize()
+        await client.call("one", "echo")
+        await client.close()
+    assert client.stderr == ""
+
+
+def test_plan_is_in_the_order_of_the_configuration(tmp_path: Path) -> None:
+    old = write_config(tmp_path / "old.json", {"gone": NOISY, "z": NOISY, "m": NOISY})
+    new = write_config(
+        tmp_path / "new.json", {"z": NOISY, "b": NOISY, "m": {**NOISY, "cwd": "/"}, "a": NOISY}
+    )
+    done = run_dmcp("plan", old, new)
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["keep", "z"],
+        ["start", "b"],
+        ["restart", "m"],
+        ["start", "a"],
+        ["stop", "gone"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            '{"mcpServers": {"a": {"command": "x" "args": []}}}',
+            ":1:38: this is not valid JSON: .*a comma seems to be missing before it",
+        ),
+        (
+            '{"mcpServers": {\n "a": {"url": "https://x"} // c\n "b": {}}}',
+            ":3:2: .*a comma seems to be missing at the end of line 2",
+        ),
+        ('{"mcpServers": {"a": {"args": ["1" "2"]}}}', "a comma seems to be missing before it"),
+        ('{"mcpServers": {"a" {"command": "x"}}}', "a colon or comma seems to be missing before it"),
+        ('{"mcpServers": {"a": {"command": "x"}}', "this is not valid JSON: unexpected end of input\\.$"),
+        ('{"mcpServers": {"a": tru}}', "this is not valid JSON: (?!.*missing)"),
+    ],
+)
+def test_a_missing_comma_is_said(tmp_path: Path, text: str, said: str) -> None:
+    config = tmp_path / "dmcp.json"
+    config.write_text(text)
+    done = run_dmcp("plan", config, config)
+    assert done.returncode == 2
+    assert re.search(said, done.stderr.strip()), done.stderr
+
+
+def test_one_mistake_is_told_once_and_no_key_is_suggested_that_is_there(tmp_path: Path) -> None:
+    config = tmp_path / "dmcp.json"
+    config.write_text(
+        '{"mcpServers": {"a": {"comand": "x", "descripton": "d"}, "b": {"command": "x", "comand": "y", "description": "d"}}}'
+    )
+    done = run_dmcp("plan", config, config)
+    lines = done.stderr.removeprefix("Error: ").strip().splitlines()
+    assert len(lines) == 3
+    assert sum('did you mean "command"?' in line for line in lines) == 1
+    assert any(
+        'mcpServers.b.comand is not a known key, and "command" is there already' in line for line in lines
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plan", "no.json", "no.json"],
+        ["check", "no.json"],
+        ["no.json"],
+        ["chekc"],
+        ["check", "--jso"],
+        ["call"],
+    ],
+)
+def test_every_error_begins_alike(tmp_path: Path, words: list[str]) -> None:
+    done = run_dmcp(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert sum(line.startswith("Error: ") for line in done.stderr.splitlines()) == 1
