@@ -5,10 +5,12 @@ Not here: its method and its content, which are none of a transport's business.
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from typing import Final
 
-from pydantic_core import from_json
+from dmcp.protocol import jsonrpc
 
 _ANSWER_HEAD: Final = re.compile(rb'\{"jsonrpc": ?"2\.0", ?"id": ?(\d{1,18}), ?"(?:result|error)":')
 _NO_ANSWER: Final = (b'{"jsonrpc":"2.0","method":', b'{"method":', b'{"jsonrpc": "2.0", "method":')
@@ -16,7 +18,7 @@ _NO_ANSWER: Final = (b'{"jsonrpc":"2.0","method":', b'{"method":', b'{"jsonrpc":
 _RESULT_FIRST: Final = re.compile(rb'\{"(?:result|error)":')
 _ID_LAST: Final = re.compile(rb'"id":(\d{1,18})\}$')
 _TAIL: Final = 40
-_MOST_DIGITS: Final = 18
+_TURN: Final = 0.005  # seconds of reading before the loop has its turn
 _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
 _BOM: Final = b"\xef\xbb\xbf"
 
@@ -29,53 +31,56 @@ def one_line(body: bytes) -> bytes:
 
 
 def answers(frame: bytes, request_id: int) -> bool:
-    """Whether the frame holds the answer to this request.
+    """Whether the frame holds the answer to this request; ``False`` also where finding out would take too long."""
+    return request_id in (answered_ids(frame) or ())
+
+
+async def answers_in_slices(frame: bytes, request_id: int) -> bool:
+    """The same for a frame of any size, over several turns of the loop where that is needed."""
+    found = answered_ids(frame)
+    if found is None:
+        reading = jsonrpc.read_in_slices(frame)
+        until = time.perf_counter() + _TURN
+        while True:
+            try:
+                next(reading)
+            except StopIteration as done:
+                found = _ids_of(done.value)
+                break
+            if time.perf_counter() > until:
+                await asyncio.sleep(0)
+                until = time.perf_counter() + _TURN
+    return request_id in found
+
+
+def answered_ids(frame: bytes) -> tuple[int, ...] | None:
+    """The ids of ours that the messages of a frame answer; ``None`` where finding out would take too long.
 
     The two spellings that the official SDKs write are told by their first and last bytes, which is exact for
-    valid JSON: nothing but the envelope can stand there. Everything else, batches included, is parsed.
+    valid JSON: nothing but the envelope can stand there. Everything else, batches included, is read.
     """
     if (head := _ANSWER_HEAD.match(frame)) is not None:
-        return int(head[1]) == request_id
-    if _RESULT_FIRST.match(frame) and (tail := _ID_LAST.search(frame[-_TAIL:])) is not None:
-        return int(tail[1]) == request_id
-    if frame.startswith(_NO_ANSWER):
-        return False
-    try:
-        content = from_json(frame)
-    except ValueError:
-        return False
-    messages = content if isinstance(content, list) else [content]
-    return any(_is_answer(message, request_id) for message in messages)
-
-
-def answered_ids(frame: bytes) -> tuple[int, ...]:
-    """The ids of ours that the messages of a frame answer; usually none or one."""
-    if frame.startswith(_NO_ANSWER):
-        return ()
-    if (head := _ANSWER_HEAD.match(frame)) is not None:
         return (int(head[1]),)
-    try:
-        content = from_json(frame)
-    except ValueError:
+    if _RESULT_FIRST.match(frame) and (tail := _ID_LAST.search(frame[-_TAIL:])) is not None:
+        return (int(tail[1]),)
+    if frame.startswith(_NO_ANSWER):
         return ()
-    messages = content if isinstance(content, list) else [content]
-    # Some servers give a number back as text, or with a fraction of zero.
-    found = [
-        message.get("id") for message in messages if isinstance(message, dict) and "method" not in message
-    ]
-    return tuple(number for each in found if (number := _number(each)) is not None)
+    message = jsonrpc.read_at_once(frame)
+    return None if message is None else _ids_of(message)
 
 
-def _number(found: object) -> int | None:
-    if isinstance(found, str):
-        found = found.removesuffix(".0")
-        return int(found) if found.isascii() and found.isdecimal() and len(found) < _MOST_DIGITS else None
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        return None
-    return int(found) if found == found // 1 and abs(found) < 10**_MOST_DIGITS else None
+def _ids_of(message: jsonrpc.Message) -> tuple[int, ...]:
+    messages = message.messages if isinstance(message, jsonrpc.Batch) else (message,)
+    found = (_answered_id(each) for each in messages)
+    return tuple(number for number in found if number is not None)
 
 
-def _is_answer(message: object, request_id: int) -> bool:
-    if not isinstance(message, dict) or "method" in message:
-        return False
-    return _number(message.get("id")) == request_id
+def _answered_id(message: jsonrpc.Single) -> int | None:
+    """The id of the request whose answer its owner takes a message for, be it a bad one."""
+    if isinstance(message, jsonrpc.Answer):
+        return jsonrpc.own_number(message.id)
+    if isinstance(message, jsonrpc.Malformed) and not (
+        message.is_request or message.is_note or message.is_foreign
+    ):
+        return jsonrpc.own_number(message.id)
+    return None

@@ -19,7 +19,7 @@ from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.transports import bodies, faults, refusals
 from dmcp.transports.direct import let_go
 from dmcp.transports.endpoint import Request
-from dmcp.transports.envelope import answered_ids, answers, one_line
+from dmcp.transports.envelope import answered_ids, answers, answers_in_slices, one_line
 from dmcp.transports.http import HttpLink
 from dmcp.transports.shortcut import Shortcut, only_message
 from dmcp.transports.streams import Place, may_resume
@@ -194,13 +194,13 @@ class StreamableHttpLink(HttpLink):
             await self._follow(response, request_id)
         elif response.status_code != _OK or not kind:
             body = await self._short_body(response)
-            if not (body.startswith(b"{") and answers(body, request_id)):
+            if not (body.startswith(b"{") and await answers_in_slices(body, request_id)):
                 await self._answered_elsewhere(response.status_code, kind)
             self._pass_on(body, request_id)
         elif kind == "application/json":
             body = await bodies.whole(response, self._reading, self._endpoint.frame)
             answer = self._pass_on(body, request_id)
-            if answer is None or not answers(answer, request_id):
+            if answer is None or not await answers_in_slices(answer, request_id):
                 reason = "answered with a message that is no answer to the request"
                 raise faults.failure(FaultKind.PROTOCOL, reason, may_have_run=True)
         else:
@@ -237,7 +237,7 @@ class StreamableHttpLink(HttpLink):
             return one_line(body)
         frame = super()._pass_on(body, during)
         if during is None and frame is not None:
-            for number in answered_ids(frame):
+            for number in answered_ids(frame) or ():
                 self.abandon(number)  # the answer came on the standalone stream: it counts
         return frame
 
@@ -309,7 +309,12 @@ class StreamableHttpLink(HttpLink):
                     frame = self._deliver(event, request_id)
                     if not self._reading.is_set():
                         await self._reading.wait()  # one chunk may hold thousands of events
-                    if frame and not answered and request_id is not None and answers(frame, request_id):
+                    if (
+                        frame
+                        and not answered
+                        and request_id is not None
+                        and await answers_in_slices(frame, request_id)
+                    ):
                         answered = True
                         self._requests.pop(request_id, None)
                         deadline.reschedule(asyncio.get_running_loop().time() + _LINGER)

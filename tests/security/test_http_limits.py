@@ -42,14 +42,18 @@ class Stage:
 
     async def attack(self) -> dict[str, Any]:
         """Call the bad server; the error it comes to. The good one answers meanwhile."""
-        arguments = {"group": "bad", "name": "x", "args": {}}
-        call = self.client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
+        call = self.call_bad()
         await self.bad.arrived("tools/call")
         assert (await self.client.call("good", "x"))["content"] == []
         response = await self.client.answer(call, within=ATTACK_WAIT)
         assert (await self.client.call("good", "x"))["content"] == []
         error: dict[str, Any] = response.get("error", {"message": json.dumps(response)})
         return error
+
+    def call_bad(self) -> int | str:
+        """Call the bad server without waiting."""
+        arguments = {"group": "bad", "name": "x", "args": {}}
+        return self.client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
 
     def assert_unharmed(self) -> None:
         assert self.watch.held().cpu < 50
@@ -302,6 +306,28 @@ async def test_a_message_of_16_mebibytes_is_passed_on_within_the_budget(tmp_path
     async with stage(tmp_path, large) as dmcp:
         result = await dmcp.client.call("bad", "x")
         assert result["content"][0]["text"] == words
+        assert dmcp.watch.held().cpu < 100
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("filling", [b"[],", b'"x",', b'{"a":{}},', b"1,"])
+async def test_a_message_of_16_mebibytes_in_an_unusual_form_holds_nothing_up(
+    tmp_path: Path, kind: str, filling: bytes
+) -> None:
+    many = filling * (15 * MEGABYTE // len(filling)) + b"0"
+
+    async def large(peer: Peer, request: Request) -> None:
+        identifier = str(request.message["id"]).encode()
+        body = b'{"extra":null,"result":{"content":[],"x":[' + many + b']}, "id" : "' + identifier
+        body += b'" ,"jsonrpc":"2.0"}'
+        if kind == "text/event-stream":
+            body = b"id: 1\ndata: " + body + b"\n\n"
+        await peer.body(body, content_type=kind)
+
+    async with stage(tmp_path, large) as dmcp:
+        call = dmcp.call_bad()
+        assert (await dmcp.client.call("good", "x"))["content"] == []
+        await dmcp.client.answer(call, within=ATTACK_WAIT)
         assert dmcp.watch.held().cpu < 100
 
 
