@@ -22,6 +22,7 @@ RENEWALS: Final = 30
 """Renewals an hour because of a refusal; more do not help with a server that refuses everything."""
 PAUSE: Final = 300.0
 """Seconds after a sign-in that failed before the person's browser is opened again unasked."""
+_NEW = 1.0  # seconds
 _STEP_UPS = 2  # for one and the same challenge ...
 _STEP_UP_KINDS = 20  # different challenges that lead to a step-up ...
 _STEP_UP_WINDOW = 600.0  # ... within so many seconds
@@ -92,6 +93,7 @@ class Account:
         renewing: whether the flight may bring renewed credentials in place of refused ones.
         renewed: when it did, in the last hour. A renewal that failed is none.
         proven: whether the server has taken what is held since it was renewed.
+        new_until: until when what is held is used whatever its dates say, because it has just come.
         step_ups: when more permissions were asked for, by challenge.
     """
 
@@ -107,6 +109,7 @@ class Account:
     asked: list[float] = field(default_factory=list)
     renewing: bool = False
     proven: bool = False
+    new_until: float = 0.0
     renewed: list[float] = field(default_factory=list)
     step_ups: dict[str, list[float]] = field(default_factory=dict)
 
@@ -118,9 +121,9 @@ class Account:
         if self.flight is None:
             if not self.loaded:
                 return Fly("load")
-            if held is not None and held.is_due(now) and now >= self.retry_at:
+            if held is not None and held.is_due(now) and now >= self.retry_at and not self._is_new(now):
                 return Fly("renew")
-        if held is not None and held.is_good(now):
+        if held is not None and (held.is_good(now) or self._is_new(now)):
             return Answer(held.authorization)
         if held is not None and isinstance(self.failure, AuthUnavailable) and now < self.retry_at:
             return Refuse(self.failure)
@@ -153,6 +156,10 @@ class Account:
         self.renewing = renew and held is not None
         ask = in_use and now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
         return Fly("mend", renew=renew, ask=ask)
+
+    def _is_new(self, now: float) -> bool:
+        # A clock that jumps, or a lifetime that is over on arrival, must not make a loop of renewals.
+        return self.new_until - _NEW <= now < self.new_until
 
     def _renewed_since(self, time: float) -> bool:
         return bool(self.renewed) and self.renewed[-1] > time
@@ -188,6 +195,8 @@ class Account:
         """The flight brought this; ``None`` only from the store."""
         if self.renewing and not self.awaits:
             self.renewed.append(now)
+        if self.flight != "load":
+            self.new_until = now + _NEW
         self.held, self.loaded, self.renewing, self.proven = held, True, False, False
         self.flight, self.awaits = None, ""
         self.failure, self.failures, self.retry_at, self.ask_at = None, 0, 0.0, 0.0

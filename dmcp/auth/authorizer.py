@@ -233,11 +233,7 @@ class Authorizer:
         with _readable():
             found = await flow.discover(web, server.url, wanted.resource_metadata, settings, bound)
             issuer = found.server.issuer
-            if settings.client_id:
-                # Bound before anything of it is shown or sent: a server that names another one next time gets nothing.
-                registration.check_issuer(name, settings.issuer or bound, issuer)
-                if bound is None or not discovery.is_same_issuer(bound, issuer):
-                    await self._bind(name, Bond(resource, settings.client_id, issuer), locked=renewing)
+            await self._check_bond(name, server, issuer, bound, locked=renewing)
             entry = record.find_issuer(resource, issuer)
             wish = _wish(server, found, entry, wanted)
             fresh = Entry(resource, issuer, token_endpoint=found.server.token_endpoint)
@@ -247,7 +243,7 @@ class Authorizer:
                 granted = await self._signed_in(web, name, server, found, entry, wish, announce)
         return replace(
             fresh,
-            audience=granted.wish.audience,
+            audience=flow.remembered(settings, granted.wish, wish.audience or found.audience),
             client=granted.client,
             tokens=granted.tokens,
             requested=granted.wish.scopes,
@@ -306,7 +302,9 @@ class Authorizer:
                 raise SignInNeeded(f"there is no sign-in{_left(name, record)}")
             with _readable():
                 if entry.issuer == ANY:
-                    entry = await flow.adopted(web, server.url, server.oauth, entry)
+                    bound = record.issuer_of_configured(entry.resource, server.oauth.client_id)
+                    entry = await flow.adopted(web, server.url, server.oauth, entry, bound)
+                    await self._check_bond(name, server, entry.issuer, bound, locked=True)
                 try:
                     fresh = await flow.refresh(web, entry, server.oauth)
                 except grants.GrantRefused as refusal:
@@ -333,7 +331,23 @@ class Authorizer:
         # Read again: another server's entry in the same file may have changed since.
         await self._store.write(name, (await self._store.read(name)).with_entry(entry))
 
-    async def _bind(self, name: str, bond: Bond, *, locked: bool) -> None:
+    async def _check_bond(
+        self, name: str, server: RemoteServer, issuer: str, bound: str | None, *, locked: bool
+    ) -> None:
+        """See to it that the client of the configuration, if there is one, is for this issuer from now on.
+
+        Done before anything of it is shown or sent: a server that names another issuer next time gets nothing.
+
+        Raises:
+            AuthError: it is for another one.
+        """
+        settings = server.oauth
+        if not settings.client_id:
+            return
+        registration.check_issuer(name, settings.issuer or bound, issuer)
+        if bound is not None and discovery.is_same_issuer(bound, issuer):
+            return
+        bond = Bond(discovery.canonical(server.url), settings.client_id, issuer)
         async with nullcontext() if locked else self._store.locked(name, "refresh"):
             await self._store.write(name, (await self._store.read(name)).with_bond(bond))
 
@@ -354,6 +368,8 @@ def _wish(server: RemoteServer, found: Discovered, entry: Entry | None, wanted: 
     scopes = grants.scopes_for(settings.scopes, wanted.scopes, found.scopes, found.server)
     added = grants.OFFLINE if grants.OFFLINE not in (*settings.scopes, *wanted.scopes, *found.scopes) else ""
     audience = found.audience
+    if entry is not None and entry.requested and added and added not in entry.requested:
+        scopes = tuple(scope for scope in scopes if scope != added)  # this issuer did not give it before
     if entry is not None:
         scopes = tuple(dict.fromkeys((*entry.requested, *scopes)))
         audience = audience if entry.audience else ""  # this issuer did not want the parameter before

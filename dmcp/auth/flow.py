@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 PATIENCE: Final = 300.0
 """Seconds a person has to sign in."""
-LOOKING: Final = 40.0
-"""Seconds for finding the authorization server, all places together."""
+LOOKING: Final = 25.0
+"""Seconds for finding the authorization server, all places together: less than a call waits by default, which so hears
+why."""
 _TOLD = 1000  # characters of what is told of the places that were looked at
 _NOT_HTTPS = "it can only be signed in to over HTTPS; its address in the configuration is not HTTPS"
 
@@ -232,7 +233,7 @@ async def refresh(web: Web, entry: Entry, settings: OAuthSettings) -> Entry:
 
     wish = Wish(audience_for(settings, entry.audience), entry.requested, settings.resource is None)
     fresh, wish = await _milder(wish, attempt)
-    return replace(entry, tokens=fresh, audience=wish.audience)
+    return replace(entry, tokens=fresh, audience=remembered(settings, wish, entry.audience))
 
 
 def audience_for(settings: OAuthSettings, found: str) -> str:
@@ -240,6 +241,11 @@ def audience_for(settings: OAuthSettings, found: str) -> str:
     if isinstance(settings.resource, str):
         return settings.resource
     return "" if settings.resource is False else found
+
+
+def remembered(settings: OAuthSettings, wish: Wish, found: str) -> str:
+    """What to keep of the ``resource`` parameter for this issuer: that it does not want it, not what is configured."""
+    return wish.audience if settings.resource is None else found
 
 
 async def _milder(wish: Wish, attempt: Callable[[Wish], Awaitable[Tokens]]) -> tuple[Tokens, Wish]:
@@ -268,8 +274,12 @@ def _is_vouched_for(web: Web, server: discovery.ServerMetadata, settings: OAuthS
     return bool(settings.issuer) or page in {discovery.origin(url) for url in own}
 
 
-async def adopted(web: Web, server_url: str, settings: OAuthSettings, entry: Entry) -> Entry:
+async def adopted(
+    web: Web, server_url: str, settings: OAuthSettings, entry: Entry, bound: str | None
+) -> Entry:
     """The predecessor's tokens with what it did not keep: whose they are and where they are renewed.
+
+    ``bound`` is the issuer the configured client is for, if that is known. The caller checks that it is this one.
 
     Raises:
         SignInNeeded: there is no client id in the configuration, or nothing to renew.
@@ -277,7 +287,7 @@ async def adopted(web: Web, server_url: str, settings: OAuthSettings, entry: Ent
     """
     if not settings.client_id or entry.tokens is None or not entry.tokens.refresh:
         raise SignInNeeded("its sign-in was made by the predecessor and cannot be renewed")
-    found = await discover(web, server_url, None, settings)
+    found = await discover(web, server_url, None, settings, bound)
     return replace(
         entry,
         issuer=found.server.issuer,

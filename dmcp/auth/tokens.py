@@ -117,7 +117,7 @@ def _seconds(value: Any) -> float | None:
         seconds = float(value[:_NUMBER] if isinstance(value, str) else value)
     except (ValueError, OverflowError):
         return None
-    return min(seconds, _LONGEST) if seconds > 0 else None
+    return min(seconds, _LONGEST) if seconds >= 1 else None
 
 
 def is_usable_token(value: object) -> TypeGuard[str]:

@@ -120,6 +120,21 @@ def test_a_client_secret_never_goes_to_another_issuer_than_the_first_one_seen(
     assert home.run("auth", "login", "far").returncode == 0  # the person says that it is right
 
 
+async def test_what_was_adopted_is_renewed_at_the_issuer_of_the_client_only(
+    server: OAuthServer, other: OAuthServer, tmp_path: Path
+) -> None:
+    home = Home(tmp_path, server, client_id="mine", client_secret="hush-hush", issuer=server.base)
+    left(server, home)
+    assert home.run("auth", "adopt", "far", "--yes").returncode == 0
+    server.set(expire_access=True, authorization_server=other.base)
+    home.env["DMCP_SIGN_IN"] = "never"
+    async with home.client() as client:
+        await client.initialize()
+        with pytest.raises(RpcError, match=r"oauth\.issuer"):
+            await whoami(client)
+    assert not [what for what in other.report()["counts"] if what.startswith("token:")]
+
+
 def test_a_machine_clients_secret_is_bound_as_well(
     server: OAuthServer, other: OAuthServer, tmp_path: Path
 ) -> None:

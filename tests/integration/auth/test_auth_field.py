@@ -309,6 +309,8 @@ def test_offline_access_that_is_offered_and_refused_is_left_out(server: OAuthSer
     assert "without the scope offline_access" in signs_in(Home(tmp_path, server))
     assert asked(server)["scope"] == "read"
     assert server.count("authorizations") == 2
+    signs_in(Home(tmp_path, server))  # which is remembered
+    assert server.count("authorizations") == 3
 
 
 def test_scopes_the_person_configured_are_sent_as_they_are(server: OAuthServer, tmp_path: Path) -> None:

@@ -387,3 +387,13 @@ async def test_a_use_that_begins_while_nobody_is_asked_leads_to_a_question_after
     assert [how["ask"] for what, _, how in house.work.calls if what == "mend"] == [False, True]
     house.work.open["one"].set_result(house.tokens("new"))
     assert await soon(task) == "Bearer new"
+
+
+async def test_what_is_over_on_arrival_is_used_once_and_not_renewed_in_a_loop(house: House) -> None:
+    house.work.stored = house.tokens("old", lifetime=0.0)
+    asked = [asyncio.create_task(house.credentials().authorization()) for _ in range(3)]
+    await settle()
+    house.work.open["one"].set_result(house.tokens("new", lifetime=0.0))
+    assert set(await soon(asyncio.gather(*asked))) == {"Bearer new"}
+    await settle()
+    assert house.work.made("renew") == 1
