@@ -49,7 +49,7 @@ from dmcp.protocol.activity import Activity, ShowsActivity, StartClock
 from dmcp.protocol.limits import MAX_START, MAX_UNHANDLED
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
-from dmcp.protocol.noise import telling
+from dmcp.protocol.noise import telling, unexpanded
 from dmcp.protocol.sign_in import SignIn
 from dmcp.text import printable
 
@@ -651,6 +651,13 @@ class Upstream(LoopActor):
         ):
             noise = printable(log.mask(self._noise, None), _NOISE)
             reason = f"{reason}; it wrote to stdout what is no MCP message: '{noise}'"
+        target = self._talk.config.target
+        if (
+            self._phase is not Phase.READY
+            and isinstance(target, StdioServer)
+            and (sign := unexpanded(target.args))
+        ):
+            reason = f"{reason}; an argument begins with {sign}, which nothing expands: write the whole path"
         return f"{reason} (its last words: {words})" if words else reason
 
     def _stop_within(self, grace: float) -> None:

@@ -105,7 +105,8 @@ def configuration_of(document: Document, environ: Mapping[str, str]) -> Configur
     """
     problems, shape = _checked(document.values)
     if shape is not None:
-        configuration, problems = _resolved(shape, environ)
+        directory = os.path.abspath(document.file.parent)  # noqa: PTH100 - links are the person's own
+        configuration, problems = _resolved(shape, environ, directory)
         if not problems:
             return configuration
     from dmcp.config.problems import sentences  # noqa: PLC0415 - see the module's docstring
@@ -166,7 +167,9 @@ def _without_plugins() -> Iterator[None]:
             os.environ[_PLUGINS] = before
 
 
-def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Configuration, list[Problem]]:
+def _resolved(
+    shape: ConfigurationFile, environ: Mapping[str, str], directory: str
+) -> tuple[Configuration, list[Problem]]:
     from dmcp.config.problems import Problem  # noqa: PLC0415 - see the module's docstring
     from dmcp.config.resolving import Filling, Room, server_from  # noqa: PLC0415 - see the module's docstring
 
@@ -179,7 +182,7 @@ def _resolved(shape: ConfigurationFile, environ: Mapping[str, str]) -> tuple[Con
         return Configuration(MappingProxyType({})), [Problem(("mcpServers",), text)]
     room = Room()
     for name in shape.mcpServers:
-        filling = Filling(environ, ("mcpServers", name), room=room)
+        filling = Filling(environ, ("mcpServers", name), room=room, directory=directory)
         server = server_from(name, shape, filling)
         problems += filling.problems
         references[name] = frozenset(filling.names)

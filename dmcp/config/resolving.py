@@ -6,6 +6,7 @@ makes this one server unavailable and no other. Loaded only with ``dmcp.config.s
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
@@ -58,6 +59,7 @@ class Filling:
         problems: mistakes in the file.
         obstacles: what in the environment keeps the server from being started, in words.
         room: how much the references may bring in, shared by all servers of a file.
+        directory: where the file is: relative working directories begin there. ``None`` leaves them as they are.
     """
 
     environ: Mapping[str, str]
@@ -67,6 +69,7 @@ class Filling:
     problems: list[Problem] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     room: Room = field(default_factory=Room)
+    directory: str | None = None
 
     def text(
         self,
@@ -169,6 +172,8 @@ def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerC
 def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...]) -> StdioServer:
     # What command and cwd are made of names places on disk. Masking it would hide what could not be started.
     cwd = None if part.cwd is None else filling.text(("cwd",), part.cwd, checks.filled_fault, secret=False)
+    if cwd and filling.directory is not None and not cwd.startswith("~"):
+        cwd = os.path.join(filling.directory, cwd)  # noqa: PTH118 - an absolute one stays as it is written
     return StdioServer(
         command=filling.text(("command",), part.command, checks.filled_fault, secret=False),
         args=filling.arguments(part.args),

@@ -288,7 +288,9 @@ class StdioPart(ServerPart):
         default=None, description=f"Variables added to the environment dmcp runs in. {REFERENCES}"
     )
     cwd: Text | None = Field(
-        default=None, description=f"The directory to start it in; dmcp's own if absent. {REFERENCES}"
+        default=None,
+        description="The directory to start it in, a relative one as seen from this file; dmcp's own if absent. "
+        f"{REFERENCES}",
     )
     inherit_env: InheritEnv | None = Field(
         default=None,

@@ -89,6 +89,16 @@ def _after_escape(line: bytes, at: int) -> int:
     return at + 1 if at < len(line) and 0x30 <= line[at] <= 0x7E else -1  # noqa: PLR2004 - the final byte
 
 
+def unexpanded(args: Sequence[str]) -> str:
+    """Return the beginning of the first argument that only a shell would expand (``~/``, ``$HOME``), or nothing."""
+    for arg in args:
+        value = arg.partition("=")[2] if arg.startswith("-") else arg
+        for sign in ("~/", "$HOME"):
+            if value.startswith(sign):
+                return sign
+    return ""
+
+
 def telling(lines: Sequence[str], most: int) -> list[str]:
     """Return the lines that say why a server failed: those that look like an error, else the last ones.
 

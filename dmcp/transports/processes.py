@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.errors import CommandMissing
+from dmcp.transports.command_lines import advice, advice_on_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,20 +24,28 @@ _CREATE_NO_WINDOW: Final = 0x08000000  # subprocess has it on Windows only
 _TASKKILL_PATIENCE = 5.0  # seconds
 
 
-def resolve_command(command: str, env: Mapping[str, str], cwd: str | None) -> str:
+def resolve_command(command: str, env: Mapping[str, str], cwd: str | None, args: int = 0) -> str:
     """Return the executable a command means, looked up in the server's own PATH. Blocks, maybe for long.
 
     Raises:
         CommandMissing: there is none, or the working directory does not exist.
     """
     if cwd is not None and not Path(cwd).is_dir():
-        raise CommandMissing(f"the working directory {cwd} does not exist")
+        told = "is not a directory" if Path(cwd).exists() else "does not exist"
+        more = advice_on_directory(cwd)
+        raise CommandMissing(f"the working directory {cwd} {told}{f': {more}' if more else ''}")
+    named = command
     if os.path.dirname(command) and cwd is not None:  # noqa: PTH120 - Path would drop a leading "./"
         command = os.path.join(cwd, command)  # noqa: PTH118 - an absolute command stays absolute in both
     found = find_program(command, env)
     if found is None:
         if os.path.isfile(command):  # noqa: PTH113 - the same test as which makes
             raise CommandMissing(f"the command {command} is not executable")
+        if os.path.isdir(command):  # noqa: PTH112 - likewise
+            raise CommandMissing(f"the command {command} is a directory")
+        more = advice(named, args)
+        if more is not None:
+            raise CommandMissing(f"the command {named} was not found: {more}")
         raise CommandMissing(f"the command {command} was not found; is it installed and in PATH?")
     return os.path.abspath(found)  # noqa: PTH100 - resolving links would change what npx and venvs start
 

@@ -145,7 +145,7 @@ class _Forked(NamedTuple):
 
 def _fork(start: Start) -> _Forked:
     """Start the process. Blocks; in a thread."""
-    path = processes.resolve_command(start.command, start.env, start.cwd)
+    path = processes.resolve_command(start.command, start.env, start.cwd, len(start.args))
     theirs: list[int] = []
     ours: list[int] = []
     popen: subprocess.Popen[bytes] | None = None
@@ -358,7 +358,7 @@ class _LoopProcess(asyncio.SubprocessProtocol):
 
 async def _spawn_by_loop(start: Start, events: ProcessEvents) -> Process:
     def resolve() -> str:
-        return processes.resolve_command(start.command, start.env, start.cwd)
+        return processes.resolve_command(start.command, start.env, start.cwd, len(start.args))
 
     path = await off_loop(resolve)
     options: dict[str, Any] = processes.group_options()
