@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import islice, pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from dmcp.protocol.limits import MAX_HINT_NAME, MAX_HINT_NAMES
 from dmcp.text import printable
@@ -15,6 +15,7 @@ from dmcp.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+T = TypeVar("T")
 _OFFERED: Final = 3
 _COMPARED: Final = 40  # names that are compared closely, after those with other letters are sorted out
 _CUTOFF: Final = 0.5  # half of the letters and pairs of letters are the same
@@ -56,11 +57,16 @@ def _likeness(one: str, two: str) -> float:
     Unlike difflib's ratio it is linear, whatever the names.
     """
     letters = _common(Counter(one), Counter(two))
-    pairs = _common(Counter(map("".join, pairwise(one))), Counter(map("".join, pairwise(two))))
+    pairs = _common(_pairs(one), _pairs(two))
     return (letters + pairs) / 2
 
 
-def _common(one: Counter[str], two: Counter[str]) -> float:
+def _pairs(name: str) -> Counter[tuple[str, str]]:
+    """Return its pairs of letters; the ends count as letters, so that a name of one letter has pairs too."""
+    return Counter(pairwise(f"\n{name}\n"))
+
+
+def _common(one: Counter[T], two: Counter[T]) -> float:
     return 2 * (one & two).total() / max(1, one.total() + two.total())
 
 
