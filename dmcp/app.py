@@ -72,6 +72,7 @@ class House:
         self._only = os.environ.pop("DMCP_ONLY", None)  # likewise: the groups a command is about
         self._reloads = self._applied = self._reading = 0
         self._again = False
+        self._descriptions: dict[tuple[str, str, str], str] = {}
         self._said: set[str] = set()  # what was said of the file's permissions: once is enough
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
@@ -196,7 +197,28 @@ class House:
             if sentence not in self._said:
                 self._said.add(sentence)
                 log.warning(sentence)
-        return digest, configuration.only(json.loads(self._only)) if self._only else configuration
+        if self._only:
+            configuration = configuration.only(json.loads(self._only))
+        return digest, self._described(configuration)
+
+    def _described(self, configuration: Configuration) -> Configuration:
+        """Take for servers nobody has described what is known of them since they were last seen.
+
+        What has been taken once stays, as long as this process runs and nothing else is configured: it stands in the
+        model's prompt. Blocks; runs in any thread.
+        """
+        from dmcp.protocol import descriptions, kept  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.store.listings import ListingFiles  # noqa: PLC0415 - likewise
+
+        files = ListingFiles()
+
+        def choose(server: ServerConfig) -> str:
+            key = (server.name, kept.about(server), server.description)
+            if key not in self._descriptions:
+                self._descriptions[key] = descriptions.filled_in(server, files.read(key[1]))
+            return self._descriptions[key]
+
+        return descriptions.described(configuration, choose)
 
     def _apply(self, supervisor: Address) -> None:
         """Load the first configuration, on the loop, and put it in force.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dmcp.actors.dispatch import Dispatcher
 from dmcp.messages.catalog import Recalled
-from dmcp.protocol.kept import Kept, fingerprint, pack, unpack
+from dmcp.protocol.kept import Kept, about, fingerprint, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -54,6 +54,7 @@ class Archive:
         self._kept: dict[str, Kept] = {}
         self._changed: dict[str, Kept] = {}  # not yet written
         self._writing: set[str] = set()
+        self._told: dict[str, bytes] = {}  # names of tools that were written
 
     def __repr__(self) -> str:
         return f"<Archive of {len(self._kept)}, {len(self._writing)} being written>"
@@ -80,6 +81,17 @@ class Archive:
         if name not in self._writing:
             self._writing.add(name)
             Dispatcher.running().see_off(self._write(name, self._store))
+
+    def describe(self, config: ServerConfig, names: bytes) -> None:
+        """Write down what describes a server from the next start of dmcp on, if that is new."""
+        name = about(config)
+        if self._store is None or not names or self._told.get(name) == names:
+            return
+        self._told.pop(name, None)
+        self._told[name] = names
+        if len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
+        Dispatcher.running().see_off(self._store.save(name, names))
 
     async def _write(self, name: str, store: Store) -> None:
         """Write until nothing has changed meanwhile."""

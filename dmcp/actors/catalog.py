@@ -36,6 +36,7 @@ from dmcp.messages.catalog import (
 )
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import categories, jsonrpc, tools, verdicts
+from dmcp.protocol.descriptions import names_to_keep
 from dmcp.protocol.hints import quoted
 from dmcp.protocol.kept import Kept
 from dmcp.protocol.limits import MAX_CATEGORY
@@ -163,6 +164,9 @@ class Catalog(LoopActor):
         (shelf.partial.discard if listed.complete else shelf.partial.add)(listed.kind)
         if listed.kind == "tools":
             shelf.tools_changed()
+            if listed.complete:
+                config = shelf.group.config
+                self._archive.describe(config, names_to_keep(config, (e["name"] for e in listed.entries)))
         elif shelf.state == "ready":
             self._refresh(listed.kind)
         if shelf.state == "ready":

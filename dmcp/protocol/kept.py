@@ -46,6 +46,11 @@ def fingerprint(config: ServerConfig) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def about(config: ServerConfig) -> str:
+    """Names what is kept of a server beside its listings: names of tools that describe it from the next start on."""
+    return f"about-{fingerprint(config)}"
+
+
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return [(part.name, _plain(getattr(value, part.name))) for part in fields(value)]

@@ -59,6 +59,10 @@ class ListingFiles:
     def _folder(self) -> Path:
         return self._given or directory()
 
+    def read(self, name: str) -> bytes:
+        """What is kept under this name; empty if there is nothing that can be read. Blocks."""
+        return self._load(name)
+
     async def load(self, fingerprint: str) -> bytes:
         """What is kept under this fingerprint; empty if there is nothing that can be read."""
         return await asyncio.to_thread(self._load, fingerprint)

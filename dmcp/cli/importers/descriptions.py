@@ -8,16 +8,14 @@ A description nobody has written ends with ``GENERATED``, or is that plain sente
 from __future__ import annotations
 
 import re
-from itertools import takewhile
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from dmcp.cli.importers.model import Address
+from dmcp.protocol.descriptions import composed, plain_sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dmcp.cli.importers.model import Command, ImportedServer
     from dmcp.cli.importers.packages import About
 
@@ -26,12 +24,6 @@ _RUNNERS = frozenset(
 )
 _VERBS = frozenset({"run", "dlx", "exec", "x", "tool"})
 _PACKAGE = re.compile(r"@?[A-Za-z0-9][\w.-]*(/[\w.-]+)*([@:=]{1,2}[\w.^~*-]+)?")
-
-
-GENERATED: Final = " (generated)"
-"""The end of a description that was put together, not written."""
-
-_LONGEST: Final = 300  # characters of a description: every one is shown to the assistant all the time
 
 
 def suggestion(server: ImportedServer, known: About | None = None) -> str:
@@ -46,42 +38,12 @@ def suggestion(server: ImportedServer, known: About | None = None) -> str:
     return _plain_suggestion(server)
 
 
-def composed(summary: str, tools: Sequence[str]) -> str:
-    """What is said of a server and as many names of its tools as there is room for, marked as generated.
-
-    What all names begin with is said once: ``tools: browser_* click, navigate``.
-    """
-    text, prefix = summary.rstrip("."), _shared_prefix(tools)
-    room = _LONGEST - len(GENERATED) - len(text) - len(f"; tools: {prefix}*  and 9999 more")
-    named: list[str] = []
-    for tool in tools:
-        room -= len(tool) - len(prefix) + 2
-        if room < 0:
-            break
-        named.append(tool[len(prefix) :])
-    if named:
-        more = f" and {len(tools) - len(named)} more" if len(tools) > len(named) else ""
-        text += f"; tools: {f'{prefix}* ' if prefix else ''}{', '.join(named)}{more}"
-    return text + GENERATED
-
-
-def _shared_prefix(names: Sequence[str]) -> str:
-    """The words that all names begin with, if there are enough names for it to be worth while."""
-    if len(names) <= 2:  # noqa: PLR2004
-        return ""
-    pairs = list(takewhile(lambda pair: pair[0] == pair[1], zip(min(names), max(names), strict=False)))
-    shared = min(names)[: len(pairs)]
-    return shared[: max(shared.rfind("_"), shared.rfind("-")) + 1]
-
-
 def _plain_suggestion(server: ImportedServer) -> str:
     target = server.target
     if isinstance(target, Address):
         host = _host(target.url)
-        return (
-            f"Tools of the {server.name} server at {host}" if host else f"Tools of the {server.name} server"
-        )
-    return f"Tools of the {server.name} server, started by {_program(target)}"
+        return f"{plain_sentence(server.name)} at {host}" if host else plain_sentence(server.name)
+    return f"{plain_sentence(server.name)}, started by {_program(target)}"
 
 
 def _host(url: str) -> str | None:
