@@ -87,18 +87,12 @@ def test_a_missing_comma_is_said(tmp_path: Path, text: str, said: str) -> None:
     assert re.search(said, done.stderr.strip()), done.stderr
 
 
-def test_one_mistake_is_told_once_and_no_key_is_suggested_that_is_there(tmp_path: Path) -> None:
+def test_no_key_is_suggested_that_is_there(tmp_path: Path) -> None:
     config = tmp_path / "dmcp.json"
-    config.write_text(
-        '{"mcpServers": {"a": {"comand": "x", "descripton": "d"}, "b": {"command": "x", "comand": "y", "description": "d"}}}'
-    )
+    config.write_text('{"mcpServers": {"b": {"command": "x", "comand": "y", "description": "d"}}}')
     done = run_dmcp("plan", config, config)
-    lines = done.stderr.removeprefix("Error: ").strip().splitlines()
-    assert len(lines) == 3
-    assert sum('did you mean "command"?' in line for line in lines) == 1
-    assert any(
-        'mcpServers.b.comand is not a known key, and "command" is there already' in line for line in lines
-    )
+    assert "did you mean" not in done.stderr
+    assert 'mcpServers.b.comand is not a known key, and "command" is there already' in done.stderr
 
 
 @pytest.mark.parametrize(
