@@ -62,13 +62,14 @@ def serve(config: str | None) -> int:
     """Be the MCP server of whoever started this process.
 
     Args:
-        config: the configuration file; without it ``DYNAMIC_MCP_CONFIG`` names it.
+        config: the configuration file; without it ``DYNAMIC_MCP_CONFIG`` names it, else it is the person's own.
     """
     log.serve()
-    path = config or os.environ.get("DYNAMIC_MCP_CONFIG")
+    path = config or os.environ.get("DYNAMIC_MCP_CONFIG") or _own_configuration()
     if not path:
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
-        print("Error: no configuration: give its path, or set DYNAMIC_MCP_CONFIG.", file=sys.stderr)  # noqa: T201
+        told = "Error: no configuration: give its path, or set DYNAMIC_MCP_CONFIG, or have your own in its usual place."
+        print(told, file=sys.stderr)  # noqa: T201 - for the person
         return 2
     if sys.stdin is None or sys.stdout is None:
         return 2
@@ -84,6 +85,12 @@ def serve(config: str | None) -> int:
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
     return run(path)
+
+
+def _own_configuration() -> str | None:
+    from dmcp.config.places import candidates, existing  # noqa: PLC0415 - only where none is named
+
+    return next(iter(existing(candidates(os.environ))), None)
 
 
 if __name__ == "__main__":

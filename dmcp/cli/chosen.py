@@ -9,10 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from dmcp import log
+from dmcp.cli import show
 from dmcp.cli.client import Client, dmcp_serving
 from dmcp.cli.remembered import remember
 from dmcp.config.loading import ONLY, PINNED, content_of, load, read
+from dmcp.config.places import user_file
 from dmcp.errors import ConfigError
 from dmcp.protocol.limits import MAX_HINT_NAME, MAX_HINT_NAMES
 from dmcp.store.trusted import digest_of
@@ -52,18 +56,24 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     """The configuration a command is about, checked.
 
     Args:
-        given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE``.
+        given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE`` in the
+            working directory, else the person's own (``dmcp.config.places``), which is said.
         starts: whether the command starts or reaches its servers. One that was merely found has to be trusted then.
 
     Raises:
         ConfigError: there is none, or it is invalid or not trusted.
     """
-    name = given or os.environ.get("DYNAMIC_MCP_CONFIG")
+    name = given or os.environ.get("DYNAMIC_MCP_CONFIG") or None
     if name is None and not Path(USUAL_FILE).is_file():
-        raise ConfigError(
-            f"no configuration: name it, or set DYNAMIC_MCP_CONFIG, or have a {USUAL_FILE} here "
-            "(dmcp import and dmcp init write one)"
-        )
+        own = user_file(os.environ)
+        if own is None or not Path(own).is_file():
+            raise ConfigError(
+                f"no configuration: name it, or set DYNAMIC_MCP_CONFIG, or have a {USUAL_FILE} here "
+                f"(dmcp import and dmcp init write one){f', or {own} for all directories' if own else ''}"
+            )
+        if "_DMCP_COMPLETE" not in os.environ:  # a shell that completes a word shows nothing else
+            click.echo(f"Using {show.line(own)}", err=True)
+        name = own
     path = Path(name or USUAL_FILE).expanduser()
     content = content_of(path)
     loaded = load(path, os.environ, content)

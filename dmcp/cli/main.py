@@ -67,7 +67,8 @@ Examples:
 
 \b
 Environment:
-  DYNAMIC_MCP_CONFIG   the configuration, when none is given
+  DYNAMIC_MCP_CONFIG   the configuration, when none is given (without it: dynamic-mcp.json here, for the
+                       commands; then ~/.config/dmcp/dmcp.json)
   DMCP_LOG             debug, info, warning (the default) or error; -v and -q come first
   NO_COLOR             no colours
 
