@@ -11,7 +11,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks import http, report, scenarios
+from benchmarks import against, http, report, scenarios
 from benchmarks.contenders import ROOT, Contender, predecessor, project
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns 1 if a measurement failed."""
     options = _options().parse_args(arguments)
     rounds, scale = (2, 0.2) if options.quick else (options.rounds, 1.0)
+    if options.against:
+        print(against.table(against.compare(options.against, scale), options.against))
+        return 0
     contenders = [Contender(report.OURS, tuple(options.command)) if options.command else project()]
     if not options.alone:
         contenders.append(predecessor())
@@ -51,6 +54,9 @@ def _options() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--quick", action="store_true", help="two short rounds: shows what is badly wrong, no more"
+    )
+    parser.add_argument(
+        "--against", metavar="REV", help="measure the processor time of a call beside this commit's (Linux)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default 5)")
     parser.add_argument("--alone", action="store_true", help="leave the predecessor out")

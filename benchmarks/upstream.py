@@ -1,8 +1,8 @@
 """A stdio MCP server with next to no work of its own, so that what is measured is the proxy in front of it.
 
-Usage: ``upstream.py [--boot SECONDS] [--tools N]``. Tools: ``echo`` (text), ``sleep`` (ms), ``blob`` (bytes); the
-rest of ``--tools`` is padding. It answers ``initialize`` in whatever revision it is asked for. Sleeps overlap. Only
-the standard library, because it is started ten times in one measurement.
+Usage: ``upstream.py [--boot SECONDS] [--tools N]``. Tools: ``echo`` (text), ``sleep`` (ms), ``blob`` and ``rows``
+(bytes); the rest of ``--tools`` is padding. It answers ``initialize`` in whatever revision it is asked for. Sleeps
+overlap. Only the standard library, because it is started ten times in one measurement.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def tools(count: int) -> bytes:
         {"name": "echo", "description": "Gives back the text", "inputSchema": schema(text="string")},
         {"name": "sleep", "description": "Waits", "inputSchema": schema(ms="number")},
         {"name": "blob", "description": "Gives this many bytes", "inputSchema": schema(bytes="integer")},
+        {"name": "rows", "description": "Gives as many in objects", "inputSchema": schema(bytes="integer")},
     ]
     padding = [
         {
@@ -48,10 +49,18 @@ def blob(size: int) -> bytes:
     return b'{"content":[{"type":"text","text":"' + b"x" * size + b'"}]}'
 
 
+def rows(size: int) -> bytes:
+    """A result of ``size`` bytes and hardly a text."""
+    row = b'{"id":4711,"name":"a name","tags":["x","y"],"value":1.5},'
+    return b'{"content":[],"structuredContent":{"rows":[' + row * (size // len(row) + 1) + b"{}]}}"
+
+
 def call(name: str, arguments: dict[str, object]) -> _Result:
     """The result of ``tools/call``."""
     if name == "blob":
         return 0.0, blob(int(str(arguments["bytes"])))
+    if name == "rows":
+        return 0.0, rows(int(str(arguments["bytes"])))
     text = json.dumps(arguments.get("text", ""))
     wait = float(str(arguments["ms"])) / 1000 if name == "sleep" else 0.0
     return wait, b'{"content":[{"type":"text","text":' + text.encode() + b"}]}"
@@ -87,7 +96,7 @@ def main() -> None:
     """Serve until stdin ends."""
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     time.sleep(float(options.get("--boot", "0")))
-    listing = tools(int(options.get("--tools", "3")))
+    listing = tools(int(options.get("--tools", "4")))
     rest, later = b"", list[tuple[float, bytes]]()
     while True:
         patience = max(0.0, later[0][0] - time.monotonic()) if later else None

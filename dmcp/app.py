@@ -318,7 +318,11 @@ class House:
     def frontend(self, supervisor: Address, watch: Watch) -> Address:
         """See ``Factories``."""
         self._frontend = Frontend.start(
-            self._downstream.write, supervisor, watch=watch, pause=self._downstream.hold
+            self._downstream.write,
+            supervisor,
+            watch=watch,
+            pause=self._downstream.hold,
+            write_parts=self._downstream.write_parts,
         )
         return self._frontend
 

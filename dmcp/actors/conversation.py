@@ -26,6 +26,7 @@ from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     CALL_TIME_FACTOR,
     MAX_NOTIFICATION,
+    MAX_QUESTION,
     MAX_SUBSCRIPTIONS,
     MAX_UNREAD_ANSWERS,
     MAX_URI,
@@ -244,7 +245,9 @@ class Conversation:
         self.reply(request, result=self.listings.toolbox.refusal(name, self.config.tools, self._group))
         return False
 
-    def reply(self, request: Request, *, result: bytes | None = None, error: bytes | None = None) -> None:
+    def reply(
+        self, request: Request, *, result: jsonrpc.Body | None = None, error: jsonrpc.Body | None = None
+    ) -> None:
         """Answer a request of the client."""
         post(request.reply_to, frontend.Reply(request.ticket, result, error))
 
@@ -352,10 +355,11 @@ class Conversation:
         elif request.method == "resources/unsubscribe":
             self.subscriptions.discard(str(request.params.get("uri")))
 
-    def _error_of(self, answer: jsonrpc.Answer, error: bytes) -> bytes:
+    def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
         # Looked for in the bytes first: an error can be large, and is not decoded for this.
-        value = answer.value if b"%d" % server_requests.URL_NEEDED in error else None
+        needed = len(error) <= MAX_QUESTION and b"%d" % server_requests.URL_NEEDED in bytes(error)
+        value = answer.value if needed else None
         if not isinstance(value, dict) or value.get("code") != server_requests.URL_NEEDED:
             return verdicts.with_group(self._group, answer)
         error, identifiers = server_requests.url_error(self._group, value)

@@ -36,7 +36,7 @@ from dmcp.messages.frontend import (
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
 from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
-from dmcp.protocol.limits import MAX_OPEN_REQUESTS
+from dmcp.protocol.limits import MAX_AT_ONCE, MAX_OPEN_REQUESTS
 from dmcp.protocol.session import ServerSession
 from dmcp.text import printable
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmcp.messages import Address
-    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.jsonrpc import Body, JsonObject
 
 EOF_GRACE: Final = 10.0
 """Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
@@ -65,9 +65,20 @@ class Frontend(LoopActor):
         watch: Watch | None = None,
         *,
         pause: Callable[[bool], None] = lambda _: None,
+        write_parts: Callable[[tuple[Body, ...]], None] | None = None,
     ) -> None:
+        """Make one.
+
+        Args:
+            write: sends a frame to the client.
+            supervisor_: the actor that is told what concerns all.
+            watch: who is told when this one fails.
+            pause: stops reading from the client, or goes on.
+            write_parts: sends a frame that is given in parts, without copying them.
+        """
         super().__init__(watch)
         self._write = write
+        self._write_parts = write_parts or (lambda parts: write(b"".join(parts)))
         self._slices = Slices(self, pause)
         self._supervisor = supervisor_
         self._session = ServerSession()
@@ -344,9 +355,13 @@ class Frontend(LoopActor):
         if exchange is None:
             return  # cancelled, or answered already
         if reply.error is not None:
-            self._send(jsonrpc.passed_on(exchange.id, "error", reply.error), exchange.batch)
+            parts = jsonrpc.passed_on(exchange.id, "error", reply.error)
         else:
-            self._send(jsonrpc.passed_on(exchange.id, "result", reply.result or b"{}"), exchange.batch)
+            parts = jsonrpc.passed_on(exchange.id, "result", reply.result or b"{}")
+        if exchange.batch is None and len(parts[1]) > MAX_AT_ONCE:
+            self._write_parts(parts)
+        else:
+            self._send(b"".join(parts), exchange.batch)
         self._finish_if_idle()
 
     def _on_moved(self, ticket: int, address: Address) -> None:

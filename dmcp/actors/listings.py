@@ -132,12 +132,14 @@ class Listings:
         else:
             self.fail(collector, verdicts.error_text(answer))
 
-    def _on_listing(self, collector: Collector, page: bytes) -> None:
+    def _on_listing(self, collector: Collector, answer: jsonrpc.Body) -> None:
         """Decode a page: at once, or in slices when it is large; what is too large is not decoded at all."""
         limits = self._config.limits
-        if len(page) > limits.listing_bytes:
-            self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(page))
-        elif pages_in.is_light(page):
+        if len(answer) > limits.listing_bytes:
+            self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(answer))
+            return
+        page = bytes(answer)
+        if pages_in.is_light(page):
             self._on_page(collector, wire.decode(page), len(page))
         else:
             work = pages_in.decode(page, listing.MEMBERS[collector.kind], limits.listing_entries)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dmcp.messages import Address
-    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.jsonrpc import Body, JsonObject
 
 
 class ClientFrames(NamedTuple):
@@ -31,8 +31,8 @@ class Reply(NamedTuple):
     """The answer to a ticket. Exactly one of the two is set."""
 
     ticket: int
-    result: bytes | None
-    error: bytes | None
+    result: Body | None
+    error: Body | None
 
 
 class Routed(NamedTuple):

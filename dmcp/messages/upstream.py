@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
-    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.jsonrpc import Body, JsonObject
     from dmcp.protocol.link import Link, LinkFault
     from dmcp.protocol.session import ClientProfile
 
@@ -88,8 +88,8 @@ class Respond(NamedTuple):
     """The client's answer to a question of this server. Exactly one of the two is set."""
 
     question: bytes
-    result: bytes | None
-    error: bytes | None
+    result: Body | None
+    error: Body | None
 
 
 class Inform(NamedTuple):

@@ -11,12 +11,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dmcp.protocol import scan
-from dmcp.protocol.limits import KIB, MAX_AT_ONCE, MAX_BATCH, MAX_ID, MAX_METHOD, MIB
+from dmcp.protocol.limits import KIB, MAX_AT_ONCE, MAX_BATCH, MAX_ID, MAX_METHOD, MAX_SERVER_REQUEST, MIB
 from dmcp.protocol.wire import (
     decode,
     decode_bounded,
     encode,
     engine,
+    is_raw,
     one_line,
     speed_up,
 )
@@ -68,6 +69,8 @@ UPSTREAM_TIMEOUT = -32001
 RESOURCE_NOT_FOUND = -32002
 
 JsonObject: TypeAlias = dict[str, Any]
+Body: TypeAlias = bytes | memoryview
+"""Bytes of a message that are passed on: joined, written or measured, and never searched."""
 
 
 class Call(NamedTuple):
@@ -90,21 +93,24 @@ class Answer(NamedTuple):
 
     Attributes:
         id: the encoded id; ``b"null"`` when the peer could not tell which request it answers.
-        result: the bytes of the result.
-        error: the bytes of the error object.
+        result: the bytes of the result. A large one is a view of the message it came in: copying takes its time too.
+        error: the bytes of the error object, likewise.
         message_at: where in a large ``error`` its message begins; -1 when it is looked up when needed.
     """
 
     id: bytes
-    result: bytes | None
-    error: bytes | None
+    result: Body | None
+    error: Body | None
     message_at: int = -1
 
     @property
     def value(self) -> Any:
-        """The result or the error, decoded at each use; ``None`` when it has too many values for that."""
+        """The result or the error, decoded at each use; ``None`` when it is too large, or has too many values."""
+        body = self.error if self.result is None else self.result
+        if body is None or len(body) > MAX_AT_ONCE:
+            return None
         try:
-            return decode_bounded(self.result if self.result is not None else self.error or b"null")
+            return decode_bounded(bytes(body))
         except ValueError:
             return None
 
@@ -148,6 +154,7 @@ _SHOWN: Final = 100  # characters of a peer's word in an error
 _NULL: Final = b"null"
 _VERSION: Final = b'"2.0"'
 _NUMBER_STARTS: Final = frozenset(b"%c" % each for each in b"-0123456789")
+_LONGEST_WORD: Final = 128 * KIB  # bytes of an id or method that are looked at to find that it is too long
 _LONGEST_ECHO: Final = 64 * KIB  # bytes of an id that is refused under itself, and not under null
 _LONGEST_OWN: Final = 32  # bytes of the id of a request of dmcp's own, as a peer may give it back
 
@@ -298,9 +305,10 @@ def _read_batch(frame: bytes, start: int) -> scan.Steps[Message]:
 
 def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]:
     """Build the message whose members stand there. Each long copy has a turn of its own."""
-    raw: dict[str, bytes] = {}
+    raw: dict[str, Any] = {}
     for name in spans.keys() - {"params"}:
-        raw[name] = yield from _one_line(frame, spans[name])
+        text = yield from _one_line(frame, spans[name])
+        raw[name] = text if name in ("result", "error") else bytes(text[:_LONGEST_WORD])
     if "params" in spans and "method" in raw and raw.get("jsonrpc") == _VERSION:
         method = decode(raw["method"][:MAX_METHOD]) if len(raw["method"]) <= MAX_METHOD else None
         params: Any
@@ -311,30 +319,33 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
         return _request(raw.get("id"), method, params)
     message = _read_members(raw)
     if isinstance(message, Answer) and message.error is not None and len(message.error) > _LENIENT:
-        found = yield from scan.members(message.error, 0, ("message",))
-        at = found.spans["message"].start if "message" in found.spans else -1
-        message = message._replace(message_at=at)
+        start = spans["error"].start
+        found = yield from scan.members(frame, start, ("message",))
+        if "message" in found.spans:
+            message = message._replace(message_at=found.spans["message"].start - start)
     return message
 
 
-def _one_line(frame: bytes, span: scan.Span) -> scan.Steps[bytes]:
-    """Cut out a value, without line breaks, in pieces."""
+def _one_line(frame: bytes, span: scan.Span) -> scan.Steps[Body]:
+    """Cut out a value, without line breaks. A large one is a view of the frame, or put together in pieces."""
     if span.end - span.start <= MAX_AT_ONCE:
         return one_line(frame[span.start : span.end])
     yield
     if frame.find(b"\n", span.start, span.end) < 0 and frame.find(b"\r", span.start, span.end) < 0:
         yield
-        return frame[span.start : span.end]
-    pieces = []
+        return memoryview(frame)[span.start : span.end]
+    pieces = bytearray()
     for at in range(span.start, span.end, MIB):
-        pieces.append(one_line(frame[at : min(at + MIB, span.end)]))
+        pieces += one_line(frame[at : min(at + MIB, span.end)])
         yield
-    return b"".join(pieces)
+    return memoryview(pieces)
 
 
 def _params_in_slices(frame: bytes, span: scan.Span, method: Any) -> scan.Steps[Any]:
     """Decode the params of a large message; see ``_params``."""
     if method != "tools/call" or frame[span.start : span.start + 1] != b"{":
+        if span.end - span.start > MAX_SERVER_REQUEST:
+            raise ValueError(f"longer than {MAX_SERVER_REQUEST // MIB} MiB")
         yield
         return decode_bounded(frame[span.start : span.end])
     params: JsonObject = {}
@@ -346,14 +357,14 @@ def _params_in_slices(frame: bytes, span: scan.Span, method: Any) -> scan.Steps[
         arguments: JsonObject = {}
         for key, of in (yield from scan.members(frame, at.start)).spans.items():
             text = yield from _one_line(frame, of)
-            arguments[key] = speed_up().raw(text) if key == "args" else decode_bounded(text)
+            arguments[key] = speed_up().raw(text) if key == "args" else decode_bounded(bytes(text))
             yield
         params[name] = arguments
     return params
 
 
-def _read_members(raw: dict[str, bytes]) -> Single:
-    """Build the message with these members."""
+def _read_members(raw: dict[str, Any]) -> Single:
+    """Build the message with these members, as bytes (``result`` and ``error``: or as views)."""
     version = raw.get("jsonrpc", b"")
     if version != _VERSION and (len(version) > MAX_METHOD or decode(version or _NULL) != "2.0"):
         text = 'Invalid request: "jsonrpc" must be "2.0"'
@@ -366,14 +377,18 @@ def _read_members(raw: dict[str, bytes]) -> Single:
         if error[:1] != b"{":
             text = 'Invalid request: "error" must be an object'
             return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_answer=True)
-        return Answer(_id(raw.get("id")), None, one_line(error))
+        return Answer(_id(raw.get("id")), None, _flat(error))
     if "result" in raw and "id" in raw:
-        return Answer(_id(raw["id"]), one_line(raw["result"]), None)
+        return Answer(_id(raw["id"]), _flat(raw["result"]), None)
     return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
 
 
-def _is_foreign(raw: dict[str, bytes]) -> bool:
+def _is_foreign(raw: dict[str, Any]) -> bool:
     return not (raw.keys() & {"jsonrpc", "method", "result"} or raw.get("error", _NULL)[:1] == b"{")
+
+
+def _flat(body: Body) -> Body:
+    return body if isinstance(body, memoryview) else one_line(body)
 
 
 def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:
@@ -509,8 +524,18 @@ def _method(name: str) -> bytes:
 
 def request(identifier: bytes, method: str, params: JsonObject | None) -> bytes:
     """A request frame. ``identifier`` is an encoded id."""
-    body = b"" if params is None else b',"params":' + encode(params)
-    return b'{"jsonrpc":"2.0","id":' + identifier + b',"method":' + _method(method) + body + b"}"
+    head = (b'{"jsonrpc":"2.0","id":', identifier, b',"method":', _method(method))
+    if params is None:
+        return b"".join((*head, b"}"))
+    arguments = params.get("arguments")
+    if arguments is not None and is_raw(arguments) and len(view := memoryview(arguments)) > MIB:
+        # Copied once, into its place: encoding it with the others would copy it several times.
+        rest = encode({**params, "arguments": 0})
+        at = rest.index(b'"arguments":0') if rest.count(b'"arguments":0') == 1 else -1
+        if at >= 0:
+            at += len(b'"arguments":')
+            return b"".join((*head, b',"params":', rest[:at], view, rest[at + 1 :], b"}"))
+    return b"".join((*head, b',"params":', encode(params), b"}"))
 
 
 def notification(method: str, params: JsonObject | None = None) -> bytes:
@@ -519,23 +544,23 @@ def notification(method: str, params: JsonObject | None = None) -> bytes:
     return b'{"jsonrpc":"2.0","method":' + encode(method) + body + b"}"
 
 
-def result(identifier: bytes, body: bytes) -> bytes:
+def result(identifier: bytes, body: Body) -> bytes:
     """A successful response frame around the bytes of a result."""
     return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":', body, b"}"))
 
 
-def passed_on(identifier: bytes, name: str, body: bytes) -> bytes:
-    """A response frame around a server's own bytes; ``name`` is "result" or "error".
+def passed_on(identifier: bytes, name: str, body: Body) -> tuple[bytes, Body, bytes]:
+    """A response frame around a server's own bytes, in its three parts; ``name`` is "result" or "error".
 
     The id stands last: where the server has repeated a member of its answer, the bytes may hold another id, and
     parsers take the last one.
     """
-    return b"".join((b'{"%b":' % name.encode(), body, b',"jsonrpc":"2.0","id":', identifier, b"}"))
+    return b'{"%b":' % name.encode(), body, b',"jsonrpc":"2.0","id":%b}' % identifier
 
 
-def failure(identifier: bytes, body: bytes) -> bytes:
+def failure(identifier: bytes, body: Body) -> bytes:
     """A failed response frame around the bytes of an error object."""
-    return b'{"jsonrpc":"2.0","id":' + identifier + b',"error":' + body + b"}"
+    return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"error":', body, b"}"))
 
 
 def error_object(code: int, message: str, details: Any = None) -> bytes:

@@ -101,10 +101,9 @@ def read_call(arguments: JsonObject) -> ToolCall | str:
     if not isinstance(name, str):
         return f"{CALL_TOOL} needs the parameter 'name' (a string): the tool's name within the group."
     if args is not None and is_raw(args):
-        text = bytes(args)
-        if text[:1] == b"{":
+        if bytes(memoryview(args)[:1]) == b"{":
             return ToolCall(group, name, args)
-        args = decode_bounded(text)
+        args = decode_bounded(bytes(args))
     if isinstance(args, str):  # many models write the object as a string
         args = _from_string(args)
     if args is None:

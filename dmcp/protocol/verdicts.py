@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dmcp.config.model import Timeouts
-    from dmcp.protocol.jsonrpc import Answer, JsonObject
+    from dmcp.protocol.jsonrpc import Answer, Body, JsonObject
     from dmcp.protocol.sign_in import SignIn
 
 _SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
@@ -135,12 +135,12 @@ def unreadable(group: str, reason: str) -> bytes:
     )
 
 
-def with_group(group: str, answer: Answer) -> bytes:
+def with_group(group: str, answer: Answer) -> Body:
     """An upstream's error object with the group named in its message, and every other byte as it was."""
     error, at = answer.error or b"{}", answer.message_at
     if at < 0:
         try:
-            at = member_at(error, "message")
+            at = member_at(bytes(error), "message")
         except (KeyError, ValueError):
             return error
     if error[at : at + 1] != b'"':
@@ -151,21 +151,21 @@ def with_group(group: str, answer: Answer) -> bytes:
 def error_text(answer: Answer) -> str:
     """What an upstream's error says, for the log and for reasons: as much as a person reads."""
     if answer.message_at >= 0:
-        raw = (answer.error or b"")[answer.message_at + 1 :][: 2 * _SHOWN]
+        raw = bytes((answer.error or b"")[answer.message_at + 1 :][: 2 * _SHOWN])
         return printable(raw.decode("utf-8", "replace"), _SHOWN)
     value = answer.value
     message = value.get("message") if isinstance(value, dict) else None
     return printable(message if isinstance(message, str) and message else _beginning(answer.error), _SHOWN)
 
 
-def _beginning(error: bytes | None) -> str:
-    return (error or b"")[:_SHOWN].decode("utf-8", "replace")
+def _beginning(error: Body | None) -> str:
+    return bytes((error or b"")[:_SHOWN]).decode("utf-8", "replace")
 
 
 def resources_named(answer: Answer) -> tuple[str, ...]:
     """The URIs of the resources a tool's result links to or embeds. Of a large result nothing is said."""
     result = answer.result or b""
-    if len(result) > MAX_RESULT_SEARCHED or b'"resource' not in result:
+    if len(result) > MAX_RESULT_SEARCHED or b'"resource' not in bytes(result):
         return ()
     value = answer.value
     content = value.get("content") if isinstance(value, dict) else None

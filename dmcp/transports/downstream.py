@@ -20,7 +20,7 @@ from dmcp.protocol.limits import MAX_FRAME
 from dmcp.transports.pipes import widen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes the client may leave unread before dmcp stops reading, from it and from the servers."""
@@ -53,7 +53,7 @@ class Downstream:
         self._on_gone = on_gone
         self._on_writable = on_writable
         self._after_turn = after_turn
-        self._unsent: list[bytes] = []
+        self._unsent: list[bytes | memoryview] = []
         self._full = False
         self._splitter = LineSplitter(MAX_FRAME)
         self._lines: deque[bytes | None] = deque()  # arrived and not handed on yet
@@ -99,6 +99,12 @@ class Downstream:
         self._unsent += (frame, b"\n")
         if len(self._unsent) == 2:  # noqa: PLR2004 - the first frame of this turn
             self._after_turn(self._flush)
+
+    def write_parts(self, parts: Sequence[bytes | memoryview]) -> None:
+        """Send one frame that is given in parts. Large ones are not copied."""
+        if not self._unsent:
+            self._after_turn(self._flush)
+        self._unsent += (*parts, b"\n")
 
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
@@ -297,7 +303,7 @@ class _ThreadWriter:
         self._frames.append(frame)
         self._wake.release()
 
-    def writelines(self, frames: list[bytes]) -> None:
+    def writelines(self, frames: list[bytes | memoryview]) -> None:
         self.write(b"".join(frames))
 
     def get_write_buffer_size(self) -> int:

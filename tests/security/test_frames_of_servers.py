@@ -1,0 +1,189 @@
+"""However large and odd a message of a server is, it arrives as sent or fails its own call, and holds nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import RawClient, dmcp_command, write_config
+from harness.configs import TESTS, python_server
+from harness.watched import LoopWatch
+from servers.large_frames import UNITS, body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+MIB = 1024 * 1024
+LONG = 120.0  # seconds: most of it is the test's machine
+HELD = 50  # ms of processor time
+
+
+class Lines(RawClient):
+    """A client that does not decode long lines: it would take minutes, and prove nothing."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.long: list[bytes] = []
+
+    def on_line(self, line: bytes) -> None:
+        if len(line) > 100_000:
+            self.long.append(line)
+        else:
+            super().on_line(line)
+
+
+@asynccontextmanager
+async def large(tmp_path: Path, *options: str, **more: Any) -> AsyncIterator[tuple[Lines, LoopWatch]]:
+    script = TESTS / "servers" / "large_frames.py"
+    servers = {"g": python_server(script, *options, **more), "other": python_server(script)}
+    config = write_config(tmp_path / "dmcp.json", servers)
+    watch = LoopWatch(tmp_path)
+    async with Lines(LoopWatch.command(config), env=watch.env, strict=False) as client:
+        await client.initialize("2025-03-26", capabilities={"sampling": {}, "roots": {}})
+        for group in servers:
+            await client.call(group, "echo")
+        watch.start_watching()
+        await asyncio.sleep(0.1)
+        yield client, watch
+        await client.call("g", "echo")  # it is served all the same
+        await client.call("other", "echo")
+
+
+def ask(client: RawClient, place: str, shape: str, size: int) -> int | str:
+    args = {"place": place, "shape": shape, "size": size}
+    arguments = {"group": "g", "name": "send", "args": args}
+    return client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
+
+
+@pytest.mark.parametrize("shape", UNITS)
+@pytest.mark.parametrize("size", [3 * MIB, 16 * MIB])
+async def test_a_large_result_of_any_shape_arrives_as_it_was_sent_and_holds_nobody_up(
+    shape: str, size: int, tmp_path: Path
+) -> None:
+    async with large(tmp_path) as (client, watch):
+        number = ask(client, "result", shape, size)
+        await client.until(lambda: bool(client.long), "the result", LONG)
+        sent = body(shape, size)
+        (line,) = client.long
+        assert line.startswith(b'{"result":{"x":')
+        assert line[len(b'{"result":{"x":') :].startswith(sent)
+        assert line.endswith(b'},"jsonrpc":"2.0","id":%d}' % int(number))
+        assert len(line) == len(sent) + len(b'{"result":{"x":},"jsonrpc":"2.0","id":}}') - 1 + len(
+            str(number)
+        )
+        assert watch.held().cpu < HELD * (1 if size < 16 * MIB else 2)
+
+
+@pytest.mark.parametrize("shape", ["objects", "text", "escapes", "unicode", "lists", "space"])
+async def test_a_result_of_60_mb_arrives_while_others_are_served(shape: str, tmp_path: Path) -> None:
+    async with large(tmp_path, timeout={"tools": "5m"}) as (client, watch):
+        ask(client, "result first", shape, 60_000_000)
+        while not client.long:
+            await client.call("other", "echo")
+        assert body(shape, 60_000_000) in client.long[0]
+        assert watch.held().cpu < HELD
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("no object", "the result must be an object"),
+        ("unfinished", "Parse error"),
+        ("no utf-8", "not valid UTF-8"),
+        ("two values", "something follows"),
+        ("version", '"jsonrpc" must be "2.0"'),
+    ],
+)
+@pytest.mark.parametrize(
+    ("shape", "size"), [("objects", 60_000_000), ("text", 60_000_000), ("digits", 2 * MIB)]
+)
+async def test_a_large_answer_that_is_none_fails_its_own_call_at_once_and_says_why(
+    place: str, said: str, shape: str, size: int, tmp_path: Path
+) -> None:
+    async with large(tmp_path, timeout={"tools": "5m"}) as (client, watch):
+        answer = await client.answer(ask(client, place, shape, size), LONG)
+        if place != "version":  # what is no JSON-RPC 2.0 is no answer either; then the server's own one comes
+            assert said in answer["error"]["message"]
+            assert len(json.dumps(answer)) < 1000
+        assert watch.held().cpu < HELD
+
+
+@pytest.mark.parametrize("shape", ["objects", "text", "escapes"])
+async def test_the_error_of_a_server_keeps_its_code_and_data_however_large(
+    shape: str, tmp_path: Path
+) -> None:
+    async with large(tmp_path, timeout={"tools": "5m"}) as (client, watch):
+        ask(client, "error", shape, 60_000_000)
+        await client.until(lambda: bool(client.long), "the error", LONG)
+        assert client.long[0].startswith(
+            b'{"error":{"code":-5,"message":"g: no","data":' + body(shape, 60_000_000)
+        )
+        client.long.clear()
+        if shape != "objects":
+            ask(client, "message", shape, 60_000_000)
+            await client.until(lambda: bool(client.long), "the error", LONG)
+            assert client.long[0].startswith(
+                b'{"error":{"code":-5,"message":"g: ' + body(shape, 60_000_000)[1:]
+            )
+        assert watch.held().cpu < HELD
+
+
+@pytest.mark.parametrize("place", ["batch", "request", "notification", "odd", "method", "id"])
+@pytest.mark.parametrize("shape", ["objects", "text", "digits", "deep"])
+async def test_whatever_else_a_server_sends_in_one_message_holds_nobody_up(
+    place: str, shape: str, tmp_path: Path
+) -> None:
+    client: Lines
+    async with large(tmp_path, timeout={"tools": "5m"}) as (client, watch):
+        client.answers["sampling/createMessage"] = lambda _: {}
+        for size in (3 * MIB, 12 * MIB if shape == "digits" else 40_000_000):
+            answer = await client.answer(ask(client, place, shape, size), LONG)
+            assert "result" in answer
+        assert watch.held().cpu < HELD
+        assert len(client.stderr) < 10_000
+
+
+async def test_a_batch_with_a_warning_for_each_message_warns_once(tmp_path: Path) -> None:
+    async with large(tmp_path) as (client, watch):
+        answer = await client.answer(ask(client, "many", "numbers", 1000))  # as many as a batch may have
+        assert answer["result"] == {}
+        await client.logged("more like it")
+        assert client.stderr.count("no message") == 1
+        assert watch.held().cpu < HELD
+
+
+async def test_a_batch_of_more_than_a_thousand_is_one_error(tmp_path: Path) -> None:
+    async with large(tmp_path, timeout={"tools": "2s"}) as (client, watch):
+        answer = await client.answer(ask(client, "many", "objects", 10 * MIB), LONG)
+        assert "no answer" in answer["error"]["message"]
+        await client.logged("more than 1,000 messages in a batch")
+        assert watch.held().cpu < HELD
+
+
+async def test_a_listing_as_large_as_the_limit_is_read_in_slices(tmp_path: Path) -> None:
+    script = TESTS / "servers" / "large_frames.py"
+    config = write_config(
+        tmp_path / "dmcp.json", {"g": python_server(script, "1000", "1500"), "o": python_server(script)}
+    )
+    watch = LoopWatch(tmp_path)
+    async with Lines(LoopWatch.command(config), env=watch.env, strict=False) as client:
+        await client.initialize()
+        await client.call("o", "echo")
+        watch.start_watching()
+        await client.call("g", "echo")
+        assert watch.held().cpu < HELD
+
+
+async def test_an_entry_of_a_listing_with_too_many_values_fails_the_listing_in_words(tmp_path: Path) -> None:
+    script = TESTS / "servers" / "large_frames.py"
+    config = write_config(tmp_path / "dmcp.json", {"g": python_server(script, "1", "150000")})
+    async with Lines(dmcp_command(config), strict=False) as client:
+        await client.initialize()
+        await client.logged("more than 100,000 values")
