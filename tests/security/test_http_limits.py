@@ -7,81 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import zlib
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 from pydantic_core import to_json
 
 from harness import RawClient, write_config
 from harness.watched import LoopWatch
-from servers.raw_http import Peer, RawServer, Request, answer, offer_tool, raw_server
+from security.http_stage import ATTACK_WAIT, MEGABYTE, stage
+from servers.raw_http import Peer, Request, answer, offer_tool, raw_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from servers.raw_http import Reaction
 
 pytestmark = pytest.mark.anyio
-
-MEGABYTE = 1024 * 1024
-ATTACK_WAIT = 60.0
-
-
-class Stage:
-    """A watched dmcp between a client, a good server and a bad one."""
-
-    def __init__(self, client: RawClient, watch: LoopWatch, bad: RawServer) -> None:
-        self.client = client
-        self.watch = watch
-        self.bad = bad
-
-    async def attack(self) -> dict[str, Any]:
-        """Call the bad server; the error it comes to. The good one answers meanwhile."""
-        call = self.call_bad()
-        await self.bad.arrived("tools/call")
-        assert (await self.client.call("good", "x"))["content"] == []
-        response = await self.client.answer(call, within=ATTACK_WAIT)
-        assert (await self.client.call("good", "x"))["content"] == []
-        error: dict[str, Any] = response.get("error", {"message": json.dumps(response)})
-        return error
-
-    def call_bad(self) -> int | str:
-        """Call the bad server without waiting."""
-        arguments = {"group": "bad", "name": "x", "args": {}}
-        return self.client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
-
-    def assert_unharmed(self) -> None:
-        assert self.watch.held().cpu < 50
-        memory = psutil.Process(self.client.pid).memory_info().rss
-        assert memory < 200 * MEGABYTE
-
-
-async def fine(peer: Peer, request: Request) -> None:
-    await peer.result(request, {"content": []})
-
-
-@asynccontextmanager
-async def stage(tmp_path: Path, on_call: Reaction, **limits: Any) -> AsyncIterator[Stage]:
-    async with AsyncExitStack() as stack:
-        good, bad = [await stack.enter_async_context(raw_server()) for _ in range(2)]
-        offer_tool(good, fine)
-        offer_tool(bad, on_call)
-        more = {"limits": limits} if limits else {}
-        servers = {"good": {"url": good.url}, "bad": {"url": bad.url, "timeout": {"tools": "20s"}, **more}}
-        config = write_config(tmp_path / "dmcp.json", servers)
-        watch = LoopWatch(tmp_path)
-        client = await stack.enter_async_context(RawClient(LoopWatch.command(config), env=watch.env))
-        await client.initialize()
-        await client.tools("bad")
-        await client.call("good", "x")
-        watch.start_watching()
-        await asyncio.sleep(0.1)
-        yield Stage(client, watch, bad)
 
 
 async def many_headers(peer: Peer, request: Request) -> None:

@@ -338,6 +338,34 @@ async def test_a_redirect_to_another_address_is_not_followed_and_says_what_to_co
     assert "secret" not in refused.value.message
 
 
+@pytest.mark.parametrize("spell", [str, float, lambda number: f"{number}.0"])
+@pytest.mark.parametrize("way", ["json", "event", "stream", "standalone"])
+async def test_an_id_that_comes_back_in_another_form_matches(
+    tmp_path: Path, server: RawServer, spell: Callable[[int], Any], way: str
+) -> None:
+    standing = Standing(server)
+
+    async def changed(peer: Peer, request: Request) -> None:
+        message = {"jsonrpc": "2.0", "id": spell(request.message["id"]), "result": {"content": []}}
+        if way == "json":
+            await peer.body(to_json(message), content_type="application/json")
+        elif way == "event":
+            await peer.body(b"data: " + to_json(message) + b"\n\n", content_type="text/event-stream")
+        elif way == "stream":
+            await peer.stream()
+            await peer.event(message)
+            await peer.end()
+        else:
+            await peer.body(b"", 202)
+            await server.arrived("GET")
+            assert standing.stream is not None
+            await standing.stream.event(message)
+
+    async with behind(tmp_path, server, changed) as client:
+        for _ in range(3):
+            assert (await client.call("far", "x"))["content"] == []
+
+
 async def test_the_first_call_to_a_server_that_has_vanished_hears_so_at_once(
     tmp_path: Path, server: RawServer
 ) -> None:
