@@ -190,8 +190,10 @@ async def test_a_flood_on_stderr_is_drained_and_delays_no_answer(tmp_path: Path)
         assert len(client.stderr) < 100_000
 
 
-async def test_a_flood_of_notifications_arrives_complete_and_in_order(tmp_path: Path) -> None:
-    async with dmcp(tmp_path, {"g": rogue()}) as client:
+async def test_a_flood_of_notifications_within_the_limit_arrives_complete_and_in_order(
+    tmp_path: Path,
+) -> None:
+    async with dmcp(tmp_path, {"g": rogue(limits={"notifications": 1000})}) as client:  # 5,000 at once
         await client.initialize()
         await client.call("g", "chatter", {"count": 5000})
         notes = [note["params"] for note in client.inbox if note["method"] == "notifications/message"]
