@@ -416,13 +416,13 @@ class Conversation:
             return
         match method:
             case "notifications/progress":
-                self._on_progress(params)
+                self._on_progress(params, size)
             case "notifications/message":
                 self.notifications.message(params)
             case "notifications/resources/updated":
                 uri = params.get("uri")
                 if isinstance(uri, str) and self._is_subscribed(uri):
-                    self.notifications.updated(uri, params)
+                    self.notifications.updated(uri, params, size)
             case "notifications/elicitation/complete":
                 identifier = self.questions.completed(params.get("elicitationId"))
                 if identifier is not None:
@@ -453,12 +453,12 @@ class Conversation:
             if isinstance(cargo, Request) and cargo.method == "resources/subscribe"
         }
 
-    def _on_progress(self, params: JsonObject) -> None:
+    def _on_progress(self, params: JsonObject, size: int) -> None:
         token = jsonrpc.own_number(params.get("progressToken")) or _NO_CALL
         cargo = self.flights.get(token)
         if isinstance(cargo, Request) and cargo.wants_progress:
             self.flights.extend(token, self._clock())
-            self.notifications.progress(token, cargo, params)
+            self.notifications.progress(token, cargo, params, size)
 
     def _on_call(self, call: jsonrpc.Call, size: int, during: int | None) -> None:
         if call.method == "ping":

@@ -6,13 +6,13 @@ newest update of each resource are kept and delivered a little later; log messag
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Request, Tick
-from dmcp.protocol.limits import MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
+from dmcp.protocol.limits import MAX_LATE_BYTES, MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
 from dmcp.protocol.rates import Bucket
 from dmcp.text import printable
 
@@ -32,6 +32,21 @@ _LOGGER: Final = 200  # characters of a logger's name
 _TELL_INTERVAL: Final = 60.0  # seconds between two remarks about dropped notifications
 
 
+class _LateProgress(NamedTuple):
+    """The newest progress of a call, of a message of so many bytes."""
+
+    request: Request
+    params: JsonObject
+    size: int
+
+
+class _LateUpdate(NamedTuple):
+    """The newest update of a resource, likewise."""
+
+    params: JsonObject
+    size: int
+
+
 class Notifications:
     """One server's notifications to the client, slowed down to a rate.
 
@@ -49,6 +64,7 @@ class Notifications:
         "_config",
         "_dropped",
         "_group",
+        "_late_bytes",
         "_late_progress",
         "_late_updates",
         "_peers",
@@ -64,8 +80,9 @@ class Notifications:
         self._peers = peers
         self._clock = clock
         self._bucket = Bucket(*_rate(config))
-        self._late_progress: dict[int, tuple[Request, JsonObject]] = {}  # bounded by the calls in flight
-        self._late_updates: dict[str, JsonObject] = {}
+        self._late_progress: dict[int, _LateProgress] = {}  # by the call; bounded by the calls in flight
+        self._late_updates: dict[str, _LateUpdate] = {}
+        self._late_bytes = 0  # of both
         self._dropped = 0
         self._told_at: float | None = None
         self._telling: TimerHandle | None = None
@@ -80,25 +97,38 @@ class Notifications:
         self._config = config
         self._bucket.change(*_rate(config))
 
-    def progress(self, number: int, request: Request, params: JsonObject) -> None:
+    def progress(self, number: int, request: Request, params: JsonObject, size: int) -> None:
         """Pass progress of a call on, now or later; a newer one takes the place of an older one that waits."""
-        if number not in self._late_progress and self._bucket.take(self._clock()):
+        late = self._late_progress.pop(number, None)
+        if late is not None:
+            self._late_bytes -= late.size
+        elif self._bucket.take(self._clock()):
             post(request.reply_to, frontend.Progressed(request.ticket, params))
-        else:
-            self._late_progress[number] = (request, params)
-            self._flush_later()
+            return
+        if self._has_room(size):
+            self._late_progress[number] = _LateProgress(request, params, size)
 
-    def updated(self, uri: str, params: JsonObject) -> None:
+    def updated(self, uri: str, params: JsonObject, size: int) -> None:
         """Pass the news of a changed resource on, now or later; likewise."""
-        if uri in self._late_updates:
-            self._late_updates[uri] = params
+        late = self._late_updates.pop(uri, None)
+        if late is not None:
+            self._late_bytes -= late.size
         elif self._bucket.take(self._clock()):
             self._tell_updated(params)
-        elif len(self._late_updates) < MAX_LATE_UPDATES and len(uri) <= MAX_URI:
-            self._late_updates[uri] = params
-            self._flush_later()
-        else:
+            return
+        if len(self._late_updates) >= MAX_LATE_UPDATES or len(uri) > MAX_URI:
             self.drop()
+        elif self._has_room(size):
+            self._late_updates[uri] = _LateUpdate(params, size)
+
+    def _has_room(self, size: int) -> bool:
+        """Make room for something that waits; what finds none is dropped."""
+        if self._late_bytes + size > MAX_LATE_BYTES:
+            self.drop()
+            return False
+        self._late_bytes += size
+        self._flush_later()
+        return True
 
     def message(self, params: JsonObject) -> None:
         """Pass a log message on under the group's name, or drop it."""
@@ -122,11 +152,14 @@ class Notifications:
         """A call has its answer, which goes out next: its newest progress has to go before it."""
         late = self._late_progress.pop(number, None)
         if late is not None:
-            post(late[0].reply_to, frontend.Progressed(late[0].ticket, late[1]))
+            self._late_bytes -= late.size
+            post(late.request.reply_to, frontend.Progressed(late.request.ticket, late.params))
 
     def forget(self, number: int) -> None:
         """A call was cancelled: nobody waits for its progress."""
-        self._late_progress.pop(number, None)
+        late = self._late_progress.pop(number, None)
+        if late is not None:
+            self._late_bytes -= late.size
 
     def flush(self) -> None:
         """Deliver what is late, as far as the rate allows; the rest waits on."""
@@ -134,7 +167,9 @@ class Notifications:
         while self._late_progress and self._bucket.take(self._clock()):
             self.landed(next(iter(self._late_progress)))
         while self._late_updates and self._bucket.take(self._clock()):
-            self._tell_updated(self._late_updates.pop(next(iter(self._late_updates))))
+            late = self._late_updates.pop(next(iter(self._late_updates)))
+            self._late_bytes -= late.size
+            self._tell_updated(late.params)
         if self._late_progress or self._late_updates:
             self._flush_later()
         elif self._dropped and self._telling is None:

@@ -119,6 +119,9 @@ NOTIFICATION_BURST: Final = 5
 MAX_LATE_UPDATES: Final = 1024
 """Resources whose newest update waits because a server tells of more than ``limits.notifications``."""
 
+MAX_LATE_BYTES: Final = 4 * MIB
+"""Bytes of one server's newest progress and updates that wait because there are more than ``limits.notifications``."""
+
 MAX_SUBSCRIPTIONS: Final = 1024
 """Resources of one server the client may be subscribed to."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from dmcp.config.model import Limits, Timeouts
 from dmcp.messages import catalog, frontend, upstream
-from dmcp.protocol.limits import MAX_ELICITATIONS, MAX_UNREAD_ANSWERS
+from dmcp.protocol.limits import MAX_ELICITATIONS, MAX_LATE_BYTES, MAX_UNREAD_ANSWERS
 from unit.actors.test_upstream import Stage
 
 pytestmark = pytest.mark.anyio
@@ -180,3 +180,22 @@ async def test_each_change_of_a_listing_is_told_to_the_catalog_again() -> None:
             catalog.ListingStale("g", 4, "tools", True)
         ]
         stage.listed()
+
+
+async def test_what_waits_of_progress_and_updates_is_bounded_in_bytes_and_the_rest_is_counted() -> None:
+    stage = Stage(limits=Limits(notifications=1.0))
+    stage.ready()
+    talk = stage.actor._talk
+    talk.subscriptions |= {f"x:{n}" for n in range(100)}
+    for round_ in range(3):
+        for number in range(100):
+            params = {"uri": f"x:{number}", "round": round_, "filling": "y" * 300_000}
+            stage.says({"method": "notifications/resources/updated", "params": params})
+    waiting = talk.notifications._late_updates
+    assert 0 < sum(late.size for late in waiting.values()) == talk.notifications._late_bytes <= MAX_LATE_BYTES
+    assert talk.notifications._dropped > 0
+    for now in range(1, 40):
+        stage.now = float(now)
+        stage.hand(upstream.Tick("notifications"))
+    assert not waiting
+    assert talk.notifications._late_bytes == 0
