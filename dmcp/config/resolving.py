@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from dmcp.config import checks, redaction
 from dmcp.config.model import (
@@ -211,10 +212,12 @@ def _oauth(part: OAuthPart, server: RemotePart, filling: Filling) -> OAuthSettin
         grant=part.grant,
         token_endpoint_auth_method=part.token_endpoint_auth_method,
         private_key_file=filling.optional(("oauth", "private_key_file"), part.private_key_file),
-        issuer=filling.optional(("oauth", "issuer"), part.issuer, checks.url_fault),
+        issuer=filling.optional(("oauth", "issuer"), part.issuer, _issuer_fault),
         redirect_host=part.redirect_host,
         redirect_path=part.redirect_path,
-        resource=part.resource,
+        resource=filling.optional(("oauth", "resource"), part.resource)
+        if isinstance(part.resource, str)
+        else part.resource,
         assume_pkce=part.assume_pkce,
     )
 
@@ -222,6 +225,14 @@ def _oauth(part: OAuthPart, server: RemotePart, filling: Filling) -> OAuthSettin
 def _metadata_url_fault(url: str) -> str | None:
     # The URL is the client's id: an authorization server accepts https only.
     return checks.url_fault(url) or (None if url.startswith("https://") else "must begin with https://")
+
+
+def _issuer_fault(url: str) -> str | None:
+    fault = checks.url_fault(url)
+    if fault is None and not url.startswith("https://"):
+        is_here = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        fault = None if is_here else "must begin with https://, for secrets are sent there"
+    return fault
 
 
 def _features(part: FeaturesPart) -> Features:

@@ -215,7 +215,7 @@ class OAuthPart(Part):
     resource: bool | Text | None = Field(
         default=None,
         description="The `resource` parameter (RFC 8707): `true` sends it always, `false` never, a text sends that. "
-        "Sent until the authorization server refuses it if absent.",
+        f"Sent until the authorization server refuses it if absent. {REFERENCES}",
     )
     assume_pkce: bool = Field(
         default=False,

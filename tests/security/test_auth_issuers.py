@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +92,29 @@ async def test_adopted_tokens_are_bound_to_the_address_of_the_configuration(
     again = home.run("auth", "adopt", "far", "--yes")
     assert again.returncode == 1
     assert "left no sign-in" in told(again)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a terminal of the test's own is POSIX's")
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("n", 1), ("", 1)])
+def test_on_a_terminal_the_person_is_asked_and_shown_the_address(
+    server: OAuthServer, tmp_path: Path, answer: str, status: int
+) -> None:
+    home = Home(tmp_path, server)
+    home.leave(json.dumps({"access_token": "at", "refresh_token": "rt"}))
+    ours, theirs = os.openpty()
+    try:
+        command = [sys.executable, "-m", "dmcp", "auth", "adopt", str(home.config), "far"]
+        env = {**os.environ, **home.env}
+        child = subprocess.Popen(command, env=env, stdin=theirs, stderr=subprocess.PIPE, text=True)
+        os.write(ours, f"{answer}\n".encode())
+        _, said = child.communicate(timeout=30)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert child.returncode == status
+    assert server.url in said
+    assert "Is this the server it is for?" in said
+    assert ("access_token" in json.loads(home.kept.read_text())) == (status == 1)
 
 
 def test_a_check_opens_no_browser(server: OAuthServer, tmp_path: Path) -> None:

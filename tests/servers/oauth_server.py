@@ -68,6 +68,7 @@ DEFAULTS: dict[str, Any] = {
     "token_shape": "",  # "form": a form and no JSON; "authed_user": the token in a member, as Slack has it
     "challenge": None,  # the challenge of /mcp, with ADDRESS for that of the metadata
     "metadata_pages": [],  # path prefixes whose metadata is a page with status 200
+    "metadata_slow": [],  # path prefixes whose metadata does not come
     "pruned": False,  # /authorize shows an error page to every client registered so far
 }
 
@@ -136,7 +137,7 @@ async def server_metadata(request: Request) -> Response:
 
 async def _metadata_fault(request: Request) -> Response | None:
     s, path = state.settings, request.url.path
-    if s["server_metadata"] == "slow":
+    if s["server_metadata"] == "slow" or any(path.startswith(start) for start in s["metadata_slow"]):
         await asyncio.sleep(_SLOW)
     faults = {
         "absent": Response(status_code=404),

@@ -159,6 +159,13 @@ async def test_a_sign_in_that_cannot_be_trusted_or_done_keeps_nothing_and_says_w
     assert await home.kept() is None
 
 
+async def test_discovery_goes_on_after_a_place_that_does_not_answer(
+    tmp_path: Path, server: OAuthServer
+) -> None:
+    server.set(metadata_slow=["/.well-known/oauth-authorization-server"])
+    assert (await Home(tmp_path, server).mend()).access
+
+
 @pytest.mark.parametrize(
     "named", ["http://attacker.example/meta", "http://169.254.169.254/latest", "file:///etc/passwd"]
 )

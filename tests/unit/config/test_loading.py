@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from dmcp.config.model import (
     ToolSelection,
     Unresolved,
 )
+from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -304,3 +306,46 @@ def test_importing_the_loader_imports_no_parser() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "[]\n"
+
+
+def test_where_and_how_to_sign_in_is_taken_over(tmp_path: Path) -> None:
+    oauth = {
+        "client_id": "mine",
+        "issuer": "${ISSUER}",
+        "resource": "${AUDIENCE:-api://mine}",
+        "redirect_host": "localhost",
+        "redirect_port": 3118,
+        "redirect_path": "/slack/done",
+        "assume_pkce": True,
+    }
+    server = {"description": "d", "url": "https://far.example/mcp", "oauth": oauth}
+    path = tmp_path / "dmcp.json"
+    path.write_text(json.dumps({"mcpServers": {"far": server}}), encoding="utf-8")
+    target = load(path, {"ISSUER": "https://login.example"}).servers["far"].target
+    assert isinstance(target, RemoteServer)
+    assert (target.oauth.issuer, target.oauth.resource) == ("https://login.example", "api://mine")
+    assert (target.oauth.redirect_host, target.oauth.redirect_path) == ("localhost", "/slack/done")
+    assert target.oauth.assume_pkce is True
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("issuer", "http://login.example"),
+        ("issuer", "login.example"),
+        ("redirect_host", "example.com"),
+        ("redirect_path", "done"),
+        ("redirect_path", "/a b"),
+        ("resource", 7),
+        ("resource", ""),
+        ("assume_pkce", "yes"),
+    ],
+)
+def test_a_place_to_sign_in_at_that_cannot_be_one_is_a_mistake(
+    tmp_path: Path, key: str, value: object
+) -> None:
+    server = {"description": "d", "url": "https://far.example/mcp", "oauth": {key: value}}
+    path = tmp_path / "dmcp.json"
+    path.write_text(json.dumps({"mcpServers": {"far": server}}), encoding="utf-8")
+    with pytest.raises(ConfigError, match=key):
+        load(path, {})
