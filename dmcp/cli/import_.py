@@ -7,6 +7,7 @@ nothing has changed. Not here: how tools keep their servers (``dmcp.cli.importer
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,9 +32,11 @@ from dmcp.cli.importers.packages import about
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
+from dmcp.cli.importers.surroundings import placed, seen_by_git
 from dmcp.cli.importers.writing import Overtaken, backup_of, write_whole
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
+from dmcp.config.exposure import has_secrets
 from dmcp.config.redaction import redacted
 from dmcp.errors import ConfigError, InternalError
 
@@ -94,7 +97,7 @@ Examples:
   dmcp import --all --merge               all that is found here, added to what is there
 
 Without a terminal, or with --yes, no question is asked.
-Exit status: 0 written, 2 nothing written, 130 the same after Ctrl-C.
+Exit status: 0 written, 2 nothing written, 130 stopped with Ctrl-C: what was answered by then is written.
 """
 
 
@@ -155,7 +158,7 @@ def import_command(
             if everything
             else find(source or "", "user" if user_scope else "project", machine)
         )
-        run(request, read)
+        stopped = run(request, read)
     except ConfigError as error:
         raise ImportFailure("\n".join(map(plain, str(error).splitlines()))) from None
     except click.Abort as error:
@@ -164,6 +167,8 @@ def import_command(
         raise (Interrupted if ctrl_c else ImportFailure)(
             "stopped before the end; nothing was written"
         ) from None
+    if stopped:
+        click.get_current_context().exit(INTERRUPTED)
 
 
 def _probe() -> Probe:
@@ -172,8 +177,8 @@ def _probe() -> Probe:
     return ask
 
 
-def run(request: Request, read: Read) -> None:
-    """All steps after the input was found.
+def run(request: Request, read: Read) -> bool:
+    """All steps after the input was found. Returns whether the person stopped it before the last question.
 
     Raises:
         ConfigError: something is wrong with the input or the output; nothing was written.
@@ -181,7 +186,7 @@ def run(request: Request, read: Read) -> None:
     """
     _settle_overwriting(request)
     harvest = read()
-    entries, notes = _entries(request, harvest)
+    entries, notes, stopped = _entries(request, harvest)
     if not entries:
         raise ConfigError("\n".join(["no server can be imported", *(f"  {note}" for note in notes)]))
     merging = request.merge and request.output.exists()
@@ -196,6 +201,27 @@ def run(request: Request, read: Read) -> None:
         click.echo(write_beside(request.output, links=_links(request)))
     if backup is not None:
         click.echo(f"The earlier file is kept as {backup}")
+    if outcome.added and not request.dry_run:
+        _say_what_next(request, outcome, entries)
+    if stopped:
+        click.echo(
+            "You stopped before the end: what you had answered is written, and --merge adds the rest.",
+            err=True,
+        )
+    return stopped
+
+
+def _say_what_next(request: Request, outcome: Outcome, entries: Mapping[str, dict[str, Any]]) -> None:
+    """Say whether git would share secrets, and which command comes next."""
+    if has_secrets({"mcpServers": {name: entries[name] for name in outcome.added}}):
+        line = seen_by_git(request.output)
+        if line is not None:
+            click.echo(
+                f"Take care: secrets stand in {request.output} now, and git would take it in. Put them into "
+                f"environment variables (${{NAME}}), or add this line to .gitignore:\n  {plain(line)}"
+            )
+    given = "" if request.output == Path(USUAL_FILE) else f" {shlex.quote(str(request.output))}"
+    click.echo(f"Next: dmcp check{given}")
 
 
 def _outcome(
@@ -246,18 +272,32 @@ def _settle_overwriting(request: Request) -> None:
         raise ConfigError(f"{request.output} was left as it is")
 
 
-def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, Any]], list[NotCarried]]:
-    """The entries dmcp accepts, in the order of the servers, and what was left behind on the way."""
-    entries, notes = {}, []
+def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, Any]], list[NotCarried], bool]:
+    """The entries dmcp accepts, in the order of the servers, and what was left behind on the way.
+
+    The last value says whether a person stopped the questions with Ctrl-C after the first was answered.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    notes: list[NotCarried] = []
     servers = []
     for found in harvest.servers:
-        server, note = _with_env_file(request, found)
+        server, note = _with_env_file(request, placed(found, request.output))
         notes += [note] if note is not None else []
         servers.append(server)
     known = _known(servers, request.machine or Machine.here())
     told = _asked(request, servers, harvest.strange, known)
-    for server in servers:
-        entry = _described(request, server, told.get(server.name), known.get(server.name))
+    for at, server in enumerate(servers):
+        try:
+            entry, no_more = _described(request, server, told.get(server.name), known.get(server.name))
+        except click.Abort as error:
+            if not entries or not isinstance(error.__context__, KeyboardInterrupt):
+                raise
+            click.echo(err=True)  # the question's line has no end yet
+            notes += [
+                NotCarried(left.name, "not asked about", "import again with --merge") for left in servers[at:]
+            ]
+            return entries, notes, True
+        request = replace(request, ask=request.ask and not no_more)
         why = refusal(server.name, entry)
         if why is None:
             entries[server.name] = entry
@@ -265,7 +305,7 @@ def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, An
             notes.append(
                 NotCarried(server.name, f"not imported, since {why}", "correct it in the tool's file")
             )
-    return entries, notes
+    return entries, notes, False
 
 
 def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedServer, NotCarried | None]:
@@ -318,9 +358,12 @@ def _asked(
 
 def _described(
     request: Request, server: ImportedServer, told: str | None, known: About | None
-) -> dict[str, Any]:
-    """The entry with a description: the tool's own, the server's, its package's, a suggested one, or a person's."""
-    description = server.description or told or suggestion(server, known)
+) -> tuple[dict[str, Any], bool]:
+    """The entry with a description: the tool's own, the server's, its package's, a suggested one, or a person's.
+
+    The second value says that the person wants no more questions.
+    """
+    description, no_more = server.description or told or suggestion(server, known), False
     if request.ask:
-        server, description = questions.about(server, description)
-    return entry_of(server, description)
+        server, description, no_more = questions.about(server, description)
+    return entry_of(server, description), no_more

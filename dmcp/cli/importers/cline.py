@@ -31,7 +31,6 @@ TOOL = CodingTool(
     remark="what a nested `transport` says is read as if it stood in the entry",
     shape=EntryShape(
         urls={"url": "sse"},
-        type=("type", "transportType"),
         timeout=("timeout", 1.0),
         sign_in=SignInKeys("oauthClient"),
         ignored=("alwaysAllow", "autoApprove", "metadata"),

@@ -26,6 +26,15 @@ _KEYS = {
     "extensions": "goose",
 }
 """Top-level keys that only one tool, or one family of tools, uses."""
+_DEEPER = (
+    ("mcp",),
+    ("settings", "mcp"),
+    ("customizations", "vscode", "mcp"),
+    ("customizations", "vscode", "settings", "mcp"),
+)
+"""Where Visual Studio Code has ``servers``: in settings.json, a workspace file, a dev container."""
+_REACHED_BY = ("command", "cmd", "url", "httpUrl", "serverUrl", "uri")
+"""Keys of which a server has one."""
 _TOO_COMMON = frozenset({"", ".mcp.json", "mcp.json", "settings.json"})
 
 
@@ -50,6 +59,44 @@ def tool_of(path: Path, contents: Mapping[str, Any], text: str) -> tuple[CodingT
         f"{path}: no servers found, since none of the keys mcpServers, {', '.join(_KEYS)} holds a table; "
         "give the file a coding tool keeps its MCP servers in"
     )
+
+
+def laid_open(contents: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The contents with the servers at the top, where some files have them deeper, or without a key of their own.
+
+    Visual Studio Code has them in settings, workspace files and dev containers; a plugin of Claude Code may have
+    nothing but servers in its file, and a page of instructions nothing but one server.
+    """
+    for keys in _DEEPER:
+        inner: Any = contents
+        for key in keys:
+            inner = inner.get(key) if isinstance(inner, Mapping) else None
+        if (
+            isinstance(inner, Mapping)
+            and isinstance(inner.get("servers"), Mapping)
+            and _all_servers(inner["servers"])
+        ):
+            return dict(inner)
+    if isinstance(contents.get("mcp.servers"), Mapping):
+        return {"servers": contents["mcp.servers"]}
+    if any(isinstance(contents.get(key), Mapping | list) for key in ("mcpServers", *_KEYS)):
+        return contents
+    named = {key: value for key, value in contents.items() if not key.startswith(("$", "_"))}
+    if named and _all_servers(named):
+        return {"mcpServers": named}
+    if _is_server(contents):
+        name = contents.get("name")
+        rest = {key: value for key, value in contents.items() if key != "name"}
+        return {"mcpServers": {name if isinstance(name, str) and name else path.stem: rest}}
+    return contents
+
+
+def _all_servers(entries: Mapping[str, Any]) -> bool:
+    return all(map(_is_server, entries.values()))
+
+
+def _is_server(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and any(isinstance(entry.get(key), str | list) for key in _REACHED_BY)
 
 
 def project_of(path: Path) -> Path:
@@ -84,7 +131,12 @@ def _by_spelling(servers: Mapping[str, Any], text: str) -> str:
     keys = {key for entry in servers.values() if isinstance(entry, Mapping) for key in entry}
     if keys & {"httpUrl", "includeTools", "excludeTools"}:
         return "gemini"
-    if keys & {"transport", "transportType", "oauthClient"}:
+    nested = any(
+        isinstance(entry.get("transport"), Mapping)
+        for entry in servers.values()
+        if isinstance(entry, Mapping)
+    )
+    if nested or keys & {"transportType", "oauthClient"}:
         return "cline"
     if re.search(r"\$\{(?:env|input):|\$\{(?:workspaceFolder|userHome)\}", text):
         return "windsurf" if "serverUrl" in keys else "cursor"

@@ -89,7 +89,10 @@ def _kind(entry: Entry, shape: EntryShape) -> Any:
     known = {**STDIO_TYPES, **REMOTE_TYPES, **shape.types}
     found = None
     for key in shape.type:
-        value = entry.take(key)
+        value = entry.raw.get(key)
+        if key != shape.type[0] and not isinstance(value, str):
+            continue  # what another tool may mean by it; noted as unknown
+        entry.take(key)
         if value is None or found is not None:
             continue
         if not isinstance(value, str):

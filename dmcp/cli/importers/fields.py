@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.importers.model import NotCarried
 from dmcp.cli.importers.references import rewritten
+from dmcp.config.durations import seconds
 
 if TYPE_CHECKING:
     from dmcp.cli.importers.tool import CodingTool
@@ -61,6 +63,10 @@ class Entry:
         for problem in problems:
             self.note(problem.what, problem.advice)
         return carried
+
+    def at_home(self, text: str) -> str:
+        """A value with the home directory for a ``~`` at its beginning."""
+        return self._predefined["userHome"] + text[1:] if text == "~" or text.startswith("~/") else text
 
     def text(self, key: str | None) -> str | None:
         """A value that has to be a text.
@@ -122,6 +128,9 @@ class Entry:
         if key is None or (value := self.take(key[0])) is None:
             return None
         number = _number(value)
+        if number is None and isinstance(value, str):
+            with suppress(ValueError):
+                return seconds(value)  # with a unit of its own: "30s"
         if number is None or not 0 < number * key[1] < math.inf:
             self.note(
                 f'"{key[0]}" is no duration',

@@ -108,10 +108,12 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
     """
     entries: dict[str, Any] = {}
     folders: dict[str, Path] = {}
+    of_project: set[str] = set()
     for source in found:
         for name, raw in source.servers.items():
             entries[name] = overlaid(entries.get(name), raw) if tool.overlays else raw
             folders[name] = source.folder
+            (of_project.add if source.scope == "project" else of_project.discard)(name)
     files = tuple(Found(source.path, source.scope, source.contents) for source in found)
     files += tuple(_settings(tool, {source.scope for source in found}, machine))
     servers, notes = [], []
@@ -119,7 +121,7 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
         server, new = _one(tool, name, entries[name], files, (machine, folders[name]))
         notes += new
         if server is not None:
-            servers.append(server)
+            servers.append(replace(server, ran_in=folders[name]) if name in of_project else server)
     remarks = tuple(f"{tool.title}: {source.path} ({source.scope})" for source in found)
     strange = tuple(
         FoundFile(source.path, source.text, tuple(source.servers))

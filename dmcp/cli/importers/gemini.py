@@ -22,12 +22,13 @@ GOOGLE = "dmcp signs in with OAuth only; a token in an environment variable can 
 SHAPE = EntryShape(
     urls={"httpUrl": "http", "url": "sse"},
     timeout=("timeout", 0.001),
+    startup=("discoveryTimeoutMs", 0.001),
     include="includeTools",
     exclude="excludeTools",
     literal=True,
     empty_is_none=True,
     sign_in=SignInKeys(),
-    ignored=("trust", "extension", "extensionName", "discoveryTimeoutMs"),
+    ignored=("trust", "extension", "extensionName"),
     cannot={
         "tcp": "dmcp has no WebSocket transport",
         "authProviderType": GOOGLE,

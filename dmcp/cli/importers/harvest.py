@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dmcp.cli.importers.detect import project_of, tool_of
+from dmcp.cli.importers.detect import laid_open, project_of, tool_of
 from dmcp.cli.importers.documents import parse_document, read_text
 from dmcp.cli.importers.gather import Source, locations, read_sources, servers_at, sources
 from dmcp.cli.importers.machine import is_there
 from dmcp.cli.importers.model import Harvest, NotCarried
+from dmcp.cli.importers.own import is_dmcp
 from dmcp.cli.importers.registry import TOOLS, nearest
 from dmcp.errors import ConfigError
 
@@ -94,8 +95,14 @@ def _find_tool(tool: CodingTool, scope: Scope, machine: Machine) -> Read:
     def read() -> Harvest:
         harvest = read_sources(tool, sources(tool, scope, machine), machine)
         if not harvest.servers:
-            raise ConfigError(_no_servers(f"{tool.title} has no MCP servers here ({scope} scope)", harvest))
-        return replace(harvest, remarks=(*remarks, *harvest.remarks))
+            found = _in_other_scope(tool, scope, machine)
+            hint = f"; {found}" if found else ""
+            raise ConfigError(
+                _no_servers(f"{tool.title} has no MCP servers here ({scope} scope){hint}", harvest)
+            )
+        elsewhere = _in_other_scope(tool, scope, machine)
+        more = (f"{tool.title}: {elsewhere}",) if elsewhere else ()
+        return replace(harvest, remarks=(*remarks, *harvest.remarks, *more))
 
     return read
 
@@ -106,8 +113,8 @@ def _nothing(tool: CodingTool, scope: Scope, machine: Machine) -> str:
     if scope == "project" and any(place.reach != "here" for place in tool.project):
         looked += ", here and in the directories above"
     other: Scope = "user" if scope == "project" else "project"
-    hint = ""
-    if _present(tool, other, machine):
+    hint = f"; {found}" if (found := _in_other_scope(tool, scope, machine)) else ""
+    if not hint and _present(tool, other, machine):
         hint = (
             "; the user has one: add --global"
             if other == "user"
@@ -116,9 +123,28 @@ def _nothing(tool: CodingTool, scope: Scope, machine: Machine) -> str:
     return f"{tool.title} has no {scope} configuration here (looked for {looked}){hint}"
 
 
+def _in_other_scope(tool: CodingTool, scope: Scope, machine: Machine) -> str:
+    """How many servers there are in the scope that was not asked for, and how to have those; empty if none."""
+    other: Scope = "user" if scope == "project" else "project"
+    try:
+        found = {
+            name
+            for source in sources(tool, other, machine)
+            for name, entry in source.servers.items()
+            if not is_dmcp(entry)
+        }
+    except ConfigError:
+        return ""
+    if not found:
+        return ""
+    how = "in user scope: add --global" if other == "user" else "in this project: leave out --global"
+    return f"{len(found)} {how}"
+
+
 def _read_file(path: Path, machine: Machine) -> Harvest:
     text = read_text(path)
     contents = parse_document(text, str(path), path.suffix)
+    contents = laid_open(contents, path)
     tool, key = tool_of(path, contents, text)
     servers = servers_at(contents, (key,), path) or {}
     source = Source(path, "project", servers, contents, project_of(path))

@@ -55,7 +55,8 @@ class Address:
 class ImportedServer:
     """One server as found. Durations are seconds; an empty ``include`` means every tool.
 
-    ``env_file`` is the path of a file with more variables, which dmcp's configuration has no key for.
+    ``env_file`` is the path of a file with more variables, which dmcp's configuration has no key for. ``ran_in`` is the
+    directory the tool started it in, where its file says so.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ImportedServer:
     exclude: tuple[str, ...] = ()
     features_off: tuple[str, ...] = ()
     env_file: str | None = None
+    ran_in: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

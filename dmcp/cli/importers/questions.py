@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dmcp.cli.importers.model import ImportedServer
 
+_ALL = ("a", "all")
 _FEATURES = ("tools", "resources", "prompts")
 
 
@@ -31,14 +32,33 @@ def may_overwrite(path: Path) -> bool:
     return click.confirm(f"{path} exists. Replace it (it will be kept as {path.name}.bak)?", default=False)
 
 
-def about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str]:
-    """The server with the features a person wants to keep, and the description given."""
+def about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str, bool]:
+    """The server with the features a person wants to keep, the description given, and whether to ask no more.
+
+    "a" says: this one as suggested, and all that follow.
+    """
     click.echo(f"\n{plain(server.name)}{'' if server.enabled else ' (switched off)'}: {in_short(server)}")
-    description = click.prompt("  What is it good for?", default=suggested, type=str).strip() or suggested
-    if click.confirm("  Keep all its features (tools, resources, prompts)?", default=True):
-        return server, description
+    description = click.prompt(
+        "  What is it good for? (a: as suggested, for all)", default=suggested, type=str
+    )
+    description = description.strip() or suggested
+    if description in _ALL:
+        return server, suggested, True
+    answer = click.prompt(
+        "  Keep all its features (tools, resources, prompts)? [Y/n/a]",
+        default="y",
+        show_default=False,
+        type=click.Choice(("y", "yes", "n", "no", *_ALL), case_sensitive=False),
+        show_choices=False,
+    )
+    if answer not in {"n", "no"}:
+        return server, description, answer in _ALL
     kept = {feature: click.confirm(f"  Keep its {feature}?", default=True) for feature in _FEATURES}
-    return replace(server, features_off=tuple(name for name, keep in kept.items() if not keep)), description
+    return (
+        replace(server, features_off=tuple(name for name, keep in kept.items() if not keep)),
+        description,
+        False,
+    )
 
 
 def may_inline(server: ImportedServer) -> bool:

@@ -137,7 +137,9 @@ _BARE = re.compile(rf"\$(?P<name>{_NAME})")
 _ENV_COLON = re.compile(rf"\$\{{env:(?P<name>{_NAME})\}}")
 _EDITOR = re.compile(
     r"\$\{(?P<name>workspaceFolder|workspaceFolderBasename|userHome|cwd|pathSeparator|/"
-    r"|(?:command|config):[^}]*|workspaceFolder:[^}]*)\}"
+    r"|(?:command|config):[^}]*|workspaceFolder:[^}]*"
+    r"|file|fileWorkspaceFolder|relativeFile|relativeFileDirname|fileBasename|fileBasenameNoExtension|fileExtname"
+    r"|fileDirname|fileDirnameBasename|lineNumber|columnNumber|selectedText|execPath|defaultBuildTask)\}"
 )
 _INPUT = re.compile(r"\$\{input:(?P<name>[^}]*)\}")
 _OPENCODE_ENV = re.compile(rf"\{{env:(?P<name>{_NAME})\}}")

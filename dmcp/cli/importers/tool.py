@@ -36,6 +36,8 @@ REMOTE_TYPES: Mapping[str, str] = MappingProxyType(
         "streamable-http": "http",
         "streamableHttp": "http",
         "streamable_http": "http",
+        "streamable": "http",
+        "streamablehttp": "http",
         "sse": "sse",
         "remote": "auto",
     }
@@ -102,7 +104,7 @@ class EntryShape:
     env: tuple[str, ...] = ("env",)
     cwd: str | None = "cwd"
     urls: Mapping[str, Kind] = field(default_factory=lambda: {"url": "auto"})
-    type: tuple[str, ...] = ("type",)
+    type: tuple[str, ...] = ("type", "transport", "transportType")
     types: Mapping[str, str] = field(default_factory=dict)
     headers: tuple[str, ...] = ("headers",)
     disabled: str | None = "disabled"

@@ -182,4 +182,4 @@ def host(name: str) -> Host:
 
 
 def _current(places: tuple[Location, ...]) -> tuple[Location, ...]:
-    return tuple(place for place in places if place.note != "older")
+    return tuple(place for place in places if place.note not in {"older", "dev container"})

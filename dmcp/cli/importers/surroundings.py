@@ -1,0 +1,104 @@
+"""Where an imported server will run, and who else will see the file: the directory, and the repository around it.
+
+Looks at paths. Not here: the entries (``rendering``) and the report (``report``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dmcp.cli.importers.machine import is_there
+from dmcp.cli.importers.model import Command
+from dmcp.store import files
+
+if TYPE_CHECKING:
+    from dmcp.cli.importers.model import ImportedServer
+
+_LARGEST: Final = 1024 * 1024  # bytes of a .gitignore
+_MOST_WORDS: Final = 200
+
+
+def placed(server: ImportedServer, output: Path) -> ImportedServer:
+    """Return the server with the directory its tool started it in, if it needs that one and will not be in it.
+
+    It needs it when its command or an argument is a path relative to it, or ``cwd`` is. dmcp takes a relative ``cwd``
+    as relative to the configuration.
+    """
+    target, folder = server.target, server.ran_in
+    if not isinstance(target, Command) or folder is None or _same(folder, output.absolute().parent):
+        return server
+    if target.cwd is not None:
+        if _is_fixed(target.cwd):
+            return server
+        return replace(server, target=replace(target, cwd=os.path.normpath(folder / target.cwd)))
+    words = (target.command, *target.args[:_MOST_WORDS])
+    if not any(_is_relative(word, folder, is_command=at == 0) for at, word in enumerate(words)):
+        return server
+    return replace(server, target=replace(target, cwd=str(folder)))
+
+
+def _is_fixed(path: str) -> bool:
+    return path.startswith(("/", "\\", "~", "$")) or path[1:2] == ":"
+
+
+def _is_relative(word: str, folder: Path, *, is_command: bool) -> bool:
+    word = word.partition("=")[2] if word.startswith("-") and "=" in word else word
+    if word in {".", ".."} or word.startswith(("./", "../", ".\\", "..\\")):
+        return True
+    if not word or "\0" in word or word.startswith("-") or "://" in word or _is_fixed(word):
+        return False
+    # A command without a slash is looked up in PATH, not in the directory.
+    return not (is_command and "/" not in word and "\\" not in word) and is_there(folder / word)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def seen_by_git(path: Path) -> str | None:
+    """Return the line for ``.gitignore`` that keeps a file out of its repository; ``None`` if none is needed."""
+    real = Path(os.path.realpath(path))
+    root = next((folder for folder in real.parents if is_there(folder / ".git")), None)
+    if root is None or _is_ignored(real, root):
+        return None
+    return "/" + real.relative_to(root).as_posix()
+
+
+def _is_ignored(path: Path, root: Path) -> bool:
+    """Return whether a pattern on the way to the file names it; the last that does decides, as for git.
+
+    git itself is not asked: what it runs may be in the configuration of a strange repository.
+    """
+    ignored = False
+    folders = [folder for folder in reversed(path.parents) if folder == root or root in folder.parents]
+    for file, folder in [
+        (root / ".git" / "info" / "exclude", root),
+        *((f / ".gitignore", f) for f in folders),
+    ]:
+        try:
+            text = files.read(file, _LARGEST).decode("utf-8", "replace")
+        except OSError:
+            continue
+        inner = path.relative_to(folder)
+        for line in map(str.strip, text.splitlines()):
+            pattern = line.removeprefix("!")
+            if pattern and not line.startswith("#") and _matches(pattern, inner):
+                ignored = not line.startswith("!")
+    return ignored
+
+
+def _matches(pattern: str, inner: Path) -> bool:
+    """Return whether a pattern of ``.gitignore`` names a path below it, or a directory it lies in."""
+    anchored = "/" in pattern.rstrip("/")
+    plain = pattern.strip("/").removeprefix("**/")
+    directory_only = pattern.endswith("/")
+    for part in (inner, *inner.parents[:-1]):
+        if directory_only and part == inner:
+            continue
+        if fnmatchcase(part.as_posix() if anchored else part.name, plain):
+            return True
+    return False
