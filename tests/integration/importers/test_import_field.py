@@ -153,10 +153,10 @@ def test_the_transport_is_taken_as_other_tools_spell_it(
 @pytest.mark.parametrize(
     ("tool", "place", "text", "timeout"),
     [
-        ("codex", ".codex/config.toml", CODEX + 'startup_timeout_ms = 20000\n', {"connect": "20s"}),
-        ("codex", ".codex/config.toml", CODEX + 'startup_timeout_sec = 7\nstartup_timeout_ms = 1\n',
+        ("codex", ".codex/config.toml", CODEX + "startup_timeout_ms = 20000\n", {"connect": "20s"}),
+        ("codex", ".codex/config.toml", CODEX + "startup_timeout_sec = 7\nstartup_timeout_ms = 1\n",
          {"connect": "7s"}),
-        ("codex", ".codex/config.toml", CODEX + 'tool_timeout_sec = 1.5\n', {"tools": "1500ms"}),
+        ("codex", ".codex/config.toml", CODEX + "tool_timeout_sec = 1.5\n", {"tools": "1500ms"}),
         ("claude", ".mcp.json", '{"mcpServers": {"a": {"command": "x", "timeout": 60000}}}', {"tools": "60s"}),
         ("kiro", ".kiro/settings/mcp.json", '{"mcpServers": {"a": {"command": "x", "timeout": "30s"}}}',
          {"tools": "30s"}),
