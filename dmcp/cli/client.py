@@ -42,6 +42,9 @@ class RpcError(UpstreamError):
         self.data = data
 
 
+_UV_CACHES = ("archive-v", "environments-v", "builds-v")  # in uv's cache, each with a number
+
+
 def python(*arguments: str) -> list[str]:
     """How to start this interpreter so that it finds dmcp where this process found it, and nothing else.
 
@@ -49,6 +52,21 @@ def python(*arguments: str) -> list[str]:
     """
     found_here = Path(sys.path[0] or ".").resolve() == Path.cwd()
     return [sys.executable, *([] if found_here else ["-P"]), *arguments]
+
+
+def runner() -> tuple[str, ...] | None:
+    """Return how to run dmcp by the tool whose cache this process runs from; ``None`` if it is installed to stay.
+
+    ``uvx`` and ``pipx run`` put a program where it is cleaned up some day, so that path must be written nowhere.
+    """
+    parts = [part.lower() for part in Path(sys.prefix).parts]
+    given = os.environ.get("UV_CACHE_DIR")
+    if given and Path(sys.prefix).is_relative_to(Path(given).absolute()):
+        return ("uvx",)
+    in_cache = any(part in {".cache", "cache", "caches"} or part.startswith(_UV_CACHES) for part in parts)
+    if (in_cache and "uv" in parts) or any(part.startswith(_UV_CACHES) for part in parts):
+        return ("uvx",)
+    return ("pipx", "run") if in_cache and "pipx" in parts else None
 
 
 def dmcp_serving(config: Path | str) -> list[str]:

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from pydantic_core import to_json
 
 from dmcp.cli.chosen import USUAL_FILE
-from dmcp.cli.client import python
+from dmcp.cli.client import python, runner
 from dmcp.cli.importers.rendering import SCHEMA
 from dmcp.cli.importers.writing import write_whole
 from dmcp.cli.schema import check_name, write_beside
@@ -53,6 +53,13 @@ _STARTER: Final = """\
 """
 
 
+def _notes() -> list[str]:
+    """How to start the demonstration server, in words that are good for as long as the file."""
+    if runner() == ("uvx",):
+        return ["uvx", "--from", "dmcp", "python", "-m", "dmcp.demo.notes"]
+    return python("-m", "dmcp.demo.notes")
+
+
 @click.command("init", short_help="Write a commented configuration to start from.")
 @click.argument("file", type=click.Path(path_type=Path), default=USUAL_FILE)
 @click.option("--force", is_flag=True, help="Replace an existing file; it is kept as .bak.")
@@ -68,7 +75,7 @@ def init_command(file: Path, force: bool) -> None:
     check_name(file)
     if file.exists() and not force:
         raise ConfigError(f"{file} exists: --force replaces it (it is kept as .bak), or name another file")
-    command, *arguments = python("-m", "dmcp.demo.notes")
+    command, *arguments = _notes()
     shown = {"schema": SCHEMA, "command": command, "args": arguments}
     named = click.get_current_context().get_parameter_source("file") != ParameterSource.DEFAULT
     links: files.Links = "follow" if named else "refuse"

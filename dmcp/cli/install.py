@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 
 from dmcp.cli import trust
 from dmcp.cli.chosen import configuration
-from dmcp.cli.client import python
+from dmcp.cli.client import python, runner
 from dmcp.cli.completing import coding_tools
 from dmcp.cli.importers.machine import Machine
 from dmcp.cli.importers.registry import TOOLS, nearest
@@ -69,7 +70,9 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
     path, _ = configuration(config, starts=False)
     fronted = Fronted(path)
     scope = _scope(chosen, user_scope=user_scope)
-    outcome = put_in(chosen, scope, machine, _start(path, fronted), fronted if replacing else None)
+    outcome = put_in(
+        chosen, scope, machine, _start(path, fronted, chosen, scope), fronted if replacing else None
+    )
     _say_installed(chosen, scope, outcome, replacing=replacing)
     if config is None and "DYNAMIC_MCP_CONFIG" not in os.environ:
         _say_served(path)
@@ -106,12 +109,34 @@ def _scope(chosen: Host, *, user_scope: bool) -> Scope:
     return "user" if user_scope or not chosen.tool.project else "project"
 
 
-def _start(config: Path, fronted: Fronted) -> Start:
-    """How a tool starts the dmcp that runs now: its program beside the interpreter, else the interpreter."""
+def _start(config: Path, fronted: Fronted, chosen: Host, scope: Scope) -> Start:
+    """How a tool starts the dmcp that runs now: its program beside the interpreter, else the interpreter.
+
+    Where that is a cache, by the tool that fills it. In a file that a project's people may share: by its name, with the
+    configuration's place in the project, as far as that finds this dmcp and the tool allows it.
+    """
     program = Path(sys.executable).with_name("dmcp.exe" if sys.platform == "win32" else "dmcp")
-    words = [str(program)] if program.exists() else python("-m", "dmcp")
     served = os.path.abspath(config)  # noqa: PTH100 - without "..", and a symbolic link stays one: it may be moved
+    by_name = _by_name(program)
+    if by_name is not None and scope == "project" and chosen.project_prefix is not None:
+        inner = os.path.relpath(served, Path.cwd())
+        if not inner.startswith("..") and not os.path.isabs(inner):  # noqa: PTH117 - another drive stays absolute
+            portable = chosen.project_prefix + Path(inner).as_posix()
+            return Start(by_name[0], (*by_name[1:], portable), fronted.variables())
+    words = (
+        [*run, "dmcp"] if (run := runner()) else [str(program)] if program.exists() else python("-m", "dmcp")
+    )
     return Start(words[0], (*words[1:], served), fronted.variables())
+
+
+def _by_name(program: Path) -> list[str] | None:
+    """The words that start this dmcp on any machine that has it; ``None`` if they would not start it here."""
+    if (run := runner()) is not None:
+        return [*run, "dmcp"]
+    found = shutil.which("dmcp")
+    if found is None or not Path(found).is_absolute() or not program.exists():
+        return None
+    return ["dmcp"] if os.path.realpath(found) == os.path.realpath(program) else None
 
 
 def _say_installed(chosen: Host, scope: Scope, outcome: Outcome, *, replacing: bool) -> None:

@@ -141,8 +141,8 @@ def backup_of(path: Path) -> Path:
 
 
 def check_place(path: Path, *, links: Links = "refuse", below: Path | None = None) -> None:
-    """Raise what ``write`` would because of links or kinds of files, and write nothing. Directories are made."""
-    with _folder_of(path, links, below) as (folder, name):
+    """Raise what ``write`` would because of links or kinds of files, and ``FileNotFoundError`` without a directory."""
+    with _folder_of(path, links, below, make=False) as (folder, name):
         before = folder.look(name)
         if before is not None:
             _refuse_other_kinds(before, path)
@@ -270,7 +270,9 @@ class _Folder:
 
 
 @contextmanager
-def _folder_of(path: Path, links: Links, below: Path | None) -> Iterator[tuple[_Folder, str]]:
+def _folder_of(
+    path: Path, links: Links, below: Path | None, *, make: bool = True
+) -> Iterator[tuple[_Folder, str]]:
     """Open the directory a file is in. The name is that of the real file where a link is followed."""
     path = Path(os.path.realpath(path) if links == "follow" else os.path.abspath(path))  # noqa: PTH100 - links stay
     if path.is_symlink() and links != "replace":
@@ -283,7 +285,8 @@ def _folder_of(path: Path, links: Links, below: Path | None) -> Iterator[tuple[_
     if not _HAS_DIR_FD:
         for step in steps:
             start = start / step
-            start.mkdir(exist_ok=True)
+            if make:
+                start.mkdir(exist_ok=True)
             if (
                 start.is_symlink()
                 or os.path.realpath(start) != os.path.realpath(start.parent) + os.sep + start.name
@@ -296,7 +299,7 @@ def _folder_of(path: Path, links: Links, below: Path | None) -> Iterator[tuple[_
     try:
         for step in steps:
             start = start / step
-            inner = _step(at, step, start, look)
+            inner = _step(at, step, start, look, make=make)
             os.close(at)
             at = inner
         yield _Folder(str(path.parent), at), path.name
@@ -304,12 +307,15 @@ def _folder_of(path: Path, links: Links, below: Path | None) -> Iterator[tuple[_
         os.close(at)
 
 
-def _step(at: int, name: str, path: Path, flags: int) -> int:
+def _step(at: int, name: str, path: Path, flags: int, *, make: bool) -> int:
     """Open a directory in a directory, made if it is missing and never through a link."""
-    with suppress(FileExistsError):
-        os.mkdir(name, dir_fd=at)
+    if make:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=at)
     try:
         return os.open(name, flags | _NO_FOLLOW, dir_fd=at)
+    except FileNotFoundError:
+        raise
     except OSError as error:
         if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
             raise Unfit(_linked(path), path, errno.ELOOP) from None

@@ -128,6 +128,8 @@ class Host:
         shared: a file of the project that the tool reads too and that dmcp leaves alone, the person's own file beside
             it, and that file's key for the list of names that are switched off.
         remark: what a person has to know when dmcp is put into a project.
+        project_prefix: what stands before a path of the project in its file, where the tool finds it whoever has cloned
+            the project wherever; ``None`` where it does not.
     """
 
     tool: CodingTool
@@ -136,8 +138,10 @@ class Host:
     command: Callable[[Scope, Start], OwnCommand | None] = _no_command
     shared: tuple[str, str, str] | None = None
     remark: str = ""
+    project_prefix: str | None = None
 
 
+_WORKSPACE = "${workspaceFolder}/"
 _DISABLED = ("disabled", True)
 _NOT_ENABLED = ("enabled", False)
 _CLAUDE_SHARED = (".mcp.json", ".claude/settings.local.json", "disabledMcpjsonServers")
@@ -147,13 +151,21 @@ _GEMINI_REMARK = "Gemini CLI starts servers only in folders you have told it to 
 _HOSTS: Mapping[str, Host] = MappingProxyType(
     {
         "claude": Host(TOOLS["claude"], _typed, None, _claude_command, _CLAUDE_SHARED),
-        "vscode": Host(TOOLS["vscode"], _typed),
+        "vscode": Host(TOOLS["vscode"], _typed, project_prefix=_WORKSPACE),
+        "cursor": Host(TOOLS["cursor"], project_prefix=_WORKSPACE),
         "opencode": Host(TOOLS["opencode"], _opencode, _NOT_ENABLED),
         "kilocode": Host(TOOLS["kilocode"], _opencode, _NOT_ENABLED),
         "cline": Host(TOOLS["cline"], off=_DISABLED),
         "codex": Host(TOOLS["codex"], _codex, _NOT_ENABLED, _codex_command, remark=_CODEX_REMARK),
-        "gemini": Host(TOOLS["gemini"], _gemini, None, _gemini_command("gemini"), remark=_GEMINI_REMARK),
-        "qwen": Host(TOOLS["qwen"], _plain, None, _gemini_command("qwen")),
+        "gemini": Host(
+            TOOLS["gemini"],
+            _gemini,
+            None,
+            _gemini_command("gemini"),
+            remark=_GEMINI_REMARK,
+            project_prefix="",
+        ),
+        "qwen": Host(TOOLS["qwen"], _plain, None, _gemini_command("qwen"), project_prefix=""),
         "antigravity": Host(TOOLS["antigravity"], off=_DISABLED),
         "copilot": Host(TOOLS["copilot"], _copilot),
         "windsurf": Host(TOOLS["windsurf"], off=_DISABLED),

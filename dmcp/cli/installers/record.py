@@ -6,6 +6,7 @@ The files are the person's alone, since an entry that was taken out may hold sec
 from __future__ import annotations
 
 import hashlib
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic_core import from_json, to_json
@@ -17,12 +18,42 @@ from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dmcp.cli.importers.machine import Machine
     from dmcp.cli.importers.tool import CodingTool, Scope
 
 _ONLY_MINE = 0o700
 _OTHERS = 0o077
+
+
+@dataclass(slots=True)
+class Made:
+    """What dmcp has put on the disk besides its entries, and takes away again if nobody has used it since.
+
+    Attributes:
+        files: files that were not there.
+        folders: directories that were not there.
+        backups: backups, with the SHA-256 of what is in them.
+    """
+
+    files: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    backups: dict[str, str] = field(default_factory=dict)
+
+    def note_missing(self, path: Path) -> None:
+        """Remember which of a file and the directories above it are not there yet."""
+        if not path.exists() and not path.is_symlink() and str(path) not in self.files:
+            self.files.append(str(path))
+        for folder in path.parents:
+            if folder.exists():
+                break
+            if str(folder) not in self.folders:
+                self.folders.append(str(folder))
+
+    def note_backup(self, path: Path, content: bytes) -> None:
+        """Remember a backup dmcp has made."""
+        self.backups[str(path)] = hashlib.sha256(content).hexdigest()
 
 
 class Record:
@@ -57,7 +88,19 @@ class Record:
                 f"{self.path}: what dmcp install changed cannot be read; undo it by hand, then delete this file"
             ) from None
 
-    def keep(self, changes: Sequence[Change]) -> None:
+    def made(self) -> Made:
+        """What dmcp has made; nothing when nothing is kept, or an older dmcp has kept it."""
+        try:
+            kept = from_json(read_text(self.path))["made"]
+            return Made(
+                [str(path) for path in kept["files"]],
+                [str(path) for path in kept["folders"]],
+                {str(path): str(digest) for path, digest in kept["backups"].items()},
+            )
+        except (ConfigError, ValueError, KeyError, TypeError, AttributeError):
+            return Made()
+
+    def keep(self, changes: Sequence[Change], made: Made | None = None) -> None:
         """Replace what is kept; without changes the file goes.
 
         Raises:
@@ -74,6 +117,11 @@ class Record:
         except OSError as error:
             raise ConfigError(f"{self._folder}: cannot be made: {error.strerror or error}") from None
         text = to_json(
-            {**self._about, "changes": [change.as_json() for change in changes]}, indent=2
+            {
+                **self._about,
+                "changes": [change.as_json() for change in changes],
+                "made": asdict(made or Made()),
+            },
+            indent=2,
         ).decode()
         write_whole(self.path, text + "\n", "make it writable", keep=False, links="replace", private=True)

@@ -6,7 +6,10 @@ What can be found wrong is found before anything is written. Not here: what is p
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.importers.documents import read_text
@@ -17,14 +20,13 @@ from dmcp.cli.installers import own_command
 from dmcp.cli.installers.change import ABSENT, Change, planned, undone, value_at
 from dmcp.cli.installers.fronted import Switches, switches
 from dmcp.cli.installers.hosts import NAME, Start
-from dmcp.cli.installers.record import Record
+from dmcp.cli.installers.record import Made, Record
 from dmcp.cli.installers.text import contents_of, edited, parsed
 from dmcp.errors import ConfigError
 from dmcp.store import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from dmcp.cli.importers.machine import Machine
     from dmcp.cli.importers.tool import Scope
@@ -77,19 +79,25 @@ def put_in(host: Host, scope: Scope, machine: Machine, start: Start, fronted: Fr
     own = None if was_there else _own(host, scope, machine, start)
     if not was_there:
         _check_place(path, machine)  # the tool's own command would follow a link too
+    made = record.made()
     original = read_text(path) if own is not None and path.exists() else None
     if own is not None:
+        made.note_missing(path)
         own_command.run(own.add, machine)
         path, keys, present = _entry_in(host, scope, machine)
         if present is ABSENT:
             raise ConfigError(f"{' '.join(own.add[:3])} did not put dmcp into {path}; add it by hand")
     changes = [] if was_there else _entry_changes(path, keys, present, entry)
     off = switches(host, scope, machine, fronted) if fronted is not None else Switches()
+    for change in (*changes, *off.changes):
+        made.note_missing(change.file)
     if changes or off.changes:
-        record.keep((*kept, *changes, *off.changes))
-    _write([change for change in (*changes, *off.changes) if change.after != _now(change)], machine)
+        record.keep((*kept, *changes, *off.changes), made)
+    _write([change for change in (*changes, *off.changes) if change.after != _now(change)], machine, made)
     if own is not None:
-        _keep_original(path, original, machine)
+        _keep_original(path, original, machine, made)
+    if changes or off.changes:
+        record.keep((*kept, *changes, *off.changes), made)  # now with the backups
     through = " ".join(own.add[:3]) if own is not None else None
     return Outcome(path, was_there, through, off)
 
@@ -108,19 +116,27 @@ def take_out(host: Host, scope: Scope, machine: Machine) -> Outcome:
         raise ConfigError(f"{path}: dmcp is not in {host.tool.title}{_elsewhere(host, scope)}")
     own = _own(host, scope, machine, Start(NAME, ())) if mine else None
     switched = [change for change in changes if change.keys[: len(keys)] != keys]
+    made = record.made()
     if own is not None:
         _check_place(path, machine)
         own_command.run(own.remove, machine)
-    elif mine:
-        made = next((change.made for change in changes if change.keys == keys), 0)
-        switched.insert(0, Change(path, keys, ABSENT, present, made))
+        if not is_dmcp(value_at(contents_of(path) or {}, keys)):
+            mine = False  # it is out; otherwise the command has ended well and done nothing
+        else:
+            own = None
+    if mine:
+        depth = next((change.made for change in changes if change.keys == keys), 0)
+        switched.insert(0, Change(path, keys, ABSENT, present, depth))
     left = _undo(switched, machine)
+    if is_dmcp(value_at(contents_of(path) or {}, keys)):
+        raise ConfigError(f"{path}: dmcp is still in it: take {'.'.join(keys)} out by hand")
+    _clear(made)
     record.keep(())
     back = (name for change in switched if change not in left for name in _servers_of(change, keys))
     restored = tuple(dict.fromkeys(back))
     return Outcome(
         path,
-        was_there=mine,
+        was_there=is_dmcp(present),
         through=" ".join(own.remove[:3]) if own else None,
         restored=restored,
         left=tuple(left),
@@ -186,7 +202,7 @@ def _now(change: Change) -> Any:
     return value_at(contents_of(change.file) or {}, change.keys)
 
 
-def _write(changes: Iterable[Change], machine: Machine) -> None:
+def _write(changes: Iterable[Change], machine: Machine, made: Made) -> None:
     """Make the changes, each file once; all texts are made before the first is written."""
     texts: dict[Path, str] = {}
     before: dict[Path, str] = {}
@@ -196,10 +212,12 @@ def _write(changes: Iterable[Change], machine: Machine) -> None:
             text = before[change.file] = read_text(change.file) if change.file.exists() else ""
         texts[change.file] = edited(text, change.file, change.keys, change.after)
     for path, text in texts.items():
-        _write_file(path, text, before[path], machine)
+        backup = _write_file(path, text, before[path], machine, keep=True)
+        if backup is not None:
+            made.note_backup(backup, backup.read_bytes())
 
 
-def _write_file(path: Path, text: str, before: str, machine: Machine) -> None:
+def _write_file(path: Path, text: str, before: str, machine: Machine, *, keep: bool) -> Path | None:
     below = files.base_of(path, machine.cwd, machine.home)
     if below is None:
         try:
@@ -207,7 +225,27 @@ def _write_file(path: Path, text: str, before: str, machine: Machine) -> None:
         except OSError as error:
             raise ConfigError(f"{path.parent}: cannot be made: {error.strerror or error}") from None
     links = "refuse" if below is not None else files.own_place(path, machine.home)
-    write_whole(path, text, _ADVICE, links=links, below=below, expected=before)
+    return write_whole(path, text, _ADVICE, links=links, below=below, expected=before, keep=keep)
+
+
+def _clear(made: Made) -> None:
+    """Take away what dmcp has put on the disk and nobody has used since: hollow files, backups, empty directories."""
+    with suppress(OSError, ConfigError):
+        for path in map(Path, made.files):
+            if path.is_file() and not path.is_symlink() and _is_hollow(contents_of(path)):
+                path.unlink()
+    for name, digest in made.backups.items():
+        with suppress(OSError):
+            if sha256(files.read(name, files.LARGEST_KEPT)).hexdigest() == digest:
+                Path(name).unlink()
+    for folder in sorted(made.folders, key=len, reverse=True):
+        with suppress(OSError):  # somebody has put something into it
+            Path(folder).rmdir()
+
+
+def _is_hollow(contents: Any) -> bool:
+    """Return whether there is nothing but empty tables in a file."""
+    return isinstance(contents, Mapping) and all(map(_is_hollow, contents.values()))
 
 
 def _check_place(path: Path, machine: Machine) -> None:
@@ -226,7 +264,7 @@ def _check_place(path: Path, machine: Machine) -> None:
         raise unwritable(path, error, _ADVICE) from None
 
 
-def _keep_original(path: Path, original: str | None, machine: Machine) -> None:
+def _keep_original(path: Path, original: str | None, machine: Machine, made: Made) -> None:
     """The backup is of the file before the tool's own command, if it was there, not of what that made of it."""
     backup = backup_of(path)
     try:
@@ -236,6 +274,7 @@ def _keep_original(path: Path, original: str | None, machine: Machine) -> None:
         below = files.base_of(backup, machine.cwd, machine.home)
         mode = path.stat().st_mode & 0o777
         files.write(backup, original.encode(), links="replace", below=below, mode=mode)
+        made.note_backup(backup, original.encode())
     except OSError as error:
         raise ConfigError(f"{backup}: cannot be written: {error.strerror or error}") from None
 
@@ -264,7 +303,7 @@ def _undo(changes: list[Change], machine: Machine) -> list[Change]:
         if path in empty and not parsed(text, path):
             path.unlink()
         elif text != (before := read_text(path)):
-            _write_file(path, text, before, machine)
+            _write_file(path, text, before, machine, keep=False)
     return left
 
 
