@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from dmcp.config.comments import blanked
+from dmcp.config.positions import in_json
+from dmcp.config.problems import spell_path
 from dmcp.config.syntax import LARGEST_JSON5
 from dmcp.errors import ConfigError
 from dmcp.store import files
@@ -81,6 +83,16 @@ def parse_document(text: str, name: str, suffix: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: the file must hold a table of settings at its top level")
     return value
+
+
+def repeated_keys(text: str) -> tuple[str, ...]:
+    """Return the keys that stand twice in one object of a JSON text, of which parsers silently take the last.
+
+    Empty for other languages, whose parsers refuse that, and for texts beyond 256 KiB, which no person has written.
+    """
+    if len(text) > LARGEST_JSON5 or not text.lstrip().startswith(("{", "//", "/*")):
+        return ()
+    return tuple(dict.fromkeys(spell_path(each.path) for each in in_json(text).repeated))
 
 
 def overlaid(under: Any, over: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from dmcp.cli.importers.documents import overlaid, parse_document, read_document, read_text
+from dmcp.cli.importers.documents import overlaid, parse_document, read_document, read_text, repeated_keys
 from dmcp.cli.importers.entries import read_entry
 from dmcp.cli.importers.fields import BadEntry, Entry, kind_of
 from dmcp.cli.importers.machine import is_there
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 class Source:
     """A file of a tool that is on this machine, with the table of servers in it, and the project it is about.
 
-    ``text`` is what was read, for a file that was looked for; a person has named the others.
+    ``text`` is what was read, for a file that was looked for; a person has named the others. ``repeated`` are keys that
+    stand in it twice.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Source:
     contents: Mapping[str, Any]
     folder: Path
     text: str | None = None
+    repeated: tuple[str, ...] = ()
 
 
 def locations(tool: CodingTool, scope: Scope, machine: Machine) -> list[tuple[Path, tuple[str, ...]]]:
@@ -71,7 +73,7 @@ def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
             contents = parse_document(text, str(path), path.suffix)
             servers = servers_at(contents, keys, path)
             if servers is not None:
-                found.append(Source(path, scope, servers, contents, folder, text))
+                found.append(Source(path, scope, servers, contents, folder, text, repeated_keys(text)))
     return found
 
 
@@ -116,7 +118,8 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
             (of_project.add if source.scope == "project" else of_project.discard)(name)
     files = tuple(Found(source.path, source.scope, source.contents) for source in found)
     files += tuple(_settings(tool, {source.scope for source in found}, machine))
-    servers, notes = [], []
+    servers = []
+    notes = [_twice(source.path, key) for source in found for key in source.repeated]
     for name in sorted(entries):
         server, new = _one(tool, name, entries[name], files, (machine, folders[name]))
         notes += new
@@ -129,6 +132,12 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Har
         if source.text is not None and base_of(source.path, machine.cwd, machine.home) is not None
     )
     return Harvest(tuple(servers), tuple(notes), remarks, strange)
+
+
+def _twice(path: Path, key: str) -> NotCarried:
+    return NotCarried(
+        path.name, f"the first of two at {key}", "the last one was read, as the tool does; keep one"
+    )
 
 
 def _settings(tool: CodingTool, scopes: set[Scope], machine: Machine) -> Iterable[Found]:

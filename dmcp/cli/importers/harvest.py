@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dmcp.cli.importers.detect import laid_open, project_of, tool_of
-from dmcp.cli.importers.documents import parse_document, read_text
+from dmcp.cli.importers.documents import parse_document, read_text, repeated_keys
 from dmcp.cli.importers.gather import Source, locations, read_sources, servers_at, sources
 from dmcp.cli.importers.machine import is_there
 from dmcp.cli.importers.model import Harvest, NotCarried
@@ -147,7 +147,7 @@ def _read_file(path: Path, machine: Machine) -> Harvest:
     contents = laid_open(contents, path)
     tool, key = tool_of(path, contents, text)
     servers = servers_at(contents, (key,), path) or {}
-    source = Source(path, "project", servers, contents, project_of(path))
+    source = Source(path, "project", servers, contents, project_of(path), repeated=repeated_keys(text))
     # The settings beside a tool's own files say nothing about a file that lies elsewhere.
     harvest = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=source.folder))
     if not harvest.servers:

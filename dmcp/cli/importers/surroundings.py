@@ -23,22 +23,23 @@ _MOST_WORDS: Final = 200
 
 
 def placed(server: ImportedServer, output: Path) -> ImportedServer:
-    """Return the server with the directory its tool started it in, if it needs that one and will not be in it.
+    """Return the server with the directory its tool started it in, if it needs that one: dmcp may be started anywhere.
 
     It needs it when its command or an argument is a path relative to it, or ``cwd`` is. dmcp takes a relative ``cwd``
     as relative to the configuration.
     """
     target, folder = server.target, server.ran_in
-    if not isinstance(target, Command) or folder is None or _same(folder, output.absolute().parent):
+    if not isinstance(target, Command) or folder is None:
         return server
+    beside = _same(folder, output.absolute().parent)
     if target.cwd is not None:
-        if _is_fixed(target.cwd):
+        if beside or _is_fixed(target.cwd):
             return server
         return replace(server, target=replace(target, cwd=os.path.normpath(folder / target.cwd)))
     words = (target.command, *target.args[:_MOST_WORDS])
     if not any(_is_relative(word, folder, is_command=at == 0) for at, word in enumerate(words)):
         return server
-    return replace(server, target=replace(target, cwd=str(folder)))
+    return replace(server, target=replace(target, cwd="." if beside else str(folder)))
 
 
 def _is_fixed(path: str) -> bool:

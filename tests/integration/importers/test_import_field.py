@@ -203,6 +203,18 @@ def test_what_nobody_knows_is_named_and_no_value_with_it(desk: Desk) -> None:
     assert "secret-value-1" not in said
 
 
+def test_a_server_that_stands_twice_is_named(desk: Desk) -> None:
+    desk.put(
+        ".mcp.json",
+        '{"mcpServers": {"a": {"command": "one"}, "b": {"command": "b"}, "a": {"command": "two"}}}',
+    )
+    servers, said = desk.imported("claude")
+    assert servers["a"]["command"] == "two"
+    assert "the first of two at mcpServers.a" in said
+    desk.put("named.json", (desk.project / ".mcp.json").read_text())
+    assert "the first of two at mcpServers.a" in desk.imported("named.json")[1]
+
+
 @pytest.mark.parametrize(
     ("words", "is_dmcp"),
     [
@@ -264,7 +276,8 @@ def test_the_directory_a_tool_ran_a_server_in_is_carried_where_it_is_another_one
         "fixed": "/srv",
     }
     beside, _ = desk.imported("claude")
-    assert beside["script"].get("cwd") is None
+    assert beside["script"]["cwd"] == "."
+    assert "cwd" not in beside["plain"]
     assert beside["set"]["cwd"] == "sub"
 
 
