@@ -36,7 +36,9 @@ def whole(text: str) -> dict[str, Any]:
         click.UsageError: it is no JSON object.
     """
     try:
-        value = from_json(sys.stdin.read() if text == "-" else text)
+        value = from_json(sys.stdin.buffer.read().decode("utf-8-sig") if text == "-" else text)
+    except UnicodeDecodeError:
+        raise click.UsageError("--args -: standard input is not UTF-8") from None
     except ValueError as error:
         raise click.UsageError(f"--args is no JSON: {error}") from None
     if not isinstance(value, dict):

@@ -65,7 +65,7 @@ def check_command(words: tuple[str, ...], as_json: bool) -> int:
     findings = asyncio.run(_look(path, loaded))
     if as_json:
         value = {
-            "config": str(path),
+            "config": show.line(path),
             "remarks": remarks,
             "servers": [finding.as_json() for finding in findings],
         }

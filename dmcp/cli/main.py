@@ -171,7 +171,7 @@ def command_line(arguments: list[str]) -> int:
     streams.fill_closed()
     _speak_utf8()
     try:
-        status = dmcp.main(arguments, prog_name="dmcp", standalone_mode=False)
+        status = dmcp.main([_as_utf8(word) for word in arguments], prog_name="dmcp", standalone_mode=False)
     except click.ClickException as error:
         error.message = show.block(log.mask(error.message, None))  # type: ignore[misc] # it is shown as it stands there
         error.show()
@@ -188,6 +188,33 @@ def command_line(arguments: list[str]) -> int:
     except OSError as error:
         return _refused_by_the_system(error)
     return status if isinstance(status, int) else 0
+
+
+def _as_utf8(word: str) -> str:
+    """Return a word of the command line as text: servers and JSON take UTF-8 only. The path of a file stays as it is.
+
+    Raises:
+        click.UsageError: it is not UTF-8.
+    """
+    if _is_utf8(word) or os.path.lexists(word):
+        return word
+    try:
+        # The locale may say another encoding than the terminal has (``LC_ALL=C``): UTF-8 is what is meant then.
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:
+        name = Path(word).name != word or Path(word).suffix
+        what = "and there is no such file" if name else "but servers and JSON take nothing else"
+        raise click.UsageError(
+            f"{word} is not UTF-8, {what}: check the terminal's and the locale's encoding."
+        ) from None
+
+
+def _is_utf8(word: str) -> bool:
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _refused_by_the_system(error: OSError) -> int:

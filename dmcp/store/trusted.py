@@ -68,7 +68,10 @@ def keep(path: Path, content: bytes, shown: Mapping[str, str]) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & _OTHERS:
         folder.chmod(0o700)
-    trusted = {"path": _real(path), "sha256": digest_of(content), "shown": dict(shown)}
+    shown_path = (
+        _real(path).encode("utf-8", "backslashreplace").decode()
+    )  # a name need not be UTF-8; JSON has to be
+    trusted = {"path": shown_path, "sha256": digest_of(content), "shown": dict(shown)}
     files.write(_file_of(path), to_json(trusted, indent=2) + b"\n", links="replace", mode=0o600, sync=False)
     _prune(folder)
 
