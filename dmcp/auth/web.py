@@ -10,8 +10,8 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
-from urllib.parse import urljoin
-from urllib.request import getproxies
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import httpx
 from pydantic_core import from_json
@@ -94,7 +94,9 @@ class Web:
             raise RuntimeError("a Web is used inside `async with`")
         proxy: str | None = None
         try:
-            proxy = proxies.choose(url, self._proxies)
+            # Where the environment names no proxy, the system's settings may, with exceptions of their own.
+            if getproxies_environment() or not proxy_bypass(urlsplit(url).hostname or ""):
+                proxy = proxies.choose(url, self._proxies)
             if proxy not in self._clients:
                 inner = httpx.AsyncHTTPTransport(verify=_trust["context"], proxy=proxy, trust_env=False)
                 self._clients[proxy] = httpx.AsyncClient(

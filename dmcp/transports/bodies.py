@@ -84,7 +84,7 @@ async def whole(response: Answer, reading: asyncio.Event, limit: int = MAX_FRAME
             if not reading.is_set():
                 await reading.wait()
     except httpx.HTTPError as error:
-        raise faults.LinkFailure(faults.from_exception(error)) from error
+        raise faults.LinkFailure(faults.from_exception(error, response.proxy)) from error
     finally:
         await response.aclose()
     return bytes(body)
@@ -145,7 +145,7 @@ async def events(
                 if not reading.is_set():
                     await reading.wait()
     except httpx.HTTPError as error:
-        raise faults.LinkFailure(faults.from_exception(error)) from error
+        raise faults.LinkFailure(faults.from_exception(error, response.proxy)) from error
     finally:
         await response.aclose()
 

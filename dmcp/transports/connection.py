@@ -37,6 +37,8 @@ _DENSE: Final = 2000
 """Line ends in what one read brings from which on it is parsed in slices: so many small chunks cost milliseconds."""
 _MOMENT: Final = 0.2
 """Seconds a short body gets to come with its head."""
+_BETWEEN: Final = 8 * KIB
+"""Bytes of what stands around header names and values: the status line, colons, line ends."""
 _COST: Final = 64
 """Bytes that holding one chunk takes besides its content."""
 _FIRST_FINAL: Final = 200
@@ -240,7 +242,7 @@ class Connection(asyncio.Protocol):
             return
         self._collect()
         # Chunk extensions, a status line or header without end: the parser keeps silent about them.
-        if self._received - self._body > MAX_HEADER_BYTES + CHUNK_OVERHEAD * self._body:
+        if self._received - self._body > MAX_HEADER_BYTES + _BETWEEN + CHUNK_OVERHEAD * self._body:
             self._end(_beyond(f"more than {MAX_HEADER_BYTES // KIB} KiB of headers or framing"))
             self.close()
             return

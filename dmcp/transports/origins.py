@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
-from urllib.request import getproxies
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 import httpx
 
@@ -81,8 +81,10 @@ async def leave(origin: Origin) -> None:
 
 
 def _transport(url: httpx.URL) -> Transport:
+    # Where the environment names no proxy, the system's settings may (macOS, Windows), with exceptions of their own.
+    excepted = not getproxies_environment() and proxy_bypass(url.host)
     try:
-        proxy = proxies.choose(str(url), getproxies())
+        proxy = None if excepted else proxies.choose(str(url), getproxies())
     except proxies.ProxyError as error:
         raise LinkRefused(str(error)) from None
     if proxy is not None:

@@ -145,9 +145,14 @@ async def test_a_refused_post_fails_its_request_only(server: RawServer, connect:
     assert await owner.answer(owner.ask("ping")) == "ping"
 
 
-async def test_a_forgotten_session_closes_the_link(server: RawServer, connect: Connect) -> None:
+@pytest.mark.parametrize(
+    ("status", "body"), [(404, b""), (400, b"Invalid session ID"), (410, b'{"detail":"session expired"}')]
+)
+async def test_a_forgotten_session_closes_the_link(
+    server: RawServer, connect: Connect, status: int, body: bytes
+) -> None:
     async def forget(peer: Peer, request: Request) -> None:
-        await peer.body(b"", 404)
+        await peer.body(body, status)
 
     Older(server)
     server.on("tools/call", forget)
@@ -156,6 +161,24 @@ async def test_a_forgotten_session_closes_the_link(server: RawServer, connect: C
     fault = await owner.failure(owner.call("x"))
     assert (fault.kind, fault.may_have_run) == (FaultKind.SESSION_LOST, False)
     assert (await owner.closing()).kind is FaultKind.SESSION_LOST
+
+
+async def test_a_post_whose_answer_never_ends_is_not_waited_for(server: RawServer, connect: Connect) -> None:
+    older = Older(server)
+
+    async def accept(peer: Peer, request: Request) -> None:
+        await peer.head(202, transfer_encoding="chunked")
+        assert older.stream is not None
+        if "id" in request.message:
+            await older.stream.event(answer(request, "well"))
+        await peer.closed()
+
+    server.on("tools/call", accept)
+    server.on("notifications/initialized", accept)
+    owner = await connect(server.url, "sse")
+    await owner.establish()
+    for _ in range(3):
+        assert await owner.answer(owner.call("x")) == "well"
 
 
 async def test_an_address_at_another_origin_is_refused(server: RawServer) -> None:

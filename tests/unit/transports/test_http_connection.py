@@ -7,7 +7,8 @@ import asyncio
 import httpx
 import pytest
 
-from dmcp.transports.connection import Connection, Head
+from dmcp.protocol.limits import MAX_HEADER_BYTES, MAX_HEADER_LINES
+from dmcp.transports.connection import BeyondLimitError, Connection, Head
 
 pytestmark = pytest.mark.anyio
 
@@ -121,3 +122,33 @@ async def test_bytes_behind_an_answer_cost_the_connection_and_not_the_answer(ext
         assert isinstance(heard[0], Head)
         assert connection.whole() == b"[]"
         assert not connection.idle
+
+
+@pytest.mark.parametrize(
+    ("lines", "interim", "refused"),
+    [
+        (MAX_HEADER_LINES - 1, 0, False),
+        (MAX_HEADER_LINES, 0, False),
+        (MAX_HEADER_LINES + 1, 0, True),
+        (MAX_HEADER_LINES - 5, 5, False),
+        (MAX_HEADER_LINES - 5, 6, True),
+    ],
+)
+async def test_header_lines_have_a_limit(lines: int, interim: int, *, refused: bool) -> None:
+    connection, wire, heard = asked()
+    connection.data_received(b"HTTP/1.1 100 Continue\r\n\r\n" * interim)
+    headers = b"a: b\r\n" * (lines - 1)
+    connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n" + headers + b"\r\n")
+    (outcome,) = heard
+    assert isinstance(outcome, BeyondLimitError) is refused
+    assert wire.closed is refused
+
+
+@pytest.mark.parametrize(("more", "refused"), [(-1, False), (0, False), (1, True)])
+async def test_bytes_of_headers_have_a_limit(more: int, *, refused: bool) -> None:
+    connection, _, heard = asked()
+    length = b"content-length: 0\r\n"
+    value = b"x" * (MAX_HEADER_BYTES - len(b"content-length0a") + more)
+    connection.data_received(b"HTTP/1.1 200 OK\r\n" + length + b"a: " + value + b"\r\n\r\n")
+    (outcome,) = heard
+    assert isinstance(outcome, BeyondLimitError) is refused
