@@ -8,6 +8,7 @@ is slow, too large, malformed or meant for another host costs a connection of fe
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -24,6 +25,7 @@ _HEAD_LIMIT = 16 * 1024  # bytes of a request's head; a body is not read at all
 _HEAD_TIME = 10.0  # seconds for it to arrive
 _CONNECTIONS = 16  # at once: a browser needs two or three. Another one ends the oldest
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
+_TRIES = 5  # ports the system chooses; one is enough unless another program has it by IPv6
 _PAGE = (
     "<!doctype html><html><head><meta charset=utf-8><title>dmcp</title></head>"
     "<body style='font-family:sans-serif;margin:3em'><p>{}</p></body></html>"
@@ -68,19 +70,18 @@ class Callback:
         return f"http://{self._host}:{self._port}{self._path}"
 
     async def __aenter__(self) -> Self:
-        try:
-            self._server = await self._listen(self._port)
-        except OSError as error:
-            if self._insist:
+        tries = [self._port] if self._insist else [self._port, *[0] * _TRIES]
+        for place, port in enumerate(tries, 1):
+            try:
+                await self._listen(port)
+            except OSError as error:
+                if place < len(tries):
+                    continue
                 raise PortTaken(
-                    f"port {self._port} of this machine, where the sign-in is to come back to, cannot be used"
+                    f"port {port} of this machine, where the sign-in is to come back to, cannot be used"
                     f" ({error.strerror}): end the program that uses it, or change `oauth.redirect_port`"
                 ) from error
-            self._server = await self._listen(0)
-        self._port = self._server.sockets[0].getsockname()[1]
-        if self._host != HOST:
-            with suppress(OSError):  # a machine without IPv6, or a port that is taken there
-                self._second = await asyncio.start_server(self._serve, "::1", self._port, limit=_HEAD_LIMIT)
+            break
         return self
 
     async def __aexit__(
@@ -112,8 +113,20 @@ class Callback:
         finally:
             self._is_ours = self._found = None
 
-    async def _listen(self, port: int) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, HOST, port, limit=_HEAD_LIMIT)
+    async def _listen(self, port: int) -> None:
+        """Listen at this port of every address the browser may take the host for. Raises OSError."""
+        first = await asyncio.start_server(self._serve, HOST, port, limit=_HEAD_LIMIT)
+        port = first.sockets[0].getsockname()[1]
+        if self._host != HOST:
+            try:
+                self._second = await asyncio.start_server(self._serve, "::1", port, limit=_HEAD_LIMIT)
+            except OSError as error:
+                # Without IPv6 on this machine no browser goes there. Where another program has the port it would get
+                # the code: then it has to be another port.
+                if error.errno == errno.EADDRINUSE:
+                    first.close()
+                    raise
+        self._server, self._port = first, port
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

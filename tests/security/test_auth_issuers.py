@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.auth.authorizer import Authorizer
+from dmcp.auth.reach import Reach
 from dmcp.auth.store import FileStore
+from dmcp.auth.web import Web
 from dmcp.config.model import RemoteServer
-from dmcp.errors import AuthError
+from dmcp.errors import AuthError, AuthUnavailable
 from harness import RpcError
 from harness.cli import run_dmcp
 from security.auth_home import SIGNED_IN, Home, told, whoami
@@ -256,3 +258,31 @@ def test_a_configuration_that_came_with_a_folder_adopts_nothing_before_it_is_tru
     assert done.returncode == 2
     assert "trust" in told(done)
     assert json.loads(home.kept.read_text())["access_token"] == "at"
+
+
+async def test_a_name_that_stands_for_this_machine_by_the_time_it_is_connected_to_gets_no_byte(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append(await reader.read(100))
+        writer.close()
+
+    async def looked_up_before(*_: object) -> None:
+        """At that time the name stood for an address elsewhere."""
+
+    monkeypatch.setattr(Reach, "check", looked_up_before)
+    inside = await asyncio.start_server(listen, "127.0.0.1", 0)
+    async with inside, Web(5.0, "https://mcp.example.com/mcp") as web:
+        port = inside.sockets[0].getsockname()[1]
+        with pytest.raises(AuthError, match="this machine"):
+            await web.get(f"https://127.0.0.1:{port}/x")
+        with pytest.raises(AuthError, match="this machine"):
+            await web.post(f"http://127.0.0.1:{port}/x", form={"secret": "hush"})
+        async with Web(5.0, "https://10.0.0.1/mcp", f"http://127.0.0.1:{port}") as named:
+            with pytest.raises(AuthUnavailable):
+                await named.get(
+                    f"http://127.0.0.1:{port}/x"
+                )  # the person named it: it is asked, and hangs up
+    assert [text.partition(b" ")[0] for text in seen if text] == [b"GET"]

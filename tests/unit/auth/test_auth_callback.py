@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -71,3 +72,34 @@ async def test_the_port_is_free_again_after_a_sign_in() -> None:
         port = int(callback.redirect_uri.split(":")[2].split("/")[0])
     async with Callback(port) as again:
         assert again.redirect_uri == callback.redirect_uri
+
+
+async def test_a_port_another_program_has_by_ipv6_is_not_used_for_localhost() -> None:
+    taken = socket.socket(socket.AF_INET6)
+    try:
+        taken.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        taken.bind(("::1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken, match=str(port)):
+            async with Callback(port, host="localhost"):
+                pass
+        async with Callback(port, insist=False, host="localhost", path="/done") as callback:
+            assert callback.redirect_uri.startswith("http://localhost:")
+            assert callback.redirect_uri.endswith("/done")
+            assert f":{port}/" not in callback.redirect_uri
+    finally:
+        taken.close()
+
+
+async def test_localhost_is_answered_by_both_kinds_of_address() -> None:
+    async with Callback(host="localhost", path="/done") as callback:
+        waiting = asyncio.create_task(callback.answer(lambda _: True, 20))
+        await asyncio.sleep(0)
+        port = int(callback.redirect_uri.split(":")[2].split("/")[0])
+        reader, writer = await asyncio.open_connection("::1", port)
+        writer.write(b"GET /done?code=a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 200 " in await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await writer.wait_closed()
+        assert await asyncio.wait_for(waiting, 10) == {"code": "a"}
