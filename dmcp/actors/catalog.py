@@ -292,7 +292,10 @@ class Catalog(LoopActor):
 
     def _serve_settled(self, group: str | None = None) -> None:
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
+        settled = self._is_settled()
         for ticket, message in list(self._waiting.items()):
+            if not settled and isinstance(message, Browse) and "group" not in message.params:
+                continue  # a list of all groups: looking at each again would cost much when there are many
             final = isinstance(message, ShowTools) and message.group == group
             if self._try(message, final=final):
                 self._no_longer_waits(ticket)

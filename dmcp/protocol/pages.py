@@ -45,7 +45,7 @@ class PagedListing:
         entries: what the listing is now.
     """
 
-    __slots__ = ("_handed_out", "_member", "_old", "_scope", "entries", "generation")
+    __slots__ = ("_first", "_handed_out", "_member", "_old", "_scope", "entries", "generation")
 
     def __init__(self, member: str, scope: str = "") -> None:
         """Begin with an empty listing.
@@ -58,6 +58,9 @@ class PagedListing:
         self._scope = scope
         self.entries: Entries = ()
         self.generation = next(_generations)
+        self._first = (
+            b""  # the first page, if it was asked for: of a merged listing it is asked for again and again
+        )
         self._handed_out = False  # whether the client may be in the middle of this generation
         self._old: deque[tuple[int, Entries]] = deque(maxlen=_KEPT)
 
@@ -71,7 +74,7 @@ class PagedListing:
         self._old.append((self.generation, self.entries if self._handed_out else ()))
         while sum(len(old) for _, old in self._old) > MAX_OLD_ENTRIES:
             self._old.popleft()
-        self.generation, self._handed_out = next(_generations), False
+        self.generation, self._handed_out, self._first = next(_generations), False, b""
         self.entries = entries
         return True
 
@@ -87,6 +90,8 @@ class PagedListing:
         Raises:
             DownstreamError: the cursor is not one of ours, or its listing has changed since.
         """
+        if cursor is None and self._first and not meta:
+            return self._first
         generation, start = (self.generation, 0) if cursor is None else self._open(cursor)
         entries = self._entries_of(generation)
         if entries is None or start > len(entries):
@@ -98,7 +103,10 @@ class PagedListing:
         if reached < len(entries):
             self._handed_out = self._handed_out or generation == self.generation
             result += b',"nextCursor":"%b"' % self._cursor(generation, reached)
-        return result + (b',"_meta":%b}' % encode(meta) if meta else b"}")
+        result += b',"_meta":%b}' % encode(meta) if meta else b"}"
+        if cursor is None and not meta and not self._scope:
+            self._first = result
+        return result
 
     def _entries_of(self, generation: int) -> Entries | None:
         if generation == self.generation:

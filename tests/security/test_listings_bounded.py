@@ -153,7 +153,7 @@ async def test_a_mistyped_name_among_thousands_of_long_ones_costs_little(tmp_pat
 
 
 async def test_a_listing_at_its_limit_is_shown_without_holding_the_loop(tmp_path: Path) -> None:
-    tools = [{"name": f"t{n}", "description": 'say "so"\n' * 140} for n in range(5000)]
+    tools = [{"name": f"t{n}", "description": 'say "so"\n' * 120} for n in range(5000)]
     async with Watched(tmp_path, big={"tools": tools}, small={"tools": [{"name": "t"}]}) as dmcp:
         client = dmcp.client
         await client.tools("small")
@@ -211,3 +211,32 @@ async def test_what_nests_too_deeply_to_be_compared_harms_nobody(tmp_path: Path)
             client.ask("resources/list")
         assert await read(client, "x:2") == "other: x:2"
         assert await subscribed(client, "x:1")
+
+
+async def test_thousands_of_lists_asked_for_while_servers_connect_hold_the_loop_for_no_one(
+    tmp_path: Path,
+) -> None:
+    groups = {f"g{number}": {"many": {"resources": 1000}} for number in range(5)}
+    watch = LoopWatch(tmp_path)
+    async with behind_dmcp(
+        tmp_path, LoopWatch.command(tmp_path / "dmcp.json"), env=watch.env, **groups
+    ) as client:
+        await client.initialize()
+        watch.start_watching()
+        asked = [client.ask("resources/list") for _ in range(100)]
+        for number in asked:
+            assert len((await client.answer(number))["result"]["resources"]) == 1000
+        assert watch.held().cpu < 100  # the answers are 5 MB
+
+
+async def test_a_result_that_links_to_very_many_resources_costs_no_more_than_reading_it(
+    tmp_path: Path,
+) -> None:
+    content = [{"type": "resource_link", "uri": f"x:{number}", "name": "l"} for number in range(50_000)]
+    tools = [{"name": "link", "result": {"content": content}}]
+    async with Watched(tmp_path, g={"tools": tools}, h={"resources": [{"uri": "y:1"}]}) as dmcp:
+        dmcp.watch.start_watching()
+        await dmcp.client.request("ping")
+        await dmcp.client.call("g", "link")
+        assert await read(dmcp.client, "y:1") == "h: y:1"
+        assert dmcp.held() < 50
