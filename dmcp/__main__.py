@@ -7,6 +7,7 @@ import os
 import sys
 
 from dmcp import log
+from dmcp.errors import ISSUES
 from dmcp.text import printable
 
 COMMANDS = frozenset(
@@ -53,7 +54,7 @@ def _report_fault(error: Exception) -> int:
 
     log.debug("".join(traceback.format_exception(error)))
     text = log.mask(f"{type(error).__name__}: {error}")
-    told = f"Error: a fault of dmcp's own: {text}. Please report it; DMCP_LOG=debug shows where."
+    told = f"Error: a fault of dmcp's own: {text}. Please report it ({ISSUES}); DMCP_LOG=debug shows where."
     print(printable(told, None, lines=True), file=sys.stderr)  # noqa: T201 - for the person
     return 1
 

@@ -16,6 +16,13 @@
 Not here: JSON-RPC error objects that pass through unchanged. They are payloads, not exceptions.
 """
 
+from __future__ import annotations
+
+from typing import Final
+
+ISSUES: Final = "https://github.com/asyrjasalo/dynamic-mcp/issues"
+"""Where a fault of dmcp's own is reported; the same as in the package's metadata."""
+
 
 class DmcpError(Exception):
     """Anything dmcp can explain in one sentence. ``str(error)`` is fit to be shown to a person."""
