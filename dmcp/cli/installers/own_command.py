@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
 from dmcp.errors import ConfigError
 from dmcp.protocol.environment import helper_environment
+from dmcp.transports.processes import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ def there(words: Sequence[str], machine: Machine) -> bool:
 
     On Windows npm installs batch files, through which quotes do not come unharmed: then it counts as absent.
     """
-    found = shutil.which(words[0], path=machine.environ.get("PATH", ""))
+    found = find_program(words[0], {"PATH": "", **machine.environ})
     return found is not None and not found.lower().endswith((".cmd", ".bat"))
 
 
@@ -34,7 +34,7 @@ def run(words: Sequence[str], machine: Machine) -> None:
     Raises:
         ConfigError: it failed; with the last lines it wrote.
     """
-    program = shutil.which(words[0], path=machine.environ.get("PATH", "")) or words[0]
+    program = find_program(words[0], {"PATH": "", **machine.environ}) or words[0]
     told = " ".join(words[:3])
     try:
         done = subprocess.run(  # noqa: S603 - the tool's own program, with words that dmcp puts together
