@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dmcp.cli import trust
-from dmcp.cli.chosen import configuration
+from dmcp.cli.chosen import USUAL_FILE, configuration
 from dmcp.cli.client import python, runner
 from dmcp.cli.completing import coding_tools
 from dmcp.cli.importers.machine import Machine
@@ -74,7 +74,7 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
         chosen, scope, machine, _start(path, fronted, chosen, scope), fronted if replacing else None
     )
     _say_installed(chosen, scope, outcome, replacing=replacing)
-    if config is None and "DYNAMIC_MCP_CONFIG" not in os.environ:
+    if config is None and path == Path(USUAL_FILE) and not os.environ.get("DYNAMIC_MCP_CONFIG"):
         _say_served(path)
 
 

@@ -6,6 +6,7 @@ Pure but for the contents it is given. Nothing is guessed in silence: the tool i
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,8 @@ _DEEPER = (
     ("customizations", "vscode", "settings", "mcp"),
 )
 """Where Visual Studio Code has ``servers``: in settings.json, a workspace file, a dev container."""
+_MOST_TABLES = 5000
+_DEEPEST = 4
 _REACHED_BY = ("command", "cmd", "url", "httpUrl", "serverUrl", "uri")
 """Keys of which a server has one."""
 _TOO_COMMON = frozenset({"", ".mcp.json", "mcp.json", "settings.json"})
@@ -71,23 +74,51 @@ def laid_open(contents: dict[str, Any], path: Path) -> dict[str, Any]:
         inner: Any = contents
         for key in keys:
             inner = inner.get(key) if isinstance(inner, Mapping) else None
-        if (
-            isinstance(inner, Mapping)
-            and isinstance(inner.get("servers"), Mapping)
-            and _all_servers(inner["servers"])
-        ):
+        tables = [inner.get(key) for key in ("servers", "mcpServers")] if isinstance(inner, Mapping) else []
+        if any(isinstance(table, Mapping) and _all_servers(table) for table in tables):
             return dict(inner)
     if isinstance(contents.get("mcp.servers"), Mapping):
         return {"servers": contents["mcp.servers"]}
     if any(isinstance(contents.get(key), Mapping | list) for key in ("mcpServers", *_KEYS)):
         return contents
     named = {key: value for key, value in contents.items() if not key.startswith(("$", "_"))}
+    deeper = tables_of_servers(contents)
     if named and _all_servers(named):
-        return {"mcpServers": named}
-    if _is_server(contents):
+        servers = named
+    elif len(deeper) == 1:
+        servers = dict(_at(contents, deeper[0]))
+    elif _is_server(contents):
         name = contents.get("name")
         rest = {key: value for key, value in contents.items() if key != "name"}
-        return {"mcpServers": {name if isinstance(name, str) and name else path.stem: rest}}
+        servers = {name if isinstance(name, str) and name else path.stem: rest}
+    else:
+        return contents
+    return {"mcpServers": servers}
+
+
+def tables_of_servers(contents: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the keys that lead to every table in which there is nothing but servers, the outermost ones.
+
+    Looks at ``_MOST_TABLES`` tables and four levels deep: enough for a person's file, and no more for any other.
+    """
+    found: list[tuple[str, ...]] = []
+    waiting: deque[tuple[tuple[str, ...], Mapping[str, Any]]] = deque([((), contents)])
+    left = _MOST_TABLES
+    while waiting and left:
+        left -= 1
+        keys, table = waiting.popleft()
+        if keys and table and _all_servers(table):
+            found.append(keys)
+        elif len(keys) < _DEEPEST and not _is_server(table):
+            waiting.extend(
+                ((*keys, str(key)), inner) for key, inner in table.items() if isinstance(inner, Mapping)
+            )
+    return found
+
+
+def _at(contents: Mapping[str, Any], keys: tuple[str, ...]) -> Mapping[str, Any]:
+    for key in keys:
+        contents = contents[key]
     return contents
 
 

@@ -6,12 +6,12 @@ whether to overwrite. Not here: the questions, and dmcp's own file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from dmcp.cli.importers.detect import laid_open, project_of, tool_of
+from dmcp.cli.importers.detect import laid_open, project_of, tables_of_servers, tool_of
 from dmcp.cli.importers.documents import parse_document, read_text, repeated_keys
 from dmcp.cli.importers.gather import Source, locations, read_sources, servers_at, sources
 from dmcp.cli.importers.machine import is_there
@@ -144,7 +144,7 @@ def _in_other_scope(tool: CodingTool, scope: Scope, machine: Machine) -> str:
 def _read_file(path: Path, machine: Machine) -> Harvest:
     text = read_text(path)
     contents = parse_document(text, str(path), path.suffix)
-    contents = laid_open(contents, path)
+    whole, contents = contents, laid_open(contents, path)
     tool, key = tool_of(path, contents, text)
     servers = servers_at(contents, (key,), path) or {}
     source = Source(path, "project", servers, contents, project_of(path), repeated=repeated_keys(text))
@@ -152,7 +152,34 @@ def _read_file(path: Path, machine: Machine) -> Harvest:
     harvest = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=source.folder))
     if not harvest.servers:
         raise ConfigError(_no_servers(f"{path} has no MCP servers", harvest))
-    return replace(harvest, remarks=(f"{path}: read as a file of {tool.title}",))
+    notes = _unread(path, whole, servers)
+    return replace(
+        harvest,
+        remarks=(f"{path}: read as a file of {tool.title}",),
+        not_carried=(*harvest.not_carried, *notes),
+    )
+
+
+def _unread(path: Path, contents: dict[str, Any], servers: Mapping[str, Any]) -> list[NotCarried]:
+    """What else in a file looks like servers: those of projects in Claude Code's own, say."""
+    notes = []
+    for keys in tables_of_servers(contents):
+        table: Any = contents
+        for key in keys:
+            table = table[key]
+        if isinstance(table, Mapping) and table != servers and keys[0] not in _NO_SERVERS:
+            how_many = "1 server" if len(table) == 1 else f"{len(table)} servers"
+            advice = (
+                "import them in that project with dmcp import claude"
+                if "projects" in keys
+                else "add them by hand"
+            )
+            notes.append(NotCarried(path.name, f"{how_many} under {'.'.join(keys)}", advice))
+    return notes
+
+
+_NO_SERVERS = ("lsp", "formatter", "hooks", "tasks", "scripts")
+"""Tables of commands in the files of tools that are no MCP servers."""
 
 
 def _no_servers(what: str, harvest: Harvest) -> str:

@@ -96,6 +96,8 @@ def desk(tmp_path: Path) -> Desk:
             {"image": "x", "customizations": {"vscode": {"mcp": {"servers": {"git": SERVER}}}}},
         ),
         ("plugin.json", {"git": SERVER}),
+        ("other.json", {"settings": {"assistant": {"servers": {"git": SERVER}}}}),
+        ("other.json", {"mcp": {"mcpServers": {"git": SERVER}}}),
         ("plugin.json", {"$schema": "x", "git": SERVER}),
         ("git.json", SERVER),
         ("one.json", {"name": "git", **SERVER}),
@@ -201,6 +203,18 @@ def test_what_nobody_knows_is_named_and_no_value_with_it(desk: Desk) -> None:
     for key in ("sandboxing", "retries", "timeoutPolicy"):
         assert f'a: "{key}" has no equivalent' in said
     assert "secret-value-1" not in said
+
+
+def test_servers_elsewhere_in_a_file_are_named(desk: Desk) -> None:
+    projects = {"/work/a": {"mcpServers": {"x": SERVER, "y": SERVER}}}
+    desk.put(
+        "named.json",
+        {"mcpServers": {"git": SERVER}, "projects": projects, "lsp": {"py": {"command": "pyls"}}},
+    )
+    servers, said = desk.imported("named.json")
+    assert list(servers) == ["git"]
+    assert "2 servers under projects./work/a.mcpServers" in said
+    assert "lsp" not in said
 
 
 def test_a_server_that_stands_twice_is_named(desk: Desk) -> None:
