@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -60,7 +61,7 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            if hasattr(signal, "alarm"):
+            if sys.platform != "win32":
                 signal.alarm(0)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
@@ -73,28 +74,28 @@ class Watchdog:
         self._timer.daemon = True
         with suppress(RuntimeError):  # no thread can be started: the alarm is left
             self._timer.start()
-        if hasattr(signal, "alarm"):
+        if sys.platform != "win32":
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(int(seconds) + _ALARM_LATER)
 
 
 def _end() -> None:
     log.error("the event loop does not get to the signal that ends dmcp: the process ends without it")
-    for signal_of_the_end in ("SIGTERM", "SIGKILL"):
-        number = getattr(signal, signal_of_the_end, None)
-        groups = _groups_of_children() if number is not None else set()
-        for group in groups:
-            with suppress(OSError):
-                os.killpg(group, number)  # type: ignore[arg-type] # there are no groups where there is no number
-        if groups:
-            threading.Event().wait(0.5)
+    if sys.platform != "win32":
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            groups = _groups_of_children()
+            for group in groups:
+                with suppress(OSError):
+                    os.killpg(group, number)
+            if groups:
+                threading.Event().wait(0.5)
     log.close()
     os._exit(_STATUS)
 
 
 def _groups_of_children() -> set[int]:
     """The process groups of the servers: those of our children, without our own."""
-    if not hasattr(os, "getpgid"):
+    if sys.platform == "win32":
         return set()
     found = set()
     for child in _children():

@@ -168,7 +168,7 @@ class FileStore:
         if not _HAS_MODES or not found.st_mode & _PRIVATE:
             return
         others = f"mode {stat.S_IMODE(found.st_mode):04o}"
-        if found.st_uid != os.geteuid():
+        if sys.platform != "win32" and found.st_uid != os.geteuid():
             self._say(
                 path, f"others may read or write {path} ({others}), and it is not yours: see who made it"
             )

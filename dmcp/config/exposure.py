@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ def exposed(path: Path, values: Mapping[str, Any]) -> list[str]:
 def _of_file(path: Path, found: os.stat_result, *, has_secrets: bool) -> list[str]:
     shown, mode = shlex.quote(str(path)), f"mode {stat.S_IMODE(found.st_mode):03o}"
     sentences: list[str] = []
-    if found.st_uid not in (os.geteuid(), 0):
+    if sys.platform != "win32" and found.st_uid not in (os.geteuid(), 0):
         sentences.append(
             f"{path} belongs to another user, who can change what dmcp runs: use a copy of your own"
         )
@@ -58,6 +59,8 @@ def _of_folder(path: Path, found: os.stat_result) -> list[str]:
 
 def _is_private_group(number: int) -> bool:
     """Return whether a group has no member but the one whose name it bears, as on most distributions."""
+    if sys.platform == "win32":
+        return True
     import grp  # noqa: PLC0415 - POSIX only
     import pwd  # noqa: PLC0415 - as above
 

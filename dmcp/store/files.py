@@ -38,6 +38,7 @@ _POLL: Final = 0.05  # seconds between two tries to replace a file that is being
 _LOCKED: Final = 10.0  # seconds to wait for another dmcp that writes in the same directory
 _READERS: Final = 2.0  # seconds of such tries
 _HAS_DIR_FD: Final = os.open in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
+_DIRECTORY: Final = getattr(os, "O_DIRECTORY", 0)
 _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _CLOSE: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
@@ -186,13 +187,13 @@ class _Folder:
 
         Whoever holds it for long is no dmcp, and is not waited for.
         """
-        if not wanted or self._at is None:
+        if sys.platform == "win32" or not wanted or self._at is None:
             yield
             return
         import fcntl  # noqa: PLC0415 - POSIX only
 
         try:
-            lock = os.open(".", os.O_RDONLY | os.O_DIRECTORY | _CLOSE, dir_fd=self._at)
+            lock = os.open(".", os.O_RDONLY | _DIRECTORY | _CLOSE, dir_fd=self._at)
         except OSError:  # it may be entered and not read
             yield
             return
@@ -294,7 +295,7 @@ def _folder_of(
                 raise Unfit(_linked(start), start, errno.ELOOP)
         yield _Folder(str(path.parent), None), path.name
         return
-    look = os.O_DIRECTORY | _CLOSE | getattr(os, "O_PATH", os.O_RDONLY)
+    look = _DIRECTORY | _CLOSE | getattr(os, "O_PATH", os.O_RDONLY)
     at = os.open(start, look)
     try:
         for step in steps:
@@ -367,7 +368,7 @@ def _mode(before: os.stat_result | None, mode: int | None, *, private: bool) -> 
 
 def _own(descriptor: int, before: os.stat_result | None, mode: int) -> None:
     """Give a new file the owner (for root), the group and the permissions it shall have."""
-    if not hasattr(os, "fchown"):
+    if sys.platform == "win32":
         return
     made = os.fstat(descriptor)
     if before is not None and stat.S_ISREG(before.st_mode):

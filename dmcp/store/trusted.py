@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -113,7 +114,7 @@ def _file_of(path: Path) -> Path:
 
 def _read(file: Path) -> Trusted | None:
     try:
-        if os.name == "posix":
+        if sys.platform != "win32":
             for each in (file.lstat(), file.parent.stat()):
                 if each.st_mode & _OTHERS_WRITE or each.st_uid not in (os.geteuid(), 0):
                     return None

@@ -112,7 +112,7 @@ class Guard:
         """Start the guard and tell it what is running. Blocks for the time a shell takes to start."""
         theirs, ours = os.pipe()
         try:
-            os.set_blocking(ours, False)
+            getattr(os, "set_blocking", lambda *_: None)(ours, False)  # Windows before 3.12 has none
             shell = subprocess.Popen(  # noqa: S603 - dmcp's own program
                 (_SHELL, "-c", _PROGRAM, "dmcp-guard"),
                 stdin=theirs,
