@@ -213,22 +213,6 @@ async def test_what_nests_too_deeply_to_be_compared_harms_nobody(tmp_path: Path)
         assert await subscribed(client, "x:1")
 
 
-async def test_thousands_of_lists_asked_for_while_servers_connect_hold_the_loop_for_no_one(
-    tmp_path: Path,
-) -> None:
-    groups = {f"g{number}": {"many": {"resources": 1000}} for number in range(5)}
-    watch = LoopWatch(tmp_path)
-    async with behind_dmcp(
-        tmp_path, LoopWatch.command(tmp_path / "dmcp.json"), env=watch.env, **groups
-    ) as client:
-        await client.initialize()
-        watch.start_watching()
-        asked = [client.ask("resources/list") for _ in range(100)]
-        for number in asked:
-            assert len((await client.answer(number))["result"]["resources"]) == 1000
-        assert watch.held().cpu < 100  # the answers are 5 MB
-
-
 async def test_a_result_that_links_to_very_many_resources_costs_no_more_than_reading_it(
     tmp_path: Path,
 ) -> None:

@@ -202,3 +202,19 @@ async def test_servers_that_come_and_go_cost_little_however_much_all_of_them_lis
         for generation, state in ((1, "ready"), (2, "unavailable"), (3, "ready")):
             catalog.on_receive(GroupState(group, generation, state))  # type: ignore[arg-type]  # a state by its name
     assert time.thread_time() - before < 3  # merging all that is listed each time takes more than ten
+
+
+async def test_thousands_of_lists_asked_for_while_servers_connect_are_not_looked_at_at_each_change() -> None:
+    groups = {f"g{n}": Group(ServerConfig(f"g{n}", "d", StdioServer("run")), Inbox()) for n in range(100)}
+    catalog, client = Catalog(), Inbox()
+    catalog.on_receive(Directory(groups, Inbox()))
+    for ticket in range(2000):
+        catalog.on_receive(Browse(ticket, "resources/list", {}, client))
+    before = time.thread_time()
+    for number in range(100):
+        catalog.on_receive(Listed(f"g{number}", 1, "resources", tuple(resources(f"x:{number}"))))
+        assert not client.told
+        catalog.on_receive(GroupState(f"g{number}", 1, "ready"))
+    assert time.thread_time() - before < 2  # looking at each again at each change takes more than ten
+    assert len({reply.result for reply in client.of(frontend.Reply)}) == 1
+    assert len(client.told) == 2000
