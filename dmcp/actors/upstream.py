@@ -71,6 +71,7 @@ CLOSE_GRACE: Final = 1.0
 ACQUAINTANCE: Final = 5.0
 """Seconds of silence after which a server that was started only to learn what it offers, and not used, is stopped."""
 
+_FORK_TIME = 10.0  # seconds a process may take to be started, at least
 _LAST_LINES = 4  # lines of a failed server's stderr that go into the reason
 _LAST_WORDS = 160  # characters of each of them
 _NOISE = 200  # characters of what it wrote to stdout that is no message, likewise
@@ -269,9 +270,16 @@ class Upstream(LoopActor):
             self._talk.gate.open(BEHIND)
         return handled
 
+    @property
+    def _start_time(self) -> float:
+        """Seconds for what it does now. A fork takes a moment, but a busy machine may need long: no server's fault."""
+        seconds = self._talk.config.timeout.connect
+        forks = self._phase is Phase.OPENING and isinstance(self._talk.config.target, StdioServer)
+        return max(seconds, _FORK_TIME) if forks else seconds
+
     def _await_start(self) -> None:
         seconds = self._talk.config.timeout.connect
-        self._be_patient(seconds, "connect")
+        self._be_patient(self._start_time, "connect")
         self.cancel(self._look)
         self._look = self.later(seconds - self._start_clock.step, Tick("look"))
 
@@ -503,6 +511,7 @@ class Upstream(LoopActor):
         if self._talk.is_held:  # it may have answered: dmcp is not listening
             self._be_patient(seconds, "connect")
         else:
+            seconds = self._start_time
             if self._start_clock.extended:
                 seconds = round(self._start_clock.taken(self._clock()))
             reason = f"did not {_CONNECTING[self._phase]} within {seconds:g} s"

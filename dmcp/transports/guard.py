@@ -23,7 +23,6 @@ from typing import Final
 from dmcp import log
 
 _SHELL: Final = "/bin/sh"
-_PATIENCE: Final = 5.0  # seconds for the shell to put itself into the background; it takes a millisecond
 
 # The guard puts itself into the background, so that it is no child of dmcp's and not to be waited for.
 # What is said on the pipe: "< inode" a server is about to be started on this pipe, "> inode" it no longer is;
@@ -109,7 +108,7 @@ class Guard:
                     os.write(self._pipe, what.encode())
 
     def _start(self) -> None:
-        """Start the guard and tell it what is running. Blocks for the time a shell takes to start."""
+        """Start the guard and tell it what is running. Blocks for a fork."""
         theirs, ours = os.pipe()
         try:
             getattr(os, "set_blocking", lambda *_: None)(ours, False)  # Windows before 3.12 has none
@@ -122,7 +121,7 @@ class Guard:
                 cwd="/",
                 env={"PATH": os.environ.get("PATH", os.defpath)},
             )
-            shell.wait(_PATIENCE)
+            threading.Thread(target=shell.wait, name="dmcp-guard", daemon=True).start()  # it ends at once
             for pid in self._groups:
                 os.write(ours, f"+ {pid}\n".encode())
         except (OSError, subprocess.SubprocessError) as error:

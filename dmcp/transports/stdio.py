@@ -114,7 +114,7 @@ class StdioLink:
             return
         lines = self._frames.feed(data)
         if self._lines or self._held or len(lines) > _PORTION:
-            self._lines += lines
+            self._lines += [line for line in lines if line != b""]  # blank ones mean nothing, however many
             self._hand_on()
             return
         for line in lines:
