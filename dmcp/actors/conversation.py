@@ -21,7 +21,7 @@ from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Request
-from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, listing, revisions, server_requests, tools, verdicts
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     CALL_TIME_FACTOR,
@@ -142,6 +142,9 @@ class Conversation:
         self._peers = peers
         self._clock = clock
         self._doubtful: list[Request] = []
+        self._profile: ClientProfile | None = None
+        self._offered: list[str] = []  # the revisions that this server has been asked for
+        self._refused = ""  # what it said to the first of them
         self.gate = ReadGate()
         self.questions = Questions(
             config, owner, frontend=peers.frontend, transmit=self.transmit, calls=self, clock=clock
@@ -190,10 +193,24 @@ class Conversation:
             self.link.send(jsonrpc.request(b"%d" % number, method, params), number)
         self._owner.arm()
 
-    def greet(self, profile: ClientProfile) -> None:
+    def greet(self, profile: ClientProfile, revision: str = revisions.LATEST) -> None:
         """Begin the handshake."""
+        self._profile = profile
+        self._offered.append(revision)
         withheld = server_requests.switched_off(self.config.features)
-        self.run(Errand("initialize"), "initialize", ClientSession.hello(profile, withheld), _NEVER)
+        self.run(Errand("initialize"), "initialize", ClientSession.hello(profile, withheld, revision), _NEVER)
+
+    def _on_refused(self, answer: jsonrpc.Answer, failure: str) -> None:
+        """Ask once more with another revision where that is what the server refuses; else it is of no use."""
+        self._refused = self._refused or failure
+        error = answer.value if isinstance(answer.value, dict) else {}
+        said = bytes((answer.error or b"")[:MAX_QUESTION]).decode("utf-8", "replace")
+        revision = revisions.next_offer(self._offered, error.get("code"), said)
+        if revision is None or self._profile is None:
+            self._owner.lose(None, f"refused to initialize: {self._refused}")
+        else:
+            log.debug(f"refused protocol {self._offered[-1]}, asking for {revision}: {failure}", self._group)
+            self.greet(self._profile, revision)
 
     def send(self, request: Request, *, doubted: bool = False) -> None:
         """Send a request of the client, or answer it here."""
@@ -371,7 +388,7 @@ class Conversation:
         failure = verdicts.error_text(answer) if answer.error is not None else ""
         if errand.purpose == "initialize":
             if failure:
-                self._owner.lose(None, f"refused to initialize: {failure}")
+                self._on_refused(answer, failure)
             else:
                 self._on_welcome(answer.value)
         elif errand.collector is not None:

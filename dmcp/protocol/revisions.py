@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 KNOWN: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 LATEST: Final = KNOWN[-1]
+_BEFORE: Final = (
+    "2024-10-07"  # never released, and yet spoken by old servers; nothing differs from 2024-11-05 for us
+)
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_UNSUPPORTED: Final = -32022  # UnsupportedProtocolVersion, of later revisions
+_READ: Final = 8192  # characters of a refusal that are looked through
 
 
 def negotiate(asked: str) -> str:
@@ -15,7 +25,27 @@ def negotiate(asked: str) -> str:
 
 def is_known(revision: object) -> bool:
     """Whether dmcp can speak what an upstream answered with."""
-    return revision in KNOWN
+    return revision in KNOWN or revision == _BEFORE
+
+
+def next_offer(offered: Collection[str], code: object, said: str) -> str | None:
+    """Return the revision to ask a server with next that has refused the last one in an error, ``None`` for none.
+
+    The newest that it names, else the next older one; each at most once, so there are few.
+
+    Args:
+        offered: what it has refused.
+        code: of its last error.
+        said: the error's message and data, as text.
+    """
+    said = said[:_READ]
+    named, lower = set(_DATE.findall(said)), said.lower()
+    about = code == _UNSUPPORTED or "version" in lower or "revision" in lower or bool(named)
+    left = [revision for revision in (*reversed(KNOWN), _BEFORE) if revision not in offered]
+    if not about or not left:
+        return None
+    known = (revision for revision in left if revision in named)
+    return next(known, left[0] if left[0] != _BEFORE else None)
 
 
 def allows_batches(revision: str) -> bool:

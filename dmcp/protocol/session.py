@@ -141,18 +141,21 @@ class ClientSession:
         return encode({**said, "instructions": self.instructions}).decode()
 
     @staticmethod
-    def hello(profile: ClientProfile, withheld: frozenset[str] = frozenset()) -> JsonObject:
+    def hello(
+        profile: ClientProfile, withheld: frozenset[str] = frozenset(), revision: str = revisions.LATEST
+    ) -> JsonObject:
         """The params of ``initialize``: the client's own capabilities and name, so that nothing is promised for it.
 
         Args:
             profile: the client's.
             withheld: capabilities of the client that this server is not to use.
+            revision: to ask for.
         """
         hidden = _NOT_MIRRORED | withheld
         mirrored = {name: value for name, value in profile.capabilities.items() if name not in hidden}
         info = profile.info if isinstance(profile.info.get("name"), str) else {}
         return {
-            "protocolVersion": revisions.LATEST,
+            "protocolVersion": revision,
             "capabilities": mirrored,
             "clientInfo": info or {"name": "dmcp", "version": __version__},
         }

@@ -17,6 +17,7 @@ from dmcp.text import printable
 SHOWN: Final = 300
 """Characters of a refusal that are shown."""
 _NOT_FOUND: Final = 404
+_UNSUPPORTED_VERSION: Final = -32022  # of JSON-RPC, in later revisions
 _SESSION_STATUS: Final = frozenset({400, 404, 410, 422})
 """Statuses a server that no longer knows a session has been seen to answer with; all but 404 need the words as well."""
 _RAW: Final = 4000  # characters that are made printable: much of them may be space
@@ -108,6 +109,10 @@ def answer_forgets_session(frame: bytes) -> bool:
 
 def refuses_revision(body: bytes) -> bool:
     """Return whether a refusal of ``initialize`` is about the protocol's revision: it may be asked with another one."""
+    error = error_of(body) or {}
+    data = error.get("data")
+    if error.get("code") == _UNSUPPORTED_VERSION or (isinstance(data, dict) and "supported" in data):
+        return True
     said = words(body).lower()
     return "version" in said or "revision" in said or _VERSION.search(said) is not None
 

@@ -160,3 +160,31 @@ def test_the_id_of_an_unreadable_answer_is_found_if_it_stands_where_it_should(
     message = jsonrpc.read(frame)
     assert isinstance(message, jsonrpc.Malformed)
     assert (message.id, message.is_answer) == (identifier, identifier != b"null")
+
+
+@pytest.mark.parametrize(
+    ("identifier", "number"),
+    [
+        (b"12", 12),
+        (b'"12"', 12),
+        (b"12.0", 12),
+        (b'"12.0"', 12),
+        (12, 12),
+        ("12", 12),
+        (12.0, 12),
+        (b"12.5", None),
+        (b"-12", None),
+        (b'"x"', None),
+        (b"null", None),
+        (b"1e3", None),
+        (b"9" * 5000, None),
+        ("9" * 5000, None),
+        (True, None),
+        (None, None),
+        ([12], None),
+        ("\N{ARABIC-INDIC DIGIT ONE}", None),
+        (float("inf"), None),
+    ],
+)
+def test_which_of_our_own_numbers_an_id_is_meant_to_be(identifier: object, number: int | None) -> None:
+    assert jsonrpc.own_number(identifier) == number
