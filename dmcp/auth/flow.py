@@ -33,6 +33,7 @@ PATIENCE: Final = 300.0
 LOOKING: Final = 25.0
 """Seconds for finding the authorization server, all places together: less than a call waits by default, which so hears
 why."""
+_UNREACHABLE = " cannot be reached"  # how ``web`` puts it
 _TOLD = 1000  # characters of what is told of the places that were looked at
 _NOT_HTTPS = "it can only be signed in to over HTTPS; its address in the configuration is not HTTPS"
 
@@ -123,18 +124,14 @@ async def discover(
     def read(document: object) -> discovery.ServerMetadata:
         return discovery.read_server_metadata(document, issuer_url)
 
+    before = len(failures)
     found = await _first(web, urls, read, failures, deadline=deadline, needs="issuer")
     if found is not None:
         return Discovered(audience, found, scopes)
     absent = issuer is None and not any(failure.matters for failure in failures)
     if absent:
         return Discovered(audience, discovery.default_server_metadata(server_url), scopes)
-    told = "; ".join(map(str, failures))
-    text = (
-        f"its authorization server {discovery.origin_or(issuer_url)} publishes no metadata that can be used"
-        f" ({printable(told, _TOLD)})"
-    )
-    raise AuthUnavailable(text) if any(failure.is_passing for failure in failures) else AuthError(text)
+    raise _nothing_found(issuer_url, failures, failures[before:])
 
 
 async def sign_in(
@@ -296,6 +293,19 @@ async def adopted(
         client=registration.configured(settings, found.server),
         requested=settings.scopes,
     )
+
+
+def _nothing_found(issuer: str, failures: list[_Failure], its: list[_Failure]) -> AuthError:
+    """The error that names each place that was looked at; ``its`` are those of the authorization server."""
+    reasons = {failure.reason for failure in its}
+    if len(reasons) == 1 and _UNREACHABLE in (reason := reasons.pop()):
+        return AuthUnavailable(reason)  # the host is the reason, whatever was asked for there
+    told = "; ".join(map(str, failures))
+    text = (
+        f"its authorization server {discovery.origin_or(issuer)} publishes no metadata that can be used"
+        f" ({printable(told, _TOLD)})"
+    )
+    return AuthUnavailable(text) if any(failure.is_passing for failure in failures) else AuthError(text)
 
 
 @dataclass(frozen=True, slots=True)
