@@ -42,7 +42,7 @@ async def test_a_server_that_hangs_is_killed_with_all_it_started_and_one_that_ta
     stuck = [build("orphan", "connect", times=1), build("hang", "call", tool="add", ignore_sigterm=True)]
     servers = {
         "stuck": faulty(tmp_path, "stuck", *stuck, **haste),
-        "talker": faulty(tmp_path, "talker", **haste),
+        "talker": faulty(tmp_path, "talker", limits={"call_time": "5m"}, **haste),
     }
     async with start(tmp_path, servers) as client:
         await client.initialize()
