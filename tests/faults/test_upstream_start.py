@@ -137,7 +137,7 @@ async def test_a_server_that_fails_too_often_is_parked_and_says_why(tmp_path: Pa
     bad = newcomer("crasher", restart=policy, env={"ROGUE_JOURNAL": str(journal)})
     async with dmcp(tmp_path, {"bad": bad}) as client:
         await client.initialize()
-        await client.until(lambda: "parked" in client.stderr, "a word about parking")
+        await client.until(lambda: "parked, next try" in client.stderr, "a word about parking")
         assert len(journal_of(journal)) == 4
         assert (await state_of(client, "bad")).message == "bad is unavailable: exited with status 7"
 
@@ -148,7 +148,7 @@ async def test_a_parked_server_is_tried_again_by_the_next_call(tmp_path: Path) -
     bad = newcomer("crasher", restart=policy, env={"ROGUE_JOURNAL": str(journal)})
     async with dmcp(tmp_path, {"bad": bad}) as client:
         await client.initialize()
-        await client.until(lambda: "parked" in client.stderr, "a word about parking")
+        await client.until(lambda: "parked, next try" in client.stderr, "a word about parking")
         await failure_of(client, "bad", "echo")
         assert len(journal_of(journal)) == 3
 
