@@ -77,7 +77,8 @@ async def stage(
         watch = LoopWatch(tmp_path)
         client = await stack.enter_async_context(RawClient(LoopWatch.command(config), env=watch.env))
         await client.initialize()
-        await client.tools("bad")
+        look = {"name": "get_dynamic_tools", "arguments": {"group": "bad"}}
+        await client.request("tools/call", look, within=ATTACK_WAIT)  # both are connected
         await client.call("good", "x")
         watch.start_watching()
         await asyncio.sleep(0.1)

@@ -112,7 +112,9 @@ class Stage:
         if "error" in answer:
             assert not must_be_answered(group, self.transport), f"{group}: {answer['error']}"
             message = answer["error"]["message"]
-            assert re.match(rf"{group}(:| is unavailable:) \w.{{4,}}", message), f"{group}: {message}"
+            assert re.match(rf"{group}(:| is unavailable:| is connected, but) \w.{{4,}}", message), (
+                f"{group}: {message}"
+            )
         else:
             assert answer["result"]
 

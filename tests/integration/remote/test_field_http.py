@@ -379,3 +379,37 @@ async def test_the_first_call_to_a_server_that_has_vanished_hears_so_at_once(
             assert time.monotonic() - begun < 15  # it waited for 30
         await server.start(port=int(server.url.split(":")[2].split("/")[0]))
         assert (await client.call("far", "x"))["content"] == []
+
+
+@pytest.mark.parametrize("kind", ["http", "auto"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b'{"id":null,"error":{"code":-32602,"message":"Unsupported","data":{"supported":["2025-03-26"]}}}',
+        b"Bad Request: Unsupported protocol version (supported versions: 2025-03-26, 2024-11-05)",
+    ],
+)
+async def test_a_revision_refused_with_400_is_followed_by_one_the_server_names(
+    tmp_path: Path, server: RawServer, kind: str, refusal: bytes
+) -> None:
+    offered: list[str] = []
+
+    async def welcome(peer: Peer, request: Request) -> None:
+        offered.append(request.message["params"]["protocolVersion"])
+        if offered[-1] != "2025-03-26":
+            await peer.body(refusal, 400, content_type="application/json")
+            return
+        info = {"name": "raw", "version": "1"}
+        result = {"protocolVersion": offered[-1], "capabilities": {"tools": {}}, "serverInfo": info}
+        await peer.result(request, result)
+
+    offer_tool(server, fine)
+    server.on("initialize", welcome)
+    config = write_config(
+        tmp_path / "dmcp.json", {"far": {"url": server.url, **({"type": kind} if kind == "http" else {})}}
+    )
+    async with RawClient(dmcp_command(config)) as client:
+        await client.initialize()
+        assert (await client.call("far", "x"))["content"] == []
+    assert offered[-1] == "2025-03-26"
+    assert server.requests[-1].headers["mcp-protocol-version"] == "2025-03-26"
