@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dmcp.transports.spawning import Process
 
 _PORTION: Final = 256  # lines handed on before everybody else has a turn
+_LARGE = 4096  # bytes of a chunk that may hold more
 _SHOWN = 200  # characters of a noise line that reach the log
 _LAST_WORDS = 0.5  # seconds the rest of an ending process gets: its status, and what it still has to say
 _POLL = 0.02  # seconds between looks at a process group that should end
@@ -112,9 +113,12 @@ class StdioLink:
         """See ``ProcessEvents``."""
         if self._closed:
             return
+        if len(data) > _LARGE and data.count(b"\n") > _PORTION:
+            while b"\n\n" in data:  # blank lines mean nothing, and a chunk may hold a quarter of a million
+                data = data.replace(b"\n\n", b"\n")
         lines = self._frames.feed(data)
         if self._lines or self._held or len(lines) > _PORTION:
-            self._lines += [line for line in lines if line != b""]  # blank ones mean nothing, however many
+            self._lines += lines
             self._hand_on()
             return
         for line in lines:
