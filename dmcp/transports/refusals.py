@@ -113,6 +113,9 @@ def refuses_revision(body: bytes) -> bool:
     data = error.get("data")
     if error.get("code") == _UNSUPPORTED_VERSION or (isinstance(data, dict) and "supported" in data):
         return True
+    data = (error_of(body) or {}).get("data")
+    if isinstance(data, dict) and "supported" in data:
+        return True
     said = words(body).lower()
     return "version" in said or "revision" in said or _VERSION.search(said) is not None
 

@@ -123,6 +123,7 @@ def test_what_only_speaks_of_sessions_is_passed_on(frame: bytes) -> None:
             True,
         ),
         (b"Bad Request: Unsupported protocol version (supported versions: 2025-03-26)", True),
+        (b'{"error":{"code":-1,"message":"no","data":{"supported":["2024-11-05"]}}}', True),
         (b"unknown revision", True),
         (b"only 2024-11-05 here", True),
         (b"Invalid params", False),
