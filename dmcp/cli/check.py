@@ -216,11 +216,11 @@ def _explain(finding: Finding) -> None:
     """Say why a server is unavailable, if it is."""
     if finding.ready:
         return
-    click.echo(f"\n{show.line(finding.group)}: {show.line(finding.reason)}")
+    click.echo(f"\n{show.line(finding.group)}: {show.line(show.with_configuration(str(finding.reason)))}")
     for line in finding.stderr:
         click.echo(f"  stderr: {show.line(line)}")
     if finding.hint:
-        click.echo(f"  {show.line(finding.hint)}")
+        click.echo(f"  {show.line(show.with_configuration(finding.hint))}")
 
 
 def _warn(finding: Finding) -> None:

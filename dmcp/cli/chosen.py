@@ -64,6 +64,8 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
         ConfigError: there is none, or it is invalid or not trusted.
     """
     name = given or os.environ.get("DYNAMIC_MCP_CONFIG") or None
+    if given:
+        show.hints_are_about(given)
     if name is None and not Path(USUAL_FILE).is_file():
         own = user_file(os.environ)
         if own is None or not Path(own).is_file():

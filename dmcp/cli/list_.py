@@ -100,7 +100,7 @@ def _head(group: Mapping[str, Any]) -> str:
 
 def _overview(group: Mapping[str, Any]) -> str:
     if "unavailable" in group:
-        return f"{_head(group)}\n  unavailable: {show.line(group['unavailable'])}"
+        return f"{_head(group)}\n  unavailable: {show.line(show.with_configuration(group['unavailable']))}"
     width = max((len(show.line(tool["name"])) for tool in group["tools"]), default=0)
     lines = [
         f"  {show.line(t['name']):<{width}}  {first_sentence(t.get('description') or '')}".rstrip()

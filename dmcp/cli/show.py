@@ -6,14 +6,19 @@ escapes, which mean the same; into a pipe or file it goes as it is.
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
-from typing import Any
+from typing import Any, Final
 
 import click
 from pydantic_core import to_json
 
 from dmcp import log
 from dmcp.text import escaped_json, printable
+
+_ADVISED: Final = re.compile(r"(\bdmcp auth (?:login|logout|adopt)) (?=\S)")
+_named: list[str] = []
 
 
 def line(text: object) -> str:
@@ -34,4 +39,16 @@ def echo_json(value: Any) -> None:
 
 def error(text: object) -> None:
     """Print an error of a command, masked: "Error: ..." on standard error."""
-    click.echo(f"Error: {block(log.mask(str(text), None))}", err=True)
+    click.echo(f"Error: {block(with_configuration(log.mask(str(text), None)))}", err=True)
+
+
+def hints_are_about(config: str) -> None:
+    """Remember the configuration a person has named: commands that are advised have to name it too."""
+    _named[:] = [shlex.quote(config)]
+
+
+def with_configuration(text: str) -> str:
+    """Return the text with the configuration named in the commands of dmcp's that it advises."""
+    if not _named:
+        return text
+    return _ADVISED.sub(lambda match: f"{match.group(1)} {_named[0]} ", text)

@@ -11,6 +11,7 @@ from dmcp import __version__
 from harness import RawClient, dmcp_command, write_config
 from harness.cli import run_dmcp
 from harness.configs import TESTS, python_server
+from servers.oauth_process import running
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,3 +111,12 @@ def test_every_error_begins_alike(tmp_path: Path, words: list[str]) -> None:
     done = run_dmcp(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert sum(line.startswith("Error: ") for line in done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["check", "list"])
+def test_a_hint_names_the_configuration_that_was_named(tmp_path: Path, command: str) -> None:
+    with running() as server:
+        config = write_config(tmp_path / "my config.json", {"far": {"url": server.url}})
+        done = run_dmcp(command, config, env={"HOME": str(tmp_path), "DISPLAY": "", "BROWSER": ""})
+    assert done.returncode == 1
+    assert f"dmcp auth login '{config}' far" in done.stdout
