@@ -403,7 +403,9 @@ class Catalog(LoopActor):
     def _shelf(self, group: str, kind: Kind) -> Shelf:
         shelf = self._shelves.get(group)
         if shelf is None:
-            raise DownstreamError(jsonrpc.INVALID_PARAMS, f"Invalid params: group {group!r} does not exist")
+            raise DownstreamError(
+                jsonrpc.INVALID_PARAMS, f"Invalid params: group {printable(group, 100)!r} does not exist"
+            )
         if not shelf.is_on(kind):
             what = f"the {'resources' if kind == 'templates' else kind} of {group!r} are switched off"
             raise DownstreamError(jsonrpc.INVALID_PARAMS, f"Invalid params: {what} in dmcp's configuration")

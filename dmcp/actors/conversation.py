@@ -142,6 +142,7 @@ class Conversation:
         self._peers = peers
         self._clock = clock
         self._doubtful: list[Request] = []
+        self._has_resources = False
         self._profile: ClientProfile | None = None
         self._offered: list[str] = []  # the revisions that this server has been asked for
         self._refused = ""  # what it said to the first of them
@@ -364,7 +365,8 @@ class Conversation:
             return
         self.reply(request, result=answer.result)
         if request.method == "tools/call":
-            uris = verdicts.resources_named(answer)[:_LEARNED]
+            # Looking through a large result costs as much as all the rest of its way.
+            uris = verdicts.resources_named(answer)[:_LEARNED] if self._has_resources else ()
             if uris:
                 post(self._peers.catalog, catalog.Learned(self._group, uris))
         elif request.method == "resources/subscribe":
@@ -404,6 +406,7 @@ class Conversation:
         except UpstreamError as error:
             self._owner.lose(None, str(error), categories.NO_MCP)
             return
+        self._has_resources = self.session.has("resources")
         self.transmit(jsonrpc.notification("notifications/initialized"))
         if self.link is not None:
             self.link.established(self.session.revision)

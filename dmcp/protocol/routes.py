@@ -47,7 +47,7 @@ class Wanted:
     def not_found(self, known: Iterable[str]) -> DownstreamError:
         """The error for a thing nobody has."""
         if self.kind == "resources":
-            text = f"Resource not found: {printable(self.name)}: no server lists it"
+            text = f"Resource not found: {printable(self.name, 300)}: no server lists it"
             return DownstreamError(RESOURCE_NOT_FOUND, text)
         hint = did_you_mean(self.name, known)
         text = f"Invalid params: no server has a prompt {quoted(self.name)}"
