@@ -6,6 +6,7 @@ Not here: the servers (``dmcp.demo``) and the client (``dmcp.cli.client``). Ever
 from __future__ import annotations
 
 import asyncio
+import os
 import tempfile
 import textwrap
 from pathlib import Path
@@ -55,7 +56,9 @@ async def _session(config: Path) -> None:
     click.echo(
         f"dmcp {__version__}: a client, one dmcp, and behind it two MCP servers: {' and '.join(_SERVERS)}.\n"
     )
-    async with Client(dmcp_serving(config)) as client:
+    # The line that dmcp writes at a healthy start is no part of the show.
+    level = os.environ.get("DMCP_LOG") or "warning"
+    async with Client(dmcp_serving(config), log_level=level) as client:
         _headline("What the assistant sees: two tools")
         shown = await client.everything("tools")
         _show_tools(shown)
