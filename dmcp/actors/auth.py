@@ -27,6 +27,7 @@ from dmcp.messages.auth import (
     Subscribe,
 )
 from dmcp.messages.supervisor import SignInElsewhere, SignInEnded, SignInOffered
+from dmcp.protocol.sign_in import command
 
 if TYPE_CHECKING:
     import asyncio
@@ -110,14 +111,20 @@ class AuthActor(LoopActor):
         authorizer: does the work.
         watch: who is told of a failure.
         clock: seconds since the epoch.
+        config: the configuration that advised commands name; empty where they find it by themselves.
     """
 
     def __init__(
-        self, authorizer: Authorizer, watch: Watch | None = None, clock: Callable[[], float] = time.time
+        self,
+        authorizer: Authorizer,
+        watch: Watch | None = None,
+        clock: Callable[[], float] = time.time,
+        config: str = "",
     ) -> None:
         super().__init__(watch)
         self._authorizer = authorizer
         self._clock = clock
+        self._config = config
         self._accounts: dict[str, tuple[Account, ...]] = {}  # the present one first; two at most
         self._flights: dict[Account, _Flight] = {}
         self._waiters: dict[Account, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
@@ -259,7 +266,7 @@ class AuthActor(LoopActor):
         account = self._present(group)
         flight = self._flights.get(account) if account is not None else None
         if flight is not None and flight.account.awaits == "person":
-            reason = f"its sign-in was declined: run `dmcp auth login {group}` to sign in all the same"
+            reason = f"its sign-in was declined: run {command('login', group, self._config)} to sign in all the same"
             self._break_off(flight, SignInNeeded(reason))
 
     def _break_off(self, flight: _Flight, error: AuthError) -> None:

@@ -20,6 +20,7 @@ from dmcp.auth import challenge as challenges
 from dmcp.auth.record import ANY, Bond, Entry, Record
 from dmcp.auth.unhurried import unhurried
 from dmcp.errors import AuthError, SignInNeeded
+from dmcp.protocol.sign_in import command
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Authorizer:
         show: shows them an address: ``(url, server)``.
         patience: seconds they have to sign in.
         request_time: seconds for each HTTP request; ``None`` for the default.
+        config: the configuration that advised commands name; empty where they find it by themselves.
     """
 
     def __init__(
@@ -54,8 +56,11 @@ class Authorizer:
         show: Callable[[str, str], None] = browser.show,
         patience: float = flow.PATIENCE,
         request_time: float | None = None,
+        *,
+        config: str = "",
     ) -> None:
         self._store = store
+        self._config = config
         self._may_ask = may_ask
         self._show = show
         self._patience = patience
@@ -185,7 +190,8 @@ class Authorizer:
             if better is not None:
                 return better
             if server.oauth.grant != "client_credentials" and not ask:
-                raise SignInNeeded(f"it needs a sign-in: run `dmcp auth login {name}`{_left(name, record)}")
+                how = command("login", name, self._config)
+                raise SignInNeeded(f"it needs a sign-in: run {how}{_left(name, record, self._config)}")
             async with self._web(server) as web:
                 fresh = await self._granted(
                     web, name, server, record=record, wanted=wanted, announce=announce
@@ -299,7 +305,7 @@ class Authorizer:
                 await self._keep(name, fresh)
                 return _tokens_of(fresh)
             if entry is None or entry.tokens is None:
-                raise SignInNeeded(f"there is no sign-in{_left(name, record)}")
+                raise SignInNeeded(f"there is no sign-in{_left(name, record, self._config)}")
             with _readable():
                 if entry.issuer == ANY:
                     bound = record.issuer_of_configured(entry.resource, server.oauth.client_id)
@@ -344,7 +350,7 @@ class Authorizer:
         settings = server.oauth
         if not settings.client_id:
             return
-        registration.check_issuer(name, settings.issuer or bound, issuer)
+        registration.check_issuer(settings.issuer or bound, issuer, command("logout", name, self._config))
         if bound is not None and discovery.is_same_issuer(bound, issuer):
             return
         bond = Bond(discovery.canonical(server.url), settings.client_id, issuer)
@@ -394,11 +400,11 @@ def _readable() -> Iterator[None]:
         ) from error
 
 
-def _left(name: str, record: Record) -> str:
+def _left(name: str, record: Record, config: str) -> str:
     """A hint at what the predecessor left, for the end of a sentence."""
     if record.left is None:
         return ""
-    return f", or `dmcp auth adopt {name}` to use the sign-in that the predecessor of dmcp kept for this name"
+    return f", or {command('adopt', name, config)} to use the sign-in that the predecessor of dmcp kept for this name"
 
 
 def _tokens_of(entry: Entry) -> Tokens:

@@ -21,9 +21,11 @@ class LateAuthorizer:
 
     Args:
         store: names it: "file" or "keyring".
+        config: the configuration that advised commands name; empty where they find it by themselves.
     """
 
-    def __init__(self, store: Callable[[], str]) -> None:
+    def __init__(self, store: Callable[[], str], config: str = "") -> None:
+        self._config = config
         self._store = store
         self._made: dict[str, Authorizer] = {}
 
@@ -52,5 +54,7 @@ class LateAuthorizer:
             # Set by the commands that only look (``dmcp check``): nobody is asked for their sake.
             never = os.environ.get("DMCP_SIGN_IN") == "never"
             store = open_store("keyring" if kind == "keyring" else "file")
-            self._made[kind] = Authorizer(store, (lambda: False) if never else browser.is_available)
+            self._made[kind] = Authorizer(
+                store, (lambda: False) if never else browser.is_available, config=self._config
+            )
         return self._made[kind]

@@ -56,13 +56,13 @@ class Register:
     body: dict[str, Any]
 
 
-def check_issuer(name: str, before: str | None, issuer: str) -> None:
+def check_issuer(before: str | None, issuer: str, remedy: str) -> None:
     """A client id the person got from one authorization server is never shown to another.
 
     Args:
-        name: the server's.
         before: the issuer it is bound to: the configured one, or the one it was used for first.
         issuer: the one that is about to be asked.
+        remedy: the command that forgets the issuer before, in backquotes.
 
     Raises:
         AuthError: it is another one.
@@ -71,7 +71,7 @@ def check_issuer(name: str, before: str | None, issuer: str) -> None:
         raise AuthError(
             f"its authorization server was {printable(before, 200)} and is now {printable(issuer, 200)}, for which"
             f" `oauth.client_id` was not made: if that is right, put the right id there and run"
-            f" `dmcp auth logout {name}`"
+            f" {remedy}"
         )
 
 

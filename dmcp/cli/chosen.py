@@ -15,7 +15,7 @@ from dmcp import log
 from dmcp.cli import show
 from dmcp.cli.client import Client, dmcp_serving
 from dmcp.cli.remembered import remember
-from dmcp.config.loading import ONLY, PINNED, content_of, load, read
+from dmcp.config.loading import ADVISED, ONLY, PINNED, content_of, load, read
 from dmcp.config.places import user_file
 from dmcp.errors import ConfigError
 from dmcp.protocol.limits import MAX_HINT_NAME, MAX_HINT_NAMES
@@ -112,7 +112,7 @@ def session(
     sign-in: commands that only look should not. With ``only`` these groups alone are there, and started.
     """
     level = log_level or os.environ.get("DMCP_LOG") or "error"
-    pinned = {PINNED: _TRUSTED[path]} if path in _TRUSTED else {}
+    pinned = {ADVISED: "1", **({PINNED: _TRUSTED[path]} if path in _TRUSTED else {})}
     if not signs_in:
         pinned["DMCP_SIGN_IN"] = "never"
     if only is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shlex
 import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
 from dmcp.cli.amounts import size, tokens
-from dmcp.config.model import RemoteServer
+from dmcp.config.model import StdioServer
 from dmcp.errors import UpstreamError
 from dmcp.text import is_suspicious, printable
 
@@ -122,7 +123,7 @@ async def examine(client: Client, config: ServerConfig, ear: Ear, started: float
         started: ``time.monotonic()`` when dmcp was started.
     """
     name, features = config.name, config.features
-    transport = config.target.kind if isinstance(config.target, RemoteServer) else "stdio"
+    transport = "stdio" if isinstance(config.target, StdioServer) else config.target.kind
     try:
         tools = await client.group_tools(name) if features.tools else None
         seconds = time.monotonic() - started
@@ -183,7 +184,9 @@ def plain_reason(group: str, text: str) -> str:
 
 def advice(group: str, reason: str) -> str | None:
     """What the person can do about a reason, where the reason itself does not say."""
+    if 'write "command": ' in reason:
+        return None
     for sign, hint in _ADVICE:
         if sign in reason:
-            return hint.replace("NAME", group)
+            return hint.replace("NAME", shlex.quote(group))
     return None

@@ -60,6 +60,10 @@ def _notes() -> list[str]:
     return python("-m", "dmcp.demo.notes")
 
 
+def _json(text: str) -> str:
+    return to_json(text).decode()
+
+
 @click.command("init", short_help="Write a commented configuration to start from.")
 @click.argument("file", type=click.Path(path_type=Path), default=USUAL_FILE)
 @click.option("--force", is_flag=True, help="Replace an existing file; it is kept as .bak.")
@@ -76,10 +80,14 @@ def init_command(file: Path, force: bool) -> None:
     if file.exists() and not force:
         raise ConfigError(f"{file} exists: --force replaces it (it is kept as .bak), or name another file")
     command, *arguments = _notes()
-    shown = {"schema": SCHEMA, "command": command, "args": arguments}
+    shown = {
+        "schema": _json(SCHEMA),
+        "command": _json(command),
+        "args": f"[{', '.join(map(_json, arguments))}]",
+    }
     named = click.get_current_context().get_parameter_source("file") != ParameterSource.DEFAULT
     links: files.Links = "follow" if named else "refuse"
-    text = _STARTER % {key: to_json(value).decode() for key, value in shown.items()}
+    text = _STARTER % shown
     below = None if named else file.absolute().parent
     backup = write_whole(file, text, "name another file", links=links, below=below)
     if not named:

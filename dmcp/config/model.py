@@ -149,9 +149,13 @@ class RemoteServer:
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """A server that cannot be started as configured, e.g. because an environment variable is not set."""
+    """A server that cannot be started as configured, e.g. because an environment variable is not set.
+
+    ``kind`` is the transport it would have: "stdio", or a ``RemoteServer``'s.
+    """
 
     reason: str
+    kind: str = "stdio"
 
 
 @dataclass(frozen=True, slots=True)

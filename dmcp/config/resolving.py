@@ -142,6 +142,11 @@ class Filling:
         return MappingProxyType(filled)
 
 
+def _unresolved(obstacles: list[str], target: StdioServer | RemoteServer) -> Unresolved:
+    kind = target.kind if isinstance(target, RemoteServer) else "stdio"
+    return Unresolved("; ".join(dict.fromkeys(obstacles)), kind)
+
+
 def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerConfig:
     """Return the configuration of one server.
 
@@ -158,7 +163,7 @@ def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerC
     return ServerConfig(
         name=name,
         description=part.description,
-        target=Unresolved("; ".join(dict.fromkeys(filling.obstacles))) if filling.obstacles else target,
+        target=_unresolved(filling.obstacles, target) if filling.obstacles else target,
         features=_features(part.features),
         timeout=_timeouts(part.timeout),
         restart=_restart(part.restart),

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from dmcp.text import printable
 
+_LONGEST_PATH = 1000  # characters of a configuration's path in an advised command
+
 
 class SignIn(NamedTuple):
     """A sign-in that is waited for.
@@ -40,6 +42,20 @@ class SignIn(NamedTuple):
             "the server waits for a sign-in that another dmcp process has begun: ask the person to finish it in the"
             " browser, then try again"
         )
+
+
+def command(verb: str, group: str, config: str = "") -> str:
+    """Return the command about a group's sign-in as a person types it in a shell, in backquotes.
+
+    Args:
+        verb: "login", "adopt" or "logout".
+        group: the server's name.
+        config: the configuration to be named; empty where the command finds it by itself.
+    """
+    import shlex  # noqa: PLC0415 - only where a sign-in is missing
+
+    named = f"{printable(shlex.quote(config), _LONGEST_PATH)} " if config else ""
+    return f"`dmcp auth {verb} {named}{shlex.quote(group)}`"
 
 
 def request(group: str, url: str) -> str:

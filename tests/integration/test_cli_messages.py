@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dmcp import __version__
-from harness import RawClient, dmcp_command, write_config
+from harness import RawClient, RpcError, dmcp_command, write_config
 from harness.cli import run_dmcp
 from harness.configs import TESTS, python_server
 from servers.oauth_process import running
@@ -119,4 +119,50 @@ def test_a_hint_names_the_configuration_that_was_named(tmp_path: Path, command: 
         config = write_config(tmp_path / "my config.json", {"far": {"url": server.url}})
         done = run_dmcp(command, config, env={"HOME": str(tmp_path), "DISPLAY": "", "BROWSER": ""})
     assert done.returncode == 1
-    assert f"dmcp auth login '{config}' far" in done.stdout
+    assert f"`dmcp auth login '{config}' far`" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("folder", "shown"), [(".config/dmcp", ""), ("an app", "'{config}' ")], ids=["own", "named"]
+)
+@pytest.mark.anyio
+async def test_an_assistant_hears_a_command_that_works_wherever_it_is_typed(
+    tmp_path: Path, folder: str, shown: str
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    with running() as server:
+        config = write_config(tmp_path / folder / "dmcp.json", {"far away": {"url": server.url}})
+        env = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": "", "DMCP_SIGN_IN": "never"}
+        async with RawClient(dmcp_command(config), env=env) as client:
+            await client.initialize()
+            with pytest.raises(RpcError) as refused:
+                await client.call("far away", "whoami")
+        words = f"`dmcp auth login {shown.format(config=config)}'far away'`"
+        assert words in str(refused.value)
+        for command in ("check", "call"):
+            more = ("far away", "whoami") if command == "call" else ()
+            done = run_dmcp(command, *([config] if shown else []), *more, env=env, cwd=tmp_path)
+            assert words in done.stdout + done.stderr
+
+
+def test_a_remote_server_that_lacks_a_variable_is_shown_as_remote(tmp_path: Path) -> None:
+    far = {"type": "http", "url": "http://127.0.0.1:9/mcp", "headers": {"X": "${SURELY_NOT_SET}"}}
+    config = write_config(tmp_path / "dmcp.json", {"far": far, "near": {**NOISY, "cwd": "${SURELY_NOT_SET}"}})
+    rows = {
+        line.split()[0]: line.split()[1:] for line in run_dmcp("check", config).stdout.splitlines() if line
+    }
+    assert rows["far"] == ["unavailable", "http"]
+    assert rows["near"] == ["unavailable", "stdio"]
+
+
+def test_a_reason_that_has_the_mended_line_is_followed_by_no_other_advice(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "dmcp.json", {"a": {"command": "~/bin/server"}})
+    shown = run_dmcp("check", config).stdout
+    assert 'write "command": ' in shown
+    assert "install it" not in shown
+
+
+def test_init_writes_what_a_person_would_write(tmp_path: Path) -> None:
+    assert run_dmcp("init", cwd=tmp_path).returncode == 0
+    text = (tmp_path / "dynamic-mcp.json").read_text()
+    assert '"-m", "dmcp.demo.notes"],' in text

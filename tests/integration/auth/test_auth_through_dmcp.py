@@ -67,5 +67,5 @@ async def test_without_a_browser_the_person_is_told_the_command_and_other_server
                 text = json.dumps(await client.call("far", "whoami", {}))
             except RpcError as error:
                 text = str(error)
-            assert "dmcp auth login far" in text
+            assert f"dmcp auth login {config} far" in text
         assert server.count("authorizations") == 0

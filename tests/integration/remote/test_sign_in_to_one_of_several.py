@@ -109,7 +109,7 @@ async def test_a_401_in_the_middle_of_a_session_costs_one_renewal_and_no_call(
 async def test_a_client_that_shows_no_addresses_is_not_asked_to(guarded: OAuthServer, home: Path) -> None:
     async with client_of(guarded, home) as client:
         await client.initialize(capabilities={"elicitation": {"form": {}}})
-        with pytest.raises(RpcError, match="dmcp auth login far"):
+        with pytest.raises(RpcError, match=r"dmcp auth login \S+ far"):
             await client.call("far", "whoami")
         assert client.inbox == []
 
@@ -123,13 +123,13 @@ async def test_a_server_that_wants_a_sign_in_nobody_can_do_is_not_asked_in_a_loo
     config = write_config(home / "dmcp.json", {"far": far, "near": sdk_server()})
     async with RawClient(dmcp_command(config)) as client:
         await client.initialize()
-        with pytest.raises(RpcError, match="dmcp auth login far"):
+        with pytest.raises(RpcError, match=r"dmcp auth login \S+ far"):
             await client.call("far", "whoami")
         before = guarded.count("mcp")
         for number in range(200):  # as long as dozens of the shortest pauses
             await client.call("near", "echo", {"text": str(number)})
         assert guarded.count("mcp") == before
-        with pytest.raises(RpcError, match="dmcp auth login far"):
+        with pytest.raises(RpcError, match=r"dmcp auth login \S+ far"):
             await client.call("far", "whoami")
         assert guarded.count("mcp") == before + 1
 
