@@ -179,7 +179,8 @@ async def examine_all(
 
 def plain_reason(group: str, text: str) -> str:
     """The reason alone, out of the error an assistant gets."""
-    return text.removeprefix(f"{group} is unavailable: ").removesuffix("; the call has not run")
+    text = text.removeprefix(f"{group} is unavailable: ").removesuffix("; the call has not run")
+    return text.removeprefix(f"{group} ") if text.startswith(f"{group} is ") else text
 
 
 def advice(group: str, reason: str) -> str | None:

@@ -32,7 +32,7 @@ from dmcp.cli.importers.packages import about
 from dmcp.cli.importers.registry import TOOLS
 from dmcp.cli.importers.rendering import entry_of, json_text
 from dmcp.cli.importers.report import plain, report
-from dmcp.cli.importers.surroundings import placed, seen_by_git
+from dmcp.cli.importers.surroundings import adrift, placed, seen_by_git
 from dmcp.cli.importers.writing import Overtaken, backup_of, write_whole
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
@@ -282,7 +282,7 @@ def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, An
     servers = []
     for found in harvest.servers:
         server, note = _with_env_file(request, placed(found, request.output))
-        notes += [note] if note is not None else []
+        notes += [each for each in (note, adrift(server)) if each is not None]
         servers.append(server)
     known = _known(servers, request.machine or Machine.here())
     told = _asked(request, servers, harvest.strange, known)

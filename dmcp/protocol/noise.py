@@ -20,6 +20,7 @@ _BATCH: Final = (b"{", b"]")
 _LOOKED_AT: Final = 200  # characters of a line of stderr
 _WORTHLESS: Final = re.compile(
     r"npm (?:notice|warn|WARN)\b|npm (?:error|ERR!) (?:A complete log|[A-Z]:\\|/)|npm (?:error|ERR!)(?: \d{3})?$"
+    r"|npm (?:error|ERR!) \d{3} (?:Note that you can also install|tarball, folder, http url)"
     r"|\(Use `node --trace|Node\.js v\d|node:internal|at \S|File \"|Traceback \(most recent|\^+$"
 )
 _TELLING: Final = (

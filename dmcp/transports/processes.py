@@ -40,7 +40,10 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None, args:
     found = find_program(command, env)
     if found is None:
         if os.path.isfile(command):  # noqa: PTH113 - the same test as which makes
-            raise CommandMissing(f"the command {command} is not executable")
+            raise CommandMissing(
+                f"the command {command} is not executable: make it so with chmod +x, or name the program that runs it"
+                ' as "command" and this file in "args"'
+            )
         if os.path.isdir(command):  # noqa: PTH112 - likewise
             raise CommandMissing(f"the command {command} is a directory")
         more = advice(named, args)

@@ -59,7 +59,7 @@ async def test_a_server_that_cannot_be_initialized_is_unavailable_with_the_reaso
     ("entry", "reason"),
     [
         ({"command": "no-such-command-anywhere"}, "the command no-such-command-anywhere was not found"),
-        ({"command": __file__}, "is not executable"),
+        ({"command": __file__}, "is not executable: make it so with chmod +x"),
         (
             {"command": "python3", "cwd": "/no/such/place"},
             "the working directory /no/such/place does not exist",

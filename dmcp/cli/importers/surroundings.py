@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dmcp.cli.importers.machine import is_there
-from dmcp.cli.importers.model import Command
+from dmcp.cli.importers.model import Command, NotCarried
 from dmcp.store import files
 
 if TYPE_CHECKING:
@@ -40,6 +40,22 @@ def placed(server: ImportedServer, output: Path) -> ImportedServer:
     if not any(_is_relative(word, folder, is_command=at == 0) for at, word in enumerate(words)):
         return server
     return replace(server, target=replace(target, cwd="." if beside else str(folder)))
+
+
+def adrift(server: ImportedServer) -> NotCarried | None:
+    """Return a note on a relative ``cwd`` out of a file for all projects: it began wherever the tool was started."""
+    target = server.target
+    if (
+        not isinstance(target, Command)
+        or target.cwd is None
+        or server.ran_in is not None
+        or _is_fixed(target.cwd)
+    ):
+        return None
+    what = '"cwd" is relative, and began wherever the tool was started'
+    return NotCarried(
+        server.name, what, "in dmcp it begins at the configuration's directory: write the whole path"
+    )
 
 
 def _is_fixed(path: str) -> bool:

@@ -295,6 +295,17 @@ def test_the_directory_a_tool_ran_a_server_in_is_carried_where_it_is_another_one
     assert beside["set"]["cwd"] == "sub"
 
 
+def test_a_relative_directory_for_all_projects_is_named_since_nobody_knows_where_it_began(desk: Desk) -> None:
+    servers = {"far": {"command": "x", "cwd": "sub"}, "fixed": {"command": "x", "cwd": "/srv"}}
+    desk.put("~/.cursor/mcp.json", {"mcpServers": servers})
+    written, said = desk.imported("cursor", "--global")
+    assert written["far"]["cwd"] == "sub"
+    noted = [line.strip() for line in said.splitlines() if '"cwd"' in line]
+    assert len(noted) == 1
+    assert noted[0].startswith('far: "cwd" is relative')
+    assert noted[0].endswith("write the whole path")
+
+
 def test_the_other_scope_is_named_with_its_count(desk: Desk) -> None:
     desk.put("~/.claude.json", {"mcpServers": {f"s{n}": SERVER for n in range(14)}})
     done = desk.run("claude", "--yes")

@@ -70,6 +70,7 @@ def test_a_value_may_hold_an_equals_sign() -> None:
 
 def test_the_reason_is_told_without_what_only_an_assistant_needs() -> None:
     assert plain_reason("a", "a is unavailable: it broke; the call has not run") == "it broke"
+    assert plain_reason("a", "a is connected, but ill") == "is connected, but ill"
 
 
 def test_advice_names_the_server_where_a_command_needs_it() -> None:

@@ -126,7 +126,7 @@ def test_of_npm_the_error_and_not_its_notices() -> None:
     told = telling(NPM, 3)
     assert told[0] == "npm error code E404"
     assert "Not Found" in told[1]
-    assert not [line for line in told if "notice" in line or "complete log" in line]
+    assert not [line for line in told if "notice" in line or "complete log" in line or "tarball" in line]
 
 
 def test_of_a_traceback_the_error() -> None:
