@@ -16,6 +16,18 @@ _ROOMS_WITHOUT_PROCESSES = ("/unit/", "/architecture/")
 _PATIENCE = 10.0  # seconds for a process to end after the test that started it
 
 
+@pytest.fixture(autouse=True, scope="session")
+def a_home_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests, and every dmcp they start, out of the developer's home directory: nothing is read or kept there."""
+    home = str(tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("HOME", "USERPROFILE"):
+            patch.setenv(name, home)
+        for name in ("APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+            patch.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

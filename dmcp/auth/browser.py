@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from dmcp import log
+from dmcp.programs import find_program
 from dmcp.protocol.environment import helper_environment
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def refused(environ: Mapping[str, str], platform: str) -> str | None:
 
 def is_available() -> bool:
     """Whether a browser would be seen by somebody. Without one, only ``dmcp auth login`` makes sense."""
-    return sys.platform == "win32" or any(shutil.which(c[0]) for c in commands("", os.environ, sys.platform))
+    return sys.platform == "win32" or any(
+        find_program(words[0], os.environ) for words in commands("", os.environ, sys.platform)
+    )
 
 
 def show(url: str, server: str) -> None:
@@ -116,9 +118,11 @@ def _open(url: str, server: str) -> None:
     if (sentence := refused(os.environ, sys.platform)) is not None:
         log.warning(sentence, server)
     for command in commands(url, os.environ, sys.platform):
-        program = shutil.which(command[0])
+        program = find_program(command[0], os.environ)
         if program is None:
             continue
+        if sys.platform == "win32" and program.lower().endswith((".bat", ".cmd")):
+            continue  # a batch file that BROWSER names without its ending: see is_program_text
         try:
             subprocess.Popen(  # noqa: S603 - a list of words, no shell; BROWSER is the person's own
                 (program, *command[1:]),

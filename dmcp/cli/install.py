@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from dmcp.cli.installers.hosts import Host, Start, host
 from dmcp.cli.installers.work import Outcome, put_in, take_out
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
+from dmcp.programs import find_program
 
 if TYPE_CHECKING:
     from dmcp.cli.importers.tool import Scope
@@ -133,7 +133,7 @@ def _by_name(program: Path) -> list[str] | None:
     """The words that start this dmcp on any machine that has it; ``None`` if they would not start it here."""
     if (run := runner()) is not None:
         return [*run, "dmcp"]
-    found = shutil.which("dmcp")
+    found = find_program("dmcp", os.environ)
     if found is None or not Path(found).is_absolute() or not program.exists():
         return None
     return ["dmcp"] if os.path.realpath(found) == os.path.realpath(program) else None

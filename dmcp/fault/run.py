@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from dmcp.fault.session import Session
 from dmcp.fault.stdio import serve_stdio
 from dmcp.fault.steps import Die
 from dmcp.fault.wrap import Wrapped
+from dmcp.programs import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def run(script: Script, port: int | None = None, wrap: Sequence[str] = ()) -> No
     """
     transport: Transport = "stdio" if port is None else "http"
     script.check(transport)
-    if wrap and shutil.which(wrap[0]) is None:
+    if wrap and find_program(wrap[0], os.environ) is None:
         raise ConfigError(f"--wrap: there is no command {wrap[0]}; check its name and PATH")
     seed = script.seed if script.seed is not None else SystemRandom().randrange(2**32)
     journal = Journal(Path(script.journal) if script.journal else None)

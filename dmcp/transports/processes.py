@@ -7,7 +7,6 @@ and everything it starts can be ended with it.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 from contextlib import suppress
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.errors import CommandMissing
+from dmcp.programs import find_program
 from dmcp.transports.command_lines import advice, advice_on_directory
 
 if TYPE_CHECKING:
@@ -51,25 +51,6 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None, args:
             raise CommandMissing(f"the command {named} was not found: {more}")
         raise CommandMissing(f"the command {command} was not found; is it installed and in PATH?")
     return os.path.abspath(found)  # noqa: PTH100 - resolving links would change what npx and venvs start
-
-
-def find_program(command: str, env: Mapping[str, str]) -> str | None:
-    """Return the file a command means in this environment's PATH, or ``None``. Blocks.
-
-    On Windows the usual functions look into the working directory first, which may be anybody's: here it is left out.
-    """
-    if sys.platform != "win32":
-        return shutil.which(command, path=env.get("PATH"))
-    endings = [ending for ending in env.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").split(";") if ending]
-    complete = any(command.lower().endswith(ending.lower()) for ending in endings)
-    names = [command] if complete else [command + ending for ending in endings]
-    if os.path.dirname(command):  # noqa: PTH120 - see resolve_command
-        folders = [""]
-    else:
-        folders = [folder.strip('"') for folder in env.get("PATH", "").split(";")]
-        folders = [folder for folder in folders if folder]
-    candidates = (os.path.join(folder, name) for folder in folders for name in names)  # noqa: PTH118 - likewise
-    return next((one for one in candidates if os.path.isfile(one)), None)  # noqa: PTH113 - likewise
 
 
 def group_options() -> dict[str, Any]:

@@ -9,14 +9,14 @@ import stat
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dmcp.store import trusted
 from harness.cli import run_dmcp
 
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pty = pytest.importorskip("pty", reason="terminals of POSIX")
 
@@ -303,3 +303,10 @@ def test_nothing_in_a_strange_configuration_reaches_the_terminal_as_a_control_se
     assert "\u001b" not in shown
     assert "\u202e" not in shown
     assert "\\x1b" in shown
+
+
+def test_tests_keep_nothing_in_the_home_directory_of_whoever_runs_them() -> None:
+    import pwd  # noqa: PLC0415 - POSIX only, as this file
+
+    real = pwd.getpwuid(os.getuid()).pw_dir
+    assert trusted.directory() != Path(real) / ".dynamic-mcp" / "trusted"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from dmcp.programs import find_program
 from dmcp.store import files
 from dmcp.text import printable
 
@@ -143,7 +143,7 @@ def _module_folders(machine: Machine) -> Iterator[Path]:
     )
     yield from (folder / "node_modules" for folder in _matching(cache / "_npx", "*"))
     yield from (folder / "node_modules" for folder in _matching(home / ".cache/pnpm/dlx", "*/*"))
-    node = shutil.which("node", path=environ.get("PATH"))
+    node = find_program("node", environ)
     prefixes = [Path(node).resolve().parent.parent] if node else []
     prefixes += [home / ".npm-global", home / ".local", *_matching(home / ".nvm/versions/node", "*")]
     yield from (prefix / "lib/node_modules" for prefix in prefixes)
@@ -206,7 +206,7 @@ def _normal(name: str) -> str:
 def _of_script(target: Command, machine: Machine, program: str) -> Iterator[About]:
     if program.startswith("python") and target.args[:1] == ("-m",) and len(target.args) > 1:
         name = _python_name(target.args[1])
-        python = shutil.which(target.command, path=machine.environ.get("PATH")) if name else None
+        python = find_program(target.command, machine.environ) if name else None
         if python:
             yield from _of_distribution(name, _site_packages(Path(python).parent.parent))
         return
@@ -235,7 +235,7 @@ def _of_project(folder: Path) -> Iterator[About]:
 def _of_program(command: str, program: str, machine: Machine) -> Iterator[About]:
     """Of a program that a package has installed: it lies beside the interpreter it runs with."""
     name = _python_name(program)
-    path = shutil.which(command, path=machine.environ.get("PATH")) if name and "$" not in command else None
+    path = find_program(command, machine.environ) if name and "$" not in command else None
     if path:
         for place in dict.fromkeys((Path(path), Path(path).resolve())):
             yield from _of_distribution(name, _site_packages(place.parent.parent))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp import log
 from dmcp.errors import ConfigError
+from dmcp.programs import find_program
 from dmcp.protocol.environment import helper_environment
-from dmcp.transports.processes import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

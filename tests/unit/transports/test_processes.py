@@ -56,24 +56,6 @@ def test_where_there_is_no_taskkill_at_least_the_server_itself_is_ended(
     assert killed == [77] * there
 
 
-def test_the_working_directory_is_no_place_to_find_a_command_in(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    here, there = tmp_path / "here", tmp_path / "there"
-    for folder in (here, there):
-        folder.mkdir()
-        (folder / "npx.CMD").write_text("")
-    monkeypatch.chdir(here)
-    assert processes.find_program("npx", {"PATH": f";{there};"}) == str(there / "npx.CMD")
-    assert processes.find_program("npx", {"PATH": ""}) is None
-    assert processes.find_program("npx", {}) is None
-    assert processes.find_program("npx.cmd", {"PATH": str(here)}) is None, "as on a disk that minds the case"
-    assert processes.find_program(str(here / "npx"), {}) == str(here / "npx.CMD")
-    assert processes.find_program("npx", {"PATH": f'"{there}"', "PATHEXT": ".EXE;.CMD"}) == str(
-        there / "npx.CMD"
-    )
-
-
 @pytest.mark.anyio
 async def test_the_program_that_ends_a_server_runs_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[int] = []
