@@ -17,7 +17,6 @@ import pytest
 from dmcp.store import trusted
 from harness.cli import run_dmcp
 
-
 pty = pytest.importorskip("pty", reason="terminals of POSIX")
 
 AT_TERMINAL = [
