@@ -81,10 +81,10 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     loaded = load(path, os.environ, content)
     log.hide(loaded.secrets, configured=True)
     if name is None and starts:
-        from dmcp.cli import trust  # noqa: PLC0415 - most configurations are named
+        from dmcp.cli import review, trust  # noqa: PLC0415 - most configurations are named
 
         otherwise = f"run dmcp trust, or add --trust in a script, or name it yourself (./{USUAL_FILE})"
-        trust.require(path, content, trust.described(read(path, content).values), otherwise)
+        trust.require(path, content, review.described(read(path, content).values), otherwise)
         _TRUSTED[path] = digest_of(content)
     return path, loaded
 

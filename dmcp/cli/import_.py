@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dmcp.cli import trust
+from dmcp.cli import review, trust
 from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.completing import coding_tools
 from dmcp.cli.importers import questions
@@ -349,7 +349,7 @@ def _asked(
     entries = {server.name: entry_of(server, suggestion(server)) for server in silent}
     entries = {name: entry for name, entry in entries.items() if refusal(name, entry) is None}
     for file in strange:
-        shown = {name: trust.described_server(entries[name]) for name in file.names if name in entries}
+        shown = {name: review.described_server(entries[name]) for name in file.names if name in entries}
         if shown:
             otherwise = "import without --probe, or add --trust"
             trust.require(file.path, file.text.encode(), shown, otherwise)

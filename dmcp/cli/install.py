@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.cli import trust
+from dmcp.cli import review, trust
 from dmcp.cli.chosen import USUAL_FILE, configuration
 from dmcp.cli.client import python, runner
 from dmcp.cli.completing import coding_tools
@@ -168,7 +168,7 @@ def _say_served(path: Path) -> None:
     if trust.is_trusted(path, content):
         return
     click.echo(f"It serves {plain(str(path))}, which was found in this folder and says:")
-    for name, line in trust.described(read(path, content).values).items():
+    for name, line in review.described(read(path, content).values).items():
         click.echo(f"  {plain(name)} {line}")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dmcp.config import redaction
+from dmcp.cli.review import described
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
 from dmcp.store import trusted
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 _META: Final = "dmcp.trust"
-_LONGEST_LINE: Final = 400
 _MOST_LINES: Final = 100
 
 
@@ -43,39 +42,6 @@ def option(command: F) -> F:
         callback=_remember_flag,
         help="Run what a configuration found in this folder says, without asking.",
     )(command)
-
-
-def described(values: Mapping[str, Any]) -> dict[str, str]:
-    """Return a line for each server of a configuration: what is started or reached, and with what; secrets masked."""
-    servers = values.get("mcpServers")
-    entries = servers.items() if isinstance(servers, dict) else ()
-    return {str(name): described_server(entry) for name, entry in entries}
-
-
-def described_server(entry: Any) -> str:
-    """Return the line for one entry."""
-    if not isinstance(entry, dict):
-        return "is no server"
-    parts = [_reached(entry) if entry.get("url") is not None else _started(entry)]
-    for key, word in (("env", "with"), ("headers", "sending")):
-        given = entry.get(key)
-        if isinstance(given, dict) and given:
-            pairs = redaction.named_values({str(name): str(value) for name, value in given.items()})
-            parts.append(f"{word} " + " ".join(f"{name}={value}" for name, value in pairs.items()))
-    if entry.get("enabled") is False:
-        parts.append("switched off")
-    return printable(", ".join(parts), _LONGEST_LINE)
-
-
-def _started(entry: Mapping[str, Any]) -> str:
-    args = entry.get("args")
-    words = redaction.arguments([str(arg) for arg in args] if isinstance(args, list) else [])
-    place = f" (in {entry['cwd']})" if entry.get("cwd") else ""
-    return f"runs: {' '.join([str(entry.get('command', '')), *words])}{place}"
-
-
-def _reached(entry: Mapping[str, Any]) -> str:
-    return f"connects to {redaction.address(str(entry['url']))}"
 
 
 def is_trusted(path: Path, content: bytes) -> bool:
@@ -112,7 +78,7 @@ def require(path: Path, content: bytes, shown: Mapping[str, str], otherwise: str
         lines = changes(known.shown, shown) if known else []
         what = "".join(f"\n  {line}" for line in lines)
         raise ConfigError(f"{path}: it {found}, so nothing of it was run: look at it, then {otherwise}{what}")
-    click.echo(f"{path.absolute()} {found}. It says what dmcp runs:", err=True)
+    click.echo(f"{_shown(path.absolute())} {found}. It says what dmcp runs:", err=True)
     for line in changes(known.shown, shown) if known else _lines(shown):
         click.echo(f"  {line}", err=True)
     if not click.confirm("Do you trust it?", default=False, err=True):
@@ -125,7 +91,7 @@ def _keep(path: Path, content: bytes, shown: Mapping[str, str]) -> None:
         trusted.keep(path, content, shown)
     except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home directory
         why = error.strerror if isinstance(error, OSError) else error
-        click.echo(f"That you trust {path} cannot be kept, and will be asked again: {why}", err=True)
+        click.echo(f"That you trust {_shown(path)} cannot be kept, and will be asked again: {why}", err=True)
 
 
 def keep_own(path: Path, text: str) -> None:
@@ -145,7 +111,16 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
             lines.append(f"gone: {shown} {old}")
         elif old != new:
             lines += [f"changed: {shown} {new}", f"     was: {shown} {old}"]
-    return _cut(lines or ["what it runs and reaches is the same; something else in it has changed"])
+    return _cut(
+        lines
+        or [
+            "what it runs and reaches looks the same: a value that is not shown (***), or something else, is different"
+        ]
+    )
+
+
+def _shown(path: Path) -> str:
+    return printable(str(path), None)
 
 
 def _lines(shown: Mapping[str, str]) -> list[str]:
@@ -189,7 +164,9 @@ def trust_command(config: Path, *, show: bool, list_all: bool, remove: bool) -> 
     config = config.expanduser()
     if remove:
         known = trusted.remove(config)
-        click.echo(f"{config} is trusted no longer." if known else f"{config} was not trusted.")
+        click.echo(
+            f"{_shown(config)} is trusted no longer." if known else f"{_shown(config)} was not trusted."
+        )
         return 0
     content = content_of(config)
     shown = described(read(config, content).values)
@@ -197,13 +174,13 @@ def trust_command(config: Path, *, show: bool, list_all: bool, remove: bool) -> 
         click.echo(line)
     if show:
         good = is_trusted(config, content)
-        click.echo(f"{config} is {'' if good else 'not '}trusted.")
+        click.echo(f"{_shown(config)} is {'' if good else 'not '}trusted.")
         return 0 if good else 1
     try:
         trusted.keep(config, content, shown)
     except OSError as error:
         raise ConfigError(f"{trusted.directory()}: what you trust cannot be kept: {error.strerror}") from None
-    click.echo(f"{config} is trusted as it is now.")
+    click.echo(f"{_shown(config)} is trusted as it is now.")
     return 0
 
 

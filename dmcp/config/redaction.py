@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from dmcp.config.checks import url_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 MASK: Final = "***"
 
@@ -294,13 +294,19 @@ def named_values(pairs: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def arguments(args: Sequence[str]) -> list[str]:
-    """The arguments as they may be shown: those parts masked that are, or may be, secrets."""
+def arguments(args: Sequence[str], shows: Callable[[str], bool] | None = None) -> list[str]:
+    """The arguments as they may be shown: those parts masked that are, or may be, secrets.
+
+    Args:
+        args: all of them, because an option says what its value is.
+        shows: whether a part is shown although it may be a secret; without it none is.
+    """
     spans: dict[int, list[tuple[int, int]]] = {}
     for index, start, stop in _spans(args):
-        spans.setdefault(index, []).append((start, stop))
+        if shows is None or not shows(args[index][start:stop]):
+            spans.setdefault(index, []).append((start, stop))
     return [
-        _masked(address(arg) if "://" in arg and n not in spans else arg, spans.get(n, ()))
+        _masked(address(arg) if "://" in arg and n not in spans and shows is None else arg, spans.get(n, ()))
         for n, arg in enumerate(args)
     ]
 
