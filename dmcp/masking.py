@@ -7,6 +7,7 @@ Not here: which values of a configuration are secrets (``dmcp.config.redaction``
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -33,6 +34,10 @@ _URL_END: Final = re.compile(r"[\s\"'`<>\\]")
 _TAIL: Final = re.compile(r"[?#]")
 _PUNCTUATION: Final = ".,;:!)]}|"
 _SCHEME: Final = re.compile(r"\b(Bearer|Basic) ([A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
+_CUTS: Final = (ELLIPSIS, " [...]")
+_MAX_CUTS: Final = 4  # places where a text was cut that are looked at
+_SHORTEST_REST: Final = 6  # characters of a secret's beginning before such a place
+_LONGEST_REST: Final = 4096
 _CERTAIN: Final = 24  # characters from which what follows "Bearer" is a token even without a digit
 
 
@@ -64,7 +69,7 @@ class _Known:
     def add(self, values: Iterable[str], *, configured: bool) -> None:
         target = self._configured if configured else self._learned
         for value in values:
-            for spelling in _spellings(value):
+            for spelling in _spellings(value) | (_encoded(value) if configured else set()):
                 if spelling not in self._configured and spelling not in self._learned:
                     target[spelling] = None
                     self._table = None
@@ -117,6 +122,8 @@ def _without_secrets(text: str, limit: int | None) -> str:
     end = len(window) if limit is None else limit
     few = len(values) * len(window) <= _FEW
     spans = sorted(_find_each(window, values)) if few else list(_find_all(window, heads))
+    if rests := list(_find_cut(window, heads)):
+        spans = sorted((*spans, *rests))
     parts: list[str] = []
     done = 0
     for start, stop in spans:
@@ -147,6 +154,21 @@ def _find_all(text: str, heads: dict[str, _Head]) -> Iterator[tuple[int, int]]:
         if length:
             yield at, at + length
         at += length or 1
+
+
+def _find_cut(text: str, heads: dict[str, _Head]) -> Iterator[tuple[int, int]]:
+    """Where a secret begins that goes on behind the place where a text was cut before it came here."""
+    for sign in _CUTS:
+        stop = text.rfind(sign)
+        for _ in range(_MAX_CUTS):
+            if stop < 0:
+                break
+            for at in range(max(0, stop - _LONGEST_REST), stop - _SHORTEST_REST + 1):
+                head = heads.get(text[at : at + _HEAD])
+                if head is not None and any(value.startswith(text[at:stop]) for value in head.values):
+                    yield at, stop
+                    break
+            stop = text.rfind(sign, 0, stop)
 
 
 def _longest_at(text: str, at: int, head: _Head) -> int:
@@ -195,6 +217,20 @@ def _spellings(value: str) -> set[str]:
         quote_plus(safe),
         json.dumps(value)[1:-1],
     }
+
+
+def _encoded(value: str) -> set[str]:
+    """A secret in hex, and in Base64 wherever in a text it stands ("Basic" credentials: behind a name and a colon)."""
+    plain = value.encode("utf-8", "surrogatepass")
+    if len(plain) < _WORDLIKE:
+        return set()
+    found = {plain.hex(), plain.hex().upper()}
+    for shift in range(3):
+        # The characters at the ends say something of the neighbours too.
+        first, last = (shift * 8 + 5) // 6, (shift + len(plain)) * 8 // 6
+        for altchars in (b"+/", b"-_"):
+            found.add(base64.b64encode(bytes(shift) + plain, altchars).decode()[first:last])
+    return found
 
 
 def _without_token(match: re.Match[str]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import uuid
 from typing import TYPE_CHECKING
 
@@ -16,16 +18,19 @@ _ROOMS_WITHOUT_PROCESSES = ("/unit/", "/architecture/")
 _PATIENCE = 10.0  # seconds for a process to end after the test that started it
 
 
-@pytest.fixture(autouse=True, scope="session")
-def a_home_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests, and every dmcp they start, out of the developer's home directory: nothing is read or kept there."""
-    home = str(tmp_path_factory.mktemp("home"))
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("HOME", "USERPROFILE"):
-            patch.setenv(name, home)
-        for name in ("APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
-            patch.delenv(name, raising=False)
-        yield
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep tests, and every dmcp they start, out of the developer's home directory: nothing is read or kept there.
+
+    Before modules are collected, because some of them ask for the home directory when they are imported.
+    """
+    home = tempfile.mkdtemp(prefix="dmcp-home-")
+    patch = pytest.MonkeyPatch()
+    for name in ("HOME", "USERPROFILE"):
+        patch.setenv(name, home)
+    for name in ("APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        patch.delenv(name, raising=False)
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    config.add_cleanup(patch.undo)
 
 
 @pytest.fixture

@@ -126,7 +126,8 @@ def _is_elicitation_id(identifier: Any) -> bool:
 
 def elicitation_id(group: str, identifier: str) -> str:
     """Return the id the client knows an elicitation by: those of two servers, or of dmcp, are never the same."""
-    return f"{group}:{identifier}"
+    whose = group.replace("%", "%25").replace(":", "%3A")
+    return f"{whose}:{identifier}"
 
 
 def question(group: str, message: Any) -> str:
@@ -140,8 +141,11 @@ def _imitates(line: str) -> bool:
     """Return whether a line reads like the beginning of another group's question, or of dmcp's own dialog."""
     from unicodedata import normalize  # noqa: PLC0415 - only when a server asks the person something
 
-    beginning = normalize("NFKC", line.lstrip()[:20]).lstrip().casefold()
-    return beginning.startswith(("[", DMCP.strip().rstrip(":")))
+    # Blanks, quotation marks, bullets and marks of emphasis before it do not change what it reads like.
+    start = next((at for at, char in enumerate(line) if char.isalnum()), len(line))
+    if any(normalize("NFKC", char).startswith("[") for char in line[:start]):
+        return True
+    return normalize("NFKC", line[start : start + 20]).casefold().startswith(DMCP.strip().rstrip(":"))
 
 
 def url_fault(url: Any) -> str:

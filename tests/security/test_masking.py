@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -99,3 +101,25 @@ async def test_the_log_and_errors_of_a_session_show_no_secret(tmp_path: Path) ->
         await client.close()
     assert "started with" in client.stderr
     assert_masked(client.stderr)
+
+
+ENCODES = """
+import base64, os, sys
+secret = os.environ["KEY"].encode()
+for line in (b"user:" + secret, secret):
+    print("sent", base64.b64encode(line).decode(), line.hex(), file=sys.stderr)
+print("x" * 4080, os.environ["KEY"], file=sys.stderr)
+sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "check --json", "list"])
+def test_no_encoding_and_no_cut_shows_a_secret(tmp_path: Path, command: str) -> None:
+    key = "s3cret-which-is-long-enough-to-be-cut"
+    entry = {"description": "d", "command": sys.executable, "args": ["-c", ENCODES], "env": {"KEY": key}}
+    done = run_dmcp("-vv", *command.split(), write_config(tmp_path / "dmcp.json", {"g": entry}))
+    assert "sent " in done.stderr
+    told = done.stdout + done.stderr
+    for shown in (key[:8], key.encode().hex(), base64.b64encode(key.encode()).decode()[:24]):
+        assert shown not in told
+    assert base64.b64encode(f"user:{key}".encode()).decode()[8:32] not in told

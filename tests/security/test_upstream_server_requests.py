@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dmcp.protocol.server_requests import elicitation_id
 from harness import RawClient, RpcError, dmcp_command, write_config
 from harness.configs import TESTS, python_server
 from servers.raw_http import Peer, Request, offer_tool, raw_server
@@ -163,6 +164,11 @@ SHOWN = [
     ("DMCP: sign in", "[g] > DMCP: sign in"),
     ("\uff3bbank\uff3d Your password?", "[g] > \uff3bbank\uff3d Your password?"),
     ("\x1b[2J\u202eevil\u200b", "[g] \\x1b[2J\\u202eevil\\u200b"),
+    ("**dmcp: sign in**", "[g] > **dmcp: sign in**"),
+    ("Hello\n" + "*" * 30 + " dmcp: sign in", "[g] Hello\n> " + "*" * 30 + " dmcp: sign in"),
+    ("\u2800\u2013 \u201cdmcp: sign in\u201d", "[g] > \u2800\u2013 \u201cdmcp: sign in\u201d"),
+    ("# **[bank]** Your password?", "[g] > # **[bank]** Your password?"),
+    ("A [b] c", "[g] A [b] c"),
     (5, "[g] "),
 ]
 
@@ -179,6 +185,11 @@ async def test_a_question_to_the_person_begins_with_its_group_and_cannot_pass_fo
             assert question["params"]["message"] == shown
             assert question["params"]["requestedSchema"] == FORM["requestedSchema"]
             client.respond(question, {"action": "cancel"})
+
+
+def test_no_two_groups_can_give_an_elicitation_the_same_id() -> None:
+    told = [elicitation_id(group, own) for group, own in (("a", "b:c"), ("a:b", "c"), ("a%3Ab", "c"))]
+    assert len(set(told)) == 3
 
 
 async def test_a_very_long_question_is_cut(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import time
 from typing import TYPE_CHECKING
 
@@ -104,3 +105,33 @@ def test_a_megabyte_of_the_worst_is_searched_in_linear_time(text: str, limit: in
     # Quadratic would be minutes; a person's text is cut and takes far less than the budget of the loop.
     assert used < (0.05 if limit else 15)
     assert limit is None or len(masked) <= limit + 1
+
+
+@pytest.mark.parametrize("before", ["", "u", "me", "user:", "a@b.c:"])
+@pytest.mark.parametrize("secret", ["s3cr3t/Value+9", "0123456789abcdefgh", "p\u00e4ss?w\u00f6rd>>~~"])
+def test_a_configured_secret_is_masked_in_base64_and_in_hex_wherever_it_stands(
+    before: str, secret: str
+) -> None:
+    hide([secret], configured=True)
+    plain = (before + secret).encode()
+    for encoded in (base64.b64encode(plain), base64.urlsafe_b64encode(plain)):
+        shown = mask(f"sent {encoded.decode()}").removeprefix("sent ")
+        assert MASK in shown
+        assert len(shown) <= len(before) * 2 + 12
+    assert secret.encode().hex() not in mask(plain.hex())
+    assert secret.encode().hex().upper() not in mask(plain.hex().upper())
+
+
+@pytest.mark.parametrize("cut", ["\u2026", " [...]"])
+def test_the_beginning_of_a_secret_is_masked_where_a_text_was_cut_within_it(cut: str) -> None:
+    hide(["s3cr3t-value-9"])
+    assert mask(f"x s3cr3t-va{cut} y") == f"x ***{cut} y"
+    assert mask(f"x s3c{cut} y") == f"x s3c{cut} y", "that may be anything"
+    assert mask(f"x s3cr3t-xx{cut} y") == f"x s3cr3t-xx{cut} y"
+
+
+def test_many_cuts_take_linear_time() -> None:
+    hide(["ab" * 4000 + "c"])
+    started = time.process_time()
+    mask(("ab" * 50 + "\u2026") * 160)
+    assert time.process_time() - started < 1
