@@ -25,9 +25,9 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 def _with_variables(entry: Entry, server: ImportedServer) -> ImportedServer:
     """What Codex takes from the environment, as references; and its older spelling of a duration."""
-    older = entry.seconds(("startup_timeout_ms", 0.001))
     if server.connect_timeout is None:
-        server = replace(server, connect_timeout=older)
+        server = replace(server, connect_timeout=entry.seconds(("startup_timeout_ms", 0.001)))
+    entry.leave("startup_timeout_ms")
     match server.target:
         case Command() as command:
             named = _names(entry, entry.take("env_vars"))

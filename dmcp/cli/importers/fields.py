@@ -19,6 +19,7 @@ from dmcp.config.durations import seconds
 if TYPE_CHECKING:
     from dmcp.cli.importers.tool import CodingTool
 
+_SHORTEST = 1.0  # seconds; a duration in milliseconds that is shorter was meant otherwise
 BY_HAND = "correct it there and import again, or add it to dmcp's configuration by hand"
 
 
@@ -124,7 +125,7 @@ class Entry:
         return None
 
     def seconds(self, key: tuple[str, float] | None) -> float | None:
-        """A duration, by its key and unit; anything but a positive number is noted and left behind."""
+        """A duration, by its key and unit; anything but a positive number of a likely size is noted and left behind."""
         if key is None or (value := self.take(key[0])) is None:
             return None
         number = _number(value)
@@ -135,6 +136,13 @@ class Entry:
             self.note(
                 f'"{key[0]}" is no duration',
                 "dmcp's own default applies; see timeout in docs/configuration.md",
+            )
+            return None
+        if key[1] < 1 and number * key[1] < _SHORTEST:
+            # A file whose tool is guessed may be of one that counts seconds; and no call ends in a moment.
+            self.note(
+                f'"{key[0]}" would be {number:g} ms, in which no server answers',
+                f"dmcp's own default applies; if seconds are meant, write {number:g}s into timeout of dmcp's file",
             )
             return None
         return number * key[1]

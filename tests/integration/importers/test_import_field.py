@@ -56,20 +56,24 @@ class Desk:
         pty = pytest.importorskip("pty", reason="terminals of POSIX")
         ours, its = pty.openpty()
         env = {**os.environ, "HOME": str(self.home)}
-        shown, at, end = "", 0, time.monotonic() + 60
+        shown, at, end, pressed = "", 0, time.monotonic() + 60, b""
         with subprocess.Popen(
             [*AT_TERMINAL, "import", *words], cwd=self.project, stdin=its, env=env
         ) as process:
             os.close(its)
             while time.monotonic() < end:
                 try:
-                    if select.select([ours], [], [], 1)[0]:
+                    if select.select([ours], [], [], 5)[0]:
                         shown += os.read(ours, 65536).decode()
+                    elif pressed == b"\x03":
+                        # It came between the prompt and the reading, where Python's input() loses it.
+                        os.write(ours, pressed)
                 except OSError:
                     break
                 while keys and keys[0][0] in shown[at:]:
                     at += shown[at:].index(keys[0][0]) + len(keys[0][0])
-                    os.write(ours, keys.pop(0)[1])
+                    pressed = keys.pop(0)[1]
+                    os.write(ours, pressed)
             os.close(ours)
             return process.wait(60), shown
 
@@ -173,6 +177,19 @@ def test_every_duration_is_carried_in_its_own_unit(
     servers, said = desk.imported(tool)
     assert servers["a"]["timeout"] == timeout
     assert "Not carried" not in said
+
+
+def test_seconds_where_the_tool_counts_milliseconds_are_named_and_leave_calls_their_time(desk: Desk) -> None:
+    of_another_tool = {
+        "a": {**SERVER, "timeout": 60, "autoApprove": ["x"]},
+        "b": {**SERVER, "timeout": 60_000},
+    }
+    path = desk.put("docs-page.json", {"mcpServers": of_another_tool})
+    written, said = desk.imported(str(path))
+    assert "timeout" not in written["a"]
+    assert written["b"]["timeout"] == {"tools": "60s"}
+    assert 'a: "timeout" would be 60 ms' in said
+    assert "write 60s into timeout" in said
 
 
 def test_visual_studio_codes_own_words_mean_here_what_they_mean_there(desk: Desk) -> None:
