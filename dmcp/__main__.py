@@ -18,6 +18,8 @@ COMMANDS = frozenset(
 
 _COMPLETING = "_DMCP_COMPLETE"  # set by a shell that completes a command line: click answers it
 
+_SUFFIXES = (".json", ".jsonc", ".toml")
+
 _USAGE = """\
 dmcp is one MCP server in front of all of yours. It is meant to be started by a coding assistant.
 
@@ -79,6 +81,11 @@ def serve(config: str | None) -> int:
 
         print(f"Error: {printable(neither(config), None)}", file=sys.stderr)  # noqa: T201 - for the person
         return 2
+    if config and sys.stdin.isatty() and not _reads_like_a_file(config):
+        # The folder, which may be a stranger's, could have a file called like a mistyped command.
+        told = f"Error: {config} is no command of dmcp's. To serve the file of that name, write ./{config}"
+        print(printable(told, None), file=sys.stderr)  # noqa: T201 - for the person
+        return 2
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
         print(f"Now serving {printable(path, None)} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
@@ -86,6 +93,10 @@ def serve(config: str | None) -> int:
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
     return run(path)
+
+
+def _reads_like_a_file(word: str) -> bool:
+    return word.endswith(_SUFFIXES) or os.path.basename(word) != word  # noqa: PTH119 - serving does without pathlib
 
 
 def _own_configuration() -> str | None:

@@ -235,6 +235,8 @@ def _read(
 ) -> tuple[Configuration, str | None]:
     if config is None:
         config, words = chosen.split(words, 1)
+    elif not chosen.names_file(config):
+        config = f"./{config}"  # an option says that it is a file
     if len(words) > 1:
         raise _Refused(f"Say one server, not {len(words)}.")
     try:

@@ -36,8 +36,11 @@ _SUFFIXES = (".json", ".jsonc", ".toml")
 
 
 def names_file(word: str) -> bool:
-    """Whether a word on the command line is a configuration file rather than a group's name."""
-    return word.endswith(_SUFFIXES) or os.sep in word or Path(word).is_file()
+    """Whether a word on the command line is a configuration file rather than a group's name.
+
+    That a file has this name says nothing: the folder, which may be a stranger's, could have one called as a group is.
+    """
+    return word.endswith(_SUFFIXES) or os.sep in word or (os.altsep or os.sep) in word
 
 
 def split(words: Sequence[str], wanted: int) -> tuple[str | None, tuple[str, ...]]:
@@ -57,7 +60,8 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
 
     Args:
         given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE`` in the
-            working directory, else the person's own (``dmcp.config.places``), which is said.
+            working directory, else the person's own (``dmcp.config.places``), which is said. A word that reads like
+            no file's name (``names_file``) may be a group's, or mistyped: that file counts as found.
         starts: whether the command starts or reaches its servers. One that was merely found has to be trusted then.
 
     Raises:
@@ -80,10 +84,11 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     content = content_of(path)
     loaded = load(path, os.environ, content)
     log.hide(loaded.secrets, configured=True)
-    if name is None and starts:
+    if starts and (name is None or (given and not names_file(given))):
         from dmcp.cli import review, trust  # noqa: PLC0415 - most configurations are named
 
-        otherwise = f"run dmcp trust, or add --trust in a script, or name it yourself (./{USUAL_FILE})"
+        named = show.line(name or USUAL_FILE)
+        otherwise = f"run dmcp trust, or add --trust in a script, or name it yourself (./{named})"
         trust.require(path, content, review.described(read(path, content).values), otherwise)
         _TRUSTED[path] = digest_of(content)
     return path, loaded

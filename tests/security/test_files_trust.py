@@ -372,3 +372,26 @@ def test_the_name_of_a_strange_folder_is_escaped(clone: Clone) -> None:
         done = clone.run("trust", *words, str(clone.config))
         assert "\\x1b" in done.stdout
         assert "\u001b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["list", "notes"], ["check", "notes"], ["call", "notes", "list_notes", "{}"]]
+)
+def test_a_file_that_is_called_like_a_group_is_not_taken_for_a_named_configuration(
+    clone: Clone, words: list[str]
+) -> None:
+    clone.config.rename(clone.folder / "notes")
+    own = clone.home / ".config" / "dmcp" / "dmcp.json"
+    own.parent.mkdir(parents=True)
+    own.write_text(json.dumps({"mcpServers": {"notes": {"description": "d", "command": "true"}}}))
+    clone.run(*words, XDG_CONFIG_HOME="")
+    assert not clone.mark.exists()
+
+
+def test_a_file_that_is_called_like_a_mistyped_command_is_not_served_at_a_terminal(clone: Clone) -> None:
+    clone.config.rename(clone.folder / "chekc")
+    for words in (["chekc"], ["-v", "chekc"]):
+        status, shown = clone.at_terminal(*words, answer=b"")
+        assert status == 2
+        assert "To serve the file of that name, write ./chekc" in shown
+    assert not clone.mark.exists()
