@@ -61,7 +61,8 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     Args:
         given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE`` in the
             working directory, else the person's own (``dmcp.config.places``), which is said. A word that reads like
-            no file's name (``names_file``) may be a group's, or mistyped: that file counts as found.
+            no file's name (``names_file``) may be a group's, or mistyped: that file counts as found. So does what a
+            relative ``DYNAMIC_MCP_CONFIG`` means: another file in each folder.
         starts: whether the command starts or reaches its servers. One that was merely found has to be trusted then.
 
     Raises:
@@ -84,11 +85,13 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     content = content_of(path)
     loaded = load(path, os.environ, content)
     log.hide(loaded.secrets, configured=True)
-    if starts and (name is None or (given and not names_file(given))):
+    named = names_file(given) if given else bool(name) and path.is_absolute()
+    if starts and not named:
         from dmcp.cli import review, trust  # noqa: PLC0415 - most configurations are named
 
-        named = show.line(name or USUAL_FILE)
-        otherwise = f"run dmcp trust, or add --trust in a script, or name it yourself (./{named})"
+        shown = show.line(name or USUAL_FILE)
+        more = "" if shown == USUAL_FILE else f" {shown}"
+        otherwise = f"run dmcp trust{more}, or add --trust in a script, or name it yourself (./{shown})"
         trust.require(path, content, review.described(read(path, content).values), otherwise)
         _TRUSTED[path] = digest_of(content)
     return path, loaded

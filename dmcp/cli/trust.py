@@ -2,7 +2,7 @@
 
 A configuration that is merely found in the working directory came with the folder: whoever made the folder chose the
 commands in it. It is run once the person has said so, and again only as long as it is the same. A path the person has
-named, on the command line or in ``DYNAMIC_MCP_CONFIG``, needs no such word.
+named, on the command line or in ``DYNAMIC_MCP_CONFIG`` with its whole path, needs no such word.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ Examples:
   dmcp trust --list       everything that is trusted
   dmcp trust --remove     trust it no longer
 
-A configuration you name yourself, and the one in DYNAMIC_MCP_CONFIG, needs no trust.
+A configuration you name yourself, and the one in DYNAMIC_MCP_CONFIG (an absolute path), needs no trust.
 Exit status: 0 done (with --show: it is trusted), 1 --show: it is not, 2 there is no such file, or it is invalid.
 """
 

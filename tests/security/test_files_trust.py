@@ -114,7 +114,10 @@ def test_without_a_terminal_nothing_found_is_run_and_the_sentence_says_what_to_d
 
 def test_a_path_named_by_hand_or_in_the_environment_needs_no_trust(clone: Clone) -> None:
     assert clone.run("list", "dynamic-mcp.json").returncode == 0
-    assert clone.run("list", DYNAMIC_MCP_CONFIG="dynamic-mcp.json").returncode == 0
+    relative = clone.run("list", DYNAMIC_MCP_CONFIG="dynamic-mcp.json")
+    assert relative.returncode == 2, "it would be another file in each folder"
+    assert "you have not trusted it yet" in relative.stderr
+    assert clone.run("list", DYNAMIC_MCP_CONFIG=str(clone.config)).returncode == 0
     assert clone.mark.read_text() == "xx"
     assert clone.run("list").returncode == 2
 
