@@ -36,7 +36,7 @@ from dmcp.messages.frontend import (
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
 from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
-from dmcp.protocol.limits import MAX_AT_ONCE, MAX_OPEN_REQUESTS
+from dmcp.protocol.limits import KIB, MAX_OPEN_REQUESTS
 from dmcp.protocol.session import ServerSession
 from dmcp.text import printable
 
@@ -50,6 +50,7 @@ EOF_GRACE: Final = 10.0
 """Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
 
 _SHOWN = 100  # characters of the client's words in an error
+_COPIED = 32 * KIB  # bytes of an answer up to which putting it together costs less than writing its parts
 _MAY_BE_BLANK = 4096  # bytes; a longer line is no blank one, whatever it holds
 _TOO_LONG = "Invalid request: a message must not be longer than 64 MiB"
 _TOO_MANY = f"the client has {MAX_OPEN_REQUESTS:,} requests open, the most dmcp takes; try again when some are answered"
@@ -358,7 +359,7 @@ class Frontend(LoopActor):
             parts = jsonrpc.passed_on(exchange.id, "error", reply.error)
         else:
             parts = jsonrpc.passed_on(exchange.id, "result", reply.result or b"{}")
-        if exchange.batch is None and len(parts[1]) > MAX_AT_ONCE:
+        if exchange.batch is None and len(parts[1]) > _COPIED:
             self._write_parts(parts)
         else:
             self._send(b"".join(parts), exchange.batch)

@@ -27,24 +27,28 @@ LARGE_MESSAGE: Final = "large message"
 
 
 class ReadGate:
-    """Whether a link is read from: while nobody has a reason against it. On the loop."""
+    """Whether a link is read from: while nobody has a reason against it. On the loop.
 
-    __slots__ = ("_link", "_reasons")
+    Attributes:
+        reasons: not to read on; changed by ``close`` and ``open`` only.
+    """
+
+    __slots__ = ("_link", "reasons")
 
     def __init__(self) -> None:
         self._link: Link | None = None
-        self._reasons: set[str] = set()
+        self.reasons: set[str] = set()
 
     def __repr__(self) -> str:
-        return f"<ReadGate {sorted(self._reasons) or 'open'}>"
+        return f"<ReadGate {sorted(self.reasons) or 'open'}>"
 
     def __contains__(self, reason: str) -> bool:
-        return reason in self._reasons
+        return reason in self.reasons
 
     def attach(self, link: Link) -> None:
         """Take the link; it is open from now on."""
         self._link = link
-        if self._reasons:
+        if self.reasons:
             link.pause()
 
     def detach(self) -> None:
@@ -53,15 +57,15 @@ class ReadGate:
 
     def close(self, reason: str) -> None:
         """Stop reading for this reason."""
-        if not self._reasons and self._link is not None:
+        if not self.reasons and self._link is not None:
             self._link.pause()
-        self._reasons.add(reason)
+        self.reasons.add(reason)
 
     def open(self, reason: str) -> None:
         """Read on, unless there is another reason not to."""
-        if reason in self._reasons:
-            self._reasons.discard(reason)
-            if not self._reasons and self._link is not None:
+        if reason in self.reasons:
+            self.reasons.discard(reason)
+            if not self.reasons and self._link is not None:
                 self._link.resume()
 
 

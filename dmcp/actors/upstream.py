@@ -266,8 +266,9 @@ class Upstream(LoopActor):
     def drain(self) -> int:
         """See ``LoopActor``; afterwards the server is read on if what it has sent is handled."""
         handled = super().drain()
-        if BEHIND in self._talk.gate and len(self._inbox) < MAX_UNHANDLED // 4:
-            self._talk.gate.open(BEHIND)
+        gate = self._talk.gate
+        if gate.reasons and BEHIND in gate.reasons and len(self._inbox) < MAX_UNHANDLED // 4:
+            gate.open(BEHIND)
         return handled
 
     @property
@@ -684,8 +685,8 @@ class Upstream(LoopActor):
 
     def landed(self) -> None:
         """See ``Owner``: an upstream that is to end does so when nothing of the client's is in flight any more."""
-        if self._talk.is_carrying:
-            return
+        if not (self._failing or self._phase is Phase.ENDING) or self._talk.is_carrying:
+            return  # as after nearly every call: whether another one is in flight need not be known then
         if self._phase is Phase.ENDING:
             self._close()
         elif self._failing:

@@ -132,7 +132,8 @@ class Connection(asyncio.Protocol):
             raise self._lost or httpx.ReadError("not connected")
         self._complete = self._until_close = self._is_short = False
         self._arrived, self._heard = None, heard
-        self._head = Head()  # trailers of the last answer are not headers of the next
+        if self._head.headers:
+            self._head = Head()  # trailers of the last answer are not headers of the next
         self._received = self._body = self._header_bytes = self._header_lines = 0
         self._chunks.clear()  # of the last answer, if nobody wanted to read it
         self._held = 0
@@ -191,7 +192,10 @@ class Connection(asyncio.Protocol):
             return
         if self._lost is not None:
             return  # it is being closed
-        if self._rest or (len(data) > _SLICE and data.count(b"\r\n") > _DENSE):
+        # Where no line ends behind the first few kilobytes there is nothing to count, which is slow.
+        if self._rest or (
+            len(data) > _SLICE and data.find(b"\n", _DENSE) >= 0 and data.count(b"\r\n") > _DENSE
+        ):
             view = memoryview(data)
             self._rest.extend(view[start : start + _SLICE] for start in range(0, len(view), _SLICE))
             self._postpone()
@@ -296,10 +300,10 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools: one header of the answer."""
-        self._count_line()
+        self._header_lines += 1
         self._header_bytes += len(name) + len(value)
-        if self._header_bytes > MAX_HEADER_BYTES:
-            self._refuse(f"more than {MAX_HEADER_BYTES // KIB} KiB of headers")
+        if self._header_lines > MAX_HEADER_LINES or self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse_headers()
         self._head.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -307,14 +311,21 @@ class Connection(asyncio.Protocol):
         head, self._head = self._head, Head()
         head.status = self._parser.get_status_code()
         if head.status < _FIRST_FINAL:
-            self._count_line()
+            self._header_lines += 1
+            if self._header_lines > MAX_HEADER_LINES:
+                self._refuse_headers()
             return
-        names = {name.lower() for name, _ in head.headers}
+        length, ends_itself = -1, head.status in _NO_BODY
+        for name, value in head.headers:
+            match name.lower():
+                case b"content-length":
+                    length = int(value) if length < 0 else length  # llhttp has seen that it is a number
+                    ends_itself = True
+                case b"transfer-encoding":
+                    ends_itself = True
         self._keep = self._parser.should_keep_alive()
-        self._until_close = head.status not in _NO_BODY and names.isdisjoint(
-            {b"content-length", b"transfer-encoding"}
-        )
-        self._is_short = 0 <= _length(head) <= _SHORT
+        self._until_close = not ends_itself
+        self._is_short = 0 <= length <= _SHORT
         self._arrived = head
 
     def on_body(self, body: bytes) -> None:
@@ -327,10 +338,10 @@ class Connection(asyncio.Protocol):
         if self._parser.get_status_code() >= _FIRST_FINAL:
             self._complete = True
 
-    def _count_line(self) -> None:
-        self._header_lines += 1
+    def _refuse_headers(self) -> None:
         if self._header_lines > MAX_HEADER_LINES:
             self._refuse(f"more than {MAX_HEADER_LINES} header lines")
+        self._refuse(f"more than {MAX_HEADER_BYTES // KIB} KiB of headers")
 
     def _refuse(self, what: str) -> None:
         """Stop the parser where it is: what follows of these bytes is not looked at."""
@@ -367,11 +378,3 @@ def _has_input(connected: socket.socket) -> bool:
     poll = select.poll()  # select.select has no room for large descriptors
     poll.register(connected, select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _length(head: Head) -> int:
-    """Bytes the body will have; -1 if the head does not say."""
-    for name, value in head.headers:
-        if name.lower() == b"content-length":
-            return int(value)  # llhttp has seen that it is a number
-    return -1

@@ -146,9 +146,8 @@ class DirectTransport:
 
 
 def _encoded(method: str, url: httpx.URL, headers: list[Header], body: bytes) -> bytes:
-    lines = [b"%s %s HTTP/1.1" % (method.encode(), url.raw_path)]
-    lines += [name + b": " + value for name, value in headers]
-    return b"\r\n".join([*lines, b"", body])
+    lines = [b"%b: %b\r\n" % pair for pair in headers]
+    return b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method.encode(), url.raw_path, b"".join(lines), body)
 
 
 def let_go(answer: Answer) -> None:

@@ -113,7 +113,12 @@ class StdioLink:
         """See ``ProcessEvents``."""
         if self._closed:
             return
-        if len(data) > _LARGE and data.count(b"\n") > _PORTION:
+        # Counting is slow, and the end of a large message needs none: its line feed is the last byte.
+        if (
+            len(data) > _LARGE
+            and _LARGE < len(data) - data.find(b"\n") <= len(data)
+            and data.count(b"\n") > _PORTION
+        ):
             while b"\n\n" in data:  # blank lines mean nothing, and a chunk may hold a quarter of a million
                 data = data.replace(b"\n\n", b"\n")
         lines = self._frames.feed(data)
