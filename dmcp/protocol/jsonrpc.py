@@ -6,12 +6,11 @@ were, as ``result`` and ``error`` do. What is large is read in slices (``read_in
 
 from __future__ import annotations
 
-import os
 from functools import cache, lru_cache
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from dmcp.protocol import scan
+from dmcp.protocol import plain_text, scan
 from dmcp.protocol.limits import KIB, MAX_AT_ONCE, MAX_BATCH, MAX_ID, MAX_METHOD, MAX_SERVER_REQUEST, MIB
 from dmcp.protocol.wire import (
     decode,
@@ -151,11 +150,6 @@ Message: TypeAlias = "Single | Batch"
 _MEMBERS: Final = ("jsonrpc", "id", "method", "params", "result", "error")
 _LENIENT: Final = 64 * KIB
 """Bytes up to which a message that the fast reader refuses is read again at once. Larger ones are read in slices."""
-_AROUND: Final = (
-    4 * KIB
-)  # bytes that a message may have besides its one large text to be read the fastest way
-_MARK: Final = b"x" + os.urandom(16).hex().encode()
-"""Stands for a large text while its message is read (``_read_plain``). Nobody else knows it."""
 _SHOWN: Final = 100  # characters of a peer's word in an error
 _NULL: Final = b"null"
 _VERSION: Final = b'"2.0"'
@@ -225,9 +219,9 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: PLR0911 - one return 
         return None
     if fast is None:
         return _read_first(frame)
-    if len(frame) > _LENIENT and (plain := _read_plain(frame, fast)) is not None:
-        return plain
     envelope, _, none, unset = _fast()
+    if len(frame) > _LENIENT and (plain := plain_text.find(frame, envelope, fast)) is not None:
+        return Answer(_id(plain.id), plain.result, None)
     try:
         found = envelope(frame)
         if not frame.isascii():
@@ -244,40 +238,6 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: PLR0911 - one return 
         if (member := getattr(found, name)) is not none:
             raw[name] = bytes(member)
     return _read_members(raw)
-
-
-def _read_plain(frame: bytes, fast: Engine) -> Answer | None:
-    """Understand a large result that is one text without escapes and little else; ``None`` for any other frame.
-
-    pydantic_core reads plain text four times as fast as msgspec passes over it, but does not say where members are. So
-    it is asked whether the frame is JSON, and the members are found by msgspec in the same frame with a mark in place
-    of the text. A mark is letters and digits, which are valid JSON only within a string: where the one frame has the
-    mark, the other has the text, and everything around it is the same.
-    """
-    middle = len(frame) // 2
-    start, end = frame.rfind(b'"', 0, middle) + 1, frame.find(b'"', middle)
-    if end - start < len(frame) - _AROUND or frame.find(b"\\", start, end) >= 0:
-        return None
-    envelope, _, none, unset = _fast()
-    around = b"".join((frame[:start], _MARK, frame[end:]))
-    try:
-        found = envelope(around)
-        body = bytes(found.result)
-        if (
-            around.count(_MARK) != 1
-            or found.method is not unset
-            or found.error is not none
-            or found.id is none
-        ):
-            return None
-        fast.from_json(frame, allow_inf_nan=False, cache_strings="none")
-    except fast.refused:
-        return None
-    at = body.find(_MARK)
-    if at < 0 or b"\n" in body or b"\r" in body:
-        return None
-    after = len(body) - at - len(_MARK)
-    return Answer(_id(bytes(found.id)), memoryview(frame)[start - at : end + after], None)
 
 
 def _read_first(frame: bytes) -> Message:
