@@ -11,7 +11,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, urlsplit
 
 from dmcp.auth.discovery import ServerMetadata, is_same_issuer, origin, usable_scopes
 from dmcp.errors import AuthError
@@ -28,6 +28,17 @@ if TYPE_CHECKING:
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFETIME = 300  # seconds; it is used at once
 OFFLINE: Final = "offline_access"
+_OURS: Final = frozenset(
+    {
+        *("client_id", "redirect_uri", "response_type", "scope", "state", "resource"),
+        *("code_challenge", "code_challenge_method"),
+    }
+)
+"""Parameters of an authorization request."""
+
+_INSTEAD: Final = frozenset({"request", "request_uri", "response_mode"})
+"""Parameters that would stand for those (RFC 9101), or change how the answer comes."""
+
 _TARGET_SIGNS: Final = ("aadsts9010010", "aadsts901002", "resource' request parameter isn't supported")
 _DEAD_SIGNS: Final = ("expired", "revoked", "invalid")
 _PASSING_CODES: Final = frozenset(
@@ -180,7 +191,22 @@ def authorization_request(
             f"the authorization server {origin(server.issuer)} gives an `authorization_endpoint` whose query cannot be"
             " read; it has to be mended"
         ) from error
+    _refuse_others(str(url), server)
     return AuthorizationRequest(str(url), redirect_uri, server.issuer, server.iss_promised, state, verifier)
+
+
+def _refuse_others(url: str, server: ServerMetadata) -> None:
+    """Raise if the endpoint brought along parameters that are dmcp's to give (RFC 6749 section 3.1: once each).
+
+    A stranger could name the page of a good authorization server so, for a client and a way back of its own.
+    """
+    names = [name.lower() for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)]
+    twice = {name for name in names if name in _OURS and names.count(name) > 1} | (_INSTEAD & set(names))
+    if twice:
+        raise AuthError(
+            f"the authorization server {origin(server.issuer)} gives an `authorization_endpoint` that holds parameters"
+            f" of the request itself ({', '.join(sorted(twice))}); it has to be mended"
+        )
 
 
 def is_answer_to(request: AuthorizationRequest, query: Mapping[str, str]) -> bool:

@@ -115,6 +115,35 @@ def test_an_answer_that_is_odd_and_harmless_is_used(
     assert len(server.report()["last"]["authorization"].get("scope", "")) < 1000
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "client_id=others",
+        "x=1&redirect_uri=https%3A%2F%2Fevil.example%2F",
+        "Client_ID=others",
+        "state=known&code_challenge=known",
+        "request_uri=https://evil.example/r",
+        "response_mode=form_post",
+    ],
+)
+def test_a_page_to_sign_in_at_brings_no_parameters_of_the_request_along(
+    server: OAuthServer, tmp_path: Path, query: str
+) -> None:
+    page = f"{server.base}/authorize?{query}"
+    server.set(**{**_PLAIN, "metadata": {"authorization_endpoint": page, "scopes_supported": ["read"]}})
+    done = Home(tmp_path, server).run("auth", "login", "far")
+    assert done.returncode == 1
+    assert "holds parameters of the request itself" in told(done)
+    assert "open\n" not in told(done)
+
+
+def test_a_page_to_sign_in_at_may_have_a_query_of_its_own(server: OAuthServer, tmp_path: Path) -> None:
+    page = f"{server.base}/authorize?p=policy&prompt=consent"
+    server.set(**{**_PLAIN, "metadata": {"authorization_endpoint": page}})
+    done = Home(tmp_path, server).run("auth", "login", "far")
+    assert done.returncode == 0, told(done)
+
+
 def test_what_the_server_says_is_shown_printable_and_short(server: OAuthServer, tmp_path: Path) -> None:
     words = "go \u001b[31maway\u202e" + "y" * 5000
     body = json.dumps({"error": "invalid_grant", "error_description": words})
