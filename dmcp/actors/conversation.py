@@ -376,10 +376,11 @@ class Conversation:
 
     def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
-        # Looked for in the bytes first: an error can be large, and is not decoded for this.
-        needed = len(error) <= MAX_QUESTION and b"%d" % server_requests.URL_NEEDED in bytes(error)
-        value = answer.value if needed else None
-        if not isinstance(value, dict) or value.get("code") != server_requests.URL_NEEDED:
+        if verdicts.error_code(answer) != server_requests.URL_NEEDED:
+            return verdicts.with_group(self._group, answer)
+        # A larger one is not looked through for addresses, so it does not pass either.
+        value = answer.value if len(error) <= MAX_QUESTION else None
+        if isinstance(value, dict) and not server_requests.names_addresses(value):
             return verdicts.with_group(self._group, answer)
         error, identifiers = server_requests.url_error(self._group, value)
         for identifier in identifiers:

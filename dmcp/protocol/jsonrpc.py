@@ -96,12 +96,14 @@ class Answer(NamedTuple):
         result: the bytes of the result. A large one is a view of the message it came in: copying takes its time too.
         error: the bytes of the error object, likewise.
         message_at: where in a large ``error`` its message begins; -1 when it is looked up when needed.
+        code_at: likewise for its code.
     """
 
     id: bytes
     result: Body | None
     error: Body | None
     message_at: int = -1
+    code_at: int = -1
 
     @property
     def value(self) -> Any:
@@ -322,9 +324,9 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
     message = _read_members(raw)
     if isinstance(message, Answer) and message.error is not None and len(message.error) > _LENIENT:
         start = spans["error"].start
-        found = yield from scan.members(frame, start, ("message",))
-        if "message" in found.spans:
-            message = message._replace(message_at=found.spans["message"].start - start)
+        found = yield from scan.members(frame, start, ("message", "code"))
+        at = {name: span.start - start for name, span in found.spans.items()}
+        message = message._replace(message_at=at.get("message", -1), code_at=at.get("code", -1))
     return message
 
 
@@ -345,6 +347,8 @@ def _one_line(frame: bytes, span: scan.Span) -> scan.Steps[Body]:
 
 def _params_in_slices(frame: bytes, span: scan.Span, method: Any) -> scan.Steps[Any]:
     """Decode the params of a large message; see ``_params``."""
+    if method == "ping":  # it has none that count
+        return {}
     if method != "tools/call" or frame[span.start : span.start + 1] != b"{":
         if span.end - span.start > MAX_SERVER_REQUEST:
             raise ValueError(f"longer than {MAX_SERVER_REQUEST // MIB} MiB")

@@ -183,15 +183,22 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def url_error(group: str, value: JsonObject) -> tuple[bytes, list[str]]:
+def names_addresses(value: JsonObject) -> bool:
+    """Return whether an error object with the code ``URL_NEEDED`` has anything in the place of its addresses."""
+    data = value.get("data")
+    return isinstance(data, dict) and bool(data.get("elicitations"))
+
+
+def url_error(group: str, value: object) -> tuple[bytes, list[str]]:
     """Return the error object of a call that wants the person to open addresses, and the server's ids of these.
 
     Addresses the person must not be sent to are left out; the rest is put as a question of this group's.
 
     Args:
         group: whose error it is.
-        value: the server's error object with the code ``URL_NEEDED``.
+        value: the server's error object with the code ``URL_NEEDED``; anything else if it could not be read.
     """
+    value = value if isinstance(value, dict) else {}
     data = value.get("data")
     given = data.get("elicitations") if isinstance(data, dict) else None
     wanted: list[JsonObject] = []

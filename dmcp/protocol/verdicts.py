@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from dmcp.protocol.sign_in import SignIn
 
 _SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
+_LONGEST_CODE: Final = 64  # characters of a number that are read
+_NUMBER: Final = frozenset(b"+-.0123456789Ee")
 _READS: Final = frozenset(
     {
         "completion/complete",
@@ -146,6 +148,25 @@ def with_group(group: str, answer: Answer) -> Body:
     if error[at : at + 1] != b'"':
         return error
     return b"".join((error[: at + 1], encode(f"{group}: ")[1:-1], error[at + 1 :]))
+
+
+def error_code(answer: Answer) -> float | None:
+    """Return the code of an upstream's error, however the number is spelt; ``None`` when it has none.
+
+    Not looked for in the bytes: ``-32042`` can be written as ``-3.2042e4``.
+    """
+    error, at = answer.error or b"{}", answer.code_at
+    if at < 0:
+        try:
+            at = member_at(bytes(error), "code")
+        except (KeyError, ValueError):
+            return None
+    spelt = bytes(error[at : at + _LONGEST_CODE])
+    end = next((i for i, byte in enumerate(spelt) if byte not in _NUMBER), len(spelt))
+    try:
+        return float(spelt[:end])
+    except ValueError:
+        return None
 
 
 def error_text(answer: Answer) -> str:

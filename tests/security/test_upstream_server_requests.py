@@ -377,3 +377,29 @@ async def test_a_server_withdraws_its_own_requests_only(tmp_path: Path) -> None:
         withdrawn = await client.heard("notifications/cancelled")
         assert withdrawn["params"] == {"requestId": question["id"], "reason": "\\x1b[2J"}
         client.notify("notifications/cancelled", {"requestId": call})
+
+
+@pytest.mark.parametrize("padding", [0, 100_000, 300_000, 5_000_000])
+@pytest.mark.parametrize("code", [-32042, -32042.0])
+async def test_no_size_and_no_spelling_brings_an_address_past_the_rules(
+    tmp_path: Path, code: float, padding: int
+) -> None:
+    wanted = [{"mode": "url", "elicitationId": "e", "url": "javascript:alert(1)", "message": "Sign in"}]
+    error = {"code": code, "message": "Sign in", "data": {"pad": "x" * padding, "elicitations": wanted}}
+    async with served(tmp_path) as client:
+        await client.initialize(capabilities=EVERYTHING)
+        with pytest.raises(RpcError) as caught:
+            await client.call("g", "fail", {"error": error})
+        assert caught.value.code == -32000
+        assert "javascript" not in json.dumps(caught.value.data)
+
+
+@pytest.mark.parametrize("data", [None, {"hint": 1}, {"elicitations": []}])
+async def test_an_error_with_this_code_that_names_no_address_passes_as_it_is(
+    tmp_path: Path, data: Any
+) -> None:
+    async with served(tmp_path) as client:
+        await client.initialize(capabilities=EVERYTHING)
+        with pytest.raises(RpcError) as caught:
+            await client.call("g", "fail", {"error": {"code": -32042, "message": "Sign in", "data": data}})
+        assert (caught.value.code, caught.value.data) == (-32042, data)
