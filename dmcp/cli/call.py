@@ -13,7 +13,7 @@ from dmcp.cli.completing import groups
 from dmcp.protocol.naming import split_qualified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from dmcp.cli.client import Client
     from dmcp.config.model import Configuration
@@ -47,6 +47,7 @@ _pairs = click.option(
 @trust.option
 def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ...], as_json: bool) -> int:
     """Call TOOL of GROUP and print its result. Images and audio are said, not dumped."""
+    _refuse_arguments(words[2:])
     given, rest = split(words, 2)
     if len(rest) != 2:  # noqa: PLR2004 - GROUP and TOOL
         raise click.UsageError("give a group and a tool: dmcp call [CONFIG] GROUP TOOL")
@@ -58,6 +59,20 @@ def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ..
     result = asyncio.run(_call(session(path, only=only), *rest, values, spell=whole is None))
     _print(result, as_json, results.tool_result)
     return 1 if result.get("isError") else 0
+
+
+def _refuse_arguments(words: Sequence[str]) -> None:
+    """Refuse arguments among the words of a command, and say how they are given; their values are not shown.
+
+    Raises:
+        click.UsageError: there is one.
+    """
+    for word in words:
+        name, sign, _ = word.partition("=")
+        if word.startswith("{"):
+            raise click.UsageError("arguments as JSON are given with --args '{...}'")
+        if sign and name.isidentifier():
+            raise click.UsageError(f"arguments are given with -a: -a {name}=...")
 
 
 async def _call(
@@ -104,6 +119,7 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
     Example:
       dmcp prompt review -a language=python
     """  # noqa: D301 - see above
+    _refuse_arguments(words[1:])
     given, rest = split(words, 1)
     if len(rest) != 1:
         raise click.UsageError("give one name: dmcp prompt [CONFIG] NAME")

@@ -40,7 +40,7 @@ def names_file(word: str) -> bool:
 
     That a file has this name says nothing: the folder, which may be a stranger's, could have one called as a group is.
     """
-    return word.endswith(_SUFFIXES) or os.sep in word or (os.altsep or os.sep) in word
+    return word.endswith(_SUFFIXES) or os.sep in word or word in {".", ".."} or (os.altsep or os.sep) in word
 
 
 def split(words: Sequence[str], wanted: int) -> tuple[str | None, tuple[str, ...]]:

@@ -162,6 +162,29 @@ def test_a_reason_that_has_the_mended_line_is_followed_by_no_other_advice(tmp_pa
     assert "install it" not in shown
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["call", "notes", "read_note", "number=1"], "arguments are given with -a: -a number=..."),
+        (
+            ["call", "dmcp.json", "notes", "read_note", "number=1"],
+            "arguments are given with -a: -a number=...",
+        ),
+        (["call", "notes", "read_note", '{"number": 1}'], "given with --args '{...}'"),
+        (["prompt", "summary", "topic=secret"], "arguments are given with -a: -a topic=..."),
+        (["check", "."], ".: this is a directory"),
+    ],
+)
+def test_a_habit_of_other_programs_is_answered_with_how_it_is_done_here(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
+    write_config(tmp_path / "dmcp.json", {"notes": NOISY})
+    done = run_dmcp(*words, cwd=tmp_path, env={"DYNAMIC_MCP_CONFIG": "dmcp.json"})
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_init_writes_what_a_person_would_write(tmp_path: Path) -> None:
     assert run_dmcp("init", cwd=tmp_path).returncode == 0
     text = (tmp_path / "dynamic-mcp.json").read_text()
