@@ -35,13 +35,13 @@ async def test_a_loop_that_is_held_is_seen(tmp_path: Path) -> None:
     watch.start_watching()
     Heartbeat(asyncio.get_running_loop(), *watch.files)
     await asyncio.sleep(0.05)
-    end = time.thread_time() + 0.08
+    end = time.thread_time() + 0.2
     while time.thread_time() < end:
         pass
     await asyncio.sleep(0.05)
     held = watch.held()
-    assert held.cpu >= 80
-    assert held.wall >= 80
+    assert held.cpu > 50  # on a machine up to four times as slow
+    assert held.wall >= 200
 
 
 async def test_a_loop_that_waits_for_something_else_is_seen_by_the_clock_on_the_wall(tmp_path: Path) -> None:
