@@ -46,12 +46,12 @@ def whole(text: str) -> dict[str, Any]:
     return value
 
 
-def typed(values: Mapping[str, str], schema: Mapping[str, Any]) -> dict[str, Any]:
+def typed(values: Mapping[str, str], schema: Any) -> dict[str, Any]:
     """Give each value the type the tool's input schema has for it.
 
     Text stays text where the schema says so; anything else is read as JSON if it is JSON.
     """
-    properties = schema.get("properties")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
     shapes = properties if isinstance(properties, dict) else {}
     return {key: _typed(value, shapes.get(key)) for key, value in values.items()}
 

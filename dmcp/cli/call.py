@@ -103,7 +103,7 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
     path, loaded = configuration(given)
     only = _concerned(loaded, "resources", rest[0])
     result = asyncio.run(_request(session(path, only=only), "resources/read", {"uri": rest[0]}))
-    _print(result, as_json, lambda r: "\n".join(map(results.resource, r.get("contents", ()))))
+    _print(result, as_json, lambda r: results.resources(r.get("contents", [])))
     return 0
 
 
@@ -127,7 +127,7 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
     path, loaded = configuration(given)
     only = _concerned(loaded, "prompts", rest[0])
     result = asyncio.run(_request(session(path, only=only), "prompts/get", params))
-    _print(result, as_json, lambda r: results.messages(r.get("messages", ())))
+    _print(result, as_json, lambda r: results.messages(r.get("messages", [])))
     return 0
 
 

@@ -130,5 +130,6 @@ def _whole(group: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _indented(text: str) -> list[str]:
+def _indented(text: Any) -> list[str]:
+    text = str(text)
     return [f"  {line}".rstrip() for line in show.block(text.strip()).split("\n")] if text.strip() else []

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from dmcp.cli import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     Block = Mapping[str, Any]
 
@@ -42,24 +42,38 @@ def block(item: Any) -> str:
             return show.line(f"[content of an unknown type: {kind}]")
 
 
-def resource(contents: Block) -> str:
+def resource(contents: Any) -> str:
     """One resource's contents."""
+    if not isinstance(contents, dict):
+        return show.line(f"[not the contents of a resource: {contents!r}]")
     if "text" in contents:
         return show.block(contents["text"])
     kind = contents.get("mimeType", "unknown type")
     return show.line(f"[binary, {kind}, {_decoded_size(contents.get('blob'))}: {contents.get('uri')}]")
 
 
-def messages(items: Iterable[Block]) -> str:
+def messages(items: Any) -> str:
     """A prompt's messages, each under the role that says it."""
-    return "\n\n".join(f"{show.line(item.get('role'))}:\n{block(item.get('content'))}" for item in items)
+    return "\n\n".join(
+        f"{show.line(item.get('role'))}:\n{block(item.get('content'))}"
+        if isinstance(item, dict)
+        else show.line(f"[not a message: {item!r}]")
+        for item in (items if isinstance(items, list) else [items])
+    )
 
 
-def parameters(schema: Block) -> list[str]:
+def resources(items: Any) -> str:
+    """The contents of all resources that one read has given."""
+    return "\n".join(map(resource, items if isinstance(items, list) else [items]))
+
+
+def parameters(schema: Any) -> list[str]:
     """The arguments of a tool, a line each: name, type, whether it may be left out, what it is."""
-    required = schema.get("required") or ()
+    schema = schema if isinstance(schema, dict) else {}
+    required, properties = schema.get("required"), schema.get("properties")
+    required = required if isinstance(required, list) else []
     lines = []
-    for name, part in (schema.get("properties") or {}).items():
+    for name, part in (properties if isinstance(properties, dict) else {}).items():
         shape = part if isinstance(part, dict) else {}
         kind = _kind(shape)
         optional = "" if name in required else ", optional"
@@ -68,9 +82,9 @@ def parameters(schema: Block) -> list[str]:
     return lines
 
 
-def first_sentence(text: str) -> str:
+def first_sentence(text: Any) -> str:
     """Enough of a description for an overview."""
-    line = text.strip().partition("\n")[0]
+    line = str(text).strip().partition("\n")[0]
     return show.line(line.split(". ")[0].strip().rstrip("."))
 
 
