@@ -24,12 +24,16 @@ from dmcp.messages.upstream import Request
 from dmcp.protocol import categories, jsonrpc, listing, revisions, server_requests, tools, verdicts
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
+    BATCH_PORTION,
     CALL_TIME_FACTOR,
+    MAX_AT_ONCE,
     MAX_NOTIFICATION,
     MAX_QUESTION,
     MAX_SUBSCRIPTIONS,
     MAX_UNREAD_ANSWERS,
     MAX_URI,
+    MAX_VALUES,
+    MIB,
 )
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.session import ClientProfile, ClientSession
@@ -63,6 +67,9 @@ _CHANGED: Final[Mapping[str, tuple[Kind, ...]]] = {
     "notifications/prompts/list_changed": ("prompts",),
 }
 _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
+_LONG_WELCOME: Final = (
+    f"answered initialize with more than dmcp reads ({MAX_AT_ONCE // MIB} MiB, {MAX_VALUES:,} values)"
+)
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
 
 
@@ -97,7 +104,7 @@ class Owner(Protocol):
     def missed(self, fault: LinkFault) -> None:
         """A ping could not be asked."""
 
-    def begin_slices(self, work: Steps[Any], then: Callable[[Any], None]) -> None:
+    def begin_slices(self, work: Steps[Any] | None, then: Callable[[Any], None]) -> None:
         """See ``Slices.begin``."""
 
     def lose(self, kind: FaultKind | None, reason: str, category: str = "") -> None:
@@ -327,14 +334,24 @@ class Conversation:
 
     def _on_batch(self, messages: Sequence[jsonrpc.Single], size: int, during: int | None) -> None:
         noise: list[jsonrpc.Malformed] = []
+        rest: list[jsonrpc.Single] = []
         for single in messages:
             if isinstance(single, jsonrpc.Malformed) and jsonrpc.own_number(single.id) is None:
                 noise.append(single)
             else:
-                self.on_frame(single, size, during)
+                rest.append(single)
         if noise:  # one line, however many there are
             more = f", and {len(noise) - 1} more like it" if len(noise) > 1 else ""
             log.warning(f"sent something that is no message: {noise[0].message}{more}", self._group)
+        self._handle_portion(rest, size, during)
+
+    def _handle_portion(self, messages: Sequence[jsonrpc.Single], size: int, during: int | None) -> None:
+        """Handle the first messages of a batch, and the rest when everybody else has had a turn."""
+        for single in messages[:BATCH_PORTION]:
+            self.on_frame(single, size, during)
+        rest = messages[BATCH_PORTION:]
+        if rest:
+            self._owner.begin_slices(None, lambda _: self._handle_portion(rest, size, during))
 
     def _on_answer(self, answer: jsonrpc.Answer) -> None:
         number = jsonrpc.own_number(answer.id) or _NO_CALL
@@ -393,7 +410,7 @@ class Conversation:
             if failure:
                 self._on_refused(answer, failure)
             else:
-                self._on_welcome(answer.value)
+                self._on_welcome(answer)
         elif errand.collector is not None:
             self.listings.on_answer(errand.collector, answer)
         elif errand.purpose == "ping":  # an error is an answer: the server is alive
@@ -401,7 +418,11 @@ class Conversation:
         elif failure:
             log.warning(f"{errand.purpose} failed: {failure}", self._group)
 
-    def _on_welcome(self, result: Any) -> None:
+    def _on_welcome(self, answer: jsonrpc.Answer) -> None:
+        result = answer.value
+        if result is None and answer.result != b"null":
+            self._owner.lose(None, _LONG_WELCOME, categories.NO_MCP)
+            return
         try:
             self.session.welcome(result)
         except UpstreamError as error:

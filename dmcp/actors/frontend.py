@@ -8,6 +8,7 @@ It knows no upstream's state: where a group's requests go is in the directory th
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp import log
@@ -36,12 +37,12 @@ from dmcp.messages.frontend import (
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
 from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
-from dmcp.protocol.limits import KIB, MAX_OPEN_REQUESTS
+from dmcp.protocol.limits import BATCH_PORTION, KIB, MAX_OPEN_REQUESTS
 from dmcp.protocol.session import ServerSession
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import Body, JsonObject
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 EOF_GRACE: Final = 10.0
 """Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
 
+_TURN = 0.005  # seconds of handling what the client has sent before the others have a turn
 _SHOWN = 100  # characters of the client's words in an error
 _COPIED = 32 * KIB  # bytes of an answer up to which putting it together costs less than writing its parts
 _MAY_BE_BLANK = 4096  # bytes; a longer line is no blank one, whatever it holds
@@ -100,11 +102,7 @@ class Frontend(LoopActor):
             case ClientFrames() | ClientGone(True) if self._slices.busy:
                 self._slices.defer(message)
             case ClientFrames(frames):
-                for number, frame in enumerate(frames, 1):
-                    self._on_frame(frame)
-                    if self._slices.busy:
-                        self._slices.defer(ClientFrames(frames[number:]))
-                        break
+                self._on_frames(frames)
             case lifecycle.SlicesDone():
                 self._slices.on_done(message)
             case Reply():
@@ -142,6 +140,16 @@ class Frontend(LoopActor):
 
     # Frames of the client -----------------------------------------------------------------------------------------
 
+    def _on_frames(self, frames: Sequence[bytes | None]) -> None:
+        until = perf_counter() + _TURN
+        for number, frame in enumerate(frames, 1):
+            self._on_frame(frame)
+            if number < len(frames) and not self._slices.busy and perf_counter() > until:
+                self._slices.begin(None, lambda _: None)  # the others have a turn first
+            if self._slices.busy:
+                self._slices.defer(ClientFrames(tuple(frames[number:])))
+                break
+
     def _on_frame(self, frame: bytes | None) -> None:
         if frame is None:
             self._refuse(b"null", jsonrpc.INVALID_REQUEST, _TOO_LONG, None)
@@ -166,8 +174,15 @@ class Frontend(LoopActor):
             self._refuse(b"null", jsonrpc.INVALID_REQUEST, text, None)
         else:
             answer = BatchAnswer(sum(jsonrpc.is_answered(message) for message in batch.messages))
-            for message in batch.messages:
-                self._on_single(message, answer)
+            self._on_portion(batch.messages, answer)
+
+    def _on_portion(self, messages: Sequence[jsonrpc.Single], answer: BatchAnswer) -> None:
+        """Handle the first messages of a batch, and the rest when everybody else has had a turn."""
+        for message in messages[:BATCH_PORTION]:
+            self._on_single(message, answer)
+        rest = messages[BATCH_PORTION:]
+        if rest:
+            self._slices.begin(None, lambda _: self._on_portion(rest, answer))
 
     def _on_single(self, message: jsonrpc.Single, batch: BatchAnswer | None) -> None:
         match message:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         def later(self, seconds: float, message: object) -> TimerHandle:
             """See ``LoopActor.later``."""
 
-        def begin_slices(self, work: Steps[Any], then: Callable[[Any], None]) -> None:
+        def begin_slices(self, work: Steps[Any] | None, then: Callable[[Any], None]) -> None:
             """See ``Slices.begin``."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages.upstream import FrameArrived, LinkClosed, NoiseArrived, RequestFailed
-from dmcp.protocol.limits import MAX_UNHANDLED
+from dmcp.protocol.limits import LONG_FRAME, MAX_UNHANDLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +99,7 @@ class LinkMailbox:
     def on_frame(self, frame: bytes, during: int | None = None) -> None:
         """See ``LinkEvents``."""
         post(self._owner, FrameArrived(frame, during))
-        if len(self._inbox) > MAX_UNHANDLED:
+        if len(self._inbox) > MAX_UNHANDLED or len(frame) > LONG_FRAME:
             self._gate.close(BEHIND)
 
     def on_noise(self, text: str) -> None:

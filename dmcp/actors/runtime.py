@@ -10,6 +10,7 @@ However an actor ends, ``on_end`` is called exactly once and the watcher is told
 from __future__ import annotations
 
 import asyncio
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pykka
@@ -30,6 +31,7 @@ __all__ = ["Dispatcher", "LoopActor", "LoopFuture", "LoopInbox", "Outcome", "Wat
 
 T = TypeVar("T")
 _BATCH = 64  # messages an actor handles before the next one has its turn
+_TURN_TIME = 0.01  # seconds, likewise: some messages take longer than most
 
 
 class Watch(NamedTuple):
@@ -76,11 +78,13 @@ class LoopActor(pykka.Actor):
 
     def drain(self) -> int:
         """Handle what waits, a batch at most. Called by the dispatcher on the loop; returns how many it was."""
-        inbox, handled = self.actor_inbox, 0
+        inbox, handled, until = self.actor_inbox, 0, perf_counter() + _TURN_TIME
         try:
             while handled < _BATCH and not inbox.empty() and not self._ended:
                 handled += 1
                 self._handle(inbox.get())
+                if perf_counter() > until:
+                    break
             if self._ended:
                 self._turn_away()
         finally:  # whatever went wrong: what comes later is drained

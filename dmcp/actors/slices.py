@@ -34,25 +34,36 @@ class Slices:
         busy: whether there is work; then messages of the peer belong into ``defer``.
     """
 
-    __slots__ = ("_actor", "_pause", "_then", "_waiting", "busy")
+    __slots__ = ("_actor", "_pause", "_then", "_waiting", "_works", "busy")
 
     def __init__(self, actor: LoopActor, pause: Callable[[bool], None]) -> None:
         self.busy = False
         self._actor = actor
         self._pause = pause
         self._then: Callable[[Any], None] | None = None
+        self._works: deque[tuple[Steps[Any] | None, Callable[[Any], None]]] = deque()
         self._waiting: deque[object] = deque()
 
     def __repr__(self) -> str:
         return f"<Slices busy={self.busy} waiting={len(self._waiting)}>"
 
-    def begin(self, work: Steps[T], then: Callable[[T], None]) -> None:
-        """Do the work over several turns of the loop, and then call ``then`` in the actor with what it returned."""
+    def begin(self, work: Steps[T] | None, then: Callable[[T], None]) -> None:
+        """Do the work over several turns of the loop, and then call ``then`` in the actor with what it returned.
+
+        ``None`` stands for work that does nothing itself, and only lets the others have a turn; it waits for no other
+        actor's work. Works that are begun while another one is done (by two answers in one batch, say) are done in
+        their order.
+        """
+        self._works.append((work, then))
         if not self.busy:
             self.busy = True
             self._pause(True)
-        self._then = then
-        self._actor.own(_in_slices(work), lambda done: SlicesDone(done.value, done.error))
+            self._start_next()
+
+    def _start_next(self) -> None:
+        work, self._then = self._works.popleft()
+        doing = asyncio.sleep(0) if work is None else _in_slices(work)
+        self._actor.own(doing, lambda done: SlicesDone(done.value, done.error))
 
     def defer(self, message: object) -> None:
         """Keep a message of the peer until the work is done."""
@@ -63,13 +74,20 @@ class Slices:
         then, self._then = self._then, None
         if message.error is not None:  # a bug: peers' faults are values
             raise message.error
-        self.busy = False
         if then is not None:
             then(message.value)
-        self._go_on()
+        if self._works:
+            self._start_next()
+        else:
+            self.busy = False
+            self._go_on()
 
     def _go_on(self) -> None:
+        until = time.perf_counter() + _TURN
         while not self.busy and self._waiting and not self._actor.actor_stopped.is_set():
+            if time.perf_counter() > until:
+                self.begin(None, lambda _: None)  # the others have a turn first
+                return
             self._actor.on_receive(self._waiting.popleft())
         if not self.busy:
             self._pause(False)

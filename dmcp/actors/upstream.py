@@ -235,7 +235,7 @@ class Upstream(LoopActor):
             work = jsonrpc.read_in_slices(frame)
             self._slices.begin(work, lambda read: self._talk.on_frame(read, len(frame), during))
 
-    def begin_slices(self, work: Steps[Any], then: Callable[[Any], None]) -> None:
+    def begin_slices(self, work: Steps[Any] | None, then: Callable[[Any], None]) -> None:
         """See ``Owner``."""
         self._slices.begin(work, then)
 

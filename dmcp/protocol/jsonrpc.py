@@ -95,7 +95,8 @@ class Answer(NamedTuple):
         id: the encoded id; ``b"null"`` when the peer could not tell which request it answers.
         result: the bytes of the result. A large one is a view of the message it came in: copying takes its time too.
         error: the bytes of the error object, likewise.
-        message_at: where in a large ``error`` its message begins; -1 when it is looked up when needed.
+        message_at: where in a large ``error`` its message begins, ``ABSENT`` when it has none; -1 when it is looked up
+            when needed.
         code_at: likewise for its code.
     """
 
@@ -149,9 +150,14 @@ Single: TypeAlias = "Call | Note | Answer | Malformed"
 Message: TypeAlias = "Single | Batch"
 
 
+ABSENT: Final = -2
+"""The place of a member that a large error does not have."""
+
 _MEMBERS: Final = ("jsonrpc", "id", "method", "params", "result", "error")
 _LENIENT: Final = 64 * KIB
 """Bytes up to which a message that the fast reader refuses is read again at once. Larger ones are read in slices."""
+_BATCH_AT_ONCE: Final = 2 * KIB
+"""Bytes up to which what may be a batch is read at once: each of its messages costs as much as a message does."""
 _SHOWN: Final = 100  # characters of a peer's word in an error
 _NULL: Final = b"null"
 _VERSION: Final = b'"2.0"'
@@ -229,7 +235,8 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: PLR0911 - one return 
         if not frame.isascii():
             frame.decode()  # members that are not decoded have not been looked at
     except fast.refused:
-        return scan.at_once(read_in_slices(frame)) if len(frame) <= _LENIENT else None
+        most = _BATCH_AT_ONCE if frame[:1] == b"[" else _LENIENT
+        return scan.at_once(read_in_slices(frame)) if len(frame) <= most else None
     identifier = None if found.id is none else bytes(found.id)
     if found.method is not unset:
         return _read_request(identifier, found.method, None if found.params is none else found.params)
@@ -239,7 +246,8 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: PLR0911 - one return 
     for name in ("id", "result", "error"):
         if (member := getattr(found, name)) is not none:
             raw[name] = bytes(member)
-    return _read_members(raw)
+    # The code and the message of a long error have to be found in it.
+    return _read_members(raw) if len(raw.get("error", b"")) <= _LENIENT else None
 
 
 def _read_first(frame: bytes) -> Message:
@@ -326,7 +334,7 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
         start = spans["error"].start
         found = yield from scan.members(frame, start, ("message", "code"))
         at = {name: span.start - start for name, span in found.spans.items()}
-        message = message._replace(message_at=at.get("message", -1), code_at=at.get("code", -1))
+        message = message._replace(message_at=at.get("message", ABSENT), code_at=at.get("code", ABSENT))
     return message
 
 

@@ -140,6 +140,13 @@ MAX_LISTING_RETRY: Final = 300.0
 MAX_UNHANDLED: Final = 256
 """Messages of one server that wait for its actor before it is read no further until the actor has caught up."""
 
+LONG_FRAME: Final = 16 * KIB
+"""Bytes of a message of a server beyond which the next one is not read before its actor has handled this one: it may
+be slow to understand, and many of them would keep the actor from ending."""
+
+BATCH_PORTION: Final = 32
+"""Messages of one batch that are handled in one turn of the loop."""
+
 MAX_UNREAD_ANSWERS: Final = 4 * MIB
 """Bytes a server may leave unread before it gets no more answers to its own requests."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from dmcp.protocol.jsonrpc import (
+    ABSENT,
     INTERNAL_ERROR,
     INVALID_PARAMS,
     UPSTREAM_FAILED,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import Answer, Body, JsonObject
     from dmcp.protocol.sign_in import SignIn
 
+_LARGEST_CODE: Final = 2**53  # of an error: a client need not know larger integers (RFC 8259, 6)
 _SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
 _LONGEST_CODE: Final = 64  # characters of a number that are read
 _NUMBER: Final = frozenset(b"+-.0123456789Ee")
@@ -138,15 +140,22 @@ def unreadable(group: str, reason: str) -> bytes:
 
 
 def with_group(group: str, answer: Answer) -> Body:
-    """An upstream's error object with the group named in its message, and every other byte as it was."""
-    error, at = answer.error or b"{}", answer.message_at
-    if at < 0:
+    """An upstream's error object with the group named in its message, and every other byte as it was.
+
+    One that is no error object (JSON-RPC 2.0, 5.1: an integer and a text) is written anew: a client may drop what it
+    does not understand, and would wait for ever.
+    """
+    error, at, code = answer.error or b"{}", answer.message_at, error_code(answer)
+    if at == -1:
         try:
             at = member_at(bytes(error), "message")
         except (KeyError, ValueError):
-            return error
-    if error[at : at + 1] != b'"':
-        return error
+            at = ABSENT
+    known = code is not None and abs(code) <= _LARGEST_CODE and code.is_integer()
+    if not known or at < 0 or error[at : at + 1] != b'"':
+        return error_object(
+            int(code) if known and code else UPSTREAM_FAILED, f"{group}: {error_text(answer)}"
+        )
     return b"".join((error[: at + 1], encode(f"{group}: ")[1:-1], error[at + 1 :]))
 
 
@@ -156,11 +165,13 @@ def error_code(answer: Answer) -> float | None:
     Not looked for in the bytes: ``-32042`` can be written as ``-3.2042e4``.
     """
     error, at = answer.error or b"{}", answer.code_at
-    if at < 0:
+    if at == -1:
         try:
             at = member_at(bytes(error), "code")
         except (KeyError, ValueError):
             return None
+    if at < 0:
+        return None
     spelt = bytes(error[at : at + _LONGEST_CODE])
     end = next((i for i, byte in enumerate(spelt) if byte not in _NUMBER), len(spelt))
     try:
@@ -174,7 +185,7 @@ def error_text(answer: Answer) -> str:
     if answer.message_at >= 0:
         raw = bytes((answer.error or b"")[answer.message_at + 1 :][: 2 * _SHOWN])
         return printable(raw.decode("utf-8", "replace"), _SHOWN)
-    value = answer.value
+    value = answer.value if answer.message_at == -1 else None
     message = value.get("message") if isinstance(value, dict) else None
     return printable(message if isinstance(message, str) and message else _beginning(answer.error), _SHOWN)
 

@@ -9,8 +9,9 @@ JSON at all (NaN, garbage, invalid UTF-8) is refused by all. Large texts are ``d
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import accumulate
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.protocol import scan
 from dmcp.protocol.limits import MAX_DEPTH, MAX_VALUES
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
+_LEVELS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS: Final = bytes(each for each in range(256) if each not in _LEVELS)
 _ROOM = 60  # frames of the stack that reading leaves to writing: what could be read can be passed on
 _LIGHT = 64 * 1024  # bytes; nothing so short has enough values to matter
 
@@ -122,20 +125,19 @@ def _decode_leniently(text: bytes) -> Any:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:
         raise ValueError("not valid UTF-8") from None
-    if _nests_deeper(value, MAX_DEPTH):
+    if _nests_deeper(text, MAX_DEPTH):
         raise ValueError("nested too deeply")
     return value
 
 
-def _nests_deeper(value: Any, levels: int) -> bool:
-    """Whether a value has more levels than so many. Without recursion: that is what it protects the others from."""
-    level: list[Any] = [[value]]
-    for _ in range(levels + 1):
-        contents = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [member for content in contents for member in content if isinstance(member, dict | list)]
-        if not level:
-            return False
-    return True
+def _nests_deeper(text: bytes, levels: int) -> bool:
+    """Return whether valid JSON has more levels than so many. Linear, and without recursion."""
+    if text.count(b"[") + text.count(b"{") <= levels:
+        return False
+    unescaped = text.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside_texts = b"".join(unescaped.split(b'"')[::2])
+    brackets = outside_texts.translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_LEVELS.__getitem__, brackets)), default=0) > levels
 
 
 def encode(value: Any) -> bytes:

@@ -131,3 +131,39 @@ async def test_open_requests_of_the_client_are_bounded_before_the_configuration_
         assert all("4,096 requests open" in message for message in refused)
         assert len(answers) - len(refused) >= 4096
         assert await client.request("ping") == {}
+
+
+DEEP = b",".join([b"[" * 880 + b"]" * 880] * 50)
+
+
+@pytest.mark.parametrize("kind", ["pings", "lists", "objects", "deep params"])
+async def test_messages_that_cost_more_than_others_of_their_size_hold_nobody_up(
+    kind: str, tmp_path: Path
+) -> None:
+    """Batches of a thousand, and params that only a slow reader reads."""
+    method = "tools/list" if kind == "lists" else "ping"
+    requests = [
+        b'{"jsonrpc":"2.0","id":%d,"method":"%b"}' % (number, method.encode()) for number in range(1000)
+    ]
+    line = {
+        "objects": b"[" + b",".join([b"{}"] * 1000) + b"]\n",
+        "deep params": b'{"jsonrpc":"2.0","id":1,"method":"prompts/get","params":{"name":"n","x":[%b]}}\n'
+        % DEEP,
+    }.get(kind, b"[" + b",".join(requests) + b"]\n")
+    config = write_config(tmp_path / "dmcp.json", {})
+    watch = LoopWatch(tmp_path)
+    async with RawClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
+        await client.initialize("2025-03-26")
+        await client.request("tools/list")  # the start is over
+        await asyncio.sleep(0.2)
+        watch.start_watching()
+        await asyncio.sleep(0.1)
+        client.lines.clear()
+        client.write(line * 20)
+        client.ask("ping", identifier="after")
+        assert (await client.answer("after", LONG))["result"] == {}
+        await client.until(lambda: len(client.lines) >= 21, "all answers", LONG)
+        if kind == "pings":
+            batches = [answers for answers in map(json.loads, client.lines) if isinstance(answers, list)]
+            assert [len(answers) for answers in batches] == [1000] * 20
+        assert watch.held().cpu < HELD

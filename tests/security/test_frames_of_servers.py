@@ -135,6 +135,24 @@ async def test_the_error_of_a_server_keeps_its_code_and_data_however_large(
         assert watch.held().cpu < HELD
 
 
+@pytest.mark.parametrize(("place", "said"), [("error", "g: no"), ("no message", "g: {")])
+@pytest.mark.parametrize("size", [3_900_000, 20_000_000])
+async def test_a_large_error_holds_nobody_up_whatever_it_has_and_lacks(
+    place: str, said: str, size: int, tmp_path: Path
+) -> None:
+    async with large(tmp_path, timeout={"tools": "5m"}) as (client, watch):
+        number = ask(client, place, "objects", size)
+        if place == "error":
+            await client.until(lambda: bool(client.long), "the error", LONG)
+            assert client.long[0].startswith(b'{"error":{"code":-5,"message":"%b' % said.encode())
+            client.long.clear()
+        else:  # what has no message is no error object, and a client may drop it
+            error = (await client.answer(number, LONG))["error"]
+            assert error["code"] == -5
+            assert error["message"].startswith(said)
+        assert watch.held().cpu < HELD
+
+
 @pytest.mark.parametrize("place", ["batch", "request", "notification", "odd", "method", "id"])
 @pytest.mark.parametrize("shape", ["objects", "text", "digits", "deep"])
 async def test_whatever_else_a_server_sends_in_one_message_holds_nobody_up(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness import RawClient, write_config
+from harness import RawClient, dmcp_command, write_config
 from harness.configs import TESTS, python_server
 from harness.watched import LoopWatch
 from servers.raw_http import Peer, Request, answer, offer_tool, raw_server
@@ -27,6 +27,8 @@ KINDS = (
     "invalid json",
     "empty lines",
     "objects",
+    "batches",
+    "deep params",
 )
 
 
@@ -67,6 +69,20 @@ async def test_memory_stays_flat_and_others_are_answered_while_a_server_floods(
         arguments = {"group": "bad", "name": "echo", "args": {}}
         served = client.ask("tools/call", {"name": "call_dynamic_tool", "arguments": arguments})
         assert "result" in await client.answer(served, within=200)
+
+
+@pytest.mark.parametrize("kind", ["pings", "batches", "deep params"])
+async def test_dmcp_ends_in_order_while_a_server_floods(kind: str, tmp_path: Path) -> None:
+    config = write_config(tmp_path / "dmcp.json", {"bad": hostile(), "good": hostile()})
+    async with RawClient(dmcp_command(config), strict=False) as client:
+        await client.initialize(capabilities=EVERYTHING)
+        await client.call("good", "echo")
+        await client.call("bad", "flood", {"kind": kind, "seconds": 60})
+        for _ in range(20):
+            await client.call("good", "echo")
+        client.process.terminate()
+        assert await client.exited() == 0
+        assert "did not stop in time" not in client.stderr
 
 
 async def test_a_flood_over_http_is_read_no_faster_than_it_is_served(tmp_path: Path) -> None:

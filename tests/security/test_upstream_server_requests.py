@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from dmcp.protocol.server_requests import elicitation_id
 from harness import RawClient, RpcError, dmcp_command, write_config
+from harness.child import WAIT
 from harness.configs import TESTS, python_server
 from servers.raw_http import Peer, Request, offer_tool, raw_server
 
@@ -52,6 +54,15 @@ async def heard(client: RawClient, group: str = "g") -> list[dict[str, Any]]:
     result = await client.call(group, "heard")
     told: list[dict[str, Any]] = json.loads(result["content"][0]["text"])
     return told
+
+
+async def refusals(client: RawClient, number: int) -> list[dict[str, Any]]:
+    """Wait until the server has been refused so many requests; return all refusals."""
+    async with asyncio.timeout(WAIT):
+        while True:
+            found = [message for message in await heard(client) if "error" in message]
+            if len(found) >= number:
+                return found
 
 
 def requests(client: RawClient) -> list[str]:
@@ -104,7 +115,7 @@ async def test_open_requests_of_a_server_are_bounded_and_one_more_is_refused_at_
         ]
         call = start(client, "hang", messages=questions)
         first = [await client.heard("sampling/createMessage") for _ in range(3)]
-        refused = [m for m in await heard(client) if "error" in m]
+        refused = await refusals(client, 2)
         assert [m["id"] for m in refused] == ["q3", "q4"]
         assert {m["error"]["code"] for m in refused} == {-32000}
         assert "limits.server_requests" in refused[0]["error"]["message"]
@@ -129,7 +140,7 @@ async def test_an_id_that_is_open_already_is_refused_and_does_not_count_twice(tm
         twice = [{"id": "q", "method": "sampling/createMessage", "params": SAMPLING}] * 20
         call = start(client, "hang", messages=twice)
         question = await client.heard("sampling/createMessage")
-        assert len([m for m in await heard(client) if "error" in m]) == 19
+        assert len(await refusals(client, 19)) == 19
         assert requests(client) == []
         client.respond(question, {"role": "assistant", "content": [], "model": "m"})
         client.notify("notifications/cancelled", {"requestId": call})
@@ -283,6 +294,40 @@ async def test_the_elicitations_in_an_error_are_treated_as_questions(tmp_path: P
         told = await client.heard("notifications/elicitation/complete")
         assert told["params"]["elicitationId"] == "g:good"
         assert not [m for m in client.inbox if m.get("method") == "notifications/elicitation/complete"]
+
+
+@pytest.mark.parametrize("code", [-32042, -32042.0])
+async def test_no_address_passes_in_an_error_that_is_too_long_to_look_through(
+    code: float, tmp_path: Path
+) -> None:
+    wanted = [
+        {"mode": "url", "elicitationId": "e", "url": "javascript:alert(1)", "message": "[bank] Sign in"}
+    ]
+    async with served(tmp_path) as client:
+        await client.initialize(capabilities=EVERYTHING)
+        for size in (1, 300_000, 5_000_000):
+            data = {"elicitations": wanted, "more": "x" * size}
+            with pytest.raises(RpcError) as caught:
+                await client.call("g", "fail", {"error": {"code": code, "message": "m", "data": data}})
+            assert caught.value.code == -32000
+            assert caught.value.message.startswith("g: wants ")
+            assert caught.value.data is None
+
+
+async def test_what_is_no_error_object_reaches_the_client_as_one(tmp_path: Path) -> None:
+    odd = [
+        ({"code": "ENOENT", "message": "no file"}, -32000, "g: no file"),
+        ({"code": None, "message": ["no"]}, -32000, 'g: {"code": null, "message": ["no"]}'),
+        ({"code": 10**400, "message": "no"}, -32000, "g: no"),
+        ({"code": 5}, 5, 'g: {"code": 5}'),
+        ({}, -32000, "g: {}"),
+    ]
+    async with served(tmp_path) as client:
+        await client.initialize(capabilities=EVERYTHING)
+        for error, code, message in odd:
+            with pytest.raises(RpcError) as caught:
+                await client.call("g", "fail", {"error": error})
+            assert (caught.value.code, caught.value.message) == (code, message)
 
 
 async def test_the_context_of_this_server_is_not_the_context_of_all_groups(tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ LINES = {
     "noise": b"Starting...\n",
     "objects": b"{}\n",
 }
+PING = b'{"jsonrpc":"2.0","id":"p","method":"ping"}'
+DEEP = b'{"jsonrpc":"2.0","method":"notifications/of/nobody","params":{"x":[%b]}}'
+SLOW = {
+    "batches": b"[" + b",".join([PING] * 1000) + b"]\n",
+    "deep params": DEEP % b",".join([b"[" * 880 + b"]" * 880] * 50) + b"\n",
+}
+"""Lines that take longer to handle than others of their size."""
 
 
 class Hostile(Peer):
@@ -112,6 +119,8 @@ class Hostile(Peer):
         kind = arguments["kind"]
         if kind in LINES:
             block = LINES[kind] * 2000
+        elif kind in SLOW:
+            block = SLOW[kind] * 4
         elif kind == "server requests":
             block = b"".join(
                 json.dumps({"jsonrpc": "2.0", "id": f"q{n}", "method": "roots/list"}).encode() + b"\n"

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pykka
 import pytest
 
 from dmcp.actors.dispatch import Dispatcher
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
-from dmcp.messages.lifecycle import ChildFailed
+from dmcp.actors.slices import Slices
+from dmcp.messages.lifecycle import ChildFailed, SlicesDone
 from unit.actors.fakes import Inbox
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 pytestmark = pytest.mark.anyio
 
@@ -258,3 +262,45 @@ async def test_one_busy_actor_does_not_keep_another_from_its_turn() -> None:
     assert rounds < 10_000
     stop(busy)
     stop(other)
+
+
+class Sliced(LoopActor):
+    """Works in slices when it is told to, and keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paused: list[bool] = []
+        self.slices = Slices(self, self.paused.append)
+        self.seen: list[Any] = []
+
+    def on_receive(self, message: Any) -> None:
+        if isinstance(message, SlicesDone):
+            self.slices.on_done(message)
+        elif callable(message):
+            message(self)
+        else:
+            self.seen.append(message)
+
+
+def counting(number: int) -> Generator[None, None, int]:
+    yield
+    return number
+
+
+async def test_works_begun_together_are_done_in_their_order_and_each_gets_its_own_result() -> None:
+    ref = Sliced.start()
+    actor = ref._actor_weakref()
+    assert actor is not None
+
+    def begin(of: Sliced) -> None:
+        of.slices.begin(counting(1), lambda value: of.seen.append(("first", value)))
+        of.slices.begin(counting(2), lambda value: of.seen.append(("second", value)))
+        of.slices.defer("later")
+
+    ref.tell(begin)
+    async with asyncio.timeout(10):
+        while len(actor.seen) < 3:  # noqa: ASYNC110 - what is waited for is not told to anybody
+            await asyncio.sleep(0)
+    assert actor.seen == [("first", 1), ("second", 2), "later"]
+    assert actor.paused == [True, False]
+    stop(ref)

@@ -148,11 +148,17 @@ def test_reading_is_repeatable_and_each_kind_of_request_has_its_own_time() -> No
     ("error", "told"),
     [
         (b'{"code":1.0, "message":"no", "data":[1.50]}', b'{"code":1.0, "message":"g: no", "data":[1.50]}'),
-        (b'{"code":1}', b'{"code":1}'),
-        (b'{"code":1,"message":7}', b'{"code":1,"message":7}'),
+        # A client may drop what is no error object, and would wait for ever.
+        (b'{"code":1}', b'{"code":1,"message":"g: {\\"code\\":1}"}'),
+        (b'{"code":"x","message":"no"}', b'{"code":-32000,"message":"g: no"}'),
+        (b'{"code":1.5,"message":"no"}', b'{"code":-32000,"message":"g: no"}'),
+        (b'{"code":true,"message":"no"}', b'{"code":-32000,"message":"g: no"}'),
+        (b'{"code":1e400,"message":"no"}', b'{"code":-32000,"message":"g: no"}'),
     ],
 )
-def test_an_error_names_the_group_and_is_otherwise_untouched(error: bytes, told: bytes) -> None:
+def test_an_error_names_the_group_and_is_otherwise_untouched_where_it_is_one(
+    error: bytes, told: bytes
+) -> None:
     assert verdicts.with_group("g", Answer(b"1", None, error)) == told
 
 
