@@ -54,7 +54,7 @@ async def test_arguments_of_40_mb_reach_the_tool_as_they_were_sent(shape: str, t
             "100,000 values",
         ),
         (
-            b'{"jsonrpc":"2.0","id":"a","method":"ping","params":{"x":%b}}' % body("text", 30 * MIB),
+            b'{"jsonrpc":"2.0","id":"a","method":"prompts/list","params":{"x":%b}}' % body("text", 30 * MIB),
             "longer than 16 MiB",
         ),
         (b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % body("text", 10 * MIB), "the id is longer than"),

@@ -65,7 +65,7 @@ def test_a_plain_result_is_a_view_of_its_frame(shape: str, text: str) -> None:
         '{"jsonrpc":"2.0","id":17,"error":{"code":1,"message":"%s"}}',
         '{"jsonrpc":"2.0","id":17,"error":{"code":1,"message":"%s"},"result":{}}',
         '{"jsonrpc":"2.0","id":17,"method":"ping","result":{"a":"%s"}}',
-        '{"jsonrpc":"2.0","id":17,"method":"ping","params":{"a":"%s"}}',
+        '{"jsonrpc":"2.0","id":17,"method":"prompts/get","params":{"a":"%s"}}',
         '{"jsonrpc":"2.0","id":17,"x":"%s","result":{"a":1}}',
         '{"jsonrpc":"2.0","id":"%s","result":{"a":1}}',
         '{"jsonrpc":"2.0","id":17,"result":{"a":"%s"},"result":{"a":2}}',
