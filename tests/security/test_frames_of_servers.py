@@ -23,6 +23,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 MIB = 1024 * 1024
 LONG = 120.0  # seconds: most of it is the test's machine
 HELD = 50  # ms of processor time
+HELD_BY_THE_LARGEST = (
+    100  # likewise, for messages from 16 MiB to the limit: a copy of 60 MB alone takes a fifth of that
+)
 
 
 class Lines(RawClient):
@@ -78,7 +81,7 @@ async def test_a_large_result_of_any_shape_arrives_as_it_was_sent_and_holds_nobo
         assert len(line) == len(sent) + len(b'{"result":{"x":},"jsonrpc":"2.0","id":}}') - 1 + len(
             str(number)
         )
-        assert watch.held().cpu < HELD * (1 if size < 16 * MIB else 2)
+        assert watch.held().cpu < (HELD if size < 16 * MIB else HELD_BY_THE_LARGEST)
 
 
 @pytest.mark.parametrize("shape", ["objects", "text", "escapes", "unicode", "lists", "space"])
@@ -88,7 +91,7 @@ async def test_a_result_of_60_mb_arrives_while_others_are_served(shape: str, tmp
         while not client.long:
             await client.call("other", "echo")
         assert body(shape, 60_000_000) in client.long[0]
-        assert watch.held().cpu < HELD
+        assert watch.held().cpu < HELD_BY_THE_LARGEST
 
 
 @pytest.mark.parametrize(
@@ -112,7 +115,7 @@ async def test_a_large_answer_that_is_none_fails_its_own_call_at_once_and_says_w
         if place != "version":  # what is no JSON-RPC 2.0 is no answer either; then the server's own one comes
             assert said in answer["error"]["message"]
             assert len(json.dumps(answer)) < 1000
-        assert watch.held().cpu < HELD
+        assert watch.held().cpu < HELD_BY_THE_LARGEST
 
 
 @pytest.mark.parametrize("shape", ["objects", "text", "escapes"])
@@ -132,7 +135,7 @@ async def test_the_error_of_a_server_keeps_its_code_and_data_however_large(
             assert client.long[0].startswith(
                 b'{"error":{"code":-5,"message":"g: ' + body(shape, 60_000_000)[1:]
             )
-        assert watch.held().cpu < HELD
+        assert watch.held().cpu < HELD_BY_THE_LARGEST
 
 
 @pytest.mark.parametrize(("place", "said"), [("error", "g: no"), ("no message", "g: {")])
