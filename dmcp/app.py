@@ -25,7 +25,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dmcp import __version__, log
 from dmcp.actors.dispatch import report_unhandled
@@ -41,6 +41,8 @@ from dmcp.transports.downstream import Downstream
 from dmcp.watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykka import ActorRef
 
     from dmcp.actors.auth import AuthActor
@@ -57,6 +59,7 @@ _SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very e
 _READERS = 2  # readings of a changed configuration at the same time; one of them may never end
 _WATCH_AGAIN = 5.0  # seconds until a watch that failed is begun again
 _NAMED = 20  # servers that are named in the line of a healthy start
+_LAST_READING = 1.0  # seconds the first configuration gets to be read when dmcp has to end meanwhile
 _LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
 
 
@@ -103,13 +106,16 @@ class House:
         await self._look()
         wire.speed_up()
         try:
-            self._apply(supervisor)
+            await self._load_first(supervisor)
         except ConfigError as error:
             await self._look()  # for what the client has asked since: it is owed the reason
             reason = f"dmcp's configuration is invalid, mend it and start dmcp again: {log.mask(error.problems[0])}"
             post(supervisor, Shutdown(grace=0.0, status=2, reason=reason))
             await self._settle()
             raise
+        if self._in_force is None:  # the client has left, or a signal has come, before the file could be read
+            await self._settle()
+            return await self._done
         self._say_started()
         reloading = asyncio.create_task(self._reload_on_change(supervisor))
         await self._look()
@@ -221,14 +227,48 @@ class House:
 
         return descriptions.described(configuration, choose)
 
-    def _apply(self, supervisor: Address) -> None:
-        """Load the first configuration, on the loop, and put it in force.
+    async def _load_first(self, supervisor: Address) -> None:
+        """Load the first configuration in a thread, and put it in force.
+
+        What the client asks meanwhile waits in the frontend. When dmcp has to end before the file is read, the reading
+        gets a moment longer: a client that leaves at once is still told what is wrong with the file.
 
         Raises:
             ConfigError: it is invalid.
         """
-        self._in_force, self._configuration = self._load()
-        post(supervisor, Configure(self._configuration))
+        loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[tuple[str, Configuration] | Exception] = loop.create_future()
+        self._in_thread(loaded.set_result)
+        either: set[asyncio.Future[Any]] = {loaded, self._done}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not loaded.done():
+            await asyncio.wait({loaded}, timeout=_LAST_READING)
+        if not loaded.done():
+            return
+        outcome = loaded.result()
+        if isinstance(outcome, Exception):
+            raise outcome
+        if not self._applied:  # a reload has not been faster
+            self._in_force, self._configuration = outcome
+            post(supervisor, Configure(self._configuration))
+
+    def _in_thread(self, then: Callable[[tuple[str, Configuration] | Exception], None]) -> None:
+        """Load the configuration in a thread, and call ``then`` on the loop with it or with what went wrong.
+
+        The thread is a daemon of its own: a pool's would be waited for at the end, however long the file takes.
+        """
+        loop = asyncio.get_running_loop()
+
+        def read() -> None:
+            outcome: tuple[str, Configuration] | Exception
+            try:
+                outcome = self._load()
+            except Exception as error:  # noqa: BLE001 - told to the loop, whatever it is
+                outcome = error
+            with suppress(RuntimeError):  # the loop is closed: dmcp has ended meanwhile
+                loop.call_soon_threadsafe(then, outcome)
+
+        threading.Thread(target=read, name="configuration", daemon=True).start()
 
     def _reload(self, supervisor: Address) -> None:
         """Load the changed configuration in a thread, and put it in force or say what is wrong with it.
@@ -241,19 +281,8 @@ class House:
             return
         self._reading += 1
         self._reloads += 1
-        number, loop = self._reloads, asyncio.get_running_loop()
-
-        def read() -> None:
-            outcome: tuple[str, Configuration] | Exception
-            try:
-                outcome = self._load()
-            except Exception as error:  # noqa: BLE001 - told to the loop, whatever it is
-                outcome = error
-            with suppress(RuntimeError):  # the loop is closed: dmcp has ended meanwhile
-                loop.call_soon_threadsafe(self._on_loaded, supervisor, number, outcome)
-
-        # A thread of its own, as a daemon: a pool's would be waited for at the end.
-        threading.Thread(target=read, name="configuration", daemon=True).start()
+        number = self._reloads
+        self._in_thread(lambda outcome: self._on_loaded(supervisor, number, outcome))
 
     def _on_loaded(
         self, supervisor: Address, number: int, outcome: tuple[str, Configuration] | Exception
