@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -51,6 +52,34 @@ async def test_a_reload_of_a_large_commented_configuration_does_not_hold_the_loo
         await client.until(lambda: "1 updated" in client.stderr, "reload")
         await client.call("sdk", "echo", {"text": "still there"})
     assert 0 < watch.held().cpu < 50
+
+
+@pytest.mark.anyio
+async def test_the_client_is_answered_while_the_first_configuration_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "dmcp.json"
+    path.write_text(_big(sdk_server(), "On", json5=True))  # the slowest reader there is: some seconds
+    async with RawClient(dmcp_command(path)) as client:
+        await client.initialize()
+        begin = time.monotonic()
+        shown = client.ask("tools/list")
+        await client.request("ping")
+        answered = time.monotonic() - begin
+        await client.answer(shown)
+        listed = time.monotonic() - begin
+    assert answered < listed / 2
+
+
+@pytest.mark.anyio
+async def test_a_client_that_leaves_while_the_first_configuration_is_read_gets_its_answers(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "dmcp.json"
+    path.write_text(_big(sdk_server(), "On", json5=True))
+    async with RawClient(dmcp_command(path)) as client:
+        await client.initialize()
+        shown = client.ask("tools/list")
+        assert await client.close() == 0
+        assert (await client.answer(shown))["result"]["tools"]
 
 
 @POSIX
