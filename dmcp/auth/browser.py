@@ -32,9 +32,11 @@ _INTERPRETER: Final = re.compile(
 _ALWAYS: Final = frozenset({"ssh", "mosh", "eval", "su", "xargs", "parallel", "watch"})
 """Programs that give their arguments to a shell, here or elsewhere, without being asked to."""
 _EVALUATES: Final = re.compile(
-    r"-[A-Za-z]*[cCeErR].*|--(?:eval|print|command|exec|expression|run).*|/[CcKk].*|-x|eval"
+    r"-[A-Za-z]*[cCeErR].*|--(?:eval|print|command|exec|expression|run).*|-x|eval"
 )
 """Arguments that make them run a text. Wide, since no browser is called as those above are."""
+_CMD_EVALUATES: Final = re.compile(r"/.*")
+"""The same of Windows' ``cmd``, whose switches may be joined (``/d/c``). Elsewhere ``/code/open.py`` is a path."""
 
 
 def is_openable(url: str) -> bool:
@@ -73,7 +75,8 @@ def is_program_text(words: tuple[str, ...]) -> bool:
         name = PureWindowsPath(word).name.lower().removesuffix(".exe")
         if name in _ALWAYS or (at == 0 and name.endswith((".bat", ".cmd"))):
             return True  # Windows gives the arguments of a batch file to its shell
-        if _INTERPRETER.fullmatch(name) and any(_EVALUATES.fullmatch(later) for later in words[at + 1 :]):
+        evaluates = _CMD_EVALUATES if name == "cmd" else _EVALUATES
+        if _INTERPRETER.fullmatch(name) and any(evaluates.fullmatch(later) for later in words[at + 1 :]):
             return True
     return False
 

@@ -42,6 +42,7 @@ URL = "https://a.example/authorize?x=$(id)&y=;ls"
         "pwsh -Command 'start %s'",
         "powershell.exe -EncodedCommand x",
         "cmd.exe /c start %s",
+        "cmd /d/c start %s",
         "ssh desk xdg-open %s",
         "xargs firefox",
         "osascript -e 'open location \"%s\"'",
@@ -55,7 +56,7 @@ def test_a_program_text_in_browser_is_not_run_and_a_sentence_says_so(
     monkeypatch.setenv("BROWSER", command)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    browser._open(URL, "group")
+    browser._open(URL, command)  # a name of its own: at most 20 remarks a minute are said of one server
     said = capsys.readouterr().err
     assert started == []
     assert "BROWSER has a shell or an interpreter run a text" in said
@@ -72,6 +73,8 @@ def test_a_program_text_in_browser_is_not_run_and_a_sentence_says_so(
         "python3 -u open.py",
         "env A=1 chromium",
         "wslview",
+        "python3 /check/open.py %s",  # no switch of cmd's
+        "bash /kit/open.sh %s",
     ],
 )
 def test_a_program_or_a_script_is_a_browser(command: str) -> None:
