@@ -31,9 +31,7 @@ _INTERPRETER: Final = re.compile(
 """Programs that take a program's text as an argument: names without ".exe", in lower case."""
 _ALWAYS: Final = frozenset({"ssh", "mosh", "eval", "su", "xargs", "parallel", "watch"})
 """Programs that give their arguments to a shell, here or elsewhere, without being asked to."""
-_EVALUATES: Final = re.compile(
-    r"-[A-Za-z]*[cCeErR].*|--(?:eval|print|command|exec|expression|run).*|-x|eval"
-)
+_EVALUATES: Final = re.compile(r"-[A-Za-z]*[cCeErR].*|--(?:eval|print|command|exec|expression|run).*|-x|eval")
 """Arguments that make them run a text. Wide, since no browser is called as those above are."""
 _CMD_EVALUATES: Final = re.compile(r"/.*")
 """The same of Windows' ``cmd``, whose switches may be joined (``/d/c``). Elsewhere ``/code/open.py`` is a path."""
