@@ -32,12 +32,12 @@ from dmcp.actors.dispatch import report_unhandled
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
+from dmcp.downstream.stdio import Downstream
 from dmcp.errors import ConfigError, InternalError
 from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
 from dmcp.protocol import wire
 from dmcp.text import printable
-from dmcp.transports.downstream import Downstream
 from dmcp.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -383,8 +383,8 @@ class House:
         """
         from dmcp.actors.credentials import AskedCredentials  # noqa: PLC0415 - the first answer does not wait for it
         from dmcp.config.model import RemoteServer, StdioServer  # noqa: PLC0415 - likewise
-        from dmcp.transports.remote import remote_opener  # noqa: PLC0415 - likewise
-        from dmcp.transports.stdio import stdio_opener  # noqa: PLC0415 - likewise
+        from dmcp.upstream.remote import remote_opener  # noqa: PLC0415 - likewise
+        from dmcp.upstream.stdio import stdio_opener  # noqa: PLC0415 - likewise
 
         means = (config.target, config.timeout.connect, config.limits.frame)
         kept = self._openers.get(config.name)

@@ -1,6 +1,6 @@
 """The standard streams of a command where they are not what a program counts on: closed, or with no room behind them.
 
-Not here: their encoding (``main``), and the streams of a dmcp that serves (``dmcp.transports``).
+Not here: their encoding (``main``), and the streams of a dmcp that serves (``dmcp.upstream``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whether a server that is not ready yet is working on it: downloading or unpacking itself, for example. Pure.
 
 A package manager that starts a server for the first time may need minutes. It is told from a server that hangs by what
-its processes do. Measuring that is the transports' business (``dmcp.transports.activity``).
+its processes do. Measuring that is the transports' business (``dmcp.upstream.activity``).
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _OF_KIND: Final = {
     FaultKind.PROTOCOL: NO_MCP,
     FaultKind.REJECTED: "refuses requests",
 }
-# Only what dmcp itself writes at the beginning of a reason (dmcp.transports.processes), the number bounded.
+# Only what dmcp itself writes at the beginning of a reason (dmcp.upstream.processes), the number bounded.
 _EXIT: Final = re.compile(r"exited with status -?\d{1,10}|was killed by (?:SIG[A-Z0-9]{1,12}|signal \d{1,6})")
 
 

@@ -20,7 +20,7 @@ from dmcp.auth.late import LateAuthorizer
 from dmcp.config.model import Configuration, RestartPolicy, ServerConfig, StdioServer
 from dmcp.messages.frontend import ClientFrames
 from dmcp.messages.supervisor import Configure, Shutdown
-from dmcp.transports.memory import MemoryLink
+from dmcp.upstream.memory import MemoryLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

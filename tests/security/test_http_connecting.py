@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from dmcp.transports import dialing
+from dmcp.upstream import dialing
 from harness import RawClient, dmcp_command, write_config
 from harness.watched import LoopWatch
 from servers.raw_http import Peer, Request, offer_tool, raw_server

@@ -9,16 +9,16 @@ import httpx
 import pytest
 
 from dmcp.protocol.limits import MAX_CONNECTIONS, MAX_COOKIE, MAX_COOKIES
-from dmcp.transports import origins
-from dmcp.transports.cookies import CookieJar
-from dmcp.transports.direct import DirectTransport
+from dmcp.upstream import origins
+from dmcp.upstream.cookies import CookieJar
+from dmcp.upstream.direct import DirectTransport
 from harness import RawClient, dmcp_command, write_config
 from servers.raw_http import Peer, Request, offer_tool, raw_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.transports.answer import Header
+    from dmcp.upstream.answer import Header
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +69,7 @@ async def test_connections_to_one_server_have_a_limit(monkeypatch: pytest.Monkey
         server.on("GET", slow)
         url = httpx.URL(server.url)
         pool = DirectTransport("127.0.0.1", url.port or 0, tls=False)
-        monkeypatch.setattr("dmcp.transports.direct.MAX_CONNECTIONS", 3)
+        monkeypatch.setattr("dmcp.upstream.direct.MAX_CONNECTIONS", 3)
         asked = [asyncio.ensure_future(pool.ask("GET", url, [], b"", 20.0)) for _ in range(3)]
         await server.arrived("GET", times=3)
         with pytest.raises(httpx.PoolTimeout, match="3 connections"):

@@ -15,12 +15,12 @@ import pytest
 
 from dmcp.auth import challenge
 from dmcp.protocol import encodings, proxies
-from dmcp.transports import bodies, faults, refusals
-from dmcp.transports.answer import Answer
-from dmcp.transports.connection import Connection
-from dmcp.transports.cookies import CookieJar
-from dmcp.transports.envelope import answers, one_line
-from dmcp.transports.shortcut import only_data
+from dmcp.upstream import bodies, faults, refusals
+from dmcp.upstream.answer import Answer
+from dmcp.upstream.connection import Connection
+from dmcp.upstream.cookies import CookieJar
+from dmcp.upstream.envelope import answers, one_line
+from dmcp.upstream.shortcut import only_data
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

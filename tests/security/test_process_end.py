@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from dmcp.transports.guard import Guard
+from dmcp.upstream.guard import Guard
 from harness import RawClient, dmcp_command, gone, write_config
 from harness.configs import TESTS, python_server
 from harness.processes import MARK, marked
@@ -201,7 +201,7 @@ async def test_a_file_system_that_hangs_holds_only_the_server_that_needs_it(tmp_
     )
     patch = (
         "import sys, time, runpy\n"
-        "from dmcp.transports import processes\n"
+        "from dmcp.upstream import processes\n"
         "real = processes.find_program\n"
         "def find(command, env):\n"
         "    if 'hangs' in command: time.sleep(600)\n"

@@ -10,7 +10,7 @@ import pytest
 from contract.owner import Owner
 from dmcp.config.model import RemoteServer
 from dmcp.protocol.limits import MAX_FRAME
-from dmcp.transports.remote import remote_opener
+from dmcp.upstream.remote import remote_opener
 from servers.raw_http import RawServer, raw_server
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from contract.owner import Owner
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, LinkRefused
 from dmcp.protocol.link import FaultKind
-from dmcp.transports.remote import remote_opener
+from dmcp.upstream.remote import remote_opener
 from servers.raw_http import SESSION, Peer, RawServer, Request, raw_server
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from contract.owner import Owner
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, LinkRefused
 from dmcp.protocol.link import FaultKind
-from dmcp.transports.remote import remote_opener
+from dmcp.upstream.remote import remote_opener
 from servers.raw_http import Peer, RawServer, Request, answer
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""How clients reach dmcp: its own standard input and output."""

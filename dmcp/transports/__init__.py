@@ -1,1 +1,0 @@
-"""How frames travel. A transport knows links, bytes and processes, and no MCP method."""

@@ -1,0 +1,1 @@
+"""How dmcp reaches servers: stdio, Streamable HTTP, HTTP+SSE, and functions in this process."""

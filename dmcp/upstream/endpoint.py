@@ -1,0 +1,319 @@
+"""One remote server's address: what every HTTP request to it carries, and the answers that mean "ask again".
+
+Owns configured headers, the ``Authorization`` header, cookies, redirects within the origin, and waiting for
+``Retry-After``. Not here: what a request or an answer says, sessions and streams (the links), connections
+(``origins``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import httpx
+
+from dmcp import log
+from dmcp.errors import AuthError, LinkRefused
+from dmcp.protocol import encodings
+from dmcp.protocol.categories import KEY_REFUSED
+from dmcp.protocol.limits import MAX_FRAME
+from dmcp.protocol.link import FaultKind
+from dmcp.upstream import addresses, bodies, faults, origins, refusals
+from dmcp.upstream.cookies import CookieJar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dmcp.config.model import RemoteServer
+    from dmcp.protocol.link import Credentials, LinkFault
+    from dmcp.upstream.answer import Answer, Header, Heard
+    from dmcp.upstream.connection import Connection
+
+_REDIRECTS: Final = frozenset({301, 302, 307, 308})
+_LASTING: Final = frozenset({301, 308})
+_MAX_REDIRECTS: Final = 5
+_BUSY: Final = frozenset({429, 503})
+_DENIED: Final = frozenset({401, 403})
+_UNAUTHORIZED: Final = 401
+_SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
+_MOMENT: Final = 1.0
+"""Seconds for the body of a refusal."""
+_NOT_CONFIGURABLE: Final = frozenset(
+    {
+        *("accept-encoding", "connection", "content-length", "last-event-id", "mcp-session-id"),
+        "transfer-encoding",
+    }
+)
+
+
+class Request(NamedTuple):
+    """One HTTP request to a server, without what goes along with all of them."""
+
+    method: str
+    url: httpx.URL
+    extra: tuple[Header, ...]
+    body: bytes
+
+
+class Endpoint:
+    """Sends requests to one server. Used on the event loop, by one link at a time."""
+
+    def __init__(
+        self,
+        server: RemoteServer,
+        credentials: Credentials | None,
+        name: str = "",
+        connect_timeout: float = 15.0,
+        frame: int = MAX_FRAME,
+    ) -> None:
+        """Check the address and join the pool of its origin.
+
+        Args:
+            server: where to, and how.
+            credentials: where the ``Authorization`` header comes from.
+            name: the group's, for log lines; the host where there is none.
+            connect_timeout: seconds until a connection must stand, TLS included.
+            frame: bytes of one message of this server, uncompressed (``limits.frame``).
+
+        Raises:
+            LinkRefused: the URL or a configured header cannot be sent at all.
+        """
+        self.url = _checked_url(server.url)
+        self._fixed = _fixed_headers(self.url, server.headers)
+        # A key the person configured is never replaced by a token: if it is refused, that is what they have to hear.
+        self._has_key = any(name == b"authorization" and value for name, value in self._fixed)
+        self._credentials = None if self._has_key else credentials
+        self._cookies = CookieJar(self.url.host, secure=self.url.scheme == "https")
+        self._origin = origins.join(self.url, name)
+        self.frame = frame
+        self._connect_timeout = connect_timeout
+        self._closed = False
+        self.label = name or self.url.host
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.label}>"
+
+    async def aclose(self) -> None:
+        """Leave the pool of the origin; the last one to leave closes its connections. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            await origins.leave(self._origin)
+
+    def resolve(self, reference: str, base: httpx.URL | None = None) -> httpx.URL:
+        """The absolute URL of a reference the server gave.
+
+        Args:
+            reference: as it came.
+            base: what it is relative to; the server's own URL unless given.
+
+        Raises:
+            LinkFailure: it is none, or leads to another origin, where this server's credentials must not go.
+        """
+        try:
+            url = (base or self.url).join(reference)
+        except (httpx.InvalidURL, ValueError):
+            raise faults.failure(
+                FaultKind.PROTOCOL, "gave an address that is no URL", may_have_run=False
+            ) from None
+        if origins.key(url) != origins.key(self.url):
+            reason = addresses.elsewhere(str(self.url), str(url), redirected=base is not None)
+            raise faults.failure(FaultKind.REJECTED, reason, may_have_run=False)
+        return url
+
+    async def open(
+        self,
+        method: str,
+        extra: Iterable[Header] = (),
+        body: bytes = b"",
+        *,
+        url: httpx.URL | None = None,
+        sign_in: bool = True,
+    ) -> Answer:
+        """Send one request and return the answer, its body unread: the caller closes it.
+
+        Redirects, refused credentials and ``Retry-After`` are dealt with. There is no deadline here: whoever
+        waits cancels.
+
+        Args:
+            method: of HTTP.
+            extra: headers of this request only.
+            body: sent as it is.
+            url: another address of the same origin.
+            sign_in: whether a 401 may ask for better credentials.
+
+        Raises:
+            LinkFailure: there is no answer, or one that no repetition mends.
+        """
+        request = Request(method, url or self.url, tuple(extra), body)
+        authorization = await self._authorization()
+        response = await self._send(request, authorization)
+        return await self._settle(response, request, authorization, sign_in=sign_in)
+
+    def start(self, request: Request, heard: Heard) -> Connection | None:
+        """Send a request at once, if nothing has to be waited for but the answer.
+
+        Args:
+            request: what and where to.
+            heard: is told the answer, for which ``settle`` may be needed, or why there is none.
+
+        Returns:
+            The connection, to be closed by who gives the answer up; ``None`` if nothing was sent.
+        """
+        if self._cookies or (self._credentials is not None and self._credentials.needed):
+            return None
+        return self._origin.transport.start(
+            request.method, request.url, self._headers(request, None), request.body, heard
+        )
+
+    def fault(self, error: httpx.HTTPError) -> LinkFault:
+        """The fault behind an exception of a request to this server; it names the proxy, if there is one."""
+        return faults.from_exception(error, self._origin.transport.proxy)
+
+    async def settle(self, answer: Answer, request: Request) -> Answer:
+        """What ``open`` would have returned after this answer to a request of ``start``; raises as it does."""
+        self._keep_cookies(answer, request)
+        return await self._settle(answer, request, None, sign_in=True)
+
+    async def _settle(
+        self, response: Answer, request: Request, authorization: str | None, *, sign_in: bool
+    ) -> Answer:
+        redirects = 0
+        denied: set[int] = set()
+        while True:
+            status = response.status_code
+            if status in _REDIRECTS and redirects < _MAX_REDIRECTS:
+                redirects += 1
+                request = request._replace(url=await self._redirected(response, request.url))
+            elif status in _DENIED:
+                if not sign_in or status in denied:
+                    raise await _denied(response, self._has_key)
+                denied.add(status)
+                authorization = await self._better(response, authorization)
+            elif (
+                status in _BUSY
+                and (wait := faults.retry_after(response.headers.get("retry-after"))) is not None
+            ):
+                await response.aclose()
+                log.debug(f"answered HTTP {status}, asks to wait {wait:.0f} s", self.label)
+                await asyncio.sleep(max(wait, _SHORTEST_WAIT))
+            else:
+                if denied and authorization is not None and self._credentials is not None:
+                    self._credentials.accepted(authorization)
+                return response
+            response = await self._send(request, authorization)
+
+    async def _send(self, request: Request, authorization: str | None) -> Answer:
+        headers = self._headers(request, authorization)
+        try:
+            answer = await self._origin.transport.ask(
+                request.method, request.url, headers, request.body, self._connect_timeout
+            )
+        except httpx.HTTPError as error:
+            raise faults.LinkFailure(self.fault(error)) from error
+        self._keep_cookies(answer, request)
+        return answer
+
+    def _headers(self, request: Request, authorization: str | None) -> list[Header]:
+        headers = [*self._fixed, *request.extra]
+        if authorization is not None:
+            headers = [pair for pair in headers if pair[0] != b"authorization"]
+            headers.append((b"authorization", authorization.encode()))
+        if request.body:
+            headers.append((b"content-length", b"%d" % len(request.body)))
+        if self._cookies and (cookie := self._cookies.header(request.url.path)) is not None:
+            headers.append((b"cookie", cookie))
+        return headers
+
+    def _keep_cookies(self, answer: Answer, request: Request) -> None:
+        if "set-cookie" in answer.headers:
+            self._cookies.keep(answer.raw_headers, request.url.path)
+
+    async def _authorization(self) -> str | None:
+        if self._credentials is None:
+            return None
+        try:
+            return await self._credentials.authorization()
+        except AuthError as error:
+            raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
+
+    async def _better(self, response: Answer, rejected: str | None) -> str:
+        """Credentials in place of the ones just refused."""
+        challenge = response.headers.get("www-authenticate", "")
+        status = response.status_code
+        if self._credentials is None or (status != _UNAUTHORIZED and "insufficient_scope" not in challenge):
+            raise await _denied(response, self._has_key)
+        said = await _words(response)
+        try:
+            return await self._credentials.challenged(status, challenge, rejected)
+        except AuthError as error:
+            reason = f"{error} (it answered HTTP {status}: {said})" if said else str(error)
+            raise faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False) from error
+
+    async def _redirected(self, response: Answer, asked: httpx.URL) -> httpx.URL:
+        await response.aclose()
+        target = self.resolve(response.headers.get("location", ""), asked)
+        if response.status_code in _LASTING and asked == self.url:
+            self.url = target
+        return target
+
+
+async def _denied(response: Answer, has_key: bool) -> faults.LinkFailure:
+    said = await _words(response)
+    status = response.status_code
+    wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
+    advice = "sign in, or set an Authorization header for it in the configuration"
+    if has_key:
+        wish, advice = KEY_REFUSED, "put a valid one there, or remove it to sign in"
+    reason = f"{wish} (HTTP {status}{f': {said}' if said else ''}): {advice}"
+    return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False)
+
+
+async def _words(response: Answer) -> str:
+    """What the server says with a refusal, if it says it soon. Closes the answer."""
+    try:
+        async with asyncio.timeout(_MOMENT):
+            body, _ = await bodies.refusal(response, _ALWAYS)
+    except TimeoutError:
+        return ""
+    return refusals.words(body)
+
+
+class _Always(asyncio.Event):
+    """For what is read of a paused link too: it is short, and ends it."""
+
+    def is_set(self) -> bool:
+        return True
+
+
+_ALWAYS: Final = _Always()
+
+
+def _checked_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL as error:
+        raise LinkRefused(f"the configured url is not a URL: {error}") from None
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise LinkRefused("the configured url must start with http:// or https:// and name a host")
+    return url.copy_with(fragment=None)
+
+
+def _fixed_headers(url: httpx.URL, configured: Mapping[str, str]) -> tuple[Header, ...]:
+    """What goes along with every request. Configured headers win, but for those that frame the message."""
+    chosen = {
+        "host": url.netloc.decode("ascii"),
+        "user-agent": "dmcp",
+        "accept": "application/json, text/event-stream",
+        "accept-encoding": encodings.ACCEPTED,
+        "content-type": "application/json",
+    }
+    if url.userinfo:
+        pair = f"{url.username}:{url.password}".encode()
+        chosen["authorization"] = "Basic " + base64.b64encode(pair).decode("ascii")
+    for name, value in configured.items():
+        if any(char in name + value for char in "\r\n\0"):
+            raise LinkRefused(f"the configured header {name!r} holds a line end, which no header can")
+        if name.lower() not in _NOT_CONFIGURABLE:
+            chosen[name.lower()] = value
+    return tuple((name.encode(), value.strip().encode()) for name, value in chosen.items())
