@@ -6,13 +6,12 @@ What is longer all the same says why, in a comment that begins with "Long becaus
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(
-    path for room in ("dmcp", "benchmarks", "tests/harness") for path in (ROOT / room).rglob("*.py")
+    path for package in ("dmcp", "benchmarks", "tests/harness") for path in (ROOT / package).rglob("*.py")
 )
 LONGEST_FILE = 600
 LONGEST_FUNCTION = 60
@@ -23,24 +22,34 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_file_is_short_enough(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert len(text.splitlines()) <= LONGEST_FILE or f"\n{EXCUSE}" in text
+@cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_function_is_short_enough(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    functions = [
-        n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    too_long = {
-        function.name: length
-        for function in functions
-        if (length := length_of(function)) > LONGEST_FUNCTION and EXCUSE not in source_of(function, text)
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(text_of(path))
+
+
+def test_every_file_is_short_enough() -> None:
+    assert len(MODULES) > 100
+    assert not {
+        name_of(path): lines
+        for path in MODULES
+        if (lines := len(text_of(path).splitlines())) > LONGEST_FILE and f"\n{EXCUSE}" not in text_of(path)
     }
-    assert not too_long
+
+
+def test_every_function_is_short_enough() -> None:
+    assert not {
+        f"{name_of(path)}: {function.name}": length
+        for path in MODULES
+        for function in ast.walk(tree_of(path))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (length := length_of(function)) > LONGEST_FUNCTION
+        if EXCUSE not in source_of(function, text_of(path))
+    }
 
 
 def source_of(function: ast.FunctionDef | ast.AsyncFunctionDef, text: str) -> str:
@@ -55,6 +64,5 @@ def length_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     return (function.end_lineno or 0) - function.lineno + 1 - free
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_every_module_says_what_it_is(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+def test_every_module_says_what_it_is() -> None:
+    assert not [name_of(path) for path in MODULES if not ast.get_docstring(tree_of(path))]
