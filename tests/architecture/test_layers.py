@@ -38,7 +38,7 @@ LAYERS = (
     ("__main__", "app", "cli"),
     ("actors", "auth"),
     ("stages", "messages", "store"),
-    ("downstream", "upstream", "transports"),
+    ("downstream", "upstream"),
     ("protocol",),
     ("config.model",),
 )
