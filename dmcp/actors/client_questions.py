@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from dmcp.messages import Address
     from dmcp.messages.frontend import Question, QuestionWithdrawn
+    from dmcp.protocol.eras.handshake import ServerSession
     from dmcp.protocol.jsonrpc import JsonObject
-    from dmcp.protocol.session import ServerSession
 
 
 class ClientQuestions:

@@ -21,7 +21,9 @@ from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Request
-from dmcp.protocol import categories, jsonrpc, listing, revisions, server_requests, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
+from dmcp.protocol.eras import handshake
+from dmcp.protocol.eras.handshake import ClientProfile, ClientSession
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     BATCH_PORTION,
@@ -36,7 +38,6 @@ from dmcp.protocol.limits import (
     MIB,
 )
 from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.protocol.session import ClientProfile, ClientSession
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -201,19 +202,24 @@ class Conversation:
             self.link.send(jsonrpc.request(b"%d" % number, method, params), number)
         self._owner.arm()
 
-    def greet(self, profile: ClientProfile, revision: str = revisions.LATEST) -> None:
+    def greet(self, profile: ClientProfile, revision: str = handshake.LATEST) -> None:
         """Begin the handshake."""
         self._profile = profile
         self._offered.append(revision)
         withheld = server_requests.switched_off(self.config.features)
-        self.run(Errand("initialize"), "initialize", ClientSession.hello(profile, withheld, revision), _NEVER)
+        self.run(
+            Errand("initialize"),
+            "initialize",
+            ClientSession.initialize_params(profile, withheld, revision),
+            _NEVER,
+        )
 
     def _on_refused(self, answer: jsonrpc.Answer, failure: str) -> None:
         """Ask once more with another revision where that is what the server refuses; else it is of no use."""
         self._refused = self._refused or failure
         error = answer.value if isinstance(answer.value, dict) else {}
         said = bytes((answer.error or b"")[:MAX_QUESTION]).decode("utf-8", "replace")
-        revision = revisions.next_offer(self._offered, error.get("code"), said)
+        revision = handshake.next_offer(self._offered, error.get("code"), said)
         if revision is None or self._profile is None:
             self._owner.lose(None, f"refused to initialize: {self._refused}")
         else:
@@ -424,7 +430,7 @@ class Conversation:
             self._owner.lose(None, _LONG_WELCOME, categories.NO_MCP)
             return
         try:
-            self.session.welcome(result)
+            self.session.on_initialize_result(result)
         except UpstreamError as error:
             self._owner.lose(None, str(error), categories.NO_MCP)
             return

@@ -36,9 +36,9 @@ from dmcp.messages.frontend import (
 )
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
+from dmcp.protocol.eras.handshake import ServerSession
 from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
 from dmcp.protocol.limits import BATCH_PORTION, KIB, MAX_OPEN_REQUESTS
-from dmcp.protocol.session import ServerSession
 from dmcp.text import printable
 
 if TYPE_CHECKING:

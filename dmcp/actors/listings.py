@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
+    from dmcp.protocol.eras.handshake import ClientSession
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Collector, Kind
     from dmcp.protocol.scan import Steps
-    from dmcp.protocol.session import ClientSession
 
     class Owner(Protocol):
         """What the listings ask of the conversation they belong to, and of its actor."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Configuration
     from dmcp.messages import Address
-    from dmcp.protocol.session import ClientProfile
+    from dmcp.protocol.eras.handshake import ClientProfile
 
 RELOAD_GRACE: Final = 10.0
 """Seconds the calls in flight of an upstream that a reload stops or restarts get to finish."""

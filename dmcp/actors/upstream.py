@@ -373,7 +373,7 @@ class Upstream(LoopActor):
         self._say("ready")
         post(self._peers.supervisor, supervisor.UpstreamReady(self._group, self._generation))
         log.info(f"ready, protocol {self._talk.session.revision}", self._group)
-        log.debug(f"says of itself {self._talk.session.introduction()}", self._group)
+        log.debug(f"says of itself {self._talk.session.describe()}", self._group)
         self._send_log_level()
         self._subscribe(self._talk.subscriptions)
         queue, self._queue = self._queue, []

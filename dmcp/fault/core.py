@@ -15,7 +15,7 @@ from dmcp.fault.behind import Saying
 from dmcp.fault.shelf import COMPLETIONS, PROMPTS, RESOURCES, TEMPLATES, contents, prompt
 from dmcp.fault.tools import LEVELS, Toolbox
 from dmcp.fault.trouble import Trouble
-from dmcp.protocol import revisions
+from dmcp.protocol.eras import handshake
 from dmcp.protocol.jsonrpc import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -89,7 +89,7 @@ class Core:
 
     def takes_batches(self) -> bool:
         """See ``Behind``."""
-        return revisions.allows_batches(self._revision)
+        return handshake.allows_batches(self._revision)
 
     async def aclose(self) -> None:
         """See ``Behind``."""
@@ -149,14 +149,14 @@ class Core:
     def _initialize(self, params: JsonObject) -> JsonObject:
         if self._revision:
             raise Trouble(INVALID_REQUEST, "the session is initialized already")
-        self._revision = revisions.negotiate(_text(params, "protocolVersion"))
+        self._revision = handshake.negotiate(_text(params, "protocolVersion"))
         capabilities: JsonObject = {
             "logging": {},
             "prompts": {"listChanged": True},
             "resources": {"subscribe": True, "listChanged": True},
             "tools": {"listChanged": True},
         }
-        if revisions.declares_completions(self._revision):
+        if handshake.declares_completions(self._revision):
             capabilities["completions"] = {}
         return {
             "protocolVersion": self._revision,

@@ -16,7 +16,8 @@ from dmcp.fault.http_outlets import SSE_HEAD, Bare, Events, Json, Standing
 from dmcp.fault.http_wire import Wire
 from dmcp.fault.plan import Moment
 from dmcp.fault.replay import Replay
-from dmcp.protocol import jsonrpc, revisions
+from dmcp.protocol import jsonrpc
+from dmcp.protocol.eras import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -208,7 +209,7 @@ def _refusal(  # noqa: PLR0911 - one line for each reason
         return 406, _JSON, _error("Not acceptable: see the transport's rules for Accept")
     if request.method == "POST" and headers.get("content-type", "").partition(";")[0] != "application/json":
         return 415, _JSON, _error("Unsupported media type: send application/json")
-    if not revisions.is_known(headers.get("mcp-protocol-version", revisions.LATEST)):
+    if not handshake.is_known(headers.get("mcp-protocol-version", handshake.LATEST)):
         return 400, _JSON, _error("Bad request: unknown MCP-Protocol-Version")
     return None
 

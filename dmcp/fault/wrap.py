@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.fault.behind import Saying
-from dmcp.protocol import jsonrpc, revisions
+from dmcp.protocol import jsonrpc
+from dmcp.protocol.eras import handshake
 from dmcp.protocol.frames import LineSplitter
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Wrapped:
 
     def takes_batches(self) -> bool:
         """See ``Behind``."""
-        return revisions.allows_batches(self._revision)
+        return handshake.allows_batches(self._revision)
 
     async def aclose(self) -> None:
         """End the server: close its input, then SIGTERM, then SIGKILL."""

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Request
+    from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.link import FaultKind
-    from dmcp.protocol.session import ClientProfile
 
 
 class Configure(NamedTuple):

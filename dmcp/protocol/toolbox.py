@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmcp.config.model import Features, Limits, ToolSelection
+    from dmcp.protocol.eras.handshake import ClientSession
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
-    from dmcp.protocol.session import ClientSession
 
 
 class Toolbox:

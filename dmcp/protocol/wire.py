@@ -78,6 +78,15 @@ def is_raw(value: Any) -> bool:
     return _engine is not None and isinstance(value, _engine.raw)
 
 
+def opened(value: Any) -> Any:
+    """Return a member of an object decoded if it is kept as the bytes it was, else as it is.
+
+    Raises:
+        ValueError: it has too many values; see ``decode_bounded``.
+    """
+    return decode_bounded(bytes(value)) if is_raw(value) else value
+
+
 def decode(text: bytes) -> Any:
     """Read one JSON document.
 

@@ -21,8 +21,8 @@ from dmcp.messages.supervisor import (
     UpstreamLost,
     UpstreamReady,
 )
+from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.link import FaultKind
-from dmcp.protocol.session import ClientProfile
 from unit.actors.fakes import Inbox
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 from dmcp.config.model import Timeouts, ToolSelection
 from dmcp.errors import DownstreamError, UpstreamError
 from dmcp.protocol import tools, verdicts
+from dmcp.protocol.eras.handshake import ClientProfile, ClientSession, ServerSession
 from dmcp.protocol.jsonrpc import Answer
-from dmcp.protocol.session import ClientProfile, ClientSession, ServerSession
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 
@@ -41,7 +41,7 @@ def test_an_upstream_is_shown_what_the_client_declared_but_tasks() -> None:
     profile = ClientProfile(
         "2025-11-25", {"roots": {"listChanged": True}, "tasks": {}}, {"name": "c", "version": "1"}
     )
-    shown = ClientSession.hello(profile)
+    shown = ClientSession.initialize_params(profile)
     assert shown["capabilities"] == {"roots": {"listChanged": True}}
     assert shown["clientInfo"] == {"name": "c", "version": "1"}
 
@@ -49,7 +49,7 @@ def test_an_upstream_is_shown_what_the_client_declared_but_tasks() -> None:
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_every_known_revision_of_an_upstream_is_taken(revision: str) -> None:
     session = ClientSession()
-    session.welcome({"protocolVersion": revision, "capabilities": {"tools": {}}})
+    session.on_initialize_result({"protocolVersion": revision, "capabilities": {"tools": {}}})
     assert session.revision == revision
     assert session.has("tools")
     assert not session.has("prompts")
@@ -60,7 +60,7 @@ def test_every_known_revision_of_an_upstream_is_taken(revision: str) -> None:
 )
 def test_a_welcome_that_is_none_is_the_upstreams_fault(result: Any) -> None:
     with pytest.raises(UpstreamError):
-        ClientSession().welcome(result)
+        ClientSession().on_initialize_result(result)
 
 
 @pytest.mark.parametrize(
