@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.pending import CallId
 
 SETTLE_PATIENCE: Final = 5.0
 """Seconds a list request waits for upstreams that are connecting for the first time."""
@@ -83,8 +84,8 @@ class Catalog(LoopActor):
         self._router = Router()
         self._shown: set[Kind] = set()
         self._renderings = count(1)
-        self._waiting: dict[int, Browse | ShowTools | FindRoute] = {}
-        self._settling: dict[int, asyncio.TimerHandle] = {}  # the end of the patience of each that waits
+        self._waiting: dict[CallId, Browse | ShowTools | FindRoute] = {}
+        self._settling: dict[CallId, asyncio.TimerHandle] = {}  # the end of the patience of each that waits
         self._frontend: Address | None = None
 
     def __repr__(self) -> str:
@@ -97,10 +98,10 @@ class Catalog(LoopActor):
             case ShowTools() | Browse() | FindRoute():
                 self._frontend = message.reply_to
                 self._serve(message)
-            case Settle(ticket):
-                self._serve_now(ticket)
-            case Forget(ticket):
-                self._no_longer_waits(ticket)
+            case Settle(call):
+                self._serve_now(call)
+            case Forget(call):
+                self._no_longer_waits(call)
             case Listed():
                 self._on_listed(message)
             case ListingFailed():
@@ -229,7 +230,7 @@ class Catalog(LoopActor):
         uri = params.get("uri")
         shown = self._router.updated(group, uri) if isinstance(uri, str) and group in self._shelves else None
         if shown is not None and self._frontend is not None:
-            notice = frontend.Announce("notifications/resources/updated", {**params, "uri": shown})
+            notice = frontend.SendNotification("notifications/resources/updated", {**params, "uri": shown})
             post(self._frontend, notice)
 
     def _refresh(self, *kinds: Kind) -> None:
@@ -256,7 +257,7 @@ class Catalog(LoopActor):
         shown = {k for k in self._shown if _CHANGED[k] == _CHANGED[kind]}
         if kind in shown and self._frontend is not None:
             self._shown -= shown
-            post(self._frontend, frontend.Announce(_CHANGED[kind], None))
+            post(self._frontend, frontend.SendNotification(_CHANGED[kind], None))
 
     # What the client asks -----------------------------------------------------------------------------------------
 
@@ -268,8 +269,8 @@ class Catalog(LoopActor):
         if shelf is not None:
             patience = shelf.group.config.timeout.connect + _MARGIN
             _wake(shelf)
-        self._waiting[message.ticket] = message
-        self._settling[message.ticket] = self.later(patience, Settle(message.ticket))
+        self._waiting[message.call] = message
+        self._settling[message.call] = self.later(patience, Settle(message.call))
 
     def _sought(self, message: Browse | ShowTools | FindRoute) -> Shelf | None:
         """The group that has to be up for this request to be answered, if there is one."""
@@ -279,33 +280,33 @@ class Catalog(LoopActor):
         shelf = self._shelves.get(group) if isinstance(message, Browse) and isinstance(group, str) else None
         return shelf if shelf is not None and shelf.is_unheard_of(_KIND_OF_LIST[message.method]) else None
 
-    def _no_longer_waits(self, ticket: int) -> Browse | ShowTools | FindRoute | None:
-        self.cancel(self._settling.pop(ticket, None))
-        return self._waiting.pop(ticket, None)
+    def _no_longer_waits(self, call: CallId) -> Browse | ShowTools | FindRoute | None:
+        self.cancel(self._settling.pop(call, None))
+        return self._waiting.pop(call, None)
 
-    def _serve_now(self, ticket: int) -> None:
-        message = self._no_longer_waits(ticket)
+    def _serve_now(self, call: CallId) -> None:
+        message = self._no_longer_waits(call)
         if message is not None and not self._try(message, final=True):
             # What it asks for is there, and being written down.
-            self._waiting[ticket] = message
-            self._settling[ticket] = self.later(_MARGIN, Settle(ticket))
+            self._waiting[call] = message
+            self._settling[call] = self.later(_MARGIN, Settle(call))
 
     def _serve_settled(self, group: str | None = None) -> None:
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
         settled = self._is_settled()
-        for ticket, message in list(self._waiting.items()):
+        for call, message in list(self._waiting.items()):
             if not settled and isinstance(message, Browse) and "group" not in message.params:
                 continue  # a list of all groups: looking at each again would cost much when there are many
             final = isinstance(message, ShowTools) and message.group == group
             if self._try(message, final=final):
-                self._no_longer_waits(ticket)
+                self._no_longer_waits(call)
 
     def _try(self, message: Browse | ShowTools | FindRoute, *, final: bool) -> bool:
         try:
             answer = self._answer(message, final=final)
         except DownstreamError as error:
             details = jsonrpc.error_object(error.code, str(error))
-            answer = frontend.Reply(message.ticket, None, details)
+            answer = frontend.Settled(message.call, None, details)
         if answer is None:
             return False
         post(message.reply_to, answer)
@@ -313,7 +314,7 @@ class Catalog(LoopActor):
 
     def _answer(
         self, message: Browse | ShowTools | FindRoute, *, final: bool
-    ) -> frontend.Reply | frontend.Routed | None:
+    ) -> frontend.Settled | frontend.Routed | None:
         match message:
             case ShowTools():
                 return self._show_tools(message, final=final)
@@ -322,28 +323,28 @@ class Catalog(LoopActor):
             case FindRoute():
                 return self._find_route(message, final=final)
 
-    def _show_tools(self, message: ShowTools, *, final: bool) -> frontend.Reply | None:
+    def _show_tools(self, message: ShowTools, *, final: bool) -> frontend.Settled | None:
         shelf = self._shelves.get(message.group)
         if shelf is None:
             groups = [name for name, s in self._shelves.items() if s.group.config.features.tools]
             unknown = tools.unknown("group", message.group, groups, problem=self._problem)
-            return frontend.Reply(message.ticket, unknown, None)
+            return frontend.Settled(message.call, unknown, None)
         if not shelf.group.config.features.tools:
             text = f"The tools of {quoted(message.group)} are switched off in dmcp's configuration."
-            return frontend.Reply(message.ticket, tools.text_result(text, failed=True), None)
+            return frontend.Settled(message.call, tools.text_result(text, failed=True), None)
         if "tools" in shelf.failed and not shelf.listings.get("tools"):
-            return frontend.Reply(
-                message.ticket, None, verdicts.no_listing(message.group, shelf.failed["tools"])
+            return frontend.Settled(
+                message.call, None, verdicts.no_listing(message.group, shelf.failed["tools"])
             )
         if shelf.is_known and "tools" in shelf.listings and (final or "tools" not in shelf.stale):
             return self._rendered(message, shelf)
         if final or shelf.group.upstream is None:
             category = shelf.category or "still connecting, try again"
             error = verdicts.down(message.group, category, shelf.reason)
-            return frontend.Reply(message.ticket, None, error)
+            return frontend.Settled(message.call, None, error)
         return None
 
-    def _rendered(self, message: ShowTools, shelf: Shelf) -> frontend.Reply | None:
+    def _rendered(self, message: ShowTools, shelf: Shelf) -> frontend.Settled | None:
         if shelf.rendered is None and not shelf.rendering:
             rendering = tools.Rendering(shelf.listings["tools"])
             shelf.rendered = rendering.step(SLICE, time.perf_counter)
@@ -358,7 +359,7 @@ class Catalog(LoopActor):
         told = tools.PARTIAL if "tools" in shelf.partial else tools.OUTDATED
         notes = [note for note in (told if incomplete else "", problem) if note]
         result = tools.listing_result(shelf.rendered, notes, _meta(incomplete))
-        return frontend.Reply(message.ticket, result, None)
+        return frontend.Settled(message.call, result, None)
 
     def _on_rendered(self, news: Rendered) -> None:
         shelf = self._shelves.get(news.group)
@@ -366,18 +367,18 @@ class Catalog(LoopActor):
             shelf.rendered, shelf.rendering = news.block, 0
         self._serve_settled()
 
-    def _browse(self, message: Browse, *, final: bool) -> frontend.Reply | None:
+    def _browse(self, message: Browse, *, final: bool) -> frontend.Settled | None:
         kind = _KIND_OF_LIST[message.method]
         group = message.params.get("group")
         if kind != "tools" and not final and (self._sought(message) or not self._is_current(kind, group)):
             return None
         cursor = message.params.get("cursor")
         if kind != "tools" and isinstance(group, str):
-            return frontend.Reply(message.ticket, self._page_of_group(kind, group, cursor), None)
+            return frontend.Settled(message.call, self._page_of_group(kind, group, cursor), None)
         self._shown.add(kind)
         if kind != "tools":
             self._acquaintance.begin(self._shelves)
-        return frontend.Reply(message.ticket, self._pages[kind].page(cursor), None)
+        return frontend.Settled(message.call, self._pages[kind].page(cursor), None)
 
     def _page_of_group(self, kind: Kind, group: str, cursor: object) -> bytes:
         shelf = self._shelf(group, kind)
@@ -434,7 +435,7 @@ class Catalog(LoopActor):
             self._router.subscribe(group, name, want.name)
         elif message.method == "resources/unsubscribe":
             self._router.unsubscribe(group, name)
-        return frontend.Routed(message.ticket, group, want.params_for(name))
+        return frontend.Routed(message.call, group, want.params_for(name))
 
     def _resolve(self, want: Wanted, *, final: bool) -> tuple[str, str] | None:
         if want.group is not None:

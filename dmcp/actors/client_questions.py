@@ -9,13 +9,13 @@ from dmcp.actors.runtime import post
 from dmcp.messages import upstream
 from dmcp.messages.supervisor import SignInDeclined
 from dmcp.protocol import client_requests, jsonrpc, server_requests, sign_in
-from dmcp.protocol.exchanges import Asked, QuestionTable
+from dmcp.protocol.pending import PendingServerRequest, PendingServerRequests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmcp.messages import Address
-    from dmcp.messages.frontend import Question, QuestionWithdrawn
+    from dmcp.messages.frontend import ServerRequest, ServerRequestCancelled
     from dmcp.protocol.eras.handshake import ServerSession
     from dmcp.protocol.jsonrpc import JsonObject
 
@@ -24,41 +24,45 @@ class ClientQuestions:
     """Questions to the client under ids of dmcp's own, and the way back for each answer.
 
     Args:
+        client: its number.
         session: with the client; before it operates questions are held, and what it does not offer is refused.
         write: sends a frame to the client.
         supervisor: is told when the person declines a sign-in.
     """
 
-    __slots__ = ("_held", "_held_offers", "_offers", "_session", "_supervisor", "_table", "_write")
+    __slots__ = ("_client", "_held", "_held_offers", "_offers", "_session", "_supervisor", "_table", "_write")
 
-    def __init__(self, session: ServerSession, write: Callable[[bytes], None], supervisor: Address) -> None:
+    def __init__(
+        self, client: int, session: ServerSession, write: Callable[[bytes], None], supervisor: Address
+    ) -> None:
+        self._client = client
         self._session = session
         self._write = write
         self._supervisor = supervisor
-        self._table: QuestionTable[Address] = QuestionTable()
-        self._held: list[Question] = []
+        self._table: PendingServerRequests[Address] = PendingServerRequests()
+        self._held: list[ServerRequest] = []
         self._held_offers: dict[str, str] = {}
         self._offers: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<ClientQuestions {self._table!r}, {len(self._held)} held>"
 
-    def put(self, question: Question) -> None:
+    def put(self, question: ServerRequest) -> None:
         """Ask the client."""
         if not self._session.operating:
             self._held.append(question)
             return
         error = self._unable(question)
         if error is not None:
-            post(question.upstream, upstream.Respond(question.question, None, error))
+            post(question.upstream, upstream.AnswerServerRequest(question.id, None, error))
             return
         token, params = client_requests.take_progress_token(question.params)
-        number = self._table.ask(Asked(question.upstream, question.question, token))
+        number = self._table.ask(PendingServerRequest(question.upstream, question.id, token))
         if token is not None:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
         self._send(number, question.method, params)
 
-    def _unable(self, question: Question) -> bytes | None:
+    def _unable(self, question: ServerRequest) -> bytes | None:
         """Return the error for what the client has not declared; ``None`` for what it can be asked."""
         profile, needed = self._session.profile, server_requests.CAPABILITY.get(question.method)
         if profile is None or needed is None or not profile.can(needed):
@@ -84,7 +88,7 @@ class ClientQuestions:
         if not self._session.operating:
             self._held_offers[group] = url
         elif profile is not None and profile.can("elicitation", "url"):
-            number = self._table.ask(Asked(None, group.encode(), None))
+            number = self._table.ask(PendingServerRequest(None, group.encode(), None))
             self._offers[group] = f"dmcp-sign-in-{number}"
             params = {
                 "mode": "url",
@@ -110,9 +114,9 @@ class ClientQuestions:
         if asked is None:
             log.remark("answer", "the client answered a request that waits for no answer", level="debug")
         elif asked.upstream is not None:
-            post(asked.upstream, upstream.Respond(asked.question, answer.result, answer.error))
+            post(asked.upstream, upstream.AnswerServerRequest(asked.id, answer.result, answer.error))
         else:
-            self._on_sign_in_answer(asked.question.decode(), answer)
+            self._on_sign_in_answer(asked.id.decode(), answer)
 
     def _on_sign_in_answer(self, group: str, answer: jsonrpc.Answer) -> None:
         """Only a plain "no" ends a sign-in: whatever else becomes of the client's dialog, the browser is open too."""
@@ -127,7 +131,7 @@ class ClientQuestions:
         asked = self._table.answered(identifier)
         if asked is not None and asked.upstream is not None:
             error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, "the client's answer could not be read")
-            post(asked.upstream, upstream.Respond(asked.question, None, error))
+            post(asked.upstream, upstream.AnswerServerRequest(asked.id, None, error))
         return asked is not None
 
     def on_progress(self, params: JsonObject) -> None:
@@ -135,16 +139,16 @@ class ClientQuestions:
         asked = self._table.get(params.get("progressToken"))
         if asked is not None and asked.upstream is not None and asked.progress_token is not None:
             onward = {**params, "progressToken": asked.progress_token}
-            post(asked.upstream, upstream.Inform("notifications/progress", onward))
+            post(asked.upstream, upstream.Notify(self._client, "notifications/progress", onward))
 
-    def withdraw(self, message: QuestionWithdrawn) -> None:
+    def withdraw(self, message: ServerRequestCancelled) -> None:
         """An upstream no longer wants an answer, or is gone."""
         self._held = [
             held
             for held in self._held
-            if held.upstream is not message.upstream or message.question not in (None, held.question)
+            if held.upstream is not message.upstream or message.id not in (None, held.id)
         ]
-        for number in self._table.withdraw(message.upstream, message.question):
+        for number in self._table.withdraw(message.upstream, message.id):
             self._cancel(number, message.reason)
 
     def _cancel(self, number: int, reason: str) -> None:

@@ -20,7 +20,7 @@ from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
-from dmcp.messages.upstream import Request
+from dmcp.messages.upstream import Submit
 from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
 from dmcp.protocol.eras import handshake
 from dmcp.protocol.eras.handshake import ClientProfile, ClientSession
@@ -38,6 +38,7 @@ from dmcp.protocol.limits import (
     MIB,
 )
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.subscriptions import Subscriptions
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import Link
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.pending import CallId
     from dmcp.protocol.scan import Steps
     from dmcp.protocol.sign_in import SignIn
 
@@ -71,6 +73,9 @@ _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE}) 
 _LONG_WELCOME: Final = (
     f"answered initialize with more than dmcp reads ({MAX_AT_ONCE // MIB} MiB, {MAX_VALUES:,} values)"
 )
+_SUBSCRIBE: Final = "resources/subscribe"
+_UNSUBSCRIBE: Final = "resources/unsubscribe"
+_SUBSCRIBING: Final = frozenset({_SUBSCRIBE, _UNSUBSCRIBE})
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
 
 
@@ -120,7 +125,7 @@ class Errand:
     collector: listing.Collector | None = None
 
 
-Cargo = Request | Errand
+Cargo = Submit | Errand
 
 
 class Conversation:
@@ -139,7 +144,7 @@ class Conversation:
         self.link: Link | None = None
         self.session = ClientSession()
         self.flights: FlightTable[Cargo] = FlightTable()
-        self.subscriptions: set[str] = set()
+        self.subscriptions = Subscriptions()
         self.sign_in: SignIn | None = None
         """The sign-in that is waited for."""
         self.heard = 0.0
@@ -149,7 +154,7 @@ class Conversation:
         self._owner = owner
         self._peers = peers
         self._clock = clock
-        self._doubtful: list[Request] = []
+        self._doubtful: list[Submit] = []
         self._has_resources = False
         self._profile: ClientProfile | None = None
         self._offered: list[str] = []  # the revisions that this server has been asked for
@@ -180,7 +185,7 @@ class Conversation:
     @property
     def is_carrying(self) -> bool:
         """Whether a request of the client is in flight."""
-        return any(isinstance(cargo, Request) for _, cargo in self.flights.all())
+        return any(isinstance(cargo, Submit) for _, cargo in self.flights.all())
 
     @property
     def is_wanted(self) -> bool:
@@ -226,7 +231,7 @@ class Conversation:
             log.debug(f"refused protocol {self._offered[-1]}, asking for {revision}: {failure}", self._group)
             self.greet(self._profile, revision)
 
-    def send(self, request: Request, *, doubted: bool = False) -> None:
+    def send(self, request: Submit, *, doubted: bool = False) -> None:
         """Send a request of the client, or answer it here."""
         if request.method == "tools/call" and not self._passes(request, doubted=doubted):
             return
@@ -234,12 +239,12 @@ class Conversation:
         if link is None or link.backlog > MAX_BACKLOG:
             self.reply(request, error=verdicts.unavailable(self._group, "it does not read what it is sent"))
             return
-        if request.method == "resources/subscribe" and not self._may_subscribe(request):
+        if request.method in _SUBSCRIBING and self._is_subscription_settled(request):
             return
         seconds = verdicts.timeout_of(request.method, self.config.timeout)
         number = self.flights.launch(request, seconds, self._clock(), self._longest(seconds))
         params = request.params
-        if request.wants_progress:
+        if request.context.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
         try:
             frame = jsonrpc.request(b"%d" % number, request.method, params)
@@ -254,16 +259,22 @@ class Conversation:
         """Return how long a call of this timeout may take whatever progress it shows."""
         return self.config.limits.call_time or CALL_TIME_FACTOR * seconds
 
-    def _may_subscribe(self, request: Request) -> bool:
-        uri = str(request.params.get("uri"))
-        if uri in self.subscriptions or (
-            len(self.subscriptions | self._subscribing()) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI
-        ):
+    def _is_subscription_settled(self, request: Submit) -> bool:
+        """Answer what concerns one client only; the server is asked at the first who subscribes and at the last."""
+        client, uri = request.call.client, str(request.params.get("uri"))
+        if self.subscriptions.others(client, uri):
+            change = self.subscriptions.add if request.method == _SUBSCRIBE else self.subscriptions.discard
+            change(client, uri)
+            self.reply(request, result=b"{}")
             return True
+        if request.method != _SUBSCRIBE or uri in self.subscriptions:
+            return False
+        if len({*self.subscriptions, *self._subscribing()}) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI:
+            return False
         self.reply(request, error=verdicts.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
-        return False
+        return True
 
-    def _passes(self, request: Request, *, doubted: bool) -> bool:
+    def _passes(self, request: Submit, *, doubted: bool) -> bool:
         name = str(request.params.get("name"))
         known = self.listings.toolbox.knows(name)
         if tools.is_selected(self.config.tools, name) and (known or not doubted):
@@ -277,16 +288,16 @@ class Conversation:
         return False
 
     def reply(
-        self, request: Request, *, result: jsonrpc.Body | None = None, error: jsonrpc.Body | None = None
+        self, request: Submit, *, result: jsonrpc.Body | None = None, error: jsonrpc.Body | None = None
     ) -> None:
         """Answer a request of the client."""
-        post(request.reply_to, frontend.Reply(request.ticket, result, error))
+        post(request.context.reply_to, frontend.Settled(request.call, result, error))
 
-    def cancel(self, ticket: int, reason: str) -> None:
+    def cancel(self, call: CallId, reason: str) -> None:
         """The client no longer wants this request."""
-        self._doubtful = [request for request in self._doubtful if request.ticket != ticket]
+        self._doubtful = [request for request in self._doubtful if request.call != call]
         for number, cargo in self.flights.all():
-            if isinstance(cargo, Request) and cargo.ticket == ticket:
+            if isinstance(cargo, Submit) and cargo.call == call:
                 self.flights.land(number)
                 self._give_up(number, reason)
 
@@ -301,7 +312,7 @@ class Conversation:
         if self.link is not None:
             self.link.abandon(number)
 
-    def take_doubtful(self) -> list[Request]:
+    def take_doubtful(self) -> list[Submit]:
         """Take back the requests that wait for a look at the listing: they have not been sent."""
         doubtful, self._doubtful = self._doubtful, []
         return doubtful
@@ -363,7 +374,7 @@ class Conversation:
         number = jsonrpc.own_number(answer.id) or _NO_CALL
         cargo = self.flights.land(number)
         match cargo:
-            case Request():
+            case Submit():
                 self._landed(number)
                 self._on_outcome(cargo, answer)
                 self._owner.landed()
@@ -377,7 +388,7 @@ class Conversation:
         if self.questions.pending:
             self.questions.call_landed(number)
 
-    def _on_outcome(self, request: Request, answer: jsonrpc.Answer) -> None:
+    def _on_outcome(self, request: Submit, answer: jsonrpc.Answer) -> None:
         if answer.error is not None:
             self.reply(request, error=self._error_of(answer, answer.error))
             return
@@ -392,10 +403,12 @@ class Conversation:
             uris = verdicts.resources_named(answer)[:_LEARNED] if self._has_resources else ()
             if uris:
                 post(self._peers.catalog, catalog.Learned(self._group, uris))
-        elif request.method == "resources/subscribe":
-            self.subscriptions.add(str(request.params.get("uri")))
-        elif request.method == "resources/unsubscribe":
-            self.subscriptions.discard(str(request.params.get("uri")))
+        elif request.method == _SUBSCRIBE:
+            self.subscriptions.add(request.call.client, str(request.params.get("uri")))
+        elif request.method == _UNSUBSCRIBE:
+            uri = str(request.params.get("uri"))
+            if not self.subscriptions.discard(request.call.client, uri):  # another client came meanwhile
+                self.run(Errand("subscribe"), _SUBSCRIBE, {"uri": uri})
 
     def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
@@ -444,7 +457,7 @@ class Conversation:
         number = jsonrpc.own_number(message.id) or _NO_CALL
         # A log line in JSON may have an id, and it may be that of a request: it answers none.
         cargo = None if message.is_foreign else self.flights.land(number)
-        if isinstance(cargo, Request):
+        if isinstance(cargo, Submit):
             self._landed(number)
             self.reply(cargo, error=verdicts.unreadable(self._group, message.message))
             self._owner.landed()
@@ -487,10 +500,9 @@ class Conversation:
 
         The server may tell of a part of what was subscribed to (MCP: notifications/resources/updated).
         """
-        known = self.subscriptions
-        if uri in known:
+        if uri in self.subscriptions:
             return True
-        known = known | self._subscribing()  # the first update may be faster than the answer
+        known = {*self.subscriptions, *self._subscribing()}  # the first update may be faster than the answer
         return bool(known) and any(whole in known for whole in _wholes(uri))
 
     def _subscribing(self) -> set[str]:
@@ -498,13 +510,13 @@ class Conversation:
         return {
             str(cargo.params.get("uri"))
             for _, cargo in self.flights.all()
-            if isinstance(cargo, Request) and cargo.method == "resources/subscribe"
+            if isinstance(cargo, Submit) and cargo.method == _SUBSCRIBE
         }
 
     def _on_progress(self, params: JsonObject, size: int) -> None:
         token = jsonrpc.own_number(params.get("progressToken")) or _NO_CALL
         cargo = self.flights.get(token)
-        if isinstance(cargo, Request) and cargo.wants_progress:
+        if isinstance(cargo, Submit) and cargo.context.wants_progress:
             self.flights.extend(token, self._clock())
             self.notifications.progress(token, cargo, params, size)
 
@@ -512,15 +524,20 @@ class Conversation:
         if call.method == "ping":
             self.transmit(jsonrpc.result(call.id, b"{}"))
             return
-        if during is not None and not isinstance(self.flights.get(during), Request):
+        if during is not None and not isinstance(self.flights.get(during), Submit):
             during = _NO_CALL
         self.questions.put(call, size, during)
 
     # See ``Calls``.
 
+    def call_id(self, number: int) -> CallId | None:
+        """Return the name of a call in flight; ``None`` for a request of dmcp's own."""
+        cargo = self.flights.get(number)
+        return cargo.call if isinstance(cargo, Submit) else None
+
     def oldest_call(self) -> int | None:
         """Return the number of the client's oldest request in flight."""
-        return next((number for number, cargo in self.flights.all() if isinstance(cargo, Request)), None)
+        return next((number for number, cargo in self.flights.all() if isinstance(cargo, Submit)), None)
 
     def pause_call(self, number: int) -> None:
         """Stop the clock of a call: a person is answering what its server asks."""
@@ -560,11 +577,11 @@ class Conversation:
         """Deadlines have passed: answer those calls, and find out whether the server is still alive."""
         now, hangs = self._clock(), False
         for number, cargo in self.flights.overrun(now):
-            if isinstance(cargo, Request):
+            if isinstance(cargo, Submit):
                 longest = self._longest(verdicts.timeout_of(cargo.method, self.config.timeout))
                 self._time_out(number, cargo, verdicts.overran(self._group, cargo.method, longest))
         for number, cargo in self.flights.due(now):
-            if isinstance(cargo, Request):
+            if isinstance(cargo, Submit):
                 seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
                 error = verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in)
                 self._time_out(number, cargo, error)
@@ -580,7 +597,7 @@ class Conversation:
         else:
             self._owner.arm()
 
-    def _time_out(self, number: int, request: Request, error: bytes) -> None:
+    def _time_out(self, number: int, request: Submit, error: bytes) -> None:
         self.reply(request, error=error)
         self._give_up(number, "timed out")
         self._owner.landed()
@@ -591,7 +608,7 @@ class Conversation:
 
     # Failure ------------------------------------------------------------------------------------------------------
 
-    def may_repeat(self, request: Request, *, may_have_run: bool) -> bool:
+    def may_repeat(self, request: Submit, *, may_have_run: bool) -> bool:
         """Whether a request may be sent to the next generation."""
         if request.repeated:
             return False
@@ -599,7 +616,7 @@ class Conversation:
             request.method, request.params, self.listings.toolbox.tools
         )
 
-    def on_failed(self, number: int, fault: LinkFault) -> Request | None:
+    def on_failed(self, number: int, fault: LinkFault) -> Submit | None:
         """The link says that a request gets no answer. Returns it if it is to be asked again."""
         cargo = self.flights.land(number)
         if isinstance(cargo, Errand):
@@ -612,7 +629,7 @@ class Conversation:
                 self.listings.fail(cargo.collector, fault.reason)
         if fault.kind is FaultKind.UNREACHABLE and cargo is not None:
             self._ask_for_life()
-        if isinstance(cargo, Request):
+        if isinstance(cargo, Submit):
             may_have_run = fault.may_have_run or cargo.may_have_run
             if fault.kind in _CONNECTION and self.may_repeat(cargo, may_have_run=may_have_run):
                 return cargo._replace(may_have_run=may_have_run)
@@ -621,12 +638,12 @@ class Conversation:
             self._owner.landed()
         return None
 
-    def break_off(self, reason: str) -> list[Request]:
+    def break_off(self, reason: str) -> list[Submit]:
         """The link is gone: answer what cannot be repeated, and return what can."""
         repeat = []
         for number, cargo in self.flights.all():
             self.flights.land(number)
-            if not isinstance(cargo, Request):
+            if not isinstance(cargo, Submit):
                 continue
             if self.may_repeat(cargo, may_have_run=True):
                 repeat.append(cargo._replace(may_have_run=True))

@@ -18,17 +18,17 @@ from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
 from dmcp.messages.frontend import (
-    Announce,
     ClientFrames,
     ClientGone,
     Finish,
     GraceOver,
     Moved,
     Progressed,
-    Question,
-    QuestionWithdrawn,
-    Reply,
     Routed,
+    SendNotification,
+    ServerRequest,
+    ServerRequestCancelled,
+    Settled,
     SignInEnded,
     SignInOffered,
     UpstreamGone,
@@ -37,8 +37,8 @@ from dmcp.messages.frontend import (
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
 from dmcp.protocol.eras.handshake import ServerSession
-from dmcp.protocol.exchanges import BatchAnswer, Exchange, ExchangeTable
 from dmcp.protocol.limits import BATCH_PORTION, KIB, MAX_OPEN_REQUESTS
+from dmcp.protocol.pending import BatchAnswer, CallId, PendingRequest, PendingRequests
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class Frontend(LoopActor):
         *,
         pause: Callable[[bool], None] = lambda _: None,
         write_parts: Callable[[tuple[Body, ...]], None] | None = None,
+        client: int = 1,
     ) -> None:
         """Make one.
 
@@ -78,6 +79,7 @@ class Frontend(LoopActor):
             watch: who is told when this one fails.
             pause: stops reading from the client, or goes on.
             write_parts: sends a frame that is given in parts, without copying them.
+            client: the number of the client.
         """
         super().__init__(watch)
         self._write = write
@@ -87,14 +89,17 @@ class Frontend(LoopActor):
         self._session = ServerSession()
         self._directory: Directory | None = None
         self._early: list[tuple[jsonrpc.Call, BatchAnswer | None]] = []
-        self._exchanges: ExchangeTable[Address] = ExchangeTable()
-        self._questions = ClientQuestions(self._session, write, supervisor_)
+        self._client = client
+        self._pending: PendingRequests[Address] = PendingRequests(client)
+        self._context = upstream.CallContext(self.actor_ref)
+        self._context_with_progress = upstream.CallContext(self.actor_ref, wants_progress=True)
+        self._questions = ClientQuestions(client, self._session, write, supervisor_)
         self._log_level: str | None = None
         self._finishing = False
         self._farewell = "dmcp is shutting down"  # what a request that has not run is told then
 
     def __repr__(self) -> str:
-        return f"<Frontend {self._session!r} {len(self._exchanges)} in flight>"
+        return f"<Frontend {self._session!r} {len(self._pending)} in flight>"
 
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
@@ -105,19 +110,19 @@ class Frontend(LoopActor):
                 self._on_frames(frames)
             case lifecycle.SlicesDone():
                 self._slices.on_done(message)
-            case Reply():
+            case Settled():
                 self._on_reply(message)
             case Routed():
                 self._on_routed(message)
-            case Moved(ticket, address):
-                self._on_moved(ticket, address)
-            case Progressed(ticket, params):
-                self._on_progressed(ticket, params)
-            case Question():
+            case Moved(call, address):
+                self._on_moved(call, address)
+            case Progressed(call, params):
+                self._on_progressed(call, params)
+            case ServerRequest():
                 self._questions.put(message)
-            case QuestionWithdrawn():
+            case ServerRequestCancelled():
                 self._questions.withdraw(message)
-            case Announce(method, params):
+            case SendNotification(method, params):
                 self._announce(method, params)
             case SignInOffered(group, url):
                 self._questions.offer_sign_in(group, url)
@@ -128,7 +133,7 @@ class Frontend(LoopActor):
             case UpstreamGone():
                 self._on_upstream_gone(message)
             case Writable(writable):
-                self._supervisor.tell(supervisor.Congestion(not writable))
+                self._supervisor.tell(upstream.SetFlow(self._client, paused=not writable))
             case ClientGone(reading):
                 self._supervisor.tell(supervisor.Shutdown(EOF_GRACE if reading else 0.0))
             case Finish(grace, reason):
@@ -187,7 +192,7 @@ class Frontend(LoopActor):
     def _on_single(self, message: jsonrpc.Single, batch: BatchAnswer | None) -> None:
         match message:
             case jsonrpc.Call():
-                self._on_call(message, batch)
+                self._on_request(message, batch)
             case jsonrpc.Note(method, params):
                 self._on_note(method, params)
             case jsonrpc.Answer():
@@ -207,29 +212,35 @@ class Frontend(LoopActor):
                 self._send_batch(batch.add(None))
         else:
             # Under an id that is the client's own too this would answer the client's request.
-            identifier = b"null" if message.id in self._exchanges else message.id
+            identifier = b"null" if message.id in self._pending else message.id
             self._refuse(identifier, message.code, message.message, batch)
 
-    def _on_call(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        if call.id in self._exchanges or (
-            self._early and any(early.id == call.id for early, _ in self._early)
+    def _on_request(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        if request.id in self._pending or (
+            self._early and any(early.id == request.id for early, _ in self._early)
         ):
-            text = f"Invalid request: a request with the id {_shown(call.id.decode())} is in flight already"
-            self._refuse(call.id, jsonrpc.INVALID_REQUEST, text, batch)
-        elif call.method not in client_requests.KNOWN:
-            self._refuse(call.id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {_shown(call.method)}", batch)
-        elif call.method == "ping":
-            self._send(jsonrpc.result(call.id, b"{}"), batch)
-        elif call.method != "initialize" and self._session.profile is None:
-            self._refuse(call.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch)
+            text = (
+                f"Invalid request: a request with the id {_shown(request.id.decode())} is in flight already"
+            )
+            self._refuse(request.id, jsonrpc.INVALID_REQUEST, text, batch)
+        elif request.method not in client_requests.KNOWN:
+            self._refuse(
+                request.id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {_shown(request.method)}", batch
+            )
+        elif request.method == "ping":
+            self._send(jsonrpc.result(request.id, b"{}"), batch)
+        elif request.method != "initialize" and self._session.profile is None:
+            self._refuse(
+                request.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch
+            )
         elif self._finishing:
-            self._refuse_late(call, batch)
-        elif len(self._early) + len(self._exchanges) >= MAX_OPEN_REQUESTS:
-            self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, _TOO_MANY, batch)
+            self._refuse_late(request, batch)
+        elif len(self._early) + len(self._pending) >= MAX_OPEN_REQUESTS:
+            self._refuse(request.id, jsonrpc.UPSTREAM_FAILED, _TOO_MANY, batch)
         else:
-            if call.method != "initialize":
+            if request.method != "initialize":
                 self._operate()  # some clients never send notifications/initialized
-            self._accept(call, batch)
+            self._accept(request, batch)
 
     def _operate(self) -> None:
         """The client shows that it has understood the answer to its initialize: from now on it is asked and told."""
@@ -237,59 +248,61 @@ class Frontend(LoopActor):
             self._session.operating = True
             self._questions.release()
 
-    def _accept(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+    def _accept(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
         try:
-            self._dispatch(call, batch)
+            self._dispatch(request, batch)
         except DownstreamError as error:
-            self._refuse(call.id, error.code, str(error), batch)
+            self._refuse(request.id, error.code, str(error), batch)
 
-    def _dispatch(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        method, params = call.method, call.params
+    def _dispatch(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        method, params = request.method, request.params
         if method == "initialize":
             result = self._session.initialize(params)
-            self._send(jsonrpc.result(call.id, jsonrpc.encode(result)), batch)
+            self._send(jsonrpc.result(request.id, jsonrpc.encode(result)), batch)
             if self._session.profile is not None:
-                self._supervisor.tell(supervisor.ClientKnown(self._session.profile))
+                self._supervisor.tell(supervisor.ClientKnown(self._client, self._session.profile))
         elif method == "logging/setLevel":
             self._log_level = client_requests.log_level(params)
-            self._supervisor.tell(supervisor.LogLevelSet(self._log_level))
-            self._send(jsonrpc.result(call.id, b"{}"), batch)
+            self._supervisor.tell(upstream.SetLogLevel(self._client, self._log_level))
+            self._send(jsonrpc.result(request.id, b"{}"), batch)
         elif self._directory is None:
-            self._early.append((call, batch))
+            self._early.append((request, batch))
         elif method == "tools/call":
-            self._call_tool(call, self._directory, batch)
+            self._call_tool(request, self._directory, batch)
         else:
-            ticket, params = self._open(call, batch)
+            call, params = self._open(request, batch)
             message = catalog.Browse if method in client_requests.LISTS else catalog.FindRoute
-            self._ask_catalog(self._directory, message(ticket, method, params, self.actor_ref))
+            self._ask_catalog(self._directory, message(call, method, params, self.actor_ref))
 
     def _ask_catalog(
         self, directory: Directory, message: catalog.Browse | catalog.FindRoute | catalog.ShowTools
     ) -> None:
         if not post(directory.catalog, message):
             error = verdicts.lost("dmcp", "it is shutting down", may_have_run=False)
-            self._on_reply(Reply(message.ticket, None, error))
+            self._on_reply(Settled(message.call, None, error))
 
-    def _open(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[int, JsonObject]:
-        token, params = client_requests.take_progress_token(call.params)
-        exchange: Exchange[Address] = Exchange(call.id, call.method, progress_token=token, batch=batch)
-        return self._exchanges.open(exchange), params
+    def _open(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[CallId, JsonObject]:
+        token, params = client_requests.take_progress_token(request.params)
+        pending: PendingRequest[Address] = PendingRequest(
+            request.id, request.method, progress_token=token, batch=batch
+        )
+        return self._pending.open(pending), params
 
-    def _call_tool(self, call: jsonrpc.Call, directory: Directory, batch: BatchAnswer | None) -> None:
-        name = client_requests.text(call.params, "name")
-        arguments = client_requests.mapping(call.params, "arguments")
+    def _call_tool(self, request: jsonrpc.Call, directory: Directory, batch: BatchAnswer | None) -> None:
+        name = client_requests.text(request.params, "name")
+        arguments = client_requests.mapping(request.params, "arguments")
         if name == tools.GET_TOOLS:
             group = client_requests.text(arguments, "group", "arguments.")
-            ticket, _ = self._open(call, batch)
-            self._ask_catalog(directory, catalog.ShowTools(ticket, group, self.actor_ref))
+            call, _ = self._open(request, batch)
+            self._ask_catalog(directory, catalog.ShowTools(call, group, self.actor_ref))
         elif name == tools.CALL_TOOL:
-            self._call_dynamic_tool(call, arguments, directory, batch)
+            self._call_dynamic_tool(request, arguments, directory, batch)
         else:
             text = f"Invalid params: unknown tool {_shown(name)!r}; there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
             raise DownstreamError(jsonrpc.INVALID_PARAMS, text)
 
     def _call_dynamic_tool(
-        self, call: jsonrpc.Call, arguments: JsonObject, directory: Directory, batch: BatchAnswer | None
+        self, request: jsonrpc.Call, arguments: JsonObject, directory: Directory, batch: BatchAnswer | None
     ) -> None:
         wanted = tools.read_call(arguments)
         if isinstance(wanted, str):
@@ -298,33 +311,33 @@ class Frontend(LoopActor):
         if group is None:
             known = [name for name, g in directory.groups.items() if g.config.features.tools]
             unknown = tools.unknown("group", wanted.group, known, problem=directory.problem)
-            self._send(jsonrpc.result(call.id, unknown), batch)
+            self._send(jsonrpc.result(request.id, unknown), batch)
         elif not group.config.features.tools:
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
-            self._send(jsonrpc.result(call.id, tools.text_result(text, failed=True)), batch)
+            self._send(jsonrpc.result(request.id, tools.text_result(text, failed=True)), batch)
         else:
-            ticket, params = self._open(call, batch)
+            call, params = self._open(request, batch)
             params = client_requests.upstream_call(params, wanted.name, wanted.arguments)
-            self._forward(ticket, wanted.group, params)
+            self._forward(call, wanted.group, params)
 
-    def _forward(self, ticket: int, name: str, params: JsonObject) -> None:
-        """Give a request to the upstream of a group. The exchange is open, so every way out answers it."""
-        exchange = self._exchanges.get(ticket)
+    def _forward(self, call: CallId, name: str, params: JsonObject) -> None:
+        """Give a request to the upstream of a group. The pending is open, so every way out answers it."""
+        pending = self._pending.get(call)
         group = self._directory.groups.get(name) if self._directory else None
-        if exchange is None:
+        if pending is None:
             return
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
-            self._on_reply(Reply(ticket, None, verdicts.unavailable(name, reason)))
+            self._on_reply(Settled(call, None, verdicts.unavailable(name, reason)))
             return
-        exchange.upstream, exchange.group = group.upstream, name
-        wants_progress = exchange.progress_token is not None
-        request = upstream.Request(ticket, exchange.method, params, self.actor_ref, wants_progress)
+        pending.upstream, pending.group = group.upstream, name
+        context = self._context if pending.progress_token is None else self._context_with_progress
+        request = upstream.Submit(call, pending.method, params, context)
         if not post(group.upstream, request):
             self._supervisor.tell(supervisor.Undelivered(name, request))
 
     def _on_routed(self, routed: Routed) -> None:
-        self._forward(routed.ticket, routed.group, routed.params)
+        self._forward(routed.call, routed.group, routed.params)
 
     # Notifications and answers of the client ----------------------------------------------------------------------
 
@@ -337,24 +350,24 @@ class Frontend(LoopActor):
             case "notifications/progress":
                 self._questions.on_progress(params)
             case "notifications/roots/list_changed":
-                self._supervisor.tell(supervisor.ClientSaid(method))
+                self._supervisor.tell(upstream.Notify(self._client, method, {}))
             case _:
                 log.remark("notification", lambda: f"ignored {method} of the client", level="debug")
 
     def _on_cancelled(self, params: JsonObject) -> None:
         identifier = jsonrpc.encode(params.get("requestId"))
         self._forget_early(identifier)
-        ticket = self._exchanges.ticket_of(identifier)
-        exchange = self._exchanges.close(ticket) if ticket is not None else None
-        if exchange is None or ticket is None:
+        call = self._pending.call_of(identifier)
+        pending = self._pending.close(call) if call is not None else None
+        if pending is None or call is None:
             return
-        if exchange.upstream is not None:
-            order = upstream.Cancel(ticket, str(params.get("reason") or ""))
-            post(exchange.upstream, order)  # if it has ended, the request comes back to us as ``Moved``
+        if pending.upstream is not None:
+            order = upstream.Cancel(call, str(params.get("reason") or ""))
+            post(pending.upstream, order)  # if it has ended, the request comes back to us as ``Moved``
         elif self._directory is not None:
-            post(self._directory.catalog, catalog.Forget(ticket))
-        if exchange.batch is not None:
-            self._send_batch(exchange.batch.add(None))
+            post(self._directory.catalog, catalog.Forget(call))
+        if pending.batch is not None:
+            self._send_batch(pending.batch.add(None))
         self._finish_if_idle()
 
     def _forget_early(self, identifier: bytes) -> None:
@@ -366,31 +379,31 @@ class Frontend(LoopActor):
 
     # From the upstreams -------------------------------------------------------------------------------------------
 
-    def _on_reply(self, reply: Reply) -> None:
-        exchange = self._exchanges.close(reply.ticket)
-        if exchange is None:
+    def _on_reply(self, reply: Settled) -> None:
+        pending = self._pending.close(reply.call)
+        if pending is None:
             return  # cancelled, or answered already
         if reply.error is not None:
-            parts = jsonrpc.passed_on(exchange.id, "error", reply.error)
+            parts = jsonrpc.passed_on(pending.id, "error", reply.error)
         else:
-            parts = jsonrpc.passed_on(exchange.id, "result", reply.result or b"{}")
-        if exchange.batch is None and len(parts[1]) > _COPIED:
+            parts = jsonrpc.passed_on(pending.id, "result", reply.result or b"{}")
+        if pending.batch is None and len(parts[1]) > _COPIED:
             self._write_parts(parts)
         else:
-            self._send(b"".join(parts), exchange.batch)
+            self._send(b"".join(parts), pending.batch)
         self._finish_if_idle()
 
-    def _on_moved(self, ticket: int, address: Address) -> None:
-        exchange = self._exchanges.get(ticket)
-        if exchange is not None:
-            exchange.upstream = address
+    def _on_moved(self, call: CallId, address: Address) -> None:
+        pending = self._pending.get(call)
+        if pending is not None:
+            pending.upstream = address
         else:
-            post(address, upstream.Cancel(ticket, "cancelled"))  # it was, while nobody had it
+            post(address, upstream.Cancel(call, "cancelled"))  # it was, while nobody had it
 
-    def _on_progressed(self, ticket: int, params: JsonObject) -> None:
-        exchange = self._exchanges.get(ticket)
-        if exchange is not None and exchange.progress_token is not None:
-            self._announce("notifications/progress", {**params, "progressToken": exchange.progress_token})
+    def _on_progressed(self, call: CallId, params: JsonObject) -> None:
+        pending = self._pending.get(call)
+        if pending is not None and pending.progress_token is not None:
+            self._announce("notifications/progress", {**params, "progressToken": pending.progress_token})
 
     def _announce(self, method: str, params: JsonObject | None) -> None:
         if not self._session.operating:
@@ -410,15 +423,15 @@ class Frontend(LoopActor):
                 level, text = "notice", "The configuration file is valid again and in force."
             self._announce("notifications/message", {"level": level, "logger": "dmcp", "data": text})
         early, self._early = self._early, []
-        for call, batch in early:
-            self._accept(call, batch)
+        for request, batch in early:
+            self._accept(request, batch)
         self._finish_if_idle()
 
     def _on_upstream_gone(self, message: UpstreamGone) -> None:
-        self._questions.withdraw(QuestionWithdrawn(message.upstream, None, message.reason))
+        self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
         error = verdicts.lost(message.group, message.reason, may_have_run=True)
-        for ticket in self._exchanges.of_upstream(message.upstream):
-            self._on_reply(Reply(ticket, None, error))
+        for call in self._pending.of_upstream(message.upstream):
+            self._on_reply(Settled(call, None, error))
 
     # Writing and the end ------------------------------------------------------------------------------------------
 
@@ -435,8 +448,8 @@ class Frontend(LoopActor):
     def _refuse(self, identifier: bytes, code: int, text: str, batch: BatchAnswer | None) -> None:
         self._send(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)), batch)
 
-    def _refuse_late(self, call: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        self._refuse(call.id, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
+    def _refuse_late(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        self._refuse(request.id, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
 
     def _finish(self, grace: float, reason: str) -> None:
         self._finishing = True
@@ -445,17 +458,17 @@ class Frontend(LoopActor):
         self._finish_if_idle()
 
     def _finish_if_idle(self) -> None:
-        if self._finishing and not self._early and not len(self._exchanges):
+        if self._finishing and not self._early and not len(self._pending):
             self._give_up()
 
     def _give_up(self) -> None:
         self._finishing = False
-        for call, batch in self._early:
-            self._refuse_late(call, batch)
-        for ticket, exchange in self._exchanges.all():
-            sent = exchange.upstream is not None
-            error = verdicts.lost(exchange.group or "dmcp", "dmcp is shutting down", may_have_run=sent)
-            self._on_reply(Reply(ticket, None, error))
+        for request, batch in self._early:
+            self._refuse_late(request, batch)
+        for call, pending in self._pending.all():
+            sent = pending.upstream is not None
+            error = verdicts.lost(pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent)
+            self._on_reply(Settled(call, None, error))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import catalog, frontend
-from dmcp.messages.upstream import Request, Tick
+from dmcp.messages.upstream import Submit, Tick
 from dmcp.protocol.limits import MAX_LATE_BYTES, MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
 from dmcp.protocol.rates import Bucket
 from dmcp.text import printable
@@ -35,7 +35,7 @@ _TELL_INTERVAL: Final = 60.0  # seconds between two remarks about dropped notifi
 class _LateProgress(NamedTuple):
     """The newest progress of a call, of a message of so many bytes."""
 
-    request: Request
+    request: Submit
     params: JsonObject
     size: int
 
@@ -97,13 +97,13 @@ class Notifications:
         self._config = config
         self._bucket.change(*_rate(config))
 
-    def progress(self, number: int, request: Request, params: JsonObject, size: int) -> None:
+    def progress(self, number: int, request: Submit, params: JsonObject, size: int) -> None:
         """Pass progress of a call on, now or later; a newer one takes the place of an older one that waits."""
         late = self._late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
         elif self._bucket.take(self._clock()):
-            post(request.reply_to, frontend.Progressed(request.ticket, params))
+            post(request.context.reply_to, frontend.Progressed(request.call, params))
             return
         if self._has_room(size):
             self._late_progress[number] = _LateProgress(request, params, size)
@@ -141,7 +141,7 @@ class Notifications:
 
     def announce(self, method: str, params: JsonObject) -> None:
         """Pass on what is bounded in another way."""
-        post(self._peers.frontend, frontend.Announce(method, params))
+        post(self._peers.frontend, frontend.SendNotification(method, params))
 
     def drop(self) -> None:
         """Count a notification that is not passed on; the person is told when the flood is over."""
@@ -153,7 +153,7 @@ class Notifications:
         late = self._late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
-            post(late.request.reply_to, frontend.Progressed(late.request.ticket, late.params))
+            post(late.request.context.reply_to, frontend.Progressed(late.request.call, late.params))
 
     def forget(self, number: int) -> None:
         """A call was cancelled: nobody waits for its progress."""

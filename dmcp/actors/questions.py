@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dmcp.actors.runtime import post
-from dmcp.messages.frontend import Question, QuestionWithdrawn
+from dmcp.messages.frontend import ServerRequest, ServerRequestCancelled
 from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc, server_requests
 from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
-    from dmcp.messages.upstream import Respond
+    from dmcp.messages.upstream import AnswerServerRequest
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.pending import CallId
 
 
 class Asker(Protocol):
@@ -42,7 +43,10 @@ class Asker(Protocol):
 
 
 class Calls(Protocol):
-    """The calls of the client that are in flight, as far as a request of the server concerns them."""
+    """The calls of clients that are in flight, as far as a request of the server concerns them."""
+
+    def call_id(self, number: int) -> CallId | None:
+        """Return the name of one, if it is a client's."""
 
     def oldest_call(self) -> int | None:
         """The number of the oldest one."""
@@ -161,19 +165,21 @@ class Questions:
             self._calls.pause_call(number)
         if params.get("mode") == "url":
             self.expect_completion(str(call.params["elicitationId"]))
-        post(self._frontend, Question(self._group, self._asker.actor_ref, call.id, call.method, params))
+        known = self._calls.call_id(during) if during is not None else None
+        asker = self._asker.actor_ref
+        post(self._frontend, ServerRequest(call.id, self._group, asker, known, call.method, params))
 
     def _refuse(self, identifier: bytes, code: int, text: str) -> None:
         self._transmit(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)))
 
-    def respond(self, answer: Respond) -> None:
+    def respond(self, answer: AnswerServerRequest) -> None:
         """Pass the client's answer on."""
-        if self._close(answer.question) is None:
+        if self._close(answer.id) is None:
             return
         if answer.error is not None:
-            self._transmit(jsonrpc.failure(answer.question, answer.error))
+            self._transmit(jsonrpc.failure(answer.id, answer.error))
         else:
-            self._transmit(jsonrpc.result(answer.question, answer.result or b"{}"))
+            self._transmit(jsonrpc.result(answer.id, answer.result or b"{}"))
 
     def withdraw(self, identifier: object, reason: object) -> None:
         """The server no longer wants an answer (``notifications/cancelled``); of another id nothing is told."""
@@ -182,14 +188,14 @@ class Questions:
         question = jsonrpc.encode(identifier)
         if self._close(question) is not None:
             text = printable(reason) if isinstance(reason, str) else ""
-            post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, question, text))
+            post(self._frontend, ServerRequestCancelled(self._asker.actor_ref, question, text))
 
     def withdraw_all(self, reason: str) -> None:
         """The server is gone."""
         for one in self._open.values():
             self._asker.cancel(one.timer)
         self._open.clear()
-        post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, None, reason))
+        post(self._frontend, ServerRequestCancelled(self._asker.actor_ref, None, reason))
 
     def expire(self, question: bytes) -> None:
         """The client has not answered in all this time."""
@@ -215,7 +221,7 @@ class Questions:
     def _abort(self, question: bytes, reason: str) -> None:
         self._close(question)
         self._refuse(question, jsonrpc.INTERNAL_ERROR, reason)
-        post(self._frontend, QuestionWithdrawn(self._asker.actor_ref, question, reason))
+        post(self._frontend, ServerRequestCancelled(self._asker.actor_ref, question, reason))
 
     def _close(self, question: bytes) -> _Open | None:
         one = self._open.pop(question, None)

@@ -21,13 +21,10 @@ from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
     ClientKnown,
-    ClientSaid,
     ConfigurationRejected,
     Configure,
-    Congestion,
     Directory,
     IdleLongEnough,
-    LogLevelSet,
     Shutdown,
     SignInDeclined,
     SignInElsewhere,
@@ -47,6 +44,7 @@ if TYPE_CHECKING:
     from dmcp.config.model import Configuration
     from dmcp.messages import Address
     from dmcp.protocol.eras.handshake import ClientProfile
+    from dmcp.protocol.subscriptions import Subscription
 
 RELOAD_GRACE: Final = 10.0
 """Seconds the calls in flight of an upstream that a reload stops or restarts get to finish."""
@@ -81,7 +79,7 @@ class Supervisor(LoopActor):
         self._generation = 0
         self._profile: ClientProfile | None = None
         self._log_level: str | None = None
-        self._congested = False
+        self._flow: upstream.SetFlow | None = None
         self._signing_in: dict[str, str] = {}  # group -> where the person is to sign in, empty: elsewhere
         self._problem = ""
         self._ending: Shutdown | None = None
@@ -116,18 +114,18 @@ class Supervisor(LoopActor):
             case ConfigurationRejected(problem):
                 self._problem = problem
                 self._publish()
-            case ClientKnown(profile):
+            case ClientKnown(client, profile):
                 self._profile = profile
                 self._introduce()
-                self._tell_all(upstream.Initialise(profile))
-            case ClientSaid(method):
-                self._tell_all(upstream.Inform(method, {}))
-            case LogLevelSet(level):
+                self._tell_all(upstream.Initialise(client, profile))
+            case upstream.Notify():
+                self._tell_all(message)
+            case upstream.SetLogLevel(level=level):
                 self._log_level = level
-                self._tell_all(upstream.SetLogLevel(level))
-            case Congestion(congested):
-                self._congested = congested
-                self._tell_all(upstream.HoldBack(congested))
+                self._tell_all(message)
+            case upstream.SetFlow():
+                self._flow = message
+                self._tell_all(message)
             case UpstreamReady(group, generation):
                 child = self._present(group, generation)
                 if child is not None:
@@ -252,8 +250,8 @@ class Supervisor(LoopActor):
         url = self._signing_in.get(child.config.name)
         if url is not None:
             post(child.address, upstream.SignInPending(pending=True, url=url))
-        if self._congested:
-            post(child.address, upstream.HoldBack(hold=True))
+        if self._flow is not None and self._flow.paused:
+            post(child.address, self._flow)
 
     def _retire(self, child: Child) -> None:
         self._signing_in.pop(child.config.name, None)  # auth begins anew with what takes its place
@@ -320,7 +318,7 @@ class Supervisor(LoopActor):
         self._start(child, beginning)
         if child.address is not None:
             for request in news.repeat:
-                post(self._frontend, frontend.Moved(request.ticket, child.address))
+                post(self._frontend, frontend.Moved(request.call, child.address))
         self._publish()
 
     def _let_sleep(self, child: Child, reason: str = "") -> None:
@@ -338,18 +336,18 @@ class Supervisor(LoopActor):
         log.warning(f"{reason}; {what} in {verdict.delay:.1f} s", child.config.name)
         return verdict.delay
 
-    def _redeliver(self, group: str, request: upstream.Request) -> None:
+    def _redeliver(self, group: str, request: upstream.Submit) -> None:
         child = self._children.get(group)
         if child is None or child.address is None or self._closing:
             error = verdicts.given_up(group, "dmcp is stopping it", may_have_run=request.may_have_run)
-            post(request.reply_to, frontend.Reply(request.ticket, None, error))
+            post(request.context.reply_to, frontend.Settled(request.call, None, error))
         elif not post(child.address, request):
             # Its end is in our inbox behind this message: the next generation will be there when we come back to it.
             self.actor_ref.tell(Undelivered(group, request))
         else:
-            post(self._frontend, frontend.Moved(request.ticket, child.address))
+            post(self._frontend, frontend.Moved(request.call, child.address))
 
-    def _hand_down(self, group: str, subscriptions: frozenset[str]) -> None:
+    def _hand_down(self, group: str, subscriptions: frozenset[Subscription]) -> None:
         child = self._children.get(group)
         if child is None or child.address is None:
             return

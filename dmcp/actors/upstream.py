@@ -23,23 +23,23 @@ from dmcp.config.model import StdioServer
 from dmcp.errors import AuthError, CommandMissing
 from dmcp.messages import catalog, lifecycle, supervisor
 from dmcp.messages.upstream import (
+    AnswerServerRequest,
     Beginning,
     Cancel,
     FrameArrived,
-    HoldBack,
-    Inform,
     Initialise,
     LinkClosed,
     LinkOpened,
     NoiseArrived,
+    Notify,
     Peers,
     Reconfigure,
-    Request,
     RequestFailed,
-    Respond,
+    SetFlow,
     SetLogLevel,
     SignInPending,
     Stop,
+    Submit,
     TakeOver,
     Tick,
     Wake,
@@ -55,12 +55,14 @@ from dmcp.text import printable
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Iterable
 
     from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
     from dmcp.protocol.link import Link, OpenLink
+    from dmcp.protocol.pending import CallId
     from dmcp.protocol.scan import Steps
+    from dmcp.protocol.subscriptions import Subscription
 
 MAX_IN_FLIGHT: Final = 256
 """Requests one server is sent, or that wait for it, at once. More get an error."""
@@ -126,10 +128,10 @@ class Upstream(LoopActor):
         self._talk = Conversation(config, watch.generation, owner=self, peers=peers, clock=clock)
         self._talk.subscriptions.update(beginning.subscriptions)
         self._slices = Slices(self, self._talk.pause_for_work)
-        self._queue: list[Request] = []
+        self._queue: list[Submit] = []
         self._wanted = not beginning.asleep or bool(beginning.repeat)
         # What is asked again as soon as the server is found alive, or in the next life.
-        self._repeat: list[Request] = []
+        self._repeat: list[Submit] = []
         self._noise = ""  # the first thing it wrote before it was ready that is no message
         self._session_lost = False
         self._failing = ""  # why the server cannot be reached; what is in flight still may land
@@ -178,19 +180,19 @@ class Upstream(LoopActor):
                 self._on_bytes(frame, during)
             case lifecycle.SlicesDone():
                 self._slices.on_done(message)
-            case Request():
+            case Submit():
                 self._on_request(message)
-            case Cancel(ticket, reason):
-                self._on_cancel(ticket, reason)
-            case Respond():
+            case Cancel(call, reason):
+                self._on_cancel(call, reason)
+            case AnswerServerRequest():
                 self._talk.questions.respond(message)
-            case Inform(method, params):
+            case Notify(_, method, params):
                 if self._phase is Phase.READY and self._is_told(method):
                     self._talk.transmit(jsonrpc.notification(method, params or None))
-            case Initialise(profile):
+            case Initialise(_, profile):
                 self._profile = profile
                 self._initialise()
-            case SetLogLevel(level):
+            case SetLogLevel(_, level):
                 self._log_level = level
                 self._send_log_level()
             case Wake(only_to_learn):
@@ -198,8 +200,8 @@ class Upstream(LoopActor):
                 self._wake(wanted=not only_to_learn)
             case Reconfigure(config):
                 self._reconfigure(config)
-            case HoldBack(hold):
-                self._talk.hold_back(hold)
+            case SetFlow(_, paused):
+                self._talk.hold_back(paused)
             case TakeOver(subscriptions):
                 self._take_over(subscriptions)
             case SignInPending(pending, url):
@@ -381,23 +383,22 @@ class Upstream(LoopActor):
             self._talk.send(request)
         self._watch_idleness()
 
-    def _take_over(self, subscriptions: frozenset[str]) -> None:
+    def _take_over(self, subscriptions: frozenset[Subscription]) -> None:
         if self._phase is Phase.ENDING:
             self._bequeath(subscriptions)
             return
         self._wanted = True
-        new = subscriptions - self._talk.subscriptions
-        self._talk.subscriptions |= new
+        new = self._talk.subscriptions.update(subscriptions)
         if self._phase is Phase.READY:
             self._subscribe(new)
         else:
             self._wake()  # one that sleeps would tell of no update
 
-    def _bequeath(self, subscriptions: Collection[str]) -> None:
+    def _bequeath(self, subscriptions: frozenset[Subscription]) -> None:
         if subscriptions:
-            post(self._peers.supervisor, supervisor.Bequeathed(self._group, frozenset(subscriptions)))
+            post(self._peers.supervisor, supervisor.Bequeathed(self._group, subscriptions))
 
-    def _subscribe(self, uris: Collection[str]) -> None:
+    def _subscribe(self, uris: Iterable[str]) -> None:
         for uri in sorted(uris):
             self._talk.run(Errand("subscribe"), "resources/subscribe", {"uri": uri})
 
@@ -407,7 +408,7 @@ class Upstream(LoopActor):
 
     # Requests while not ready, and bounds -------------------------------------------------------------------------
 
-    def _on_request(self, request: Request) -> None:
+    def _on_request(self, request: Submit) -> None:
         if self._talk.load + len(self._queue) + len(self._repeat) >= MAX_IN_FLIGHT:
             self._talk.reply(request, error=verdicts.overloaded(self._group, MAX_IN_FLIGHT))
         elif self._failing:
@@ -422,10 +423,10 @@ class Upstream(LoopActor):
             self._wake()
             self._limit_sign_in_wait()
 
-    def _on_cancel(self, ticket: int, reason: str) -> None:
-        self._queue = [request for request in self._queue if request.ticket != ticket]
-        self._repeat = [request for request in self._repeat if request.ticket != ticket]
-        self._talk.cancel(ticket, reason)
+    def _on_cancel(self, call: CallId, reason: str) -> None:
+        self._queue = [request for request in self._queue if request.call != call]
+        self._repeat = [request for request in self._repeat if request.call != call]
+        self._talk.cancel(call, reason)
         self.landed()
 
     def _fail_queue(self, reason: str) -> None:
@@ -433,7 +434,7 @@ class Upstream(LoopActor):
         for request in queue:
             self._refuse(request, reason)
 
-    def _refuse(self, request: Request, reason: str) -> None:
+    def _refuse(self, request: Submit, reason: str) -> None:
         error = verdicts.given_up(self._group, reason, may_have_run=request.may_have_run)
         self._talk.reply(request, error=error)
 
@@ -448,7 +449,7 @@ class Upstream(LoopActor):
         if patient:
             self.later(min(patient) - now, Tick("patience"))
 
-    def _take_patient(self, kind: FaultKind | None) -> list[Request]:
+    def _take_patient(self, kind: FaultKind | None) -> list[Submit]:
         """Take back what may wait for yet another life.
 
         A remote server that cannot be reached in this life either has vanished: what it never got is answered at once.
@@ -630,7 +631,7 @@ class Upstream(LoopActor):
             reason,
             repeat=tuple(r._replace(repeated=True, wait_until=r.wait_until or patience) for r in self._repeat)
             + late,
-            subscriptions=frozenset(self._talk.subscriptions),
+            subscriptions=self._talk.subscriptions.all(),
             was_ready=was_ready,
             unused=not used,
             category=category,
@@ -639,7 +640,7 @@ class Upstream(LoopActor):
         post(self._peers.supervisor, news)
         self.end()
 
-    def _take_late(self, kind: FaultKind | None) -> tuple[tuple[Request, ...], bool]:
+    def _take_late(self, kind: FaultKind | None) -> tuple[tuple[Submit, ...], bool]:
         """Take out what came so late that nobody was asked to sign in for it: in the next life somebody is.
 
         Returns the requests, and whether the catalog waits too.
@@ -679,7 +680,7 @@ class Upstream(LoopActor):
         waiting, self._queue = self._queue + self._talk.take_doubtful(), []
         for request in waiting:
             post(self._peers.supervisor, supervisor.Undelivered(self._group, request))
-        self._bequeath(self._talk.subscriptions)
+        self._bequeath(self._talk.subscriptions.all())
         self.later(grace, Tick("grace"))
         self.landed()
 
@@ -714,7 +715,7 @@ class Upstream(LoopActor):
 
     def on_leftover(self, message: object) -> None:
         """A message that came too late: no request or subscription must be lost, nor a link left open."""
-        if isinstance(message, Request):
+        if isinstance(message, Submit):
             post(self._peers.supervisor, supervisor.Undelivered(self._group, message))
         elif isinstance(message, TakeOver):
             self._bequeath(message.subscriptions)

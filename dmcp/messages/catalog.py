@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.kept import Kept
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.pending import CallId
 
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
 
@@ -101,26 +102,26 @@ class ResourceUpdated(NamedTuple):
 
 
 class Browse(NamedTuple):
-    """Answer a list request of the client with a ``frontend.Reply``."""
+    """Answer a list request of the client with a ``frontend.Settled``."""
 
-    ticket: int
+    call: CallId
     method: str
     params: JsonObject
     reply_to: Address
 
 
 class ShowTools(NamedTuple):
-    """Answer ``get_dynamic_tools`` for a group with a ``frontend.Reply``."""
+    """Answer ``get_dynamic_tools`` for a group with a ``frontend.Settled``."""
 
-    ticket: int
+    call: CallId
     group: str
     reply_to: Address
 
 
 class FindRoute(NamedTuple):
-    """Say which group serves this request, with a ``frontend.Routed`` (or a failed ``frontend.Reply``)."""
+    """Say which group serves this request, with a ``frontend.Routed`` (or a failed ``frontend.Settled``)."""
 
-    ticket: int
+    call: CallId
     method: str
     params: JsonObject
     reply_to: Address
@@ -137,10 +138,10 @@ class Rendered(NamedTuple):
 class Forget(NamedTuple):
     """The client has cancelled a request: send no reply."""
 
-    ticket: int
+    call: CallId
 
 
 class Settle(NamedTuple):
     """From a timer: answer what waits for upstreams that are still connecting, with what there is."""
 
-    ticket: int
+    call: CallId

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import Body, JsonObject
+    from dmcp.protocol.pending import CallId
 
 
 class ClientFrames(NamedTuple):
@@ -27,55 +28,65 @@ class Writable(NamedTuple):
     writable: bool
 
 
-class Reply(NamedTuple):
-    """The answer to a ticket. Exactly one of the two is set."""
+class Settled(NamedTuple):
+    """A call of the client has its answer. Exactly one of the two is set."""
 
-    ticket: int
+    call: CallId
     result: Body | None
     error: Body | None
 
 
 class Routed(NamedTuple):
-    """From the catalog: this group serves the ticket, with these params."""
+    """From the catalog: this group serves the call, with these params."""
 
-    ticket: int
+    call: CallId
     group: str
     params: JsonObject
 
 
 class Moved(NamedTuple):
-    """From the supervisor: this ticket is with another life of its upstream now."""
+    """From the supervisor: this call is with another life of its upstream now."""
 
-    ticket: int
+    call: CallId
     upstream: Address
 
 
 class Progressed(NamedTuple):
-    """An upstream reports progress on a ticket."""
+    """An upstream reports progress on a call."""
 
-    ticket: int
+    call: CallId
     params: JsonObject
 
 
-class Question(NamedTuple):
-    """An upstream asks the client something; the answer goes back as ``upstream.Respond``."""
+class ServerRequest(NamedTuple):
+    """An upstream asks the client something; the answer goes back as ``upstream.AnswerServerRequest``.
 
+    Attributes:
+        id: the upstream's own; no two that are open have the same.
+        group: whose request it is.
+        upstream: where the answer goes.
+        call: the call of the client that it belongs to, if that is known.
+        method: the MCP method.
+        params: its params, ready for the client.
+    """
+
+    id: bytes
     group: str
     upstream: Address
-    question: bytes
+    call: CallId | None
     method: str
     params: JsonObject
 
 
-class QuestionWithdrawn(NamedTuple):
-    """The upstream no longer wants an answer; ``question`` is ``None`` for all of its questions."""
+class ServerRequestCancelled(NamedTuple):
+    """The upstream no longer wants an answer; ``id`` is ``None`` for all of its requests."""
 
     upstream: Address
-    question: bytes | None
+    id: bytes | None
     reason: str
 
 
-class Announce(NamedTuple):
+class SendNotification(NamedTuple):
     """Send the client a notification."""
 
     method: str

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
-    from dmcp.messages.upstream import Request
+    from dmcp.messages.upstream import Submit
     from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.link import FaultKind
+    from dmcp.protocol.subscriptions import Subscription
 
 
 class Configure(NamedTuple):
@@ -29,25 +30,8 @@ class ConfigurationRejected(NamedTuple):
 class ClientKnown(NamedTuple):
     """The client has introduced itself: upstreams may be initialised."""
 
+    client: int
     profile: ClientProfile
-
-
-class ClientSaid(NamedTuple):
-    """A notification of the client that is for every upstream."""
-
-    method: str
-
-
-class LogLevelSet(NamedTuple):
-    """The client wants log messages from this level up."""
-
-    level: str
-
-
-class Congestion(NamedTuple):
-    """The client does not keep up reading (or does again): hold the upstreams back."""
-
-    congested: bool
 
 
 class UpstreamReady(NamedTuple):
@@ -64,7 +48,7 @@ class UpstreamLost(NamedTuple):
         kind: what happened, ``None`` when the server answered but could not be initialised.
         reason: in words.
         repeat: requests that may be sent again to the next generation.
-        subscriptions: resource URIs to subscribe to again.
+        subscriptions: to make again.
         was_ready: whether it had been ready.
         unused: whether nobody waited for anything of it.
         category: of the failure, see ``dmcp.protocol.categories``.
@@ -75,8 +59,8 @@ class UpstreamLost(NamedTuple):
     generation: int
     kind: FaultKind | None
     reason: str
-    repeat: tuple[Request, ...] = ()
-    subscriptions: frozenset[str] = frozenset()
+    repeat: tuple[Submit, ...] = ()
+    subscriptions: frozenset[Subscription] = frozenset()
     was_ready: bool = False
     unused: bool = False
     category: str = ""
@@ -87,14 +71,14 @@ class Undelivered(NamedTuple):
     """A request reached an upstream that has ended: give it to the present generation."""
 
     group: str
-    request: Request
+    request: Submit
 
 
 class Bequeathed(NamedTuple):
     """An upstream that a reload stops, or that has ended, leaves these subscriptions to what takes its place."""
 
     group: str
-    subscriptions: frozenset[str]
+    subscriptions: frozenset[Subscription]
 
 
 class IdleLongEnough(NamedTuple):

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.jsonrpc import Body, JsonObject
     from dmcp.protocol.link import Link, LinkFault
+    from dmcp.protocol.pending import CallId
+    from dmcp.protocol.subscriptions import Subscription
 
 
 class Beginning(NamedTuple):
@@ -22,7 +24,7 @@ class Beginning(NamedTuple):
         profile: the client, if it is known already.
         log_level: what the client has asked for, if it has.
         repeat: requests taken over from the life before.
-        subscriptions: resource URIs to subscribe to again.
+        subscriptions: to make again.
         category: of the failure, see ``dmcp.protocol.categories``.
         missing: whether the failure was that the command to start is not there.
     """
@@ -32,8 +34,8 @@ class Beginning(NamedTuple):
     asleep: bool = False
     profile: ClientProfile | None = None
     log_level: str | None = None
-    repeat: tuple[Request, ...] = ()
-    subscriptions: frozenset[str] = frozenset()
+    repeat: tuple[Submit, ...] = ()
+    subscriptions: frozenset[Subscription] = frozenset()
     category: str = ""
     missing: bool = False
 
@@ -47,31 +49,42 @@ class Peers(NamedTuple):
 
 
 class Initialise(NamedTuple):
-    """The client is known: do the handshake as soon as the link is open."""
+    """A client is known: do the handshake as soon as the link is open."""
 
+    client: int
     profile: ClientProfile
 
 
-class Request(NamedTuple):
-    """Do this request and send a ``frontend.Reply`` with the same ticket.
+class CallContext(NamedTuple):
+    """What an upstream has to know of a call beside what is called. One object may serve many calls of a client.
 
     Attributes:
-        ticket: the asker's own number for it.
+        reply_to: the frontend of the client: gets the answer and the progress.
+        wants_progress: whether the client asked for progress.
+    """
+
+    reply_to: Address
+    wants_progress: bool = False
+
+
+class Submit(NamedTuple):
+    """Do this call and send its client a ``frontend.Settled``.
+
+    Attributes:
+        call: which one, of which client.
         method: the MCP method.
         params: its params, with the client's ``_meta`` but without a progress token.
-        reply_to: who gets the reply.
-        wants_progress: whether the client asked for progress.
+        context: where its answer goes, and what else is to be known.
         repeated: whether it was handed over or sent again before.
         may_have_run: whether the server may have executed it then.
         wait_until: until when it waits for the server to come back, in seconds of the monotonic clock; 0: it fails
             with the connection.
     """
 
-    ticket: int
+    call: CallId
     method: str
     params: JsonObject
-    reply_to: Address
-    wants_progress: bool = False
+    context: CallContext
     repeated: bool = False
     may_have_run: bool = False
     wait_until: float = 0.0
@@ -80,28 +93,30 @@ class Request(NamedTuple):
 class Cancel(NamedTuple):
     """The client has cancelled a request: tell the server, send no reply."""
 
-    ticket: int
+    call: CallId
     reason: str
 
 
-class Respond(NamedTuple):
-    """The client's answer to a question of this server. Exactly one of the two is set."""
+class AnswerServerRequest(NamedTuple):
+    """The client's answer to a request of this server. Exactly one of the two is set."""
 
-    question: bytes
+    id: bytes
     result: Body | None
     error: Body | None
 
 
-class Inform(NamedTuple):
-    """Pass a notification of the client on to the server."""
+class Notify(NamedTuple):
+    """Pass a notification of a client on to the server."""
 
+    client: int
     method: str
     params: JsonObject
 
 
 class SetLogLevel(NamedTuple):
-    """The client wants log messages from this level up."""
+    """A client wants log messages from this level up."""
 
+    client: int
     level: str
 
 
@@ -121,16 +136,17 @@ class Reconfigure(NamedTuple):
     config: ServerConfig
 
 
-class HoldBack(NamedTuple):
-    """Stop (or go on) reading from the server: the client does not keep up."""
+class SetFlow(NamedTuple):
+    """A client does not keep up reading, or does again: stop (or go on) reading from the server."""
 
-    hold: bool
+    client: int
+    paused: bool
 
 
 class TakeOver(NamedTuple):
-    """Subscribe to these resources too: the client is subscribed to them at the life before."""
+    """Subscribe to these resources too: clients are subscribed to them at the life before."""
 
-    subscriptions: frozenset[str]
+    subscriptions: frozenset[Subscription]
 
 
 class SignInPending(NamedTuple):

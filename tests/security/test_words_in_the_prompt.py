@@ -15,7 +15,7 @@ from dmcp.messages.catalog import Browse, GroupState, Listed, ShowTools
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import tools
 from harness import RawClient, RpcError, dmcp_command, sdk_server, write_config
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import Inbox, call_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,8 +69,8 @@ async def test_a_hundred_changes_of_state_are_one_list_of_tools() -> None:
         else:
             catalog.on_receive(Listed("a", number, "tools", ({"name": f"t{number}"},)))
             catalog.on_receive(GroupState("a", number, "ready", "", ""))
-    assert len({reply.result for reply in client.of(frontend.Reply)}) == 1
-    assert client.of(frontend.Announce) == []
+    assert len({reply.result for reply in client.of(frontend.Settled)}) == 1
+    assert client.of(frontend.SendNotification) == []
     assert POISON not in str(client.told)
 
 
@@ -95,9 +95,9 @@ async def test_words_of_the_server_are_in_no_answer_about_its_tools_but_in_the_d
     group = Group(ServerConfig("g", "About g", StdioServer("run")), Inbox())
     catalog.on_receive(Directory({"g": group}, Inbox()))
     catalog.on_receive(GroupState("g", 1, "unavailable", POISON, "refused to initialize"))
-    catalog.on_receive(ShowTools(1, "g", client))
+    catalog.on_receive(ShowTools(call_id(1), "g", client))
     catalog.on_receive(GroupState("g", 2, "unavailable", POISON, "refused to initialize"))
-    (reply,) = client.of(frontend.Reply)
+    (reply,) = client.of(frontend.Settled)
     error = json.loads(reply.error)
     assert error["message"] == "g is unavailable: refused to initialize"
     assert error["data"] == {"reason": POISON}

@@ -6,8 +6,40 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
+from dmcp.messages.upstream import CallContext, Submit
+from dmcp.protocol.pending import CallId
+from dmcp.protocol.subscriptions import Subscription
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from dmcp.messages import Address
+
+CLIENT = 1
+"""The client of the tests that have only one."""
+
+
+def call_id(number: int, client: int = CLIENT) -> CallId:
+    """A request of a client."""
+    return CallId(client, number)
+
+
+def submit(
+    number: int,
+    method: str,
+    params: dict[str, Any],
+    reply_to: Address,
+    *,
+    wants_progress: bool = False,
+    **more: Any,
+) -> Submit:
+    """A call as the frontend of the client hands it to an upstream."""
+    return Submit(call_id(number), method, params, CallContext(reply_to, wants_progress), **more)
+
+
+def subscribed(*uris: str, client: int = CLIENT) -> frozenset[Subscription]:
+    """The subscriptions of one client."""
+    return frozenset(Subscription(client, uri) for uri in uris)
 
 
 class Inbox:

@@ -13,7 +13,7 @@ from dmcp.config.model import Features, ServerConfig, StdioServer
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import Browse, FindRoute, Forget, GroupState, Listed, Settle, ShowTools
 from dmcp.messages.supervisor import Directory, Group
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import Inbox, call_id
 
 pytestmark = pytest.mark.anyio
 
@@ -41,19 +41,19 @@ class Stage:
             self.hand(Listed(group, generation, kind, tuple(entries)))  # type: ignore[arg-type]  # a kind by its name
         self.hand(GroupState(group, generation, "ready"))
 
-    def browse(self, ticket: int, method: str, **params: Any) -> None:
-        self.hand(Browse(ticket, method, params, self.client))
+    def browse(self, number: int, method: str, **params: Any) -> None:
+        self.hand(Browse(call_id(number), method, params, self.client))
 
-    def route(self, ticket: int, method: str, **params: Any) -> None:
-        self.hand(FindRoute(ticket, method, params, self.client))
+    def route(self, number: int, method: str, **params: Any) -> None:
+        self.hand(FindRoute(call_id(number), method, params, self.client))
 
-    def result(self, ticket: int) -> Any:
-        (reply,) = [reply for reply in self.client.of(frontend.Reply) if reply.ticket == ticket]
+    def result(self, number: int) -> Any:
+        (reply,) = [reply for reply in self.client.of(frontend.Settled) if reply.call.number == number]
         assert reply.error is None, reply.error
         return json.loads(reply.result)
 
-    def error(self, ticket: int) -> str:
-        (reply,) = [reply for reply in self.client.of(frontend.Reply) if reply.ticket == ticket]
+    def error(self, number: int) -> str:
+        (reply,) = [reply for reply in self.client.of(frontend.Settled) if reply.call.number == number]
         assert reply.error is not None
         message: str = json.loads(reply.error)["message"]
         return message
@@ -79,7 +79,7 @@ async def test_a_list_waits_for_servers_that_connect_for_the_first_time(stage: S
 async def test_a_list_does_not_wait_longer_than_its_patience(stage: Stage) -> None:
     stage.ready("a", resources=resources("x:1"))
     stage.browse(1, "resources/list")
-    stage.hand(Settle(1))
+    stage.hand(Settle(call_id(1)))
     assert [entry["uri"] for entry in stage.result(1)["resources"]] == ["x:1"]
 
 
@@ -93,20 +93,20 @@ async def test_an_unavailable_server_makes_its_entries_missing_and_the_list_not_
 
 async def test_a_list_request_that_was_cancelled_is_not_answered(stage: Stage) -> None:
     stage.browse(1, "resources/list")
-    stage.hand(Forget(1))
+    stage.hand(Forget(call_id(1)))
     stage.ready("a")
     stage.ready("b")
-    stage.hand(Settle(1))
-    assert stage.client.of(frontend.Reply) == []
+    stage.hand(Settle(call_id(1)))
+    assert stage.client.of(frontend.Settled) == []
 
 
 async def test_what_has_been_answered_or_cancelled_leaves_no_timer_behind(stage: Stage) -> None:
-    for ticket in range(1, 51):
-        stage.browse(ticket, "resources/list")
-    stage.hand(*(Forget(ticket) for ticket in range(1, 26)))
+    for number in range(1, 51):
+        stage.browse(number, "resources/list")
+    stage.hand(*(Forget(call_id(number)) for number in range(1, 26)))
     stage.ready("a")
     stage.ready("b")
-    assert len(stage.client.of(frontend.Reply)) == 25
+    assert len(stage.client.of(frontend.Settled)) == 25
     assert not stage.actor._timers
 
 
@@ -126,7 +126,7 @@ async def test_the_client_is_told_of_a_change_once_and_only_of_a_list_it_has_see
     stage.browse(1, "resources/list")
     for uri in ("x:2", "x:3"):
         stage.ready("a", resources=resources(uri))
-    changes = [note.method for note in stage.client.of(frontend.Announce)]
+    changes = [note.method for note in stage.client.of(frontend.SendNotification)]
     assert changes == ["notifications/resources/list_changed"]
 
 
@@ -135,7 +135,7 @@ async def test_the_same_listing_again_is_no_change(stage: Stage) -> None:
     stage.ready("b")
     stage.browse(1, "resources/list")
     stage.ready("a", 2, resources=resources("x:1"))
-    assert not stage.client.of(frontend.Announce)
+    assert not stage.client.of(frontend.SendNotification)
 
 
 async def test_a_resource_goes_to_the_server_that_lists_it_under_the_servers_own_name(stage: Stage) -> None:
@@ -143,7 +143,7 @@ async def test_a_resource_goes_to_the_server_that_lists_it_under_the_servers_own
     stage.ready("b", resources=resources("x:1"))
     stage.route(1, "resources/read", uri="x:1")
     stage.route(2, "resources/read", uri="dmcp://b/x:1")
-    routed = {one.ticket: (one.group, one.params["uri"]) for one in stage.client.of(frontend.Routed)}
+    routed = {one.call.number: (one.group, one.params["uri"]) for one in stage.client.of(frontend.Routed)}
     assert routed == {1: ("a", "x:1"), 2: ("b", "x:1")}
 
 
@@ -169,12 +169,12 @@ async def test_a_feature_that_is_off_is_invisible_in_lists_and_an_error_when_nam
     assert stage.result(1)["resources"] == []
     stage.browse(2, "resources/list", group="a")
     assert "switched off" in stage.error(2)
-    stage.hand(ShowTools(3, "a", stage.client))
+    stage.hand(ShowTools(call_id(3), "a", stage.client))
     assert stage.result(3)["isError"] is True
 
 
 async def test_tools_of_a_connecting_group_are_waited_for_and_the_server_is_woken(stage: Stage) -> None:
-    stage.hand(ShowTools(1, "a", stage.client))
+    stage.hand(ShowTools(call_id(1), "a", stage.client))
     assert len(stage.upstreams["a"].of(upstream.Wake)) == 1
     stage.ready("a", tools=[{"name": "echo", "inputSchema": {"$schema": "s", "type": "object", "n": 1.0}}])
     (tool,) = json.loads(stage.result(1)["content"][0]["text"])
@@ -182,12 +182,14 @@ async def test_tools_of_a_connecting_group_are_waited_for_and_the_server_is_woke
 
 
 async def test_tools_of_a_group_that_fails_to_connect_are_an_error_with_the_reason(stage: Stage) -> None:
-    stage.hand(ShowTools(1, "a", stage.client), GroupState("a", 1, "unavailable", "exited with status 3"))
+    stage.hand(
+        ShowTools(call_id(1), "a", stage.client), GroupState("a", 1, "unavailable", "exited with status 3")
+    )
     assert "exited with status 3" in stage.error(1)
 
 
 async def test_a_mistyped_group_is_a_tool_error_with_the_close_match(stage: Stage) -> None:
-    stage.hand(ShowTools(1, "A", stage.client))
+    stage.hand(ShowTools(call_id(1), "A", stage.client))
     assert "'a'" in stage.result(1)["content"][0]["text"]
 
 
@@ -208,13 +210,13 @@ async def test_thousands_of_lists_asked_for_while_servers_connect_are_not_looked
     groups = {f"g{n}": Group(ServerConfig(f"g{n}", "d", StdioServer("run")), Inbox()) for n in range(100)}
     catalog, client = Catalog(), Inbox()
     catalog.on_receive(Directory(groups, Inbox()))
-    for ticket in range(2000):
-        catalog.on_receive(Browse(ticket, "resources/list", {}, client))
+    for number in range(2000):
+        catalog.on_receive(Browse(call_id(number), "resources/list", {}, client))
     before = time.thread_time()
     for number in range(100):
         catalog.on_receive(Listed(f"g{number}", 1, "resources", tuple(resources(f"x:{number}"))))
         assert not client.told
         catalog.on_receive(GroupState(f"g{number}", 1, "ready"))
     assert time.thread_time() - before < 2  # looking at each again at each change takes more than ten
-    assert len({reply.result for reply in client.of(frontend.Reply)}) == 1
+    assert len({reply.result for reply in client.of(frontend.Settled)}) == 1
     assert len(client.told) == 2000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,22 +11,25 @@ from dmcp.actors.frontend import Frontend
 from dmcp.config.model import Features, ServerConfig, StdioServer
 from dmcp.messages import catalog, supervisor, upstream
 from dmcp.messages.frontend import (
-    Announce,
     ClientFrames,
     ClientGone,
     Finish,
     GraceOver,
     Moved,
-    Question,
-    QuestionWithdrawn,
-    Reply,
     Routed,
+    SendNotification,
+    ServerRequest,
+    ServerRequestCancelled,
+    Settled,
     UpstreamGone,
     Writable,
 )
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.messages.supervisor import Directory, Group
 from unit.actors.fakes import Inbox
+
+if TYPE_CHECKING:
+    from dmcp.protocol.pending import CallId
 
 pytestmark = pytest.mark.anyio
 
@@ -68,8 +71,8 @@ class Stage:
         params = {"name": "call_dynamic_tool", "arguments": arguments, **more}
         self.says({"id": identifier, "method": "tools/call", "params": params})
 
-    def ticket(self, life: Inbox | None = None) -> int:
-        found: int = (life or self.upstream).of(upstream.Request)[-1].ticket
+    def call_id(self, life: Inbox | None = None) -> CallId:
+        found: CallId = (life or self.upstream).of(upstream.Submit)[-1].call
         return found
 
 
@@ -92,17 +95,17 @@ async def test_initialize_is_answered_before_there_is_a_configuration_and_the_re
     stage.call(2)
     assert len(stage.written) == 1
     stage.directory()
-    assert len(stage.upstream.of(upstream.Request)) == 1
+    assert len(stage.upstream.of(upstream.Submit)) == 1
 
 
 async def test_a_call_is_answered_under_its_own_id_exactly_once(stage: Stage) -> None:
     stage.begin()
     stage.call("mine")
-    ticket = stage.ticket()
+    call_id = stage.call_id()
     stage.hand(
-        Reply(ticket, b'{"content":[]}', None),
-        Reply(ticket, b'{"content":[1]}', None),
-        Reply(ticket, None, b"{}"),
+        Settled(call_id, b'{"content":[]}', None),
+        Settled(call_id, b'{"content":[1]}', None),
+        Settled(call_id, None, b"{}"),
     )
     assert stage.written == [{"jsonrpc": "2.0", "id": "mine", "result": {"content": []}}]
 
@@ -110,21 +113,21 @@ async def test_a_call_is_answered_under_its_own_id_exactly_once(stage: Stage) ->
 async def test_the_clients_meta_goes_along_without_its_progress_token(stage: Stage) -> None:
     stage.begin()
     stage.call(1, _meta={"progressToken": "t", "example.org/x": 1})
-    (request,) = stage.upstream.of(upstream.Request)
-    assert request.wants_progress
+    (request,) = stage.upstream.of(upstream.Submit)
+    assert request.context.wants_progress
     assert request.params == {"name": "echo", "arguments": {"a": 1}, "_meta": {"example.org/x": 1}}
 
 
 async def test_a_cancelled_call_is_never_answered_and_its_id_is_free_again(stage: Stage) -> None:
     stage.begin()
     stage.call(1)
-    ticket = stage.ticket()
+    call_id = stage.call_id()
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1, "reason": "enough"}})
-    assert stage.upstream.of(upstream.Cancel) == [upstream.Cancel(ticket, "enough")]
-    stage.hand(Reply(ticket, b"{}", None))
+    assert stage.upstream.of(upstream.Cancel) == [upstream.Cancel(call_id, "enough")]
+    stage.hand(Settled(call_id, b"{}", None))
     assert stage.written == []
     stage.call(1)
-    stage.hand(Reply(stage.ticket(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), b"{}", None))
     assert len(stage.written) == 1
 
 
@@ -133,7 +136,7 @@ async def test_a_cancel_follows_its_call_into_the_next_generation(stage: Stage) 
     stage.call(1)
     stage.upstream.end()
     later = Inbox()
-    stage.hand(Moved(stage.ticket(), later))
+    stage.hand(Moved(stage.call_id(), later))
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
     assert len(later.of(upstream.Cancel)) == 1
 
@@ -144,7 +147,7 @@ async def test_a_call_to_an_upstream_that_has_just_ended_is_handed_to_the_superv
     stage.call(1)
     (undelivered,) = stage.supervisor.of(supervisor.Undelivered)
     assert undelivered.group == "g"
-    stage.hand(Reply(undelivered.request.ticket, b"{}", None))
+    stage.hand(Settled(undelivered.request.call, b"{}", None))
     assert len(stage.written) == 1
 
 
@@ -163,8 +166,8 @@ async def test_a_route_that_comes_after_the_cancel_goes_nowhere(stage: Stage) ->
     (asked,) = stage.catalog.of(catalog.FindRoute)
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
     assert len(stage.catalog.of(catalog.Forget)) == 1
-    stage.hand(Routed(asked.ticket, "g", {"uri": "x:1"}))
-    assert not stage.upstream.of(upstream.Request)
+    stage.hand(Routed(asked.call, "g", {"uri": "x:1"}))
+    assert not stage.upstream.of(upstream.Submit)
 
 
 async def test_a_group_whose_tools_are_off_is_a_tool_error(stage: Stage) -> None:
@@ -177,18 +180,20 @@ async def test_a_group_whose_tools_are_off_is_a_tool_error(stage: Stage) -> None
 
 async def test_a_question_goes_to_the_client_under_an_id_of_its_own_and_the_answer_back(stage: Stage) -> None:
     stage.begin(roots={})
-    stage.hand(Question("g", stage.upstream, b'"theirs"', "roots/list", {}))
+    stage.hand(ServerRequest(b'"theirs"', "g", stage.upstream, None, "roots/list", {}))
     asked = stage.written[-1]
     assert asked["method"] == "roots/list"
     stage.says({"id": asked["id"], "result": {"roots": []}}, {"id": asked["id"], "result": {"roots": [1]}})
-    assert stage.upstream.of(upstream.Respond) == [upstream.Respond(b'"theirs"', b'{"roots": []}', None)]
+    assert stage.upstream.of(upstream.AnswerServerRequest) == [
+        upstream.AnswerServerRequest(b'"theirs"', b'{"roots": []}', None)
+    ]
 
 
 async def test_a_question_the_client_has_no_capability_for_is_refused_for_it(stage: Stage) -> None:
     stage.begin()
-    stage.hand(Question("g", stage.upstream, b"1", "sampling/createMessage", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "sampling/createMessage", {}))
     assert stage.written == []
-    (refusal,) = stage.upstream.of(upstream.Respond)
+    (refusal,) = stage.upstream.of(upstream.AnswerServerRequest)
     assert b"-32601" in refusal.error
 
 
@@ -199,7 +204,7 @@ async def test_a_question_is_held_until_the_client_is_initialized(stage: Stage) 
         "clientInfo": {"name": "c", "version": "1"},
     }
     stage.says({"id": 0, "method": "initialize", "params": params})
-    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
     assert len(stage.written) == 1
     stage.says({"method": "notifications/initialized"})
     assert stage.written[-1]["method"] == "roots/list"
@@ -211,11 +216,11 @@ async def test_a_client_that_never_says_it_is_initialized_is_asked_from_its_firs
     params = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}}
     stage.says({"id": 0, "method": "initialize", "params": params}, {"id": 1, "method": "ping"})
     stage.directory()
-    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
     assert [message["id"] for message in stage.written] == [0, 1]
     stage.call(2)
     assert [message["method"] for message in stage.written[2:]] == ["roots/list"]
-    stage.hand(Announce("notifications/prompts/list_changed", None))
+    stage.hand(SendNotification("notifications/prompts/list_changed", None))
     stage.says({"method": "notifications/initialized"})
     assert [message["method"] for message in stage.written[3:]] == ["notifications/prompts/list_changed"]
 
@@ -233,13 +238,13 @@ async def test_finishing_for_a_reason_tells_the_reason_to_what_waits_and_to_what
 
 async def test_a_withdrawn_question_is_cancelled_at_the_client_and_its_answer_dropped(stage: Stage) -> None:
     stage.begin(roots={})
-    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
     number = stage.written[-1]["id"]
-    stage.hand(QuestionWithdrawn(stage.upstream, None, "exited"))
+    stage.hand(ServerRequestCancelled(stage.upstream, None, "exited"))
     assert stage.written[-1]["method"] == "notifications/cancelled"
     assert stage.written[-1]["params"]["requestId"] == number
     stage.says({"id": number, "result": {}})
-    assert not stage.upstream.of(upstream.Respond)
+    assert not stage.upstream.of(upstream.AnswerServerRequest)
 
 
 async def test_finishing_waits_for_what_is_in_flight_and_refuses_what_is_new(stage: Stage) -> None:
@@ -250,7 +255,7 @@ async def test_finishing_waits_for_what_is_in_flight_and_refuses_what_is_new(sta
     assert stage.written[-1]["id"] == 2
     assert "has not run" in stage.written[-1]["error"]["message"]
     assert not stage.supervisor.of(ChildStopped)
-    stage.hand(Reply(stage.ticket(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), b"{}", None))
     assert stage.supervisor.of(ChildStopped) == [ChildStopped("frontend", 0)]
 
 
@@ -271,7 +276,7 @@ async def test_a_client_that_may_still_read_gets_more_time_than_one_that_does_no
 
 async def test_a_client_that_does_not_keep_up_is_reported(stage: Stage) -> None:
     stage.hand(Writable(False), Writable(True))
-    assert [one.congested for one in stage.supervisor.of(supervisor.Congestion)] == [True, False]
+    assert [one.paused for one in stage.supervisor.of(upstream.SetFlow)] == [True, False]
 
 
 async def test_a_line_too_long_to_keep_is_refused(stage: Stage) -> None:

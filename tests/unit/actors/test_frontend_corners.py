@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dmcp.messages import supervisor, upstream
-from dmcp.messages.frontend import ClientFrames, Finish, GraceOver, Moved, Question, Reply, UpstreamGone
+from dmcp.messages.frontend import (
+    ClientFrames,
+    Finish,
+    GraceOver,
+    Moved,
+    ServerRequest,
+    Settled,
+    UpstreamGone,
+)
 from unit.actors.fakes import Inbox
 from unit.actors.test_frontend import Stage
 
@@ -32,15 +40,15 @@ async def test_an_answer_of_the_client_that_cannot_be_read_fails_the_question_an
 ) -> None:
     stage.begin(roots={})
     stage.call(1)
-    stage.hand(Question("g", stage.upstream, b'"q"', "roots/list", {}))
+    stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, "roots/list", {}))
     assert stage.written[-1]["id"] == 1
     stage.written.clear()
     stage.hand(ClientFrames((unreadable,)))
-    (answer,) = stage.upstream.of(upstream.Respond)
-    assert answer.question == b'"q"'
+    (answer,) = stage.upstream.of(upstream.AnswerServerRequest)
+    assert answer.id == b'"q"'
     assert b"could not be read" in answer.error
     assert stage.written == []  # 1 is also the id of a call in flight: it must not be answered
-    stage.hand(Reply(stage.ticket(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), b"{}", None))
     assert stage.written == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
 
 
@@ -52,18 +60,18 @@ async def test_an_unreadable_answer_to_no_question_does_not_answer_a_call_of_the
     stage.hand(ClientFrames((b'{"jsonrpc":"2.0","id":7,"error":"text"}',)))
     (refusal,) = stage.written
     assert refusal["id"] is None
-    stage.hand(Reply(stage.ticket(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), b"{}", None))
     assert stage.written[1:] == [{"jsonrpc": "2.0", "id": 7, "result": {}}]
 
 
 async def test_a_batch_with_an_unreadable_answer_in_it_is_answered_whole(stage: Stage) -> None:
     stage.begin("2025-03-26", roots={})
-    stage.hand(Question("g", stage.upstream, b'"q"', "roots/list", {}))
+    stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, "roots/list", {}))
     stage.written.clear()
     ping = '{"jsonrpc":"2.0","id":9,"method":"ping"}'
     stage.hand(ClientFrames((f'[{{"jsonrpc":"2.0","id":1,"error":"text"}},{ping}]'.encode(),)))
     assert stage.written == [[{"jsonrpc": "2.0", "id": 9, "result": {}}]]
-    assert len(stage.upstream.of(upstream.Respond)) == 1
+    assert len(stage.upstream.of(upstream.AnswerServerRequest)) == 1
 
 
 async def test_a_request_cancelled_before_there_is_a_configuration_is_never_made(stage: Stage) -> None:
@@ -72,8 +80,8 @@ async def test_a_request_cancelled_before_there_is_a_configuration_is_never_made
     stage.call(2)
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
     stage.directory()
-    (request,) = stage.upstream.of(upstream.Request)
-    stage.hand(Reply(request.ticket, b"{}", None))
+    (request,) = stage.upstream.of(upstream.Submit)
+    stage.hand(Settled(request.call, b"{}", None))
     assert [one["id"] for one in stage.written] == [0, 2]
 
 
@@ -96,7 +104,7 @@ async def test_what_the_catalog_can_no_longer_answer_is_an_error_and_not_the_end
     assert refusal["id"] == 2
     assert "has not run" in refusal["error"]["message"]
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 2}})
-    stage.hand(Reply(stage.ticket(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), b"{}", None))
     assert stage.written[-1]["id"] == 1
 
 
@@ -122,7 +130,7 @@ async def test_a_call_that_was_handed_on_is_answered_when_the_life_that_got_it_f
     stage.begin()
     stage.call(1)
     second = Inbox()
-    stage.hand(Moved(stage.ticket(), second))
+    stage.hand(Moved(stage.call_id(), second))
     stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed"))
     assert stage.written == []
     stage.hand(UpstreamGone(second, "g", "dmcp failed"))
@@ -132,17 +140,17 @@ async def test_a_call_that_was_handed_on_is_answered_when_the_life_that_got_it_f
 async def test_a_cancel_that_came_before_the_call_was_handed_on_follows_it(stage: Stage) -> None:
     stage.begin()
     stage.call(1)
-    ticket, second = stage.ticket(), Inbox()
+    call_id, second = stage.call_id(), Inbox()
     stage.upstream.end()
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
-    stage.hand(Moved(ticket, second))
+    stage.hand(Moved(call_id, second))
     (order,) = second.of(upstream.Cancel)
-    assert order.ticket == ticket
+    assert order.call == call_id
 
 
 async def test_the_questions_of_an_upstream_that_failed_are_withdrawn(stage: Stage) -> None:
     stage.begin(roots={})
-    stage.hand(Question("g", stage.upstream, b"1", "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
     stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed"))
     assert stage.written[-1]["method"] == "notifications/cancelled"
     assert stage.supervisor.of(supervisor.Shutdown) == []
@@ -152,5 +160,5 @@ async def test_whatever_a_result_holds_it_is_answered_under_the_clients_id(stage
     stage.begin()
     stage.call(1)
     # A server that repeats the id: the body dmcp cuts out of its answer has an id in it.
-    stage.hand(Reply(stage.ticket(), b'{"a":1},"id":99', None))
+    stage.hand(Settled(stage.call_id(), b'{"a":1},"id":99', None))
     assert stage.written[-1]["id"] == 1

@@ -14,7 +14,7 @@ from dmcp.config.model import Features, RemoteServer, ServerConfig, StdioServer,
 from dmcp.messages import frontend, supervisor, upstream
 from dmcp.messages.catalog import Browse, GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import Inbox, call_id, subscribed
 from unit.actors.test_upstream import ENDED, PROFILE, Stage
 
 pytestmark = pytest.mark.anyio
@@ -37,8 +37,8 @@ class Shelves:
         groups = {config.name: Group(config, self.lives[config.name]) for config in configs}
         self.catalog.on_receive(Directory(groups, Inbox()))
 
-    def browse(self, ticket: int = 1, method: str = "prompts/list", **params: Any) -> None:
-        self.catalog.on_receive(Browse(ticket, method, params, self.client))
+    def browse(self, number: int = 1, method: str = "prompts/list", **params: Any) -> None:
+        self.catalog.on_receive(Browse(call_id(number), method, params, self.client))
 
     def state(self, group: str, state: Any, reason: str = "") -> None:
         self.catalog.on_receive(GroupState(group, 1, state, reason))
@@ -62,7 +62,7 @@ async def test_strangers_are_asked_one_after_another_and_once() -> None:
     shelves.catalog.on_receive(Listed("b", 1, "prompts", ({"name": "p"},)))
     shelves.state("b", "ready")
     assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
-    assert frontend.Announce("notifications/prompts/list_changed", None) in shelves.client.told
+    assert frontend.SendNotification("notifications/prompts/list_changed", None) in shelves.client.told
     shelves.state("c", "ready")
     shelves.browse(4)
     assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
@@ -100,7 +100,7 @@ async def test_a_list_of_a_group_wakes_it_unless_the_configuration_hides_what_is
     shelves.browse(1, group="a")
     shelves.browse(2, group="hidden")
     assert shelves.woken == {"a": [upstream.Wake()]}
-    (refusal,) = shelves.client.of(frontend.Reply)
+    (refusal,) = shelves.client.of(frontend.Settled)
     assert "switched off" in json.loads(refusal.error)["message"]
 
 
@@ -141,12 +141,12 @@ async def test_a_server_is_lost_unused_when_nothing_of_it_is_in_flight_or_subscr
     stage = Stage()
     stage.ready()
     assert unused(stage)
-    for ticket, name in enumerate(("echo", "look", "not listed")):  # answered; repeated; not sent yet
+    for number, name in enumerate(("echo", "look", "not listed")):  # answered; repeated; not sent yet
         stage = Stage()
         stage.ready()
-        stage.call(ticket, name)
+        stage.call(number, name)
         assert not unused(stage), name
-    stage = Stage(beginning=upstream.Beginning(profile=PROFILE, subscriptions=frozenset({"x:1"})))
+    stage = Stage(beginning=upstream.Beginning(profile=PROFILE, subscriptions=subscribed("x:1")))
     stage.ready()
     assert not unused(stage)
 

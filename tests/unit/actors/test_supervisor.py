@@ -15,7 +15,6 @@ from dmcp.messages.supervisor import (
     Configure,
     Directory,
     IdleLongEnough,
-    LogLevelSet,
     Shutdown,
     Undelivered,
     UpstreamLost,
@@ -23,7 +22,7 @@ from dmcp.messages.supervisor import (
 )
 from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.link import FaultKind
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import CLIENT, Inbox, submit, subscribed
 
 if TYPE_CHECKING:
     from dmcp.actors.runtime import Watch
@@ -124,13 +123,13 @@ async def test_a_server_that_cannot_be_resolved_is_published_with_the_reason_and
 async def test_a_lost_server_gets_a_new_generation_that_waits_and_takes_over(house: House) -> None:
     house.hand(configured(server()))
     first = house.make.last
-    request = upstream.Request(1, "tools/call", {}, Inbox())
-    house.hand(lost(first, repeat=(request,), subscriptions=frozenset({"x:1"}), was_ready=True))
+    request = submit(1, "tools/call", {}, Inbox())
+    house.hand(lost(first, repeat=(request,), subscriptions=subscribed("x:1"), was_ready=True))
     second = house.make.last
     assert second.generation > first.generation
     assert second.beginning.delay == RestartPolicy().backoff_min
     assert second.beginning.repeat == (request,)
-    assert second.beginning.subscriptions == {"x:1"}
+    assert second.beginning.subscriptions == subscribed("x:1")
     assert house.make.directory.groups["g"].upstream is second
 
 
@@ -151,17 +150,17 @@ async def test_a_request_an_old_generation_could_not_repeat_goes_to_the_present_
     house.hand(configured(server()))
     first = house.make.last
     house.hand(lost(first))
-    request = upstream.Request(1, "tools/call", {}, Inbox())
+    request = submit(1, "tools/call", {}, Inbox())
     house.hand(lost(first, repeat=(request,)), Undelivered("g", request))
-    assert house.make.last.of(upstream.Request) == [request, request]
+    assert house.make.last.of(upstream.Submit) == [request, request]
 
 
 async def test_a_request_for_a_group_that_is_gone_is_answered_with_an_error(house: House) -> None:
     house.hand(configured(server()))
     asker = Inbox()
-    house.hand(configured(), Undelivered("g", upstream.Request(5, "tools/call", {}, asker)))
-    (reply,) = asker.of(frontend.Reply)
-    assert reply.ticket == 5
+    house.hand(configured(), Undelivered("g", submit(5, "tools/call", {}, asker)))
+    (reply,) = asker.of(frontend.Settled)
+    assert reply.call.number == 5
     assert b"has not run" in reply.error
 
 
@@ -209,7 +208,7 @@ async def test_a_changed_server_is_restarted_and_the_others_hear_nothing(house: 
 
 async def test_a_new_life_knows_what_the_client_has_said(house: House) -> None:
     profile = ClientProfile("2025-11-25", {}, {})
-    house.hand(configured(server()), ClientKnown(profile), LogLevelSet("error"))
+    house.hand(configured(server()), ClientKnown(CLIENT, profile), upstream.SetLogLevel(CLIENT, "error"))
     house.hand(lost(house.make.last))
     assert house.make.last.beginning.profile is profile
     assert house.make.last.beginning.log_level == "error"

@@ -13,7 +13,6 @@ from dmcp.messages.auth import Configured, Declined, Forget
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
-    Congestion,
     Shutdown,
     SignInDeclined,
     SignInElsewhere,
@@ -21,7 +20,7 @@ from dmcp.messages.supervisor import (
     SignInOffered,
     Undelivered,
 )
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import CLIENT, Inbox, call_id, submit, subscribed
 from unit.actors.test_supervisor import House, configured, lost, server
 
 pytestmark = pytest.mark.anyio
@@ -33,12 +32,12 @@ async def house() -> House:
 
 
 async def test_a_life_that_begins_while_the_client_does_not_keep_up_is_held_back(house: House) -> None:
-    house.hand(configured(server()), Congestion(congested=True))
+    house.hand(configured(server()), upstream.SetFlow(CLIENT, paused=True))
     house.hand(lost(house.make.last))
-    assert house.make.last.of(upstream.HoldBack) == [upstream.HoldBack(hold=True)]
-    house.hand(Congestion(congested=False))
+    assert house.make.last.of(upstream.SetFlow) == [upstream.SetFlow(CLIENT, paused=True)]
+    house.hand(upstream.SetFlow(CLIENT, paused=False))
     house.hand(lost(house.make.last))
-    assert house.make.last.of(upstream.HoldBack) == []
+    assert house.make.last.of(upstream.SetFlow) == []
 
 
 async def test_a_life_that_begins_while_a_person_signs_in_waits_for_that(house: House) -> None:
@@ -60,10 +59,10 @@ async def test_asked_to_end_twice_the_client_still_gets_its_answers_first(house:
 
 async def test_a_call_that_may_have_run_is_never_said_not_to_have(house: House) -> None:
     client = Inbox()
-    call = upstream.Request(1, "resources/read", {}, client, repeated=True, may_have_run=True)
+    call = submit(1, "resources/read", {}, client, repeated=True, may_have_run=True)
     house.hand(configured(server()), Shutdown(0.0), ChildStopped("frontend", 0), Undelivered("g", call))
-    house.hand(Undelivered("g", call._replace(ticket=2, may_have_run=False)))
-    first, second = (json.loads(reply.error)["message"] for reply in client.of(frontend.Reply))
+    house.hand(Undelivered("g", call._replace(call=call_id(2), may_have_run=False)))
+    first, second = (json.loads(reply.error)["message"] for reply in client.of(frontend.Settled))
     assert "its outcome is unknown" in first
     assert "has not run" in second
 
@@ -82,7 +81,7 @@ async def test_a_lazy_server_that_is_lost_while_nobody_uses_it_sleeps_and_an_eag
 
 
 async def test_subscriptions_outlive_the_reload_that_restarts_their_server(house: House) -> None:
-    uris = frozenset({"file:///a"})
+    uris = subscribed("file:///a")
     house.hand(configured(server()), configured(server(command="other")), Bequeathed("g", uris))
     before, after = house.make.lives
     assert before.of(upstream.TakeOver) == []
@@ -90,7 +89,7 @@ async def test_subscriptions_outlive_the_reload_that_restarts_their_server(house
 
 
 async def test_subscriptions_wait_for_the_next_life_when_the_present_one_has_just_ended(house: House) -> None:
-    news = Bequeathed("g", frozenset({"file:///a"}))
+    news = Bequeathed("g", subscribed("file:///a"))
     house.hand(configured(server()))
     house.make.last.end()
     house.hand(news)

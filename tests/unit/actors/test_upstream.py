@@ -15,7 +15,7 @@ from dmcp.messages import catalog, frontend, supervisor, upstream
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.link import FaultKind, LinkFault
-from unit.actors.fakes import DeafLink, Inbox
+from unit.actors.fakes import CLIENT, DeafLink, Inbox, call_id, submit, subscribed
 
 pytestmark = pytest.mark.anyio
 
@@ -75,16 +75,16 @@ class Stage:
         self.welcomed()
         self.listed()
 
-    def call(self, ticket: int, name: str = "echo") -> upstream.Request:
-        request = upstream.Request(ticket, "tools/call", {"name": name, "arguments": {}}, self.client)
+    def call(self, number: int, name: str = "echo") -> upstream.Submit:
+        request = submit(number, "tools/call", {"name": name, "arguments": {}}, self.client)
         self.hand(request)
         return request
 
     @property
     def replies(self) -> dict[int, tuple[bytes | None, bytes | None]]:
-        found = self.client.of(frontend.Reply)
-        assert len({reply.ticket for reply in found}) == len(found), "answered twice"
-        return {reply.ticket: (reply.result, reply.error) for reply in found}
+        found = self.client.of(frontend.Settled)
+        assert len({reply.call.number for reply in found}) == len(found), "answered twice"
+        return {reply.call.number: (reply.result, reply.error) for reply in found}
 
 
 async def test_the_handshake_waits_for_the_client_and_shows_it_as_it_is() -> None:
@@ -92,11 +92,11 @@ async def test_the_handshake_waits_for_the_client_and_shows_it_as_it_is() -> Non
     stage.opened()
     assert stage.sent == []
     profile = ClientProfile("2025-06-18", {"roots": {}}, {"name": "editor", "version": "2"})
-    stage.hand(upstream.Initialise(profile))
+    stage.hand(upstream.Initialise(CLIENT, profile))
     params = stage.sent[0]["params"]
     assert params["capabilities"] == {"roots": {}}
     assert params["clientInfo"] == {"name": "editor", "version": "2"}
-    stage.hand(upstream.Initialise(profile))
+    stage.hand(upstream.Initialise(CLIENT, profile))
     assert len(stage.sent) == 1
 
 
@@ -155,7 +155,7 @@ async def test_losing_the_connection_answers_what_may_have_run_and_hands_over_wh
     assert b"g: exited with status 3" in error
     assert b"may have run" in error
     (news,) = stage.supervisor.of(supervisor.UpstreamLost)
-    assert [(request.ticket, request.repeated) for request in news.repeat] == [(2, True)]
+    assert [(request.call.number, request.repeated) for request in news.repeat] == [(2, True)]
     assert 2 not in stage.replies
     assert news.was_ready
 
@@ -163,7 +163,7 @@ async def test_losing_the_connection_answers_what_may_have_run_and_hands_over_wh
 async def test_a_request_is_repeated_once_only() -> None:
     stage = Stage()
     stage.ready()
-    request = upstream.Request(2, "tools/call", {"name": "look"}, stage.client, repeated=True)
+    request = submit(2, "tools/call", {"name": "look"}, stage.client, repeated=True)
     stage.hand(request, ENDED)
     assert stage.supervisor.of(supervisor.UpstreamLost)[0].repeat == ()
     assert stage.replies[2][1] is not None
@@ -233,7 +233,7 @@ async def test_no_deadline_passes_while_the_client_answers_a_question() -> None:
     stage.now = 299.0
     stage.hand(upstream.Tick("deadline"))
     assert stage.replies == {}
-    stage.hand(upstream.Respond(b'"q"', b'{"action":"accept"}', None))
+    stage.hand(upstream.AnswerServerRequest(b'"q"', b'{"action":"accept"}', None))
     assert stage.sent[-1] == {"jsonrpc": "2.0", "id": "q", "result": {"action": "accept"}}
     stage.now = 303.0
     stage.hand(upstream.Tick("deadline"))
@@ -247,7 +247,9 @@ async def test_a_question_is_answered_once() -> None:
     stage = Stage()
     stage.ready()
     stage.says({"id": 1, "method": "roots/list"})
-    stage.hand(upstream.Respond(b"1", b"{}", None), upstream.Respond(b"1", b"{}", None))
+    stage.hand(
+        upstream.AnswerServerRequest(b"1", b"{}", None), upstream.AnswerServerRequest(b"1", b"{}", None)
+    )
     assert len([m for m in stage.sent if m.get("result") == {}]) == 1
 
 
@@ -256,14 +258,14 @@ async def test_a_ping_of_the_server_is_answered_without_the_client() -> None:
     stage.ready()
     stage.says({"id": "p", "method": "ping"})
     assert stage.sent[-1] == {"jsonrpc": "2.0", "id": "p", "result": {}}
-    assert not stage.frontend.of(frontend.Question)
+    assert not stage.frontend.of(frontend.ServerRequest)
 
 
 async def test_a_call_beyond_the_bound_is_refused_and_one_after_an_answer_is_not() -> None:
     stage = Stage()
     stage.ready()
-    for ticket in range(MAX_IN_FLIGHT):
-        stage.call(ticket)
+    for number in range(MAX_IN_FLIGHT):
+        stage.call(number)
     assert stage.replies == {}
     stage.call(1000)
     assert b"at once" in (stage.replies[1000][1] or b"")
@@ -285,7 +287,7 @@ async def test_an_unknown_tool_is_looked_for_once_more_before_it_is_refused() ->
 
 
 async def test_subscriptions_that_come_after_the_end_go_to_the_life_that_follows() -> None:
-    late = upstream.TakeOver(frozenset({"x:1"}))
+    late = upstream.TakeOver(subscribed("x:1"))
     ended, stopping = Stage(), Stage()
     ended.ready()
     ended.hand(ENDED)
@@ -294,7 +296,7 @@ async def test_subscriptions_that_come_after_the_end_go_to_the_life_that_follows
     stopping.call(1)
     stopping.hand(upstream.Stop(10.0), late)
     for stage in (ended, stopping):
-        assert stage.supervisor.of(supervisor.Bequeathed) == [supervisor.Bequeathed("g", frozenset({"x:1"}))]
+        assert stage.supervisor.of(supervisor.Bequeathed) == [supervisor.Bequeathed("g", subscribed("x:1"))]
 
 
 async def test_stopping_waits_for_what_is_in_flight_and_gives_back_what_was_not_sent() -> None:
@@ -334,7 +336,7 @@ async def test_a_cancelled_call_is_never_answered() -> None:
     stage.ready()
     stage.call(1)
     number = stage.number_of("tools/call")
-    stage.hand(upstream.Cancel(1, "enough"))
+    stage.hand(upstream.Cancel(call_id(1), "enough"))
     stage.says({"id": number, "result": {}})
     assert stage.replies == {}
     assert {"requestId": number, "reason": "enough"} in [m.get("params") for m in stage.sent]
@@ -344,7 +346,7 @@ async def test_a_call_cancelled_before_it_was_sent_is_never_sent() -> None:
     stage = Stage()
     stage.opened()
     stage.call(1)
-    stage.hand(upstream.Cancel(1, ""))
+    stage.hand(upstream.Cancel(call_id(1), ""))
     stage.welcomed()
     stage.listed()
     assert not [m for m in stage.sent if m["method"] == "tools/call"]
@@ -353,14 +355,14 @@ async def test_a_call_cancelled_before_it_was_sent_is_never_sent() -> None:
 async def test_progress_goes_to_the_call_that_wants_it_and_gives_it_its_time_anew() -> None:
     stage = Stage(timeout=Timeouts(tools=5.0))
     stage.ready()
-    stage.hand(upstream.Request(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True))
+    stage.hand(submit(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True))
     number = stage.number_of("tools/call")
     assert stage.sent[-1]["params"]["_meta"] == {"progressToken": number}
     stage.now = 4.0
     stage.says({"method": "notifications/progress", "params": {"progressToken": number, "progress": 1}})
     stage.says({"method": "notifications/progress", "params": {"progressToken": 999, "progress": 1}})
     stage.says({"method": "notifications/progress", "params": {"progressToken": [], "progress": 1}})
-    assert [note.ticket for note in stage.client.of(frontend.Progressed)] == [1]
+    assert [note.call.number for note in stage.client.of(frontend.Progressed)] == [1]
     stage.now = 8.0
     stage.hand(upstream.Tick("deadline"))
     assert stage.replies == {}

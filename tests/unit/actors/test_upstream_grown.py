@@ -10,6 +10,7 @@ import pytest
 from dmcp.config.model import Limits, Timeouts
 from dmcp.messages import catalog, frontend, upstream
 from dmcp.protocol.limits import MAX_ELICITATIONS, MAX_LATE_BYTES, MAX_UNREAD_ANSWERS
+from unit.actors.fakes import submit, subscribed
 from unit.actors.test_upstream import Stage
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +97,7 @@ async def test_a_guess_goes_to_the_next_call_when_the_oldest_has_its_answer() ->
     asks(stage, "q")
     stage.says({"id": oldest, "result": {"content": []}})
     assert due(stage, 100.0) == [1]
-    stage.hand(upstream.Respond(b'"q"', b"{}", None))
+    stage.hand(upstream.AnswerServerRequest(b'"q"', b"{}", None))
     assert due(stage, 106.0) == [1, 2]
 
 
@@ -108,7 +109,7 @@ async def test_many_questions_stop_a_clock_for_five_minutes_in_all() -> None:
         stage.now = number * 100.0
         asks(stage, f"q{number}")
         stage.now += 99.0
-        stage.hand(upstream.Respond(json.dumps(f"q{number}").encode(), b"{}", None))
+        stage.hand(upstream.AnswerServerRequest(json.dumps(f"q{number}").encode(), b"{}", None))
         stage.hand(upstream.Tick("deadline"))
     assert list(stage.replies) == [1]
     assert b"within 5 s" in (stage.replies[1][1] or b"")
@@ -122,14 +123,14 @@ async def test_roots_stop_no_clock_and_have_a_short_time_of_their_own() -> None:
     timers = [timer.when() - timer._loop.time() for timer in stage.actor._timers]  # type: ignore[attr-defined]
     assert any(25.0 < left <= 30.0 for left in timers)
     assert due(stage, 6.0) == [1]
-    (withdrawn,) = stage.frontend.of(frontend.QuestionWithdrawn)
-    assert withdrawn.question == b'"r"'
+    (withdrawn,) = stage.frontend.of(frontend.ServerRequestCancelled)
+    assert withdrawn.id == b'"r"'
 
 
 async def test_a_call_is_over_after_the_longest_a_call_may_take_whatever_progress_it_shows() -> None:
     stage = Stage(timeout=Timeouts(tools=5.0), limits=Limits(call_time=20.0))
     stage.ready()
-    request = upstream.Request(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True)
+    request = submit(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True)
     stage.hand(request)
     number = stage.number_of("tools/call")
     for now in range(1, 20):
@@ -142,7 +143,7 @@ async def test_a_call_is_over_after_the_longest_a_call_may_take_whatever_progres
 async def test_the_usual_longest_time_is_ten_times_the_timeout() -> None:
     stage = Stage(timeout=Timeouts(tools=5.0))
     stage.ready()
-    stage.hand(upstream.Request(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True))
+    stage.hand(submit(1, "tools/call", {"name": "echo"}, stage.client, wants_progress=True))
     number = stage.number_of("tools/call")
     for now in range(4, 50, 4):
         assert due(stage, float(now)) == []
@@ -186,7 +187,7 @@ async def test_what_waits_of_progress_and_updates_is_bounded_in_bytes_and_the_re
     stage = Stage(limits=Limits(notifications=1.0))
     stage.ready()
     talk = stage.actor._talk
-    talk.subscriptions |= {f"x:{n}" for n in range(100)}
+    talk.subscriptions.update(subscribed(*(f"x:{n}" for n in range(100))))
     for round_ in range(3):
         for number in range(100):
             params = {"uri": f"x:{number}", "round": round_, "filling": "y" * 300_000}

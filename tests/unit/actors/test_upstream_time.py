@@ -11,6 +11,7 @@ from dmcp.actors.upstream import Phase
 from dmcp.config.model import Timeouts
 from dmcp.messages import catalog, supervisor, upstream
 from dmcp.protocol.link import FaultKind, LinkFault
+from unit.actors.fakes import CLIENT, submit, subscribed
 from unit.actors.test_upstream import PROFILE, Stage
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +67,7 @@ async def test_an_answered_question_leaves_no_timer_behind() -> None:
     before = len(stage.actor._timers)
     for number in range(50):
         stage.says({"id": f"q{number}", "method": "roots/list"})
-        stage.hand(upstream.Respond(json.dumps(f"q{number}").encode(), b"{}", None))
+        stage.hand(upstream.AnswerServerRequest(json.dumps(f"q{number}").encode(), b"{}", None))
     assert len(stage.actor._timers) <= before + 1  # the one for deadlines
 
 
@@ -75,33 +76,32 @@ async def test_a_question_asked_twice_under_one_id_leaves_no_timer_behind() -> N
     before = len(stage.actor._timers)
     for _ in range(50):
         stage.says({"id": "q", "method": "roots/list"})
-    stage.hand(upstream.Respond(b'"q"', b"{}", None))
+    stage.hand(upstream.AnswerServerRequest(b'"q"', b"{}", None))
     assert len(stage.actor._timers) <= before + 1
 
 
 async def test_a_link_that_opens_while_the_client_does_not_keep_up_is_held_back_from_the_start() -> None:
     stage = Stage()
-    stage.hand(upstream.HoldBack(hold=True))
+    stage.hand(upstream.SetFlow(CLIENT, paused=True))
     stage.opened()
     assert stage.link.paused
-    stage.hand(upstream.HoldBack(hold=False))
+    stage.hand(upstream.SetFlow(CLIENT, paused=False))
     assert not stage.link.paused
 
 
 async def test_a_server_dmcp_does_not_read_from_is_not_blamed_for_its_silence() -> None:
     stage = Stage()
     stage.opened()
-    stage.hand(upstream.HoldBack(hold=True), upstream.Tick("connect"))
+    stage.hand(upstream.SetFlow(CLIENT, paused=True), upstream.Tick("connect"))
     assert not stage.supervisor.of(supervisor.UpstreamLost)
-    stage.hand(upstream.HoldBack(hold=False), upstream.Tick("connect"))
+    stage.hand(upstream.SetFlow(CLIENT, paused=False), upstream.Tick("connect"))
     assert len(stage.supervisor.of(supervisor.UpstreamLost)) == 1
 
 
 async def test_each_request_that_was_handed_over_has_its_own_patience() -> None:
     stage = Stage()
     requests = [
-        upstream.Request(n, "resources/read", {}, stage.client, repeated=True, wait_until=float(n))
-        for n in (1, 2)
+        submit(n, "resources/read", {}, stage.client, repeated=True, wait_until=float(n)) for n in (1, 2)
     ]
     stage.actor._beginning = upstream.Beginning(delay=1000.0, reason="gone", repeat=tuple(requests))
     stage.actor.on_start()
@@ -128,7 +128,7 @@ async def test_the_reason_a_call_failed_is_told_without_secrets() -> None:
 
 async def test_a_server_that_is_stopped_leaves_its_subscriptions_to_the_next() -> None:
     before = ready()
-    before.hand(upstream.Request(1, "resources/subscribe", {"uri": "file:///a"}, before.client))
+    before.hand(submit(1, "resources/subscribe", {"uri": "file:///a"}, before.client))
     before.says({"id": before.number_of("resources/subscribe"), "result": {}})
     before.hand(upstream.Stop(10.0))
     (news,) = before.supervisor.of(supervisor.Bequeathed)
@@ -141,7 +141,7 @@ async def test_a_server_that_is_stopped_leaves_its_subscriptions_to_the_next() -
 async def test_subscriptions_that_are_taken_over_while_connecting_are_made_when_ready() -> None:
     stage = Stage()
     stage.opened()
-    stage.hand(upstream.TakeOver(frozenset({"file:///a"})))
+    stage.hand(upstream.TakeOver(subscribed("file:///a")))
     assert not [message for message in stage.sent if message["method"] == "resources/subscribe"]
     stage.welcomed()
     stage.listed()

@@ -8,6 +8,7 @@ import pytest
 
 from dmcp.messages import supervisor, upstream
 from dmcp.protocol.link import FaultKind, LinkFault
+from unit.actors.fakes import call_id, submit
 from unit.actors.test_upstream import PROFILE, Stage
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ def fail(stage: Stage, method: str, fault: LinkFault) -> None:
     stage.hand(upstream.RequestFailed(stage.number_of(method), fault))
 
 
-def handed_over(stage: Stage) -> Sequence[upstream.Request]:
+def handed_over(stage: Stage) -> Sequence[upstream.Submit]:
     (news,) = stage.supervisor.of(supervisor.UpstreamLost)
-    repeat: Sequence[upstream.Request] = news.repeat
+    repeat: Sequence[upstream.Submit] = news.repeat
     return repeat
 
 
@@ -82,7 +83,7 @@ async def test_a_dead_server_is_given_up_only_when_what_is_in_flight_has_landed(
     assert not stage.supervisor.of(supervisor.UpstreamLost)
     stage.says({"id": slow, "result": {"content": []}})
     assert stage.replies[1][0] == b'{"content": []}'
-    assert [request.ticket for request in handed_over(stage)] == [2, 3]
+    assert [request.call.number for request in handed_over(stage)] == [2, 3]
 
 
 async def test_a_server_that_refuses_a_ping_is_alive() -> None:
@@ -102,36 +103,36 @@ async def test_nothing_is_asked_again_in_a_session_that_is_lost() -> None:
     fail(stage, "ping", FORGOTTEN)
     assert methods(stage) == ["tools/call", "ping", "tools/call"]
     stage.hand(upstream.LinkClosed(FORGOTTEN))
-    assert [request.ticket for request in handed_over(stage)] == [1, 2]
+    assert [request.call.number for request in handed_over(stage)] == [1, 2]
 
 
 async def test_a_cancelled_call_is_not_asked_again() -> None:
     stage = ready()
     stage.call(1, "look")
     fail(stage, "tools/call", BROKEN)
-    stage.hand(upstream.Cancel(1, "no longer wanted"))
+    stage.hand(upstream.Cancel(call_id(1), "no longer wanted"))
     stage.says({"id": stage.number_of("ping"), "result": {}})
     assert methods(stage) == ["tools/call", "ping"]
 
 
-def next_life(*requests: upstream.Request) -> Stage:
+def next_life(*requests: upstream.Submit) -> Stage:
     stage = Stage(beginning=upstream.Beginning(delay=0.5, reason="was lost", profile=PROFILE))
-    stage.actor._queue += [request._replace(reply_to=stage.client) for request in requests]
+    stage.actor._queue += [
+        request._replace(context=upstream.CallContext(stage.client)) for request in requests
+    ]
     return stage
 
 
-def waiting(ticket: int, until: float, *, may_have_run: bool = True) -> upstream.Request:
+def waiting(number: int, until: float, *, may_have_run: bool = True) -> upstream.Submit:
     nobody = Stage().client
-    return upstream.Request(
-        ticket, "ping", {}, nobody, repeated=True, may_have_run=may_have_run, wait_until=until
-    )
+    return submit(number, "ping", {}, nobody, repeated=True, may_have_run=may_have_run, wait_until=until)
 
 
 async def test_what_was_handed_over_outlives_a_failed_attempt_until_its_patience_ends() -> None:
     stage = next_life(waiting(1, 30.0), waiting(2, 5.0))
     stage.now = 6.0
     stage.hand(upstream.LinkOpened(None, OSError("refused")))
-    assert [(request.ticket, request.wait_until) for request in handed_over(stage)] == [(1, 30.0)]
+    assert [(request.call.number, request.wait_until) for request in handed_over(stage)] == [(1, 30.0)]
     assert b"outcome is unknown" in (stage.replies[2][1] or b"")
 
 

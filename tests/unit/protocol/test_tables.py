@@ -1,9 +1,15 @@
-"""What is in flight, on both sides: flights to a server, exchanges of the client, questions to it, batches."""
+"""What is in flight, on both sides: flights to a server, requests of the client, server requests to it, batches."""
 
 from __future__ import annotations
 
-from dmcp.protocol.exchanges import Asked, BatchAnswer, Exchange, ExchangeTable, QuestionTable
 from dmcp.protocol.flights import FlightTable
+from dmcp.protocol.pending import (
+    BatchAnswer,
+    PendingRequest,
+    PendingRequests,
+    PendingServerRequest,
+    PendingServerRequests,
+)
 
 
 def test_numbers_are_never_used_twice_in_a_session() -> None:
@@ -63,39 +69,42 @@ def test_progress_gives_a_call_its_time_anew() -> None:
 
 
 def test_an_exchange_is_closed_once_and_its_id_is_free_again() -> None:
-    table: ExchangeTable[str] = ExchangeTable()
-    ticket = table.open(Exchange(b"1", "tools/call"))
+    table: PendingRequests[str] = PendingRequests(1)
+    call = table.open(PendingRequest(b"1", "tools/call"))
     assert b"1" in table
-    assert table.ticket_of(b"1") == ticket
-    assert table.close(ticket) is not None
-    assert table.close(ticket) is None
+    assert table.call_of(b"1") == call
+    assert table.close(call) is not None
+    assert table.close(call) is None
     assert b"1" not in table
-    assert table.open(Exchange(b"1", "tools/call")) != ticket
+    assert table.open(PendingRequest(b"1", "tools/call")) != call
 
 
-def test_the_exchanges_of_one_upstream_are_found_by_who_it_is() -> None:
+def test_the_requests_of_one_upstream_are_found_by_who_it_is() -> None:
     one, other = ["same"], ["same"]
-    table: ExchangeTable[list[str]] = ExchangeTable()
-    mine, theirs = Exchange[list[str]](b"1", "m"), Exchange[list[str]](b"2", "m")
+    table: PendingRequests[list[str]] = PendingRequests(1)
+    mine, theirs = PendingRequest[list[str]](b"1", "m"), PendingRequest[list[str]](b"2", "m")
     mine.upstream, theirs.upstream = one, other
-    ticket = table.open(mine)
+    call = table.open(mine)
     table.open(theirs)
-    assert table.of_upstream(one) == [ticket]
+    assert table.of_upstream(one) == [call]
 
 
 def test_a_question_is_answered_once_and_only_under_its_own_id() -> None:
-    table: QuestionTable[str] = QuestionTable()
-    number = table.ask(Asked("g", b'"q"', None))
+    table: PendingServerRequests[str] = PendingServerRequests()
+    number = table.ask(PendingServerRequest("g", b'"q"', None))
     assert table.answered(b'"%d"' % number) is None
     assert table.answered(b"-1") is None
-    assert table.answered(b"%d" % number) == Asked("g", b'"q"', None)
+    assert table.answered(b"%d" % number) == PendingServerRequest("g", b'"q"', None)
     assert table.answered(b"%d" % number) is None
 
 
 def test_withdrawing_takes_one_question_or_all_of_one_upstream() -> None:
-    table: QuestionTable[str] = QuestionTable()
-    first, second = table.ask(Asked("g", b"1", None)), table.ask(Asked("g", b"2", None))
-    others = table.ask(Asked("h", b"1", None))
+    table: PendingServerRequests[str] = PendingServerRequests()
+    first, second = (
+        table.ask(PendingServerRequest("g", b"1", None)),
+        table.ask(PendingServerRequest("g", b"2", None)),
+    )
+    others = table.ask(PendingServerRequest("h", b"1", None))
     assert table.withdraw("g", b"1") == [first]
     assert table.withdraw("g", None) == [second]
     assert table.get(others) is not None

@@ -11,6 +11,18 @@ A = TypeVar("A")
 _LONGEST = 18  # digits of an id: more of them are slow to read, and nobody's
 
 
+class CallId(NamedTuple):
+    """Names one request of one client, everywhere in dmcp and for good.
+
+    Attributes:
+        client: the number of the client.
+        number: of the request, counted by the client's frontend; never used twice.
+    """
+
+    client: int
+    number: int
+
+
 class BatchAnswer:
     """Collects the answers to one batch (JSON-RPC 2.0, section 6; revision 2025-03-26 only)."""
 
@@ -33,7 +45,7 @@ class BatchAnswer:
         return b"[" + b",".join(self._frames) + b"]"
 
 
-class Exchange(Generic[A]):
+class PendingRequest(Generic[A]):
     """A request of the client that is not answered yet.
 
     Attributes:
@@ -60,102 +72,107 @@ class Exchange(Generic[A]):
         self.batch = batch
 
     def __repr__(self) -> str:
-        return f"<Exchange {self.id.decode()} {self.method} {self.group}>"
+        return f"<PendingRequest {self.id.decode()} {self.method} {self.group}>"
 
 
-class ExchangeTable(Generic[A]):
-    """The client's requests in flight, by ticket and by id."""
+class PendingRequests(Generic[A]):
+    """One client's requests in flight, by call and by the client's id.
 
-    __slots__ = ("_by_ticket", "_next", "_ticket_of")
+    Args:
+        client: the number of the client.
+    """
 
-    def __init__(self) -> None:
-        self._by_ticket: dict[int, Exchange[A]] = {}
-        self._ticket_of: dict[bytes, int] = {}
+    __slots__ = ("_by_call", "_call_of", "_client", "_next")
+
+    def __init__(self, client: int) -> None:
+        self._client = client
+        self._by_call: dict[CallId, PendingRequest[A]] = {}
+        self._call_of: dict[bytes, CallId] = {}
         self._next = 1
 
     def __repr__(self) -> str:
-        return f"<ExchangeTable {list(self._by_ticket.values())}>"
+        return f"<PendingRequests {list(self._by_call.values())}>"
 
     def __len__(self) -> int:
-        return len(self._by_ticket)
+        return len(self._by_call)
 
     def __contains__(self, identifier: bytes) -> bool:
-        return identifier in self._ticket_of
+        return identifier in self._call_of
 
-    def open(self, exchange: Exchange[A]) -> int:
-        """Enter a request and return its ticket. Tickets are never used twice."""
-        ticket = self._next
+    def open(self, pending: PendingRequest[A]) -> CallId:
+        """Add a request and return its name. Names are never used twice."""
+        call = CallId(self._client, self._next)
         self._next += 1
-        self._by_ticket[ticket] = exchange
-        self._ticket_of[exchange.id] = ticket
-        return ticket
+        self._by_call[call] = pending
+        self._call_of[pending.id] = call
+        return call
 
-    def get(self, ticket: int) -> Exchange[A] | None:
-        """Look without taking out."""
-        return self._by_ticket.get(ticket)
+    def get(self, call: CallId) -> PendingRequest[A] | None:
+        """Return a request without taking it out."""
+        return self._by_call.get(call)
 
-    def close(self, ticket: int) -> Exchange[A] | None:
-        """Take out; ``None`` when it was answered or cancelled before."""
-        exchange = self._by_ticket.pop(ticket, None)
-        if exchange is not None:
-            del self._ticket_of[exchange.id]
-        return exchange
+    def close(self, call: CallId) -> PendingRequest[A] | None:
+        """Take a request out; ``None`` when it was answered or cancelled before."""
+        pending = self._by_call.pop(call, None)
+        if pending is not None:
+            del self._call_of[pending.id]
+        return pending
 
-    def ticket_of(self, identifier: bytes) -> int | None:
-        """The ticket of the request with this id."""
-        return self._ticket_of.get(identifier)
+    def call_of(self, identifier: bytes) -> CallId | None:
+        """Return the name of the request with this id of the client's."""
+        return self._call_of.get(identifier)
 
-    def all(self) -> list[tuple[int, Exchange[A]]]:
-        """Everything that is not answered yet, oldest first."""
-        return list(self._by_ticket.items())
+    def all(self) -> list[tuple[CallId, PendingRequest[A]]]:
+        """Return everything that is not answered yet, oldest first."""
+        return list(self._by_call.items())
 
-    def of_upstream(self, upstream: A) -> list[int]:
-        """The tickets one upstream has."""
-        return [ticket for ticket, exchange in self._by_ticket.items() if exchange.upstream is upstream]
+    def of_upstream(self, upstream: A) -> list[CallId]:
+        """Return the calls one upstream has."""
+        return [call for call, pending in self._by_call.items() if pending.upstream is upstream]
 
 
-class Asked(NamedTuple, Generic[A]):
+class PendingServerRequest(NamedTuple, Generic[A]):
     """A question the client has been asked on behalf of an upstream, or of dmcp itself (``upstream`` is ``None``)."""
 
     upstream: A | None
-    question: bytes
+    id: bytes
     progress_token: str | int | None
 
 
-class QuestionTable(Generic[A]):
+class PendingServerRequests(Generic[A]):
     """Questions to the client in flight, by the id they were sent with."""
 
     __slots__ = ("_asked", "_next")
 
     def __init__(self) -> None:
-        self._asked: dict[int, Asked[A]] = {}
+        self._asked: dict[int, PendingServerRequest[A]] = {}
         self._next = 1
 
     def __repr__(self) -> str:
-        return f"<QuestionTable {sorted(self._asked)}>"
+        return f"<PendingServerRequests {sorted(self._asked)}>"
 
-    def ask(self, asked: Asked[A]) -> int:
+    def ask(self, asked: PendingServerRequest[A]) -> int:
         """Enter a question that is about to be sent and return its id."""
         number = self._next
         self._next += 1
         self._asked[number] = asked
         return number
 
-    def answered(self, identifier: bytes) -> Asked[A] | None:
+    def answered(self, identifier: bytes) -> PendingServerRequest[A] | None:
         """Take out the question with this (encoded) id."""
         plain = identifier.isdigit() and len(identifier) <= _LONGEST
         return self._asked.pop(int(identifier), None) if plain else None
 
-    def get(self, number: object) -> Asked[A] | None:
+    def get(self, number: object) -> PendingServerRequest[A] | None:
         """Look without taking out."""
         return self._asked.get(number) if isinstance(number, int) else None
 
-    def withdraw(self, upstream: A | None, question: bytes | None) -> list[int]:
+    def withdraw(self, upstream: A | None, request: bytes | None) -> list[int]:
         """Take out an upstream's (or dmcp's own) question, or all of its questions, and return their ids."""
         gone = [
             number
             for number, asked in self._asked.items()
-            if asked.upstream is upstream and (question is None or asked.question == question)
+            if asked.upstream is upstream and (request is None or asked.id == request)
         ]
         for number in gone:
             del self._asked[number]
