@@ -1,4 +1,4 @@
-"""Fixtures for all test rooms: the event loop, and the watch over processes that a test leaves behind."""
+"""Fixtures for all tests: the event loop, and the watch over processes that a test leaves behind."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 import dmcp
@@ -17,8 +18,8 @@ from harness.processes import MARK, leftovers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ROOMS_WITHOUT_PROCESSES = ("/unit/", "/architecture/")
-_PATIENCE = 10.0  # seconds for a process to end after the test that started it
+_WITHOUT_PROCESSES = ("/unit/", "/architecture/")
+_EXIT_TIMEOUT = 10.0  # seconds for a process to end after the test that started it
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.setenv(name, home)
     for name in ("APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         patch.delenv(name, raising=False)
+    # dmcp is started some thousand times; compiling it each time would be a third of what the tests cost.
+    patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     config.add_cleanup(patch.undo)
 
@@ -51,14 +54,14 @@ def no_process_is_left_behind(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Fail a test after which a process runs that was started in it."""
-    if any(room in request.path.as_posix() for room in _ROOMS_WITHOUT_PROCESSES):
+    if any(part in request.path.as_posix() for part in _WITHOUT_PROCESSES):
         yield
         return
-    mark = uuid.uuid4().hex
+    mark, older = uuid.uuid4().hex, frozenset(psutil.pids())
     monkeypatch.setenv(MARK, mark)
     yield
-    rest = leftovers(mark, _PATIENCE)
-    told = [f"{process.pid} {' '.join(process.cmdline())}" for process in rest if process.is_running()]
+    rest = leftovers(mark, older, _EXIT_TIMEOUT)
+    named = [f"{process.pid} {' '.join(process.cmdline())}" for process in rest if process.is_running()]
     for process in rest:
         process.kill()
-    assert not told, f"left running: {told}"
+    assert not named, f"left running: {named}"

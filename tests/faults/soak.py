@@ -119,7 +119,7 @@ class SoakClient(Child):
 
     def on_line(self, line: bytes) -> None:
         self.lines.clear()
-        self.stderr = self.stderr[-10_000:]
+        self.forget_stderr(keep=10_000)
         try:
             message = json.loads(line)
         except ValueError:

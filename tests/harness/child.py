@@ -1,12 +1,19 @@
 """A process with its three pipes, started by a test and sure to be ended by it.
 
 It cuts stdout into lines and collects stderr. What a line means is not known here.
+
+In half of the tests, chosen by their names, nobody reads stderr until the test asks for it, as many a client never
+does: a process that waits for its log to be read is found out. ``DMCP_TEST_STDERR`` ("read" or "unread") decides for
+all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import os
+import sys
+import zlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
@@ -19,6 +26,71 @@ if TYPE_CHECKING:
 
 WAIT: Final = 20.0  # seconds; far beyond what anything here takes, so that only a hang gets there
 _CHUNK = 1 << 18
+_READS = 64  # chunks of stderr in one turn: who writes without end does not hold the test's loop
+
+
+def leaves_stderr_unread() -> bool:
+    """Return whether this test is of the half in which nobody reads stderr. It is the same one in every run."""
+    if chosen := os.environ.get("DMCP_TEST_STDERR"):
+        return chosen == "unread"
+    test, _, _ = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")  # without "(setup)" or "(call)"
+    return bool(zlib.crc32(test.encode()) % 2)
+
+
+class Stderr:
+    """The reading end of a process's stderr. Runs on the loop; nothing in it waits.
+
+    Attributes:
+        writer: the other end, for the process; close it once that is started.
+        text: what was read so far.
+        ended: set when the last writer has closed its end, if somebody reads by then.
+    """
+
+    def __init__(self, on_text: Callable[[], None]) -> None:
+        self._reader, self.writer = os.pipe()
+        if sys.platform != "win32":  # this class is not used there
+            os.set_blocking(self._reader, False)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._on_text = on_text
+        self._loop = asyncio.get_running_loop()
+        self.is_read = False
+        self.text = ""
+        self.ended = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<Stderr read={self.is_read} characters={len(self.text)}>"
+
+    def read(self) -> None:
+        """Read from now on."""
+        if not self.is_read and self._reader >= 0:
+            self.is_read = True
+            self._loop.add_reader(self._reader, self.take)
+
+    def pause(self) -> None:
+        """Read nothing until ``read``."""
+        if self.is_read and self._reader >= 0:
+            self.is_read = False
+            self._loop.remove_reader(self._reader)
+
+    def take(self) -> None:
+        """Take what has been written and not been read yet."""
+        with suppress(BlockingIOError):
+            for _ in range(_READS):
+                if self._reader < 0:
+                    return
+                if not (chunk := os.read(self._reader, _CHUNK)):
+                    self.close()
+                    return
+                self.text += self._decoder.decode(chunk)
+                self._on_text()
+
+    def close(self) -> None:
+        """Stop reading; the text stays."""
+        if self._reader >= 0:
+            self._loop.remove_reader(self._reader)
+            os.close(self._reader)
+            self._reader = -1
+            self.ended.set()
 
 
 class Child:
@@ -28,7 +100,6 @@ class Child:
     killed, with all of its own children, and the test fails.
 
     Attributes:
-        stderr: what the process wrote there.
         lines: the lines it wrote to stdout.
         ended: whether its stdout has ended.
         loose_end: what it wrote after its last line feed.
@@ -43,7 +114,8 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._pumps: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
-        self.stderr = ""
+        self._stderr: Stderr | None = None
+        self._collected = ""  # where asyncio reads the pipe
         self.lines: list[bytes] = []
         self.ended = False
         self.loose_end = b""
@@ -62,12 +134,55 @@ class Child:
         """Its process id."""
         return self.process.pid
 
+    @property
+    def stderr(self) -> str:
+        """What the process wrote to stderr. Who asks for it once has it read from then on."""
+        if self._stderr is None:
+            return self._collected
+        self._stderr.read()
+        self._stderr.take()
+        return self._stderr.text
+
+    def leave_stderr_unread(self) -> None:
+        """Read nothing of stderr until ``read_stderr`` or a look at ``stderr``. Not on Windows."""
+        if self._stderr is not None:
+            self._stderr.pause()
+
+    def read_stderr(self) -> None:
+        """Read stderr from now on."""
+        if self._stderr is not None:
+            self._stderr.read()
+
+    def forget_stderr(self, keep: int) -> None:
+        """Drop what was read from stderr, but for the last ``keep`` characters: for tests that run for long."""
+        self._collected = self._collected[-keep:]
+        if self._stderr is not None:
+            self._stderr.text = self._stderr.text[-keep:]
+
     async def __aenter__(self) -> Self:
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=pipe, env=self._env, cwd=self._cwd
-        )
-        self._pumps = [asyncio.create_task(self._read_stdout()), asyncio.create_task(self._read_stderr())]
+        self._stderr = self._open_stderr()
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe if self._stderr is None else self._stderr.writer,
+                env=self._env,
+                cwd=self._cwd,
+            )
+        except BaseException:
+            if self._stderr is not None:
+                self._stderr.close()
+            raise
+        finally:
+            if self._stderr is not None:
+                os.close(self._stderr.writer)
+        self._pumps = [asyncio.create_task(self._read_stdout())]
+        if self._stderr is None:
+            self._pumps.append(asyncio.create_task(self._read_stderr()))
+        elif not leaves_stderr_unread():
+            self._stderr.read()
         return self
 
     async def __aexit__(
@@ -79,6 +194,13 @@ class Child:
             for pump in self._pumps:
                 pump.cancel()
             await asyncio.gather(*self._pumps, return_exceptions=True)
+            if self._stderr is not None:
+                self._stderr.take()
+                self._stderr.close()
+
+    def _open_stderr(self) -> Stderr | None:
+        # On Windows a pipe cannot be read without waiting: there asyncio reads it, always.
+        return None if sys.platform == "win32" else Stderr(self._news.set)
 
     def write(self, raw: bytes) -> None:
         """Write these bytes to stdin and nothing else. Never blocks."""
@@ -103,6 +225,8 @@ class Child:
             async with asyncio.timeout(within):
                 status = await self.process.wait()
                 await asyncio.gather(*self._pumps, return_exceptions=True)
+                if self._stderr is not None and self._stderr.is_read:
+                    await self._stderr.ended.wait()
         except TimeoutError:
             self._kill()
             await self.process.wait()
@@ -157,5 +281,5 @@ class Child:
     async def _read_stderr(self) -> None:
         assert self.process.stderr is not None
         while chunk := await self.process.stderr.read(_CHUNK):
-            self.stderr += chunk.decode(errors="replace")
+            self._collected += chunk.decode(errors="replace")
             self._news.set()

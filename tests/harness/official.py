@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 import anyio
@@ -14,7 +14,7 @@ import mcp_types as types
 from mcp.client.session import ClientSession
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from harness.child import WAIT
+from harness.child import WAIT, leaves_stderr_unread
 from harness.configs import Entry, tapped, write_config
 from harness.raw import dmcp_command
 from harness.wire import Ledger, Side, read_tap
@@ -71,10 +71,11 @@ class OfficialClient:
     async def __aenter__(self) -> Self:
         executable, *arguments = self._command
         parameters = StdioServerParameters(command=executable, args=arguments, env=dict(os.environ))
-        # A cast, because on Windows it is a wrapper that only behaves like a file.
-        errors = cast("TextIO", self._stack.enter_context(tempfile.TemporaryFile("w+")))  # noqa: SIM115 - the stack closes it
+        errors = self._stack.enter_context(_Errors())
         try:
-            reader, writer = await self._stack.enter_async_context(stdio_client(parameters, errlog=errors))
+            reader, writer = await self._stack.enter_async_context(
+                stdio_client(parameters, errlog=errors.writer)
+            )
             session = ClientSession(
                 _Tap(reader, self.ledger, "server"),
                 _Tap(writer, self.ledger, "client"),
@@ -88,7 +89,6 @@ class OfficialClient:
             self.session = await self._stack.enter_async_context(session)
             await self.session.initialize()
         except BaseException:
-            errors.seek(0)
             print(errors.read()[-4000:], file=sys.stderr)  # noqa: T201 - pytest shows it with the failure
             await self._stack.aclose()
             raise
@@ -180,6 +180,42 @@ def text_of(result: types.CallToolResult) -> str:
     (content,) = result.content
     assert isinstance(content, types.TextContent)
     return content.text
+
+
+class _Errors:
+    """Where the process's stderr goes: a file, or in half of the tests a pipe that nobody reads. A context manager.
+
+    Attributes:
+        writer: what the process is given.
+    """
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self.writer: TextIO
+        self._reader = -1
+
+    def __enter__(self) -> Self:
+        if sys.platform != "win32" and leaves_stderr_unread():
+            self._reader, writer = os.pipe()
+            self._stack.callback(os.close, self._reader)
+            os.set_blocking(self._reader, False)
+            self.writer = self._stack.enter_context(open(writer, "w", encoding="utf-8"))  # noqa: PTH123 - a descriptor
+        else:
+            # A cast, because on Windows it is a wrapper that only behaves like a file.
+            self.writer = cast("TextIO", self._stack.enter_context(tempfile.TemporaryFile("w+")))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def read(self) -> str:
+        """Return what was written, from a pipe as much of it as fits there."""
+        if self._reader < 0:
+            self.writer.seek(0)
+            return self.writer.read()
+        with suppress(BlockingIOError):
+            return os.read(self._reader, 1 << 20).decode(errors="replace")
+        return ""
 
 
 class _Tap:

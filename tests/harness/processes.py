@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 
 import anyio
 import psutil
@@ -31,11 +32,19 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def marked(mark: str) -> list[psutil.Process]:
-    """Every live process that carries this mark, except the one asking."""
-    return [
-        process for process in psutil.process_iter() if process.pid != os.getpid() and _carries(process, mark)
-    ]
+def marked(mark: str, older: frozenset[int] = frozenset()) -> list[psutil.Process]:
+    """Return every live process that carries this mark, except the one asking.
+
+    Args:
+        mark: the value of ``MARK`` in its environment.
+        older: process ids not to look at, because they were there before the mark was.
+    """
+    found = []
+    for pid in set(psutil.pids()) - older - {os.getpid()}:
+        with suppress(psutil.NoSuchProcess):
+            if _carries(process := psutil.Process(pid), mark):
+                found.append(process)
+    return found
 
 
 def _carries(process: psutil.Process, mark: str) -> bool:
@@ -45,10 +54,16 @@ def _carries(process: psutil.Process, mark: str) -> bool:
         return False  # it has ended, or it belongs to somebody else and so is not ours
 
 
-def leftovers(mark: str, within: float) -> list[psutil.Process]:
-    """The processes with this mark that are still there after ``within`` seconds. For use outside the event loop."""
-    deadline = time.monotonic() + within
-    while (rest := marked(mark)) and time.monotonic() < deadline:
+def leftovers(mark: str, older: frozenset[int], timeout: float) -> list[psutil.Process]:
+    """Return the marked processes that are still there after ``timeout`` seconds. Blocks: not for the event loop.
+
+    Args:
+        mark: as for ``marked``.
+        older: likewise.
+        timeout: seconds to wait for them to end.
+    """
+    deadline = time.monotonic() + timeout
+    while (rest := marked(mark, older)) and time.monotonic() < deadline:
         time.sleep(0.05)  # no event tells of the end of a process that is not our child
     return rest
 

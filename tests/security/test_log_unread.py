@@ -25,12 +25,6 @@ pytestmark = pytest.mark.anyio
 NOISY = TESTS / "servers" / "noisy.py"
 
 
-def stderr_of(client: Child) -> asyncio.ReadTransport:
-    """What the client reads dmcp's standard error with."""
-    pipe: asyncio.ReadTransport = client.process._transport.get_pipe_transport(2)  # type: ignore[attr-defined]  # no public way to it
-    return pipe
-
-
 @asynccontextmanager
 async def unread(room: Path, servers: int = 1) -> AsyncIterator[RawClient]:
     """A session in which nobody reads standard error, and far more was logged than its pipe takes."""
@@ -38,14 +32,12 @@ async def unread(room: Path, servers: int = 1) -> AsyncIterator[RawClient]:
     config = write_config(room / "dmcp.json", {name: python_server(NOISY) for name in names})
     async with RawClient(dmcp_command(config), env={"DMCP_LOG": "debug"}) as client:
         await client.initialize()
-        stderr_of(client).pause_reading()
+        client.leave_stderr_unread()
         for name in names:
             # Each kind is limited for each server: long lines fill the pipe all the same.
             await client.call(name, "noise", {"stdout": 1000, "stderr": 1000, "answers": 1000, "size": 3000})
         yield client
-        stderr_of(
-            client
-        ).resume_reading()  # asyncio takes a process for ended when its pipes are read to the end
+        client.read_stderr()
 
 
 async def test_stray_lines_do_not_stop_a_client_that_leaves_stderr_unread(tmp_path: Path) -> None:
@@ -85,9 +77,9 @@ log.close()
 
 async def test_what_did_not_fit_is_counted_and_said_when_there_is_room_again() -> None:
     async with Child([sys.executable, "-c", FLOOD]) as program:
-        stderr_of(program).pause_reading()
+        program.leave_stderr_unread()
         await program.until(lambda: program.lines == [b"written"], "end of the flood")
-        stderr_of(program).resume_reading()
+        program.read_stderr()
         await program.logged("lines dropped")
         program.write(b"\n")
         assert await program.exited() == 0
@@ -127,12 +119,12 @@ async def test_lines_that_nobody_reads_do_not_hold_the_loop(tmp_path: Path) -> N
     async with RawClient(LoopWatch.command(config), env={**watch.env, "DMCP_LOG": "debug"}) as client:
         await client.initialize()
         await client.call("g", "echo")
-        stderr_of(client).pause_reading()
+        client.leave_stderr_unread()
         watch.start_watching()
         await asyncio.sleep(0.1)
         for _ in range(3):
             await client.call("g", "noise", {"stdout": 300, "stderr": 300, "answers": 300, "size": 2000})
-        stderr_of(client).resume_reading()
+        client.read_stderr()
     held = watch.held()
     assert held.cpu < 50
     assert held.wall < 1000
