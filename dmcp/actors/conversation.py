@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Peers
+    from dmcp.protocol.clients import Clients
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import Link
     from dmcp.protocol.listing import Kind
@@ -138,6 +139,7 @@ class Conversation:
         *,
         owner: Owner,
         peers: Peers,
+        clients: Clients[Address],
         clock: Callable[[], float],
     ) -> None:
         self.config = config
@@ -161,9 +163,9 @@ class Conversation:
         self._refused = ""  # what it said to the first of them
         self.gate = ReadGate()
         self.questions = Questions(
-            config, owner, frontend=peers.frontend, transmit=self.transmit, calls=self, clock=clock
+            config, owner, clients=clients, transmit=self.transmit, calls=self, clock=clock
         )
-        self.notifications = Notifications(config, owner, peers, clock)
+        self.notifications = Notifications(config, owner, peers.catalog, clients, clock)
         self.listings = Listings(
             config,
             generation,
@@ -269,7 +271,7 @@ class Conversation:
             return True
         if request.method != _SUBSCRIBE or uri in self.subscriptions:
             return False
-        if len({*self.subscriptions, *self._subscribing()}) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI:
+        if len({*self.subscriptions, *self.subscribing()}) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI:
             return False
         self.reply(request, error=verdicts.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
         return True
@@ -390,7 +392,7 @@ class Conversation:
 
     def _on_outcome(self, request: Submit, answer: jsonrpc.Answer) -> None:
         if answer.error is not None:
-            self.reply(request, error=self._error_of(answer, answer.error))
+            self.reply(request, error=self._error_of(answer, answer.error, request.call.client))
             return
         if (
             answer.result is None or answer.result[:1] != b"{"
@@ -410,7 +412,7 @@ class Conversation:
             if not self.subscriptions.discard(request.call.client, uri):  # another client came meanwhile
                 self.run(Errand("subscribe"), _SUBSCRIBE, {"uri": uri})
 
-    def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body) -> jsonrpc.Body:
+    def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body, client: int) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
         if verdicts.error_code(answer) != server_requests.URL_NEEDED:
             return verdicts.with_group(self._group, answer)
@@ -420,7 +422,7 @@ class Conversation:
             return verdicts.with_group(self._group, answer)
         error, identifiers = server_requests.url_error(self._group, value)
         for identifier in identifiers:
-            self.questions.expect_completion(identifier)
+            self.questions.expect_completion(identifier, client)
         return error
 
     def _on_errand_done(self, errand: Errand, answer: jsonrpc.Answer) -> None:
@@ -485,9 +487,7 @@ class Conversation:
                 if isinstance(uri, str) and self._is_subscribed(uri):
                     self.notifications.updated(uri, params, size)
             case "notifications/elicitation/complete":
-                identifier = self.questions.completed(params.get("elicitationId"))
-                if identifier is not None:
-                    self.notifications.announce(method, {**params, "elicitationId": identifier})
+                self.questions.completed(params)
             case "notifications/cancelled":
                 self.questions.withdraw(params.get("requestId"), params.get("reason"))
             case _ if method in _CHANGED:
@@ -502,15 +502,17 @@ class Conversation:
         """
         if uri in self.subscriptions:
             return True
-        known = {*self.subscriptions, *self._subscribing()}  # the first update may be faster than the answer
+        known = {*self.subscriptions, *self.subscribing()}  # the first update may be faster than the answer
         return bool(known) and any(whole in known for whole in _wholes(uri))
 
-    def _subscribing(self) -> set[str]:
-        """Return the resources whose subscription is in flight."""
+    def subscribing(self, client: int | None = None) -> set[str]:
+        """Return the resources whose subscription is in flight, of one client or of all."""
         return {
             str(cargo.params.get("uri"))
             for _, cargo in self.flights.all()
-            if isinstance(cargo, Submit) and cargo.method == _SUBSCRIBE
+            if isinstance(cargo, Submit)
+            and cargo.method == _SUBSCRIBE
+            and client in (None, cargo.call.client)
         }
 
     def _on_progress(self, params: JsonObject, size: int) -> None:
@@ -538,6 +540,15 @@ class Conversation:
     def oldest_call(self) -> int | None:
         """Return the number of the client's oldest request in flight."""
         return next((number for number, cargo in self.flights.all() if isinstance(cargo, Submit)), None)
+
+    def calls_of(self, client: int) -> list[CallId]:
+        """Return the calls of a client that are in flight, or wait for a look at the listing."""
+        flying = [cargo.call for _, cargo in self.flights.all() if isinstance(cargo, Submit)]
+        return [call for call in (*flying, *(r.call for r in self._doubtful)) if call.client == client]
+
+    def calling(self) -> set[int]:
+        """Return the clients that have calls in flight."""
+        return {cargo.call.client for _, cargo in self.flights.all() if isinstance(cargo, Submit)}
 
     def pause_call(self, number: int) -> None:
         """Stop the clock of a call: a person is answering what its server asks."""

@@ -95,6 +95,8 @@ class Frontend(LoopActor):
         self._context_with_progress = upstream.CallContext(self.actor_ref, wants_progress=True)
         self._questions = ClientQuestions(client, self._session, write, supervisor_)
         self._log_level: str | None = None
+        self._paused = False  # the client does not keep up with reading
+        self._joined: list[Address] = []  # the upstreams that know the client
         self._finishing = False
         self._farewell = "dmcp is shutting down"  # what a request that has not run is told then
 
@@ -133,7 +135,8 @@ class Frontend(LoopActor):
             case UpstreamGone():
                 self._on_upstream_gone(message)
             case Writable(writable):
-                self._supervisor.tell(upstream.SetFlow(self._client, paused=not writable))
+                self._paused = not writable
+                self._tell_upstreams(upstream.SetFlow(self._client, self._paused))
             case ClientGone(reading):
                 self._supervisor.tell(supervisor.Shutdown(EOF_GRACE if reading else 0.0))
             case Finish(grace, reason):
@@ -259,11 +262,10 @@ class Frontend(LoopActor):
         if method == "initialize":
             result = self._session.initialize(params)
             self._send(jsonrpc.result(request.id, jsonrpc.encode(result)), batch)
-            if self._session.profile is not None:
-                self._supervisor.tell(supervisor.ClientKnown(self._client, self._session.profile))
+            self._join()
         elif method == "logging/setLevel":
             self._log_level = client_requests.log_level(params)
-            self._supervisor.tell(upstream.SetLogLevel(self._client, self._log_level))
+            self._tell_upstreams(upstream.SetLogLevel(self._client, self._log_level))
             self._send(jsonrpc.result(request.id, b"{}"), batch)
         elif self._directory is None:
             self._early.append((request, batch))
@@ -350,7 +352,7 @@ class Frontend(LoopActor):
             case "notifications/progress":
                 self._questions.on_progress(params)
             case "notifications/roots/list_changed":
-                self._supervisor.tell(upstream.Notify(self._client, method, {}))
+                self._tell_upstreams(upstream.Notify(self._client, method, {}))
             case _:
                 log.remark("notification", lambda: f"ignored {method} of the client", level="debug")
 
@@ -417,6 +419,7 @@ class Frontend(LoopActor):
     def _on_directory(self, directory: Directory) -> None:
         problem, before = directory.problem, self._directory.problem if self._directory else ""
         self._directory = directory
+        self._join()
         if problem != before:
             level, text = "error", tools.invalid_configuration(problem)
             if not problem:
@@ -426,6 +429,24 @@ class Frontend(LoopActor):
         for request, batch in early:
             self._accept(request, batch)
         self._finish_if_idle()
+
+    def _join(self) -> None:
+        """Tell the upstreams that do not know the client yet who it is. Auth learns how it can help with a sign-in."""
+        profile, directory = self._session.profile, self._directory
+        if profile is None or directory is None:
+            return
+        from dmcp.messages.auth import ClientShows  # noqa: PLC0415 - the first answer does not wait for it
+
+        post(directory.auth, ClientShows(profile.can("elicitation", "url")))
+        known, self._joined = self._joined, _upstreams(directory)
+        message = upstream.ClientJoined(self._client, self.actor_ref, profile, self._log_level, self._paused)
+        for address in self._joined:
+            if not any(address is one for one in known):
+                post(address, message)
+
+    def _tell_upstreams(self, message: object) -> None:
+        for address in self._joined:
+            post(address, message)
 
     def _on_upstream_gone(self, message: UpstreamGone) -> None:
         self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
@@ -471,6 +492,10 @@ class Frontend(LoopActor):
             self._on_reply(Settled(call, None, error))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()
+
+
+def _upstreams(directory: Directory) -> list[Address]:
+    return [group.upstream for group in directory.groups.values() if group.upstream is not None]
 
 
 def _shown(text: str) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from dmcp.actors.questions import Asker
     from dmcp.config.model import ServerConfig
-    from dmcp.messages.upstream import Peers
+    from dmcp.messages import Address
+    from dmcp.protocol.clients import Clients
     from dmcp.protocol.jsonrpc import JsonObject
 
 FLUSH_INTERVAL: Final = 0.1
@@ -53,13 +54,16 @@ class Notifications:
     Args:
         config: of the server.
         asker: the upstream actor.
-        peers: who is told.
+        catalog: is told of changed resources.
+        clients: are told the rest.
         clock: seconds of a monotonic clock.
     """
 
     __slots__ = (
         "_asker",
         "_bucket",
+        "_catalog",
+        "_clients",
         "_clock",
         "_config",
         "_dropped",
@@ -67,17 +71,24 @@ class Notifications:
         "_late_bytes",
         "_late_progress",
         "_late_updates",
-        "_peers",
         "_telling",
         "_told_at",
         "_waiting",
     )
 
-    def __init__(self, config: ServerConfig, asker: Asker, peers: Peers, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        asker: Asker,
+        catalog_: Address,
+        clients: Clients[Address],
+        clock: Callable[[], float],
+    ) -> None:
         self._group = config.name
         self._config = config
         self._asker = asker
-        self._peers = peers
+        self._catalog = catalog_
+        self._clients = clients
         self._clock = clock
         self._bucket = Bucket(*_rate(config))
         self._late_progress: dict[int, _LateProgress] = {}  # by the call; bounded by the calls in flight
@@ -137,11 +148,12 @@ class Notifications:
             return
         logger = params.get("logger")
         own = f"/{printable(logger, _LOGGER)}" if isinstance(logger, str) and logger else ""
-        self.announce("notifications/message", {**params, "logger": f"{self._group}{own}"})
+        self._tell_all("notifications/message", {**params, "logger": f"{self._group}{own}"})
 
-    def announce(self, method: str, params: JsonObject) -> None:
-        """Pass on what is bounded in another way."""
-        post(self._peers.frontend, frontend.SendNotification(method, params))
+    def _tell_all(self, method: str, params: JsonObject) -> None:
+        message = frontend.SendNotification(method, params)
+        for address in self._clients.all():
+            post(address, message)
 
     def drop(self) -> None:
         """Count a notification that is not passed on; the person is told when the flood is over."""
@@ -181,7 +193,7 @@ class Notifications:
             self._waiting = self._asker.later(FLUSH_INTERVAL, Tick("notifications"))
 
     def _tell_updated(self, params: JsonObject) -> None:
-        post(self._peers.catalog, catalog.ResourceUpdated(self._group, params))
+        post(self._catalog, catalog.ResourceUpdated(self._group, params))
 
     def tell_dropped(self) -> None:
         """Say how many were dropped since that was said last: in the log, and to the client as a log message."""
@@ -193,7 +205,7 @@ class Notifications:
         )
         log.warning(text, self._group)
         notice: JsonObject = {"level": "warning", "logger": self._group, "data": f"dmcp: {text}"}
-        self.announce("notifications/message", notice)
+        self._tell_all("notifications/message", notice)
 
 
 def _rate(config: ServerConfig) -> tuple[float, float]:

@@ -7,10 +7,10 @@ cancelled takes its server's requests with it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dmcp.actors.runtime import post
-from dmcp.messages.frontend import ServerRequest, ServerRequestCancelled
+from dmcp.messages.frontend import SendNotification, ServerRequest, ServerRequestCancelled
 from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc, server_requests
 from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
@@ -24,8 +24,15 @@ if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import AnswerServerRequest
+    from dmcp.protocol.clients import Clients
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.pending import CallId
+
+
+_NOBODY: Final = (
+    "dmcp serves several clients and cannot tell which of them this request is for: send it on the stream of the call "
+    "it belongs to, or while only one client has calls in flight"
+)
 
 
 class Asker(Protocol):
@@ -48,6 +55,9 @@ class Calls(Protocol):
     def call_id(self, number: int) -> CallId | None:
         """Return the name of one, if it is a client's."""
 
+    def calling(self) -> set[int]:
+        """Return the clients that have calls in flight."""
+
     def oldest_call(self) -> int | None:
         """The number of the oldest one."""
 
@@ -63,12 +73,16 @@ class _Open(NamedTuple):
 
     Attributes:
         timer: the end of its time.
+        client: who was asked.
+        address: of its frontend.
         call: the number of the call it belongs to, if it belongs to one.
         guessed: whether the link could not say which call that is.
         by_person: whether a person answers it.
     """
 
     timer: TimerHandle
+    client: int
+    address: Address
     call: int | None
     guessed: bool
     by_person: bool
@@ -80,7 +94,7 @@ class Questions:
     Args:
         config: of the server.
         asker: the upstream actor.
-        frontend: who asks the client.
+        clients: one of them is asked.
         transmit: sends a frame to the server.
         calls: the calls they may belong to.
         clock: seconds of a monotonic clock.
@@ -90,10 +104,10 @@ class Questions:
         "_asker",
         "_bucket",
         "_calls",
+        "_clients",
         "_clock",
         "_config",
         "_elicitations",
-        "_frontend",
         "_group",
         "_open",
         "_transmit",
@@ -104,7 +118,7 @@ class Questions:
         config: ServerConfig,
         asker: Asker,
         *,
-        frontend: Address,
+        clients: Clients[Address],
         transmit: Callable[[bytes], None],
         calls: Calls,
         clock: Callable[[], float],
@@ -112,13 +126,14 @@ class Questions:
         self._group = config.name
         self._config = config
         self._asker = asker
-        self._frontend = frontend
+        self._clients = clients
         self._transmit = transmit
         self._calls = calls
         self._clock = clock
         self._bucket = Bucket(*_rate(config))
         self._open: dict[bytes, _Open] = {}
-        self._elicitations: dict[str, None] = {}  # ids of addresses the person was sent to, oldest first
+        # The ids of addresses a person was sent to, oldest first, and by which client.
+        self._elicitations: dict[str, int] = {}
 
     def __repr__(self) -> str:
         return f"<Questions of {self._group}: {len(self._open)} open>"
@@ -158,16 +173,25 @@ class Questions:
 
     def _pass_on(self, call: jsonrpc.Call, params: JsonObject, during: int | None) -> None:
         by_person = call.method in server_requests.PERSON
+        known = self._calls.call_id(during) if during is not None else None
+        client = self._clients.asked_by(
+            known.client if known is not None else None, self._calls.calling() if by_person else ()
+        )
+        address = self._clients.get(client) if client is not None else None
+        if client is None or address is None:
+            self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, _NOBODY)
+            return
         timer = self._asker.later(PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT, Tick(("question", call.id)))
         number = self._calls.oldest_call() if during is None else during
-        self._open[call.id] = _Open(timer, number, during is None, by_person)
+        self._open[call.id] = _Open(timer, client, address, number, during is None, by_person)
         if by_person and number is not None:
             self._calls.pause_call(number)
         if params.get("mode") == "url":
-            self.expect_completion(str(call.params["elicitationId"]))
-        known = self._calls.call_id(during) if during is not None else None
-        asker = self._asker.actor_ref
-        post(self._frontend, ServerRequest(call.id, self._group, asker, known, call.method, params))
+            self.expect_completion(str(call.params["elicitationId"]), client)
+        post(
+            address,
+            ServerRequest(call.id, self._group, self._asker.actor_ref, known, call.method, params),
+        )
 
     def _refuse(self, identifier: bytes, code: int, text: str) -> None:
         self._transmit(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)))
@@ -186,16 +210,24 @@ class Questions:
         if isinstance(identifier, bool) or not isinstance(identifier, int | str | float):
             return
         question = jsonrpc.encode(identifier)
-        if self._close(question) is not None:
+        one = self._close(question)
+        if one is not None:
             text = printable(reason) if isinstance(reason, str) else ""
-            post(self._frontend, ServerRequestCancelled(self._asker.actor_ref, question, text))
+            post(one.address, ServerRequestCancelled(self._asker.actor_ref, question, text))
 
     def withdraw_all(self, reason: str) -> None:
         """The server is gone."""
-        for one in self._open.values():
+        for question, one in self._open.items():
             self._asker.cancel(one.timer)
+            post(one.address, ServerRequestCancelled(self._asker.actor_ref, question, reason))
         self._open.clear()
-        post(self._frontend, ServerRequestCancelled(self._asker.actor_ref, None, reason))
+
+    def client_left(self, client: int) -> None:
+        """Refuse what was asked of a client that is gone."""
+        for question in [question for question, one in self._open.items() if one.client == client]:
+            self._abort(question, "the client has left")
+        for identifier in [key for key, asked in self._elicitations.items() if asked == client]:
+            del self._elicitations[identifier]
 
     def expire(self, question: bytes) -> None:
         """The client has not answered in all this time."""
@@ -219,9 +251,10 @@ class Questions:
         return [(question, one) for question, one in self._open.items() if one.call == number]
 
     def _abort(self, question: bytes, reason: str) -> None:
-        self._close(question)
+        one = self._close(question)
         self._refuse(question, jsonrpc.INTERNAL_ERROR, reason)
-        post(self._frontend, ServerRequestCancelled(self._asker.actor_ref, question, reason))
+        if one is not None:
+            post(one.address, ServerRequestCancelled(self._asker.actor_ref, question, reason))
 
     def _close(self, question: bytes) -> _Open | None:
         one = self._open.pop(question, None)
@@ -233,18 +266,21 @@ class Questions:
 
     # Elicitation in URL mode --------------------------------------------------------------------------------------
 
-    def expect_completion(self, identifier: str) -> None:
-        """The person is sent to an address: the server may say of this id of its own that it is done."""
+    def expect_completion(self, identifier: str, client: int) -> None:
+        """A client sends its user to an address: the server may say of this id of its own that it is done."""
         if len(self._elicitations) >= MAX_ELICITATIONS:
             del self._elicitations[next(iter(self._elicitations))]
-        self._elicitations[identifier] = None
+        self._elicitations[identifier] = client
 
-    def completed(self, identifier: object) -> str | None:
-        """Return the id the client knows an elicitation by that the server says is done; ``None`` for any other id."""
-        if not isinstance(identifier, str) or identifier not in self._elicitations:
-            return None
-        del self._elicitations[identifier]
-        return server_requests.elicitation_id(self._group, identifier)
+    def completed(self, params: JsonObject) -> None:
+        """Tell the client that was asked, under the id it knows, that an elicitation is done."""
+        identifier = params.get("elicitationId")
+        client = self._elicitations.pop(identifier, None) if isinstance(identifier, str) else None
+        address = self._clients.get(client) if client is not None else None
+        if address is not None:
+            known = server_requests.elicitation_id(self._group, str(identifier))
+            told = {**params, "elicitationId": known}
+            post(address, SendNotification("notifications/elicitation/complete", told))
 
 
 def _rate(config: ServerConfig) -> tuple[float, float]:

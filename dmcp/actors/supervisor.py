@@ -20,7 +20,6 @@ from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
-    ClientKnown,
     ConfigurationRejected,
     Configure,
     Directory,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Configuration
     from dmcp.messages import Address
-    from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.subscriptions import Subscription
 
 RELOAD_GRACE: Final = 10.0
@@ -77,9 +75,6 @@ class Supervisor(LoopActor):
         self._children: dict[str, Child] = {}
         self._stopping: dict[tuple[str, int], Address] = {}
         self._generation = 0
-        self._profile: ClientProfile | None = None
-        self._log_level: str | None = None
-        self._flow: upstream.SetFlow | None = None
         self._signing_in: dict[str, str] = {}  # group -> where the person is to sign in, empty: elsewhere
         self._problem = ""
         self._ending: Shutdown | None = None
@@ -114,18 +109,6 @@ class Supervisor(LoopActor):
             case ConfigurationRejected(problem):
                 self._problem = problem
                 self._publish()
-            case ClientKnown(client, profile):
-                self._profile = profile
-                self._introduce()
-                self._tell_all(upstream.Initialise(client, profile))
-            case upstream.Notify():
-                self._tell_all(message)
-            case upstream.SetLogLevel(level=level):
-                self._log_level = level
-                self._tell_all(message)
-            case upstream.SetFlow():
-                self._flow = message
-                self._tell_all(message)
             case UpstreamReady(group, generation):
                 child = self._present(group, generation)
                 if child is not None:
@@ -163,7 +146,6 @@ class Supervisor(LoopActor):
         from dmcp.config.model import Configuration  # noqa: PLC0415 - likewise
 
         core = self._core = self._core or self._start_core()
-        self._introduce()
         log.hide(configuration.secrets, configured=True)
         is_first = self._configuration is None
         changes = plan(self._configuration or Configuration(), configuration)
@@ -195,13 +177,6 @@ class Supervisor(LoopActor):
             f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
         )
         self._publish()
-
-    def _introduce(self) -> None:
-        """Tell auth how the client can be of help with a sign-in."""
-        from dmcp.messages.auth import ClientShows  # noqa: PLC0415 - the first answer does not wait for it
-
-        if self._core is not None and self._profile is not None:
-            post(self._core.auth, ClientShows(self._profile.can("elicitation", "url")))
 
     def _on_sign_in(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
         group = news.group
@@ -243,15 +218,12 @@ class Supervisor(LoopActor):
             return
         self._generation += 1
         child.generation = self._generation
-        beginning = beginning._replace(profile=self._profile, log_level=self._log_level)
-        peers = Peers(self.actor_ref, self._core.catalog, self._frontend)
+        peers = Peers(self.actor_ref, self._core.catalog)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
         child.address = self._make.upstream(child.config, beginning, peers, watch)
         url = self._signing_in.get(child.config.name)
         if url is not None:
             post(child.address, upstream.SignInPending(pending=True, url=url))
-        if self._flow is not None and self._flow.paused:
-            post(child.address, self._flow)
 
     def _retire(self, child: Child) -> None:
         self._signing_in.pop(child.config.name, None)  # auth begins anew with what takes its place
@@ -264,7 +236,7 @@ class Supervisor(LoopActor):
         if self._core is None:
             return
         groups = {name: group_of(child) for name, child in self._children.items()}
-        directory = Directory(groups, self._core.catalog, self._problem)
+        directory = Directory(groups, self._core.catalog, self._core.auth, self._problem)
         post(self._core.catalog, directory)
         post(self._frontend, directory)
 

@@ -26,8 +26,9 @@ from dmcp.messages.upstream import (
     AnswerServerRequest,
     Beginning,
     Cancel,
+    ClientJoined,
+    ClientLeft,
     FrameArrived,
-    Initialise,
     LinkClosed,
     LinkOpened,
     NoiseArrived,
@@ -46,6 +47,7 @@ from dmcp.messages.upstream import (
 )
 from dmcp.protocol import categories, jsonrpc, verdicts
 from dmcp.protocol.activity import Activity, ShowsActivity, StartClock
+from dmcp.protocol.clients import Client, Clients
 from dmcp.protocol.limits import MAX_START, MAX_UNHANDLED
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 
     from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
+    from dmcp.messages import Address
     from dmcp.protocol.link import Link, OpenLink
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.scan import Steps
@@ -123,9 +126,10 @@ class Upstream(LoopActor):
         self._clock = clock
         self._born = clock()
         self._phase = Phase.WAITING
-        self._profile = beginning.profile
-        self._log_level = beginning.log_level
-        self._talk = Conversation(config, watch.generation, owner=self, peers=peers, clock=clock)
+        self._clients: Clients[Address] = Clients()
+        self._talk = Conversation(
+            config, watch.generation, owner=self, peers=peers, clients=self._clients, clock=clock
+        )
         self._talk.subscriptions.update(beginning.subscriptions)
         self._slices = Slices(self, self._talk.pause_for_work)
         self._queue: list[Submit] = []
@@ -136,6 +140,7 @@ class Upstream(LoopActor):
         self._session_lost = False
         self._failing = ""  # why the server cannot be reached; what is in flight still may land
         self._sign_in: SignIn | None = None
+        self._level_sent: str | None = None
         self._summoned = False  # the catalog waits for it on behalf of the client
         self._use_told: bool | None = (
             None  # what the link was told when the server wanted a sign-in, if it did
@@ -170,7 +175,7 @@ class Upstream(LoopActor):
         else:
             self._open()
 
-    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
+    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912, PLR0915 - one line per message
         """Handle one message, on the loop."""
         # Long because there is a case for each message.
         match message:
@@ -189,19 +194,23 @@ class Upstream(LoopActor):
             case Notify(_, method, params):
                 if self._phase is Phase.READY and self._is_told(method):
                     self._talk.transmit(jsonrpc.notification(method, params or None))
-            case Initialise(_, profile):
-                self._profile = profile
+            case ClientJoined(client, address, profile, log_level, paused):
+                self._clients.put(client, Client(address, profile, log_level, paused))
+                self._on_clients_changed()
                 self._initialise()
-            case SetLogLevel(_, level):
-                self._log_level = level
-                self._send_log_level()
+            case ClientLeft(client):
+                self._on_client_left(client)
+            case SetLogLevel(client, level):
+                self._clients.set_log_level(client, level)
+                self._on_clients_changed()
             case Wake(only_to_learn):
                 self._summoned = self._summoned or not (only_to_learn or self._phase is Phase.READY)
                 self._wake(wanted=not only_to_learn)
             case Reconfigure(config):
                 self._reconfigure(config)
-            case SetFlow(_, paused):
-                self._talk.hold_back(paused)
+            case SetFlow(client, paused):
+                self._clients.set_paused(client, paused=paused)
+                self._on_clients_changed()
             case TakeOver(subscriptions):
                 self._take_over(subscriptions)
             case SignInPending(pending, url):
@@ -349,10 +358,31 @@ class Upstream(LoopActor):
         self._initialise()
 
     def _initialise(self) -> None:
-        if self._phase is Phase.OPEN and self._profile is not None:
+        profile = self._clients.profile
+        if self._phase is Phase.OPEN and profile is not None:
             self._phase = Phase.INITIALISING
             self._await_start()
-            self._talk.greet(self._profile)
+            self._talk.greet(profile)
+
+    def _on_clients_changed(self) -> None:
+        """Do what the clients want together now."""
+        if self._clients.paused != self._talk.is_held:
+            self._talk.hold_back(self._clients.paused)
+        self._send_log_level()
+
+    def _on_client_left(self, client: int) -> None:
+        """End what a client has left open: its calls, its subscriptions, what the server has asked it."""
+        self._clients.remove(client)
+        gone = [request.call for request in (*self._queue, *self._repeat) if request.call.client == client]
+        unconfirmed = self._talk.subscribing(client)
+        for call in (*gone, *self._talk.calls_of(client)):
+            self._on_cancel(call, "the client has left")
+        self._talk.questions.client_left(client)
+        wanted = {*self._talk.subscriptions, *self._talk.subscribing()}
+        for uri in (*self._talk.subscriptions.drop(client), *(unconfirmed - wanted)):
+            if self._phase is Phase.READY:
+                self._talk.run(Errand("unsubscribe"), "resources/unsubscribe", {"uri": uri})
+        self._on_clients_changed()
 
     def welcomed(self) -> None:
         """See ``Owner``."""
@@ -403,8 +433,11 @@ class Upstream(LoopActor):
             self._talk.run(Errand("subscribe"), "resources/subscribe", {"uri": uri})
 
     def _send_log_level(self) -> None:
-        if self._phase is Phase.READY and self._log_level and self._talk.session.has("logging"):
-            self._talk.run(Errand("log level"), "logging/setLevel", {"level": self._log_level})
+        level = self._clients.log_level
+        wanted = level is not None and level != self._level_sent
+        if wanted and self._phase is Phase.READY and self._talk.session.has("logging"):
+            self._level_sent = level
+            self._talk.run(Errand("log level"), "logging/setLevel", {"level": level})
 
     # Requests while not ready, and bounds -------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Submit
-    from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.link import FaultKind
     from dmcp.protocol.subscriptions import Subscription
 
@@ -25,13 +24,6 @@ class ConfigurationRejected(NamedTuple):
     """The changed configuration file is invalid; everything stays as it is."""
 
     problem: str
-
-
-class ClientKnown(NamedTuple):
-    """The client has introduced itself: upstreams may be initialised."""
-
-    client: int
-    profile: ClientProfile
 
 
 class UpstreamReady(NamedTuple):
@@ -148,9 +140,11 @@ class Directory(NamedTuple):
     Attributes:
         groups: by name.
         catalog: who knows their listings.
+        auth: who knows of sign-ins.
         problem: why the newest configuration file is not in force, else empty.
     """
 
     groups: Mapping[str, Group]
     catalog: Address
+    auth: Address
     problem: str = ""

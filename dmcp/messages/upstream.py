@@ -21,8 +21,6 @@ class Beginning(NamedTuple):
         delay: seconds to wait before connecting, after a failure.
         reason: the failure, empty for a first life.
         asleep: connect only when somebody asks for something.
-        profile: the client, if it is known already.
-        log_level: what the client has asked for, if it has.
         repeat: requests taken over from the life before.
         subscriptions: to make again.
         category: of the failure, see ``dmcp.protocol.categories``.
@@ -32,8 +30,6 @@ class Beginning(NamedTuple):
     delay: float = 0.0
     reason: str = ""
     asleep: bool = False
-    profile: ClientProfile | None = None
-    log_level: str | None = None
     repeat: tuple[Submit, ...] = ()
     subscriptions: frozenset[Subscription] = frozenset()
     category: str = ""
@@ -45,14 +41,30 @@ class Peers(NamedTuple):
 
     supervisor: Address
     catalog: Address
-    frontend: Address
 
 
-class Initialise(NamedTuple):
-    """A client is known: do the handshake as soon as the link is open."""
+class ClientJoined(NamedTuple):
+    """From the frontend of a client: it is initialized, and may call. Said to each upstream as soon as there are both.
+
+    Attributes:
+        client: its number.
+        address: of its frontend.
+        profile: what it said of itself: the first connection is initialized with that.
+        log_level: the one it wants log messages from, if it has said so.
+        paused: whether it does not keep up with reading.
+    """
 
     client: int
+    address: Address
     profile: ClientProfile
+    log_level: str | None = None
+    paused: bool = False
+
+
+class ClientLeft(NamedTuple):
+    """From the frontend of a client: it is gone. Its calls, subscriptions and server requests end with it."""
+
+    client: int
 
 
 class CallContext(NamedTuple):
@@ -137,7 +149,7 @@ class Reconfigure(NamedTuple):
 
 
 class SetFlow(NamedTuple):
-    """A client does not keep up reading, or does again: stop (or go on) reading from the server."""
+    """A client does not keep up with reading, or does again. A server that serves no other is not read meanwhile."""
 
     client: int
     paused: bool

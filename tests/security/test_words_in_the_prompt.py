@@ -61,7 +61,7 @@ async def test_while_a_server_comes_and_goes_the_list_of_tools_stays_the_same_an
 async def test_a_hundred_changes_of_state_are_one_list_of_tools() -> None:
     catalog, client = Catalog(), Inbox()
     groups = {name: Group(ServerConfig(name, f"About {name}", StdioServer("run")), Inbox()) for name in "ab"}
-    catalog.on_receive(Directory(groups, Inbox()))
+    catalog.on_receive(Directory(groups, Inbox(), Inbox()))
     for number in range(100):
         catalog.on_receive(Browse(number, "tools/list", {}, client))
         if number % 2:
@@ -93,7 +93,7 @@ async def test_what_a_group_is_called_and_described_as_cannot_imitate_another_or
 async def test_words_of_the_server_are_in_no_answer_about_its_tools_but_in_the_data_of_the_error() -> None:
     catalog, client = Catalog(), Inbox()
     group = Group(ServerConfig("g", "About g", StdioServer("run")), Inbox())
-    catalog.on_receive(Directory({"g": group}, Inbox()))
+    catalog.on_receive(Directory({"g": group}, Inbox(), Inbox()))
     catalog.on_receive(GroupState("g", 1, "unavailable", POISON, "refused to initialize"))
     catalog.on_receive(ShowTools(call_id(1), "g", client))
     catalog.on_receive(GroupState("g", 2, "unavailable", POISON, "refused to initialize"))

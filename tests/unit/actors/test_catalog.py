@@ -30,7 +30,7 @@ class Stage:
             shown = features.get(name, Features())
             config = ServerConfig(name, f"The {name} server", StdioServer("run"), shown)
             groups[name] = Group(config, inbox)
-        self.hand(Directory(groups, Inbox()))
+        self.hand(Directory(groups, Inbox(), Inbox()))
 
     def hand(self, *messages: Any) -> None:
         for message in messages:
@@ -196,7 +196,7 @@ async def test_a_mistyped_group_is_a_tool_error_with_the_close_match(stage: Stag
 async def test_servers_that_come_and_go_cost_little_however_much_all_of_them_list() -> None:
     groups = {f"g{n}": Group(ServerConfig(f"g{n}", "d", StdioServer("run")), Inbox()) for n in range(100)}
     catalog, listed = Catalog(), {n: tuple(resources(*(f"{n}:{e}" for e in range(500)))) for n in range(100)}
-    catalog.on_receive(Directory(groups, Inbox()))
+    catalog.on_receive(Directory(groups, Inbox(), Inbox()))
     before = time.thread_time()
     for number in range(100):
         group = f"g{number}"
@@ -209,7 +209,7 @@ async def test_servers_that_come_and_go_cost_little_however_much_all_of_them_lis
 async def test_thousands_of_lists_asked_for_while_servers_connect_are_not_looked_at_at_each_change() -> None:
     groups = {f"g{n}": Group(ServerConfig(f"g{n}", "d", StdioServer("run")), Inbox()) for n in range(100)}
     catalog, client = Catalog(), Inbox()
-    catalog.on_receive(Directory(groups, Inbox()))
+    catalog.on_receive(Directory(groups, Inbox(), Inbox()))
     for number in range(2000):
         catalog.on_receive(Browse(call_id(number), "resources/list", {}, client))
     before = time.thread_time()

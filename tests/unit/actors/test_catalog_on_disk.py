@@ -50,7 +50,7 @@ class Stage:
 
     def __init__(self, disk: SlowDisk) -> None:
         self.catalog = Catalog(disk)
-        self.catalog.on_receive(Directory({"g": Group(SERVER, Inbox())}, Inbox()))
+        self.catalog.on_receive(Directory({"g": Group(SERVER, Inbox())}, Inbox(), Inbox()))
         self.catalog.on_receive(GroupState("g", 1, "ready"))
 
     def listed(self, *tools: str) -> None:

@@ -39,7 +39,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.written: list[Any] = []
-        self.supervisor, self.catalog, self.upstream = Inbox(), Inbox(), Inbox()
+        self.supervisor, self.catalog, self.upstream, self.auth = Inbox(), Inbox(), Inbox(), Inbox()
         self.actor = Frontend(lambda frame: self.written.append(json.loads(frame)), self.supervisor)
 
     def hand(self, *messages: Any) -> None:
@@ -52,7 +52,7 @@ class Stage:
 
     def directory(self, life: Inbox | None = None, **features: bool) -> None:
         config = ServerConfig("g", "d", StdioServer("run"), Features(**features))
-        self.hand(Directory({"g": Group(config, life or self.upstream)}, self.catalog))
+        self.hand(Directory({"g": Group(config, life or self.upstream)}, self.catalog, self.auth))
 
     def begin(self, revision: str = "2025-11-25", **capabilities: Any) -> None:
         params = {
@@ -91,10 +91,12 @@ async def test_initialize_is_answered_before_there_is_a_configuration_and_the_re
     }
     stage.says({"id": 1, "method": "initialize", "params": hello}, {"method": "notifications/initialized"})
     assert stage.written[0]["result"]["protocolVersion"] == "2025-06-18"
-    assert stage.supervisor.of(supervisor.ClientKnown)[0].profile.capabilities == {"roots": {}}
     stage.call(2)
     assert len(stage.written) == 1
     stage.directory()
+    (joined,) = stage.upstream.of(upstream.ClientJoined)
+    assert joined.profile.capabilities == {"roots": {}}
+    assert stage.upstream.told.index(joined) == 0, "the call came first"
     assert len(stage.upstream.of(upstream.Submit)) == 1
 
 
@@ -275,11 +277,28 @@ async def test_a_client_that_may_still_read_gets_more_time_than_one_that_does_no
 
 
 async def test_a_client_that_does_not_keep_up_is_reported(stage: Stage) -> None:
+    stage.begin()
     stage.hand(Writable(False), Writable(True))
-    assert [one.paused for one in stage.supervisor.of(upstream.SetFlow)] == [True, False]
+    assert [one.paused for one in stage.upstream.of(upstream.SetFlow)] == [True, False]
 
 
 async def test_a_line_too_long_to_keep_is_refused(stage: Stage) -> None:
     stage.hand(ClientFrames((None,)))
     assert stage.written[0]["id"] is None
     assert stage.written[0]["error"]["code"] == -32600
+
+
+async def test_an_upstream_that_is_new_learns_what_the_client_has_said_and_the_others_are_told_once(
+    stage: Stage,
+) -> None:
+    stage.begin(roots={})
+    stage.says({"id": 1, "method": "logging/setLevel", "params": {"level": "error"}})
+    stage.hand(Writable(writable=False))
+    stage.directory()
+    second = Inbox()
+    stage.directory(second)
+    (joined,) = second.of(upstream.ClientJoined)
+    assert (joined.client, joined.log_level, joined.paused) == (1, "error", True)
+    assert joined.profile.can("roots")
+    (first,) = stage.upstream.of(upstream.ClientJoined)
+    assert (first.log_level, first.paused) == (None, False)

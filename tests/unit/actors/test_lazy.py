@@ -15,12 +15,12 @@ from dmcp.messages import frontend, supervisor, upstream
 from dmcp.messages.catalog import Browse, GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
 from unit.actors.fakes import Inbox, call_id, subscribed
-from unit.actors.test_upstream import ENDED, PROFILE, Stage
+from unit.actors.test_upstream import ENDED, Stage
 
 pytestmark = pytest.mark.anyio
 
 LEARN = upstream.Wake(only_to_learn=True)
-ASLEEP = upstream.Beginning(asleep=True, profile=PROFILE)
+ASLEEP = upstream.Beginning(asleep=True)
 NOTHING_LISTED = Features(resources=False, prompts=False)
 
 
@@ -35,7 +35,7 @@ class Shelves:
         self.catalog, self.client = Catalog(), Inbox()
         self.lives = {config.name: Inbox() for config in configs}
         groups = {config.name: Group(config, self.lives[config.name]) for config in configs}
-        self.catalog.on_receive(Directory(groups, Inbox()))
+        self.catalog.on_receive(Directory(groups, Inbox(), Inbox()))
 
     def browse(self, number: int = 1, method: str = "prompts/list", **params: Any) -> None:
         self.catalog.on_receive(Browse(call_id(number), method, params, self.client))
@@ -71,7 +71,7 @@ async def test_strangers_are_asked_one_after_another_and_once() -> None:
 async def test_a_stranger_that_is_no_longer_configured_does_not_hold_up_the_others() -> None:
     shelves = Shelves(stdio("a"), stdio("b"))
     shelves.browse()
-    shelves.catalog.on_receive(Directory({"b": Group(stdio("b"), shelves.lives["b"])}, Inbox()))
+    shelves.catalog.on_receive(Directory({"b": Group(stdio("b"), shelves.lives["b"])}, Inbox(), Inbox()))
     assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
 
 
@@ -84,7 +84,9 @@ async def test_a_stranger_that_a_reload_makes_no_stranger_does_not_hold_up_the_o
         a = Group(replace(stdio("a"), target=Unresolved("KEY is not set")), None, "KEY is not set")
     else:
         a = Group(replace(stdio("a"), startup="eager"), Inbox())
-    shelves.catalog.on_receive(Directory({"a": a, "b": Group(stdio("b"), shelves.lives["b"])}, Inbox()))
+    shelves.catalog.on_receive(
+        Directory({"a": a, "b": Group(stdio("b"), shelves.lives["b"])}, Inbox(), Inbox())
+    )
     assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
 
 
@@ -146,7 +148,7 @@ async def test_a_server_is_lost_unused_when_nothing_of_it_is_in_flight_or_subscr
         stage.ready()
         stage.call(number, name)
         assert not unused(stage), name
-    stage = Stage(beginning=upstream.Beginning(profile=PROFILE, subscriptions=subscribed("x:1")))
+    stage = Stage(beginning=upstream.Beginning(subscriptions=subscribed("x:1")))
     stage.ready()
     assert not unused(stage)
 

@@ -11,7 +11,6 @@ from dmcp.config.model import Configuration, RestartPolicy, ServerConfig, StdioS
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
-    ClientKnown,
     Configure,
     Directory,
     IdleLongEnough,
@@ -20,9 +19,8 @@ from dmcp.messages.supervisor import (
     UpstreamLost,
     UpstreamReady,
 )
-from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.link import FaultKind
-from unit.actors.fakes import CLIENT, Inbox, submit, subscribed
+from unit.actors.fakes import Inbox, submit, subscribed
 
 if TYPE_CHECKING:
     from dmcp.actors.runtime import Watch
@@ -204,14 +202,6 @@ async def test_a_changed_server_is_restarted_and_the_others_hear_nothing(house: 
     assert len(b.of(upstream.Stop)) == 1
     assert house.make.last.config.name == "b"
     assert house.make.directory.groups["a"].upstream is a
-
-
-async def test_a_new_life_knows_what_the_client_has_said(house: House) -> None:
-    profile = ClientProfile("2025-11-25", {}, {})
-    house.hand(configured(server()), ClientKnown(CLIENT, profile), upstream.SetLogLevel(CLIENT, "error"))
-    house.hand(lost(house.make.last))
-    assert house.make.last.beginning.profile is profile
-    assert house.make.last.beginning.log_level == "error"
 
 
 async def test_a_core_actor_that_fails_ends_the_process_with_status_1_after_the_servers(house: House) -> None:

@@ -20,7 +20,7 @@ from dmcp.messages.supervisor import (
     SignInOffered,
     Undelivered,
 )
-from unit.actors.fakes import CLIENT, Inbox, call_id, submit, subscribed
+from unit.actors.fakes import Inbox, call_id, submit, subscribed
 from unit.actors.test_supervisor import House, configured, lost, server
 
 pytestmark = pytest.mark.anyio
@@ -29,15 +29,6 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def house() -> House:
     return House()
-
-
-async def test_a_life_that_begins_while_the_client_does_not_keep_up_is_held_back(house: House) -> None:
-    house.hand(configured(server()), upstream.SetFlow(CLIENT, paused=True))
-    house.hand(lost(house.make.last))
-    assert house.make.last.of(upstream.SetFlow) == [upstream.SetFlow(CLIENT, paused=True)]
-    house.hand(upstream.SetFlow(CLIENT, paused=False))
-    house.hand(lost(house.make.last))
-    assert house.make.last.of(upstream.SetFlow) == []
 
 
 async def test_a_life_that_begins_while_a_person_signs_in_waits_for_that(house: House) -> None:

@@ -27,18 +27,25 @@ ENDED = upstream.LinkClosed(LinkFault(FaultKind.EXITED, "exited with status 3"))
 class Stage:
     """An upstream with everything around it."""
 
-    def __init__(self, *, beginning: upstream.Beginning | None = None, **config: Any) -> None:
+    def __init__(
+        self, *, beginning: upstream.Beginning | None = None, joined: bool = True, **config: Any
+    ) -> None:
         self.now = 0.0
         self.supervisor, self.catalog, self.frontend, self.client = Inbox(), Inbox(), Inbox(), Inbox()
         self.link = DeafLink()
         self.actor = Upstream(
             ServerConfig("g", "d", StdioServer("run"), **config),
-            beginning or upstream.Beginning(profile=PROFILE),
+            beginning or upstream.Beginning(),
             open_link=self._never,
-            peers=upstream.Peers(self.supervisor, self.catalog, self.frontend),
+            peers=upstream.Peers(self.supervisor, self.catalog),
             watch=Watch(self.supervisor, "g", 4),
             clock=lambda: self.now,
         )
+        if joined:
+            self.join()
+
+    def join(self, profile: ClientProfile = PROFILE, **more: Any) -> None:
+        self.hand(upstream.ClientJoined(CLIENT, self.frontend, profile, **more))
 
     @staticmethod
     async def _never(events: Any) -> Any:
@@ -88,15 +95,15 @@ class Stage:
 
 
 async def test_the_handshake_waits_for_the_client_and_shows_it_as_it_is() -> None:
-    stage = Stage(beginning=upstream.Beginning())
+    stage = Stage(joined=False)
     stage.opened()
     assert stage.sent == []
     profile = ClientProfile("2025-06-18", {"roots": {}}, {"name": "editor", "version": "2"})
-    stage.hand(upstream.Initialise(CLIENT, profile))
+    stage.join(profile)
     params = stage.sent[0]["params"]
     assert params["capabilities"] == {"roots": {}}
     assert params["clientInfo"] == {"name": "editor", "version": "2"}
-    stage.hand(upstream.Initialise(CLIENT, profile))
+    stage.join(profile)
     assert len(stage.sent) == 1
 
 

@@ -154,12 +154,15 @@ async def test_the_usual_longest_time_is_ten_times_the_timeout() -> None:
 async def test_open_elicitations_are_forgotten_oldest_first() -> None:
     stage = Stage()
     stage.ready()
-    questions = stage.actor._talk.questions
     for number in range(MAX_ELICITATIONS + 10):
-        questions.expect_completion(str(number))
-    assert questions.completed("9") is None
-    assert questions.completed("10") == "g:10"
-    assert questions.completed("10") is None
+        stage.now += 1.0
+        params = {"mode": "url", "elicitationId": str(number), "url": "https://x.example/", "message": "?"}
+        stage.says({"id": number, "method": "elicitation/create", "params": params})
+        stage.hand(upstream.AnswerServerRequest(b"%d" % number, b'{"action":"accept"}', None))
+    for number in (9, 10, 10):
+        stage.says({"method": "notifications/elicitation/complete", "params": {"elicitationId": str(number)}})
+    (told,) = stage.frontend.of(frontend.SendNotification)
+    assert told.params == {"elicitationId": "g:10"}
 
 
 async def test_a_listing_that_changes_all_the_time_is_told_to_the_catalog_once() -> None:

@@ -12,7 +12,7 @@ from dmcp.config.model import Timeouts
 from dmcp.messages import catalog, supervisor, upstream
 from dmcp.protocol.link import FaultKind, LinkFault
 from unit.actors.fakes import CLIENT, submit, subscribed
-from unit.actors.test_upstream import PROFILE, Stage
+from unit.actors.test_upstream import Stage
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_calls_that_are_due_with_the_ping_of_a_server_that_hangs_are_answe
 
 
 async def test_a_sign_in_does_not_keep_a_server_that_waits_for_its_next_try_from_trying() -> None:
-    beginning = upstream.Beginning(delay=1000.0, profile=PROFILE)
+    beginning = upstream.Beginning(delay=1000.0)
     stage = Stage(beginning=beginning)
     stage.actor.on_start()
     stage.hand(upstream.SignInPending(pending=True, url="https://example.org/sign-in"))
@@ -51,7 +51,7 @@ async def test_a_sign_in_does_not_keep_a_server_that_waits_for_its_next_try_from
 
 
 async def test_a_server_somebody_has_signed_in_to_is_tried_at_once() -> None:
-    stage = Stage(beginning=upstream.Beginning(delay=1000.0, profile=PROFILE))
+    stage = Stage(beginning=upstream.Beginning(delay=1000.0))
     stage.actor.on_start()
     stage.now = 500.0
     stage.hand(upstream.SignInPending(pending=True, url="https://example.org/sign-in"))

@@ -9,7 +9,7 @@ import pytest
 from dmcp.messages import supervisor, upstream
 from dmcp.protocol.link import FaultKind, LinkFault
 from unit.actors.fakes import call_id, submit
-from unit.actors.test_upstream import PROFILE, Stage
+from unit.actors.test_upstream import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,7 +116,7 @@ async def test_a_cancelled_call_is_not_asked_again() -> None:
 
 
 def next_life(*requests: upstream.Submit) -> Stage:
-    stage = Stage(beginning=upstream.Beginning(delay=0.5, reason="was lost", profile=PROFILE))
+    stage = Stage(beginning=upstream.Beginning(delay=0.5, reason="was lost"))
     stage.actor._queue += [
         request._replace(context=upstream.CallContext(stage.client)) for request in requests
     ]
