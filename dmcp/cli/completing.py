@@ -54,7 +54,7 @@ def _tools(config: Path, named: list[str], incomplete: str) -> list[CompletionIt
 
 def coding_tools(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The coding tools whose names begin so; for ``dmcp import``, files too, where none does."""
-    from dmcp.cli.importers.registry import TOOLS  # noqa: PLC0415 - for three commands of many
+    from dmcp.cli.coding_tools.table import TOOLS  # noqa: PLC0415 - for three commands of many
 
     found = [
         CompletionItem(name, help=tool.title) for name, tool in TOOLS.items() if name.startswith(incomplete)

@@ -1,7 +1,7 @@
 """``dmcp import``: from the configuration of other coding tools to dmcp's own. The command and its order of steps.
 
 Input exists -> overwrite question -> parse -> servers by name -> questions -> written once. Until the last step
-nothing has changed. Not here: how tools keep their servers (``dmcp.cli.importers``).
+nothing has changed. Not here: how tools keep their servers (``dmcp.cli.coding_tools``).
 """
 
 from __future__ import annotations
@@ -18,24 +18,27 @@ from click.core import ParameterSource
 
 from dmcp.cli import review, trust
 from dmcp.cli.chosen import USUAL_FILE
+from dmcp.cli.coding_tools import dialog
+from dmcp.cli.coding_tools.descriptions import suggestion
+from dmcp.cli.coding_tools.dialog import plain, report
+from dmcp.cli.coding_tools.discover import overview
+from dmcp.cli.coding_tools.load import find, find_all
+from dmcp.cli.coding_tools.model import Command, NotConverted
+from dmcp.cli.coding_tools.output import check_name, entry_of, fresh, json_text, merged, validation_problem
+from dmcp.cli.coding_tools.packages import about
+from dmcp.cli.coding_tools.placement import (
+    env_file_note,
+    relative_cwd_note,
+    seen_by_git,
+    with_env_file,
+    with_working_directory,
+)
+from dmcp.cli.coding_tools.places import Machine
+from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.cli.completing import coding_tools
-from dmcp.cli.importers import questions
-from dmcp.cli.importers.acceptance import refusal
-from dmcp.cli.importers.descriptions import suggestion
-from dmcp.cli.importers.env_file import inlined, left_out
-from dmcp.cli.importers.harvest import find, find_all
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.model import Command, NotCarried
-from dmcp.cli.importers.output import check_name, fresh, merged
-from dmcp.cli.importers.overview import overview
-from dmcp.cli.importers.packages import about
-from dmcp.cli.importers.registry import TOOLS
-from dmcp.cli.importers.rendering import entry_of, json_text
-from dmcp.cli.importers.report import plain, report
-from dmcp.cli.importers.surroundings import adrift, placed, seen_by_git
-from dmcp.cli.importers.writing import Overtaken, backup_of, write_whole
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
+from dmcp.cli.writing import Overtaken, backup_of, write_whole
 from dmcp.config.exposure import has_secrets
 from dmcp.config.redaction import redacted
 from dmcp.errors import ConfigError, InternalError
@@ -43,10 +46,10 @@ from dmcp.errors import ConfigError, InternalError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dmcp.cli.importers.harvest import Read
-    from dmcp.cli.importers.model import FoundFile, Harvest, ImportedServer
-    from dmcp.cli.importers.output import Outcome
-    from dmcp.cli.importers.packages import About
+    from dmcp.cli.coding_tools.load import Read
+    from dmcp.cli.coding_tools.model import FoundFile, ImportedServer, LoadResult
+    from dmcp.cli.coding_tools.output import Output
+    from dmcp.cli.coding_tools.packages import About
     from dmcp.store import files
 
 Probe = Callable[[Mapping[str, dict[str, Any]], Mapping[str, str]], Mapping[str, str]]
@@ -148,7 +151,7 @@ def import_command(
         return
     if everything == (source is not None):
         raise click.UsageError("give a tool or a file, or --all; dmcp import --list shows what there is")
-    ask = questions.somebody_there() and not yes and not dry_run
+    ask = dialog.is_interactive() and not yes and not dry_run
     named = click.get_current_context().get_parameter_source("output") != ParameterSource.DEFAULT
     request = Request(output, force, merge, dry_run, ask, _probe() if probing else None, named, machine)
     try:
@@ -185,17 +188,17 @@ def run(request: Request, read: Read) -> bool:
         click.Abort: the person stopped it; nothing was written.
     """
     _settle_overwriting(request)
-    harvest = read()
-    entries, notes, stopped = _entries(request, harvest)
+    result = read()
+    entries, notes, stopped = _entries(request, result)
     if not entries:
         raise ConfigError("\n".join(["no server can be imported", *(f"  {note}" for note in notes)]))
     merging = request.merge and request.output.exists()
     outcome, backup = _outcome(request, entries, merging=merging)
     if request.dry_run:
         click.echo(json_text({"mcpServers": {name: redacted(entries[name]) for name in outcome.added}}))
-    harvest = replace(harvest, not_carried=(*harvest.not_carried, *notes))
+    result = replace(result, not_converted=(*result.not_converted, *notes))
     verb = "Would import" if request.dry_run else "Imported"
-    for line in report(harvest, outcome, entries, verb, str(request.output)):
+    for line in report(result, outcome, entries, verb, str(request.output)):
         click.echo(line)
     if outcome.added and not request.dry_run and not merging:
         click.echo(write_beside(request.output, links=_links(request)))
@@ -211,7 +214,7 @@ def run(request: Request, read: Read) -> bool:
     return stopped
 
 
-def _say_what_next(request: Request, outcome: Outcome, entries: Mapping[str, dict[str, Any]]) -> None:
+def _say_what_next(request: Request, outcome: Output, entries: Mapping[str, dict[str, Any]]) -> None:
     """Say whether git would share secrets, and which command comes next."""
     if has_secrets({"mcpServers": {name: entries[name] for name in outcome.added}}):
         line = seen_by_git(request.output)
@@ -226,7 +229,7 @@ def _say_what_next(request: Request, outcome: Outcome, entries: Mapping[str, dic
 
 def _outcome(
     request: Request, entries: Mapping[str, dict[str, Any]], *, merging: bool
-) -> tuple[Outcome, Path | None]:
+) -> tuple[Output, Path | None]:
     """What is written, and the backup of what was there. Merged once more if another program writes in between."""
     for left in reversed(range(_TRIES)):
         outcome = merged(request.output, entries) if merging else fresh(entries)
@@ -268,24 +271,26 @@ def _settle_overwriting(request: Request) -> None:
             f"{request.output} exists; use --force to replace it (it is kept as {backup_of(request.output).name}), "
             "--merge to add to it, or --output to write another file"
         )
-    if not questions.may_overwrite(request.output):
+    if not dialog.may_overwrite(request.output):
         raise ConfigError(f"{request.output} was left as it is")
 
 
-def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, Any]], list[NotCarried], bool]:
+def _entries(
+    request: Request, result: LoadResult
+) -> tuple[dict[str, dict[str, Any]], list[NotConverted], bool]:
     """The entries dmcp accepts, in the order of the servers, and what was left behind on the way.
 
     The last value says whether a person stopped the questions with Ctrl-C after the first was answered.
     """
     entries: dict[str, dict[str, Any]] = {}
-    notes: list[NotCarried] = []
+    notes: list[NotConverted] = []
     servers = []
-    for found in harvest.servers:
-        server, note = _with_env_file(request, placed(found, request.output))
-        notes += [each for each in (note, adrift(server)) if each is not None]
+    for found in result.servers:
+        server, note = _with_env_file(request, with_working_directory(found, request.output))
+        notes += [each for each in (note, relative_cwd_note(server)) if each is not None]
         servers.append(server)
     known = _known(servers, request.machine or Machine.here())
-    told = _asked(request, servers, harvest.strange, known)
+    told = _asked(request, servers, result.untrusted, known)
     for at, server in enumerate(servers):
         try:
             entry, no_more = _described(request, server, told.get(server.name), known.get(server.name))
@@ -294,30 +299,31 @@ def _entries(request: Request, harvest: Harvest) -> tuple[dict[str, dict[str, An
                 raise
             click.echo(err=True)  # the question's line has no end yet
             notes += [
-                NotCarried(left.name, "not asked about", "import again with --merge") for left in servers[at:]
+                NotConverted(left.name, "not asked about", "import again with --merge")
+                for left in servers[at:]
             ]
             return entries, notes, True
         request = replace(request, ask=request.ask and not no_more)
-        why = refusal(server.name, entry)
+        why = validation_problem(server.name, entry)
         if why is None:
             entries[server.name] = entry
         else:
             notes.append(
-                NotCarried(server.name, f"not imported, since {why}", "correct it in the tool's file")
+                NotConverted(server.name, f"not imported, since {why}", "correct it in the tool's file")
             )
     return entries, notes, False
 
 
-def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedServer, NotCarried | None]:
+def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedServer, NotConverted | None]:
     """The server, with the names in its envFile only when a person says so."""
     if server.env_file is None:
         return server, None
-    if not request.ask or not questions.may_inline(server):
-        return server, left_out(server)
+    if not request.ask or not dialog.may_inline(server):
+        return server, env_file_note(server)
     try:
-        return inlined(server, os.environ)
+        return with_env_file(server, os.environ)
     except ConfigError as error:
-        return server, NotCarried(
+        return server, NotConverted(
             server.name, f"its envFile, since {error}", "list its variables in env by hand"
         )
 
@@ -335,7 +341,7 @@ def _known(servers: Sequence[ImportedServer], machine: Machine) -> Mapping[str, 
 def _asked(
     request: Request,
     servers: Sequence[ImportedServer],
-    strange: Sequence[FoundFile],
+    untrusted: Sequence[FoundFile],
     known: Mapping[str, About],
 ) -> Mapping[str, str]:
     """What servers say of themselves, of those whose tool says nothing and that dmcp can start.
@@ -347,8 +353,8 @@ def _asked(
         return {}
     silent = [server for server in servers if server.description is None and server.enabled]
     entries = {server.name: entry_of(server, suggestion(server)) for server in silent}
-    entries = {name: entry for name, entry in entries.items() if refusal(name, entry) is None}
-    for file in strange:
+    entries = {name: entry for name, entry in entries.items() if validation_problem(name, entry) is None}
+    for file in untrusted:
         shown = {name: review.described_server(entries[name]) for name in file.names if name in entries}
         if shown:
             otherwise = "import without --probe, or add --trust"
@@ -361,9 +367,9 @@ def _described(
 ) -> tuple[dict[str, Any], bool]:
     """The entry with a description: the tool's own, the server's, its package's, a suggested one, or a person's.
 
-    The second value says that the person wants no more questions.
+    The second value says that the person wants no more dialog.
     """
     description, no_more = server.description or told or suggestion(server, known), False
     if request.ask:
-        server, description, no_more = questions.about(server, description)
+        server, description, no_more = dialog.ask_about(server, description)
     return entry_of(server, description), no_more

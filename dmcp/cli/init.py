@@ -11,10 +11,9 @@ from pydantic_core import to_json
 
 from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.client import python, runner
-from dmcp.cli.importers.rendering import SCHEMA
-from dmcp.cli.importers.writing import write_whole
-from dmcp.cli.schema import check_name, write_beside
+from dmcp.cli.schema import SCHEMA, check_name, write_beside
 from dmcp.cli.trust import keep_own
+from dmcp.cli.writing import write_whole
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:

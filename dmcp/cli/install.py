@@ -1,4 +1,4 @@
-"""``dmcp install`` and ``dmcp uninstall``: what they say. The work is in ``dmcp.cli.installers``."""
+"""``dmcp install`` and ``dmcp uninstall``: what they say. The work is in ``dmcp.cli.coding_tools.install``."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import click
 from dmcp.cli import review, trust
 from dmcp.cli.chosen import USUAL_FILE, configuration
 from dmcp.cli.client import python, runner
+from dmcp.cli.coding_tools.dialog import plain
+from dmcp.cli.coding_tools.install import InstallResult, install, uninstall
+from dmcp.cli.coding_tools.places import Machine
+from dmcp.cli.coding_tools.replaced import ReplacedServers
+from dmcp.cli.coding_tools.table import TOOLS, nearest
+from dmcp.cli.coding_tools.tool import CodingTool, LaunchCommand
 from dmcp.cli.completing import coding_tools
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.registry import TOOLS, nearest
-from dmcp.cli.importers.report import plain
-from dmcp.cli.installers.fronted import Fronted
-from dmcp.cli.installers.hosts import Host, Start, host
-from dmcp.cli.installers.work import Outcome, put_in, take_out
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
 from dmcp.programs import find_program
 
 if TYPE_CHECKING:
-    from dmcp.cli.importers.tool import Scope
+    from dmcp.cli.coding_tools.tool import Scope
 
 _TOOLS = f"""\b
 Tools: {", ".join(list(TOOLS)[:10])},
@@ -66,13 +66,12 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
     The tool's own command is used where it has one, else its file is edited: comments and order stay, and the earlier
     file is kept as .bak. Doing it twice changes nothing more. dmcp uninstall undoes it.
     """
-    chosen, machine = _host(tool), Machine.here()
+    chosen, machine = _tool(tool), Machine.here()
     path, _ = configuration(config, starts=False)
-    fronted = Fronted(path)
+    replaced = ReplacedServers(path)
     scope = _scope(chosen, user_scope=user_scope)
-    outcome = put_in(
-        chosen, scope, machine, _start(path, fronted, chosen, scope), fronted if replacing else None
-    )
+    launch = _launch_command(path, replaced, chosen, scope)
+    outcome = install(chosen, scope, machine, launch, replaced if replacing else None)
     _say_installed(chosen, scope, outcome, replacing=replacing)
     if config is None and path == Path(USUAL_FILE) and not os.environ.get("DYNAMIC_MCP_CONFIG"):
         _say_served(path)
@@ -83,10 +82,10 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
 @click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
 def uninstall_command(*, tool: str, user_scope: bool) -> None:
     """Take dmcp out of a coding tool, and switch on again what dmcp install --replace switched off."""
-    chosen = _host(tool)
-    outcome = take_out(chosen, _scope(chosen, user_scope=user_scope), Machine.here())
+    chosen = _tool(tool)
+    outcome = uninstall(chosen, _scope(chosen, user_scope=user_scope), Machine.here())
     how = f", with {outcome.through}" if outcome.through else ""
-    click.echo(f"dmcp is out of {chosen.tool.title}: {plain(str(outcome.file))}{how}")
+    click.echo(f"dmcp is out of {chosen.title}: {plain(str(outcome.file))}{how}")
     if outcome.restored:
         click.echo(f"As before: {_names(outcome.restored)}")
     for change in outcome.left:
@@ -94,23 +93,25 @@ def uninstall_command(*, tool: str, user_scope: bool) -> None:
         click.echo(f"Left as it is, since it was changed after dmcp install: {place}")
 
 
-def _host(name: str) -> Host:
+def _tool(name: str) -> CodingTool:
     if name in TOOLS:
-        return host(name)
+        return TOOLS[name].for_install()
     close = nearest(name)
     hint = f"; did you mean {close}?" if close else f". There are: {', '.join(TOOLS)}"
     raise ConfigError(f"{plain(name)} is no coding tool dmcp knows{hint}")
 
 
-def _scope(chosen: Host, *, user_scope: bool) -> Scope:
-    """The scope asked for, or the one there is."""
-    if user_scope and not chosen.tool.user:
-        raise ConfigError(f"{chosen.tool.title} keeps servers in projects only; leave out --global")
-    return "user" if user_scope or not chosen.tool.project else "project"
+def _scope(chosen: CodingTool, *, user_scope: bool) -> Scope:
+    """Return the scope asked for, or the only one there is."""
+    if user_scope and not chosen.user:
+        raise ConfigError(f"{chosen.title} keeps servers in projects only; leave out --global")
+    return "user" if user_scope or not chosen.project else "project"
 
 
-def _start(config: Path, fronted: Fronted, chosen: Host, scope: Scope) -> Start:
-    """How a tool starts the dmcp that runs now: its program beside the interpreter, else the interpreter.
+def _launch_command(
+    config: Path, replaced: ReplacedServers, chosen: CodingTool, scope: Scope
+) -> LaunchCommand:
+    """Return how a tool starts the dmcp that runs now: its program beside the interpreter, else the interpreter.
 
     Where that is a cache, by the tool that fills it. In a file that a project's people may share: by its name, with the
     configuration's place in the project, as far as that finds this dmcp and the tool allows it.
@@ -118,19 +119,19 @@ def _start(config: Path, fronted: Fronted, chosen: Host, scope: Scope) -> Start:
     program = Path(sys.executable).with_name("dmcp.exe" if sys.platform == "win32" else "dmcp")
     served = os.path.abspath(config)  # noqa: PTH100 - without "..", and a symbolic link stays one: it may be moved
     by_name = _by_name(program)
-    if by_name is not None and scope == "project" and chosen.project_prefix is not None:
+    if by_name is not None and scope == "project" and chosen.install.project_prefix is not None:
         inner = os.path.relpath(served, Path.cwd())
         if not inner.startswith("..") and not os.path.isabs(inner):  # noqa: PTH117 - another drive stays absolute
-            portable = chosen.project_prefix + Path(inner).as_posix()
-            return Start(by_name[0], (*by_name[1:], portable), fronted.variables())
+            portable = chosen.install.project_prefix + Path(inner).as_posix()
+            return LaunchCommand(by_name[0], (*by_name[1:], portable), replaced.variables())
     words = (
         [*run, "dmcp"] if (run := runner()) else [str(program)] if program.exists() else python("-m", "dmcp")
     )
-    return Start(words[0], (*words[1:], served), fronted.variables())
+    return LaunchCommand(words[0], (*words[1:], served), replaced.variables())
 
 
 def _by_name(program: Path) -> list[str] | None:
-    """The words that start this dmcp on any machine that has it; ``None`` if they would not start it here."""
+    """Return the words that start this dmcp on any machine that has it; ``None`` if they would not start it here."""
     if (run := runner()) is not None:
         return [*run, "dmcp"]
     found = find_program("dmcp", os.environ)
@@ -139,8 +140,8 @@ def _by_name(program: Path) -> list[str] | None:
     return ["dmcp"] if os.path.realpath(found) == os.path.realpath(program) else None
 
 
-def _say_installed(chosen: Host, scope: Scope, outcome: Outcome, *, replacing: bool) -> None:
-    title, where = chosen.tool.title, plain(str(outcome.file))
+def _say_installed(chosen: CodingTool, scope: Scope, outcome: InstallResult, *, replacing: bool) -> None:
+    title, where = chosen.title, plain(str(outcome.file))
     reach = "all your projects" if scope == "user" else "this project"
     how = f", with {outcome.through}" if outcome.through else ""
     if outcome.was_there:
@@ -156,8 +157,8 @@ def _say_installed(chosen: Host, scope: Scope, outcome: Outcome, *, replacing: b
         click.echo(
             f"Nothing to switch off: no server that is on in {where} is one that dmcp stands in front of"
         )
-    if scope == "project" and chosen.remark:
-        click.echo(chosen.remark)
+    if scope == "project" and chosen.install.remark:
+        click.echo(chosen.install.remark)
     if not outcome.was_there:
         click.echo(f"Start a new session of {title} to use it.")
 

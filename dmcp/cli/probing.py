@@ -18,8 +18,8 @@ from pydantic_core import from_json, to_json
 from dmcp import log
 from dmcp.cli.amounts import count
 from dmcp.cli.chosen import session
+from dmcp.cli.coding_tools.dialog import plain
 from dmcp.cli.examination import plain_reason
-from dmcp.cli.importers.report import plain
 from dmcp.errors import DmcpError, UpstreamError
 
 if TYPE_CHECKING:

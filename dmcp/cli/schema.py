@@ -8,11 +8,13 @@ from pathlib import Path
 import click
 from pydantic_core import from_json, to_json
 
-from dmcp.cli.importers.rendering import SCHEMA
-from dmcp.cli.importers.writing import write_whole
+from dmcp.cli.writing import write_whole
 from dmcp.errors import ConfigError
 from dmcp.store import files
 
+SCHEMA = "./dmcp.schema.json"
+"""The ``$schema`` of a configuration: the file that ``write_beside`` puts next to it. An address on a network would tie
+editing a file to a host, and to the newest dmcp instead of the one that is installed."""
 _ALL_MAY_READ = 0o644
 _LARGEST = 1024 * 1024  # bytes; the schema has a tenth of it
 _TITLE = "dmcp configuration"

@@ -22,7 +22,7 @@ TOO_MUCH_FOR_THE_FIRST_ANSWER = (
         "mcp",
         "keyring",
     ),
-    *("cryptography", "filelock", "tomli", "tomllib", "httptools"),
+    *("cryptography", "filelock", "tomli", "tomllib", "tomlkit", "ruamel", "httptools"),
 )
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.installers import own_command
+from dmcp.cli.coding_tools import install as installing
+from dmcp.cli.coding_tools.places import Machine
 from dmcp.config.model import StdioServer
 from dmcp.protocol.environment import helper_environment, not_given, server_environment
 from harness import RawClient, RpcError, dmcp_command, write_config
@@ -239,7 +239,7 @@ def test_a_coding_tools_own_command_gets_no_secret(tmp_path: Path) -> None:
     program = "import json, os, sys; json.dump(dict(os.environ), open(sys.argv[1], 'w'))"
     environ = {"PATH": "/bin", "HOME": str(tmp_path), "X_TOKEN": "t", "DMCP_LOG": "debug"}
     machine = Machine(tmp_path, tmp_path, environ, sys.platform)
-    own_command.run([sys.executable, "-c", program, str(out)], machine)
+    installing.run_command([sys.executable, "-c", program, str(out)], machine)
     seen = json.loads(out.read_text())
     assert seen["HOME"] == str(tmp_path)
     assert not seen.keys() & {"X_TOKEN", "DMCP_LOG"}

@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 
 import dmcp
 from dmcp.cli import import_
-from dmcp.cli.importers import questions
-from dmcp.cli.importers.machine import Machine
+from dmcp.cli.coding_tools import dialog
+from dmcp.cli.coding_tools.places import Machine
 from dmcp.config.loading import load
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def invoke(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def run(*arguments: str, answers: str | None = None) -> Result:
-        monkeypatch.setattr(questions, "somebody_there", lambda: answers is not None)
+        monkeypatch.setattr(dialog, "is_interactive", lambda: answers is not None)
         result = CliRunner().invoke(import_.import_command, [*arguments], input=answers)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         assert "top-secret-value" not in result.output

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.importers.descriptions import suggestion
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.model import Command, ImportedServer
-from dmcp.cli.importers.packages import about
+from dmcp.cli.coding_tools.descriptions import suggestion
+from dmcp.cli.coding_tools.model import Command, ImportedServer
+from dmcp.cli.coding_tools.packages import about
+from dmcp.cli.coding_tools.places import Machine
 from dmcp.protocol.descriptions import GENERATED
 from harness.cli import run_dmcp
 from harness.configs import TESTS

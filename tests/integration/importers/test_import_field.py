@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.importers.own import serves_dmcp
+from dmcp.cli.coding_tools.self_reference import serves_dmcp
 from harness.cli import run_dmcp
 
 if TYPE_CHECKING:

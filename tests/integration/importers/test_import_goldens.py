@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmcp.cli.importers.registry import TOOLS
+from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.config.loading import load
 from dmcp.config.model import Unresolved
 from fixtures.importers.goldens import CASES, HERE, SCOPES, imported

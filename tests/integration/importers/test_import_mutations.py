@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dmcp.cli.coding_tools.load import find
+from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.import_ import Request, run
-from dmcp.cli.importers.harvest import find
-from dmcp.cli.importers.machine import Machine
 from dmcp.config.loading import load
 from dmcp.errors import ConfigError
 from fixtures.importers.goldens import CASES, HERE

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from dmcp.cli.importers.gather import locations
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.own import serves_dmcp
-from dmcp.cli.importers.registry import TOOLS
-from dmcp.cli.installers import own_command
-from dmcp.cli.installers.hosts import host
-from dmcp.cli.installers.text import contents_of
+from dmcp.cli.coding_tools import install as installing
+from dmcp.cli.coding_tools.formats import contents_of
+from dmcp.cli.coding_tools.places import Machine, places_of
+from dmcp.cli.coding_tools.self_reference import serves_dmcp
+from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.cli.main import dmcp
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.cli.importers.tool import Scope
+    from dmcp.cli.coding_tools.tool import Scope
 
 NOTES = {"command": "notes", "args": ["--all"]}
 CONFIG = {
@@ -35,7 +33,7 @@ PLACES = [
     (name, scope)
     for name in TOOLS
     for scope in ("project", "user")
-    if (host(name).tool.user if scope == "user" else host(name).tool.project)
+    if (TOOLS[name].for_install().user if scope == "user" else TOOLS[name].for_install().project)
 ]
 
 
@@ -51,7 +49,7 @@ class Desk:
         return result.output
 
     def place(self, tool: str, scope: Scope) -> Path:
-        return locations(host(tool).tool, scope, Machine.here())[0][0]
+        return places_of(TOOLS[tool].for_install(), scope, Machine.here())[0][0]
 
     def files(self) -> dict[str, str]:
         """Everything there but backups, by path."""
@@ -95,11 +93,11 @@ def test_a_configuration_named_by_way_of_a_directory_above_is_written_without_th
 def test_install_writes_an_entry_that_starts_dmcp_and_uninstall_leaves_no_trace(
     desk: Desk, tool: str, scope: Scope
 ) -> None:
-    where = host(tool).tool
+    where = TOOLS[tool].for_install()
     before = desk.files()
     flags = ["--global"] if scope == "user" else []
     desk.run("install", tool, *flags)
-    path, keys = locations(where, scope, Machine.here())[0]
+    path, keys, _ = places_of(where, scope, Machine.here())[0]
     entry: Any = contents_of(path)
     for key in (*keys, "dmcp"):
         entry = entry[key]
@@ -255,7 +253,7 @@ def test_a_tools_command_that_fails_is_quoted_and_leaves_everything_as_it_was(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
     before = desk.files()
-    assert own_command.there(["claude"], Machine.here())
+    assert installing.is_installed(["claude"], Machine.here())
     with pytest.raises(ConfigError, match="claude mcp add-json failed with status 3, saying: it is broken"):
         desk.run("install", "claude")
     assert desk.files() == before

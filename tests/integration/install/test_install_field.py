@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from dmcp.cli.importers.gather import locations
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.registry import TOOLS
-from dmcp.cli.installers.hosts import host
+from dmcp.cli.coding_tools.places import Machine, places_of
+from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.cli.main import dmcp
 from harness.cli import run_dmcp
 
 if TYPE_CHECKING:
-    from dmcp.cli.importers.tool import Scope
+    from dmcp.cli.coding_tools.tool import Scope
 
 CONFIG = {"mcpServers": {"notes": {"description": "Notes", "command": "notes"}}}
 PLACES = [
     (name, scope)
     for name in TOOLS
     for scope in ("project", "user")
-    if (host(name).tool.user if scope == "user" else host(name).tool.project)
+    if (TOOLS[name].for_install().user if scope == "user" else TOOLS[name].for_install().project)
 ]
 BESIDE = Path(sys.executable).parent
 """Where this dmcp's program is."""
@@ -80,7 +78,7 @@ def test_uninstall_leaves_neither_files_nor_directories_nor_backups(
 
 @pytest.mark.parametrize("tool", ["cursor", "codex", "goose", "opencode"])
 def test_uninstall_leaves_what_was_there_and_no_backup_of_its_own(tool: str, project: Path) -> None:
-    path = locations(host(tool).tool, "user", Machine.here())[0][0]
+    path = places_of(TOOLS[tool].for_install(), "user", Machine.here())[0][0]
     path.parent.mkdir(parents=True)
     path.write_text({".toml": 'model = "x"\n', ".yaml": "model: x\n"}.get(path.suffix, '{"model": "x"}\n'))
     before = everything(project)
@@ -211,7 +209,7 @@ def test_a_file_of_the_project_gets_words_that_are_good_on_every_machine(
 ) -> None:
     monkeypatch.setenv("PATH", str(BESIDE))
     run("install", tool)
-    path, keys = locations(host(tool).tool, "project", Machine.here())[0]
+    path, keys, _ = places_of(TOOLS[tool].for_install(), "project", Machine.here())[0]
     if tool == "vscode":
         path = project / ".vscode" / "mcp.json"
         keys = ("servers",)
@@ -223,7 +221,7 @@ def test_a_file_of_the_project_gets_words_that_are_good_on_every_machine(
     run("uninstall", tool)
     assert not path.exists()
     run("install", tool, "--global")
-    path, keys = locations(host(tool).tool, "user", Machine.here())[0]
+    path, keys, _ = places_of(TOOLS[tool].for_install(), "user", Machine.here())[0]
     assert str(project / "dynamic-mcp.json") in path.read_text()
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dmcp.cli.importers.detect import project_of, tool_of
-from dmcp.cli.importers.documents import parse_document
+from dmcp.cli.coding_tools.detect import project_of, tool_of
+from dmcp.cli.coding_tools.formats import parse_document
 from dmcp.errors import ConfigError
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "importers"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmcp.cli.importers.documents import MAX_FILE, parse_document, read_document
+from dmcp.cli.coding_tools.formats import MAX_FILE, parse_document, read_document
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -4,19 +4,17 @@ from typing import Any
 
 import pytest
 
-from dmcp.cli.importers.acceptance import refusal
-from dmcp.cli.importers.descriptions import suggestion
-from dmcp.cli.importers.entries import read_entry, returning_to
-from dmcp.cli.importers.fields import BadEntry, Entry
-from dmcp.cli.importers.model import Address, Command, ImportedServer
-from dmcp.cli.importers.registry import TOOLS
-from dmcp.cli.importers.rendering import duration, entry_of
+from dmcp.cli.coding_tools.descriptions import suggestion
+from dmcp.cli.coding_tools.entries import read_entry, redirect_of
+from dmcp.cli.coding_tools.fields import BadEntry
+from dmcp.cli.coding_tools.model import Address, Command, ImportedServer
+from dmcp.cli.coding_tools.output import duration, entry_of, validation_problem
+from dmcp.cli.coding_tools.table import TOOLS
 
 
 def read(tool: str, raw: dict[str, Any]) -> tuple[ImportedServer, list[str]]:
-    entry = Entry("one", TOOLS[tool].unwrap("one", raw), TOOLS[tool], {})
-    server = read_entry(entry, TOOLS[tool])
-    return server, [str(note) for note in entry.notes]
+    server, notes = read_entry(TOOLS[tool], "one", raw, {"userHome": "/home/ann"})
+    return server, [str(note) for note in notes]
 
 
 def test_numbers_and_truth_values_in_env_arrive_as_the_tool_would_pass_them() -> None:
@@ -106,8 +104,10 @@ def test_durations_are_spelled_as_dmcp_reads_them(seconds: float, spelled: str) 
 
 def test_an_entry_the_configuration_would_refuse_is_found_out_beforehand() -> None:
     server, _ = read("cursor", {"url": "https://x/${NOT closed", "headers": {"A\nB": "c"}})
-    assert "headers" in (refusal("one", entry_of(server, "text")) or "")
-    assert refusal("one", {"description": "fine", "command": "x", "env": {"A": "${UNSET}"}}) is None
+    assert "headers" in (validation_problem("one", entry_of(server, "text")) or "")
+    assert (
+        validation_problem("one", {"description": "fine", "command": "x", "env": {"A": "${UNSET}"}}) is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_suggested_description_names_program_or_host_and_no_secret(
 def test_the_address_the_browser_returns_to_is_carried(
     address: str, expected: tuple[int, str | None, str | None]
 ) -> None:
-    back = returning_to(address, 9)
+    back = redirect_of(address, 9)
     assert back is not None
     assert (back.redirect_port, back.redirect_host, back.redirect_path) == expected
 
@@ -152,4 +152,4 @@ def test_the_address_the_browser_returns_to_is_carried(
     "address", ["https://app.example/cb", "http://localhost:99999/", "http://[x", 7, None, ""]
 )
 def test_an_address_of_another_machine_is_none_to_return_to(address: object) -> None:
-    assert returning_to(address, 9) is None
+    assert redirect_of(address, 9) is None

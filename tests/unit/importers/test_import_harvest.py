@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmcp.cli.importers.gather import locations
-from dmcp.cli.importers.harvest import find, find_all
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.overview import overview
-from dmcp.cli.importers.registry import TOOLS
+from dmcp.cli.coding_tools.discover import overview
+from dmcp.cli.coding_tools.load import find, find_all
+from dmcp.cli.coding_tools.places import Machine, places_of
+from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,15 +33,15 @@ def test_everything_is_imported_once_and_clashes_get_names_of_their_own(machine:
     put(machine.home / ".lmstudio/mcp.json", {"same": {"command": "a"}, "clash": {"command": "other"}})
     (machine.home / ".codex").mkdir()
     (machine.home / ".codex/config.toml").write_text("[broken")
-    harvest = find_all(machine)()
-    assert {server.name: server.target.command for server in harvest.servers} == {  # type: ignore[union-attr]  # all are commands
+    result = find_all(machine)()
+    assert {server.name: server.target.command for server in result.servers} == {  # type: ignore[union-attr]  # all are commands
         "clash": "project",
         "clash-lmstudio": "other",
         "same": "a",
     }
-    assert any("same in Cursor and LM Studio" in remark for remark in harvest.remarks)
-    assert any("imported as clash-lmstudio" in remark for remark in harvest.remarks)
-    assert [note.server for note in harvest.not_carried] == ["Codex CLI"]
+    assert any("same in Cursor and LM Studio" in remark for remark in result.remarks)
+    assert any("imported as clash-lmstudio" in remark for remark in result.remarks)
+    assert [note.server for note in result.not_converted] == ["Codex CLI"]
 
 
 def test_one_bad_server_does_not_keep_the_others_out(machine: Machine) -> None:
@@ -50,9 +49,9 @@ def test_one_bad_server_does_not_keep_the_others_out(machine: Machine) -> None:
         machine.cwd / ".mcp.json",
         {"bad": 5, "worse": {"args": []}, "": {"command": "x"}, "good": {"command": "x"}},
     )
-    harvest = find("claude", "project", machine)()
-    assert [server.name for server in harvest.servers] == ["good"]
-    assert sorted(note.server for note in harvest.not_carried) == ['""', "bad", "worse"]
+    result = find("claude", "project", machine)()
+    assert [server.name for server in result.servers] == ["good"]
+    assert sorted(note.server for note in result.not_converted) == ['""', "bad", "worse"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,7 @@ def test_tools_that_move_their_files_by_a_variable_are_found_there(machine: Mach
         "XDG_CONFIG_HOME": str(tmp_path / "xdg"),
     }
     moved = Machine(machine.home, machine.cwd, environ, "linux")
-    found = {name: [str(path) for path, _ in locations(TOOLS[name], "user", moved)] for name in TOOLS}
+    found = {name: [str(path) for path, _, _ in places_of(TOOLS[name], "user", moved)] for name in TOOLS}
     assert found["codex"] == [str(tmp_path / "codex/config.toml")]
     assert found["claude"] == [str(tmp_path / "claude/.claude.json")]
     assert str(tmp_path / "cline.json") in found["cline"]
@@ -112,7 +111,7 @@ def test_tools_that_move_their_files_by_a_variable_are_found_there(machine: Mach
 )
 def test_each_platform_has_its_own_places(machine: Machine, platform: str, expected: str) -> None:
     there = Machine(machine.home, machine.cwd, {}, platform)
-    paths = [path.as_posix() for path, _ in locations(TOOLS["claude-desktop"], "user", there)]
+    paths = [path.as_posix() for path, _, _ in places_of(TOOLS["claude-desktop"], "user", there)]
     assert any(expected in path for path in paths)
     assert any("Claude_pzs8sxrjxfjjc" in path for path in paths) == (platform == "win32")
 

@@ -5,7 +5,7 @@ import random
 import json5
 import pytest
 
-from dmcp.cli.importers.jsonc_text import with_member
+from dmcp.cli.coding_tools.jsonc import with_member
 
 ENTRY = {"command": "x", "args": ["a, b // c"]}
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmcp.cli.importers.gather import locations
-from dmcp.cli.importers.harvest import find
-from dmcp.cli.importers.machine import Machine
-from dmcp.cli.importers.model import Command
-from dmcp.cli.importers.overview import overview
-from dmcp.cli.importers.registry import TOOLS
-from dmcp.cli.installers.hosts import Start, host
-from dmcp.cli.installers.work import put_in
+from dmcp.cli.coding_tools.discover import overview
+from dmcp.cli.coding_tools.install import install
+from dmcp.cli.coding_tools.load import find
+from dmcp.cli.coding_tools.model import Command
+from dmcp.cli.coding_tools.places import Machine, places_of
+from dmcp.cli.coding_tools.table import TOOLS
+from dmcp.cli.coding_tools.tool import LaunchCommand
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -112,13 +111,15 @@ def test_copilots_second_file_counts_only_where_the_first_is_not(machine: Machin
 def test_dmcp_is_not_put_into_a_file_that_copilot_would_not_read(machine: Machine) -> None:
     put(machine.cwd / ".mcp.json", "first")
     with pytest.raises(ConfigError, match=r"reads \.mcp\.json here .* add --global"):
-        put_in(host("copilot"), "project", machine, Start("/opt/dmcp", ()), None)
+        install(TOOLS["copilot"].for_install(), "project", machine, LaunchCommand("/opt/dmcp", ()), None)
     assert not (machine.cwd / ".github").exists()
 
 
 def test_dmcp_is_put_into_the_file_above_that_is_there_already(machine: Machine) -> None:
     put(machine.cwd.parents[1] / "opencode.json", "a")
-    outcome = put_in(host("opencode"), "project", machine, Start("/opt/dmcp", ()), None)
+    outcome = install(
+        TOOLS["opencode"].for_install(), "project", machine, LaunchCommand("/opt/dmcp", ()), None
+    )
     assert outcome.file == machine.cwd.parents[1] / "opencode.json"
     assert not (machine.cwd / "opencode.json").exists()
 
@@ -127,7 +128,7 @@ def test_the_files_of_the_working_directory_come_first_in_what_was_looked_for(ma
     for tool in TOOLS.values():
         assert all(
             path.is_relative_to(machine.cwd)
-            for path, keys in locations(tool, "project", machine)
+            for path, keys, _ in places_of(tool, "project", machine)
             if len(keys) < 3
         )
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dmcp.cli.importers.references import (
+from dmcp.cli.coding_tools.references import (
     BRACES,
     CURLY,
     EDITOR,
@@ -14,7 +14,7 @@ from dmcp.cli.importers.references import (
     SHELL,
     TEMPLATED,
     Syntax,
-    rewritten,
+    convert,
 )
 from dmcp.config.references import resolve
 
@@ -45,11 +45,11 @@ ALL = (NOTHING, BRACES, PLAIN_BRACES, SHELL, PLAIN_SHELL, EDITOR, CURLY, TEMPLAT
 def test_a_reference_becomes_dmcps_own_spelling(syntax: Syntax, text: str, expected: str) -> None:
     if text == "${env:A}" and syntax is CURLY:
         # A dollar right before a reference has no spelling in dmcp: it stays as it is, and is said.
-        carried, problems = rewritten(text, syntax, VARIABLES)
+        carried, problems = convert(text, syntax, VARIABLES)
         assert carried == "$${env:A}"
         assert "a dollar sign right before" in problems[0].what
         return
-    assert rewritten(text, syntax, VARIABLES) == (expected, [])
+    assert convert(text, syntax, VARIABLES) == (expected, [])
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_reference_becomes_dmcps_own_spelling(syntax: Syntax, text: str, expec
 def test_what_only_the_tool_can_resolve_becomes_a_variable_to_be_set(
     syntax: Syntax, text: str, expected: str
 ) -> None:
-    carried, problems = rewritten(text, syntax, {})
+    carried, problems = convert(text, syntax, {})
     assert carried == expected
     assert [expected.removeprefix("Bearer ") in problem.advice for problem in problems] == [True]
 
@@ -74,20 +74,20 @@ def test_a_text_without_references_means_itself_in_dmcp(syntax: Syntax) -> None:
     dice = random.Random(7)
     for _ in range(300):
         text = "".join(dice.choice("$$${}:-aA1 /\\\"'\n") for _ in range(dice.randrange(12)))
-        carried, problems = rewritten(text, NOTHING, {})
+        carried, problems = convert(text, NOTHING, {})
         assert resolve(carried, {"a": "x", "A": "x"}).text == text
         assert problems == []
-        again, _ = rewritten(text, syntax, {})
+        again, _ = convert(text, syntax, {})
         assert resolve(again, {}).text is not None
 
 
 def test_a_dollar_before_a_reference_is_kept_and_said() -> None:
-    carried, problems = rewritten("$${TOKEN}", BRACES, {})
+    carried, problems = convert("$${TOKEN}", BRACES, {})
     assert resolve(carried, {"TOKEN": "secret"}).text == "$${TOKEN}"
     assert "environment variable" in problems[0].advice
 
 
 def test_references_resolve_to_what_the_tool_would_have_passed_on() -> None:
     environ = {"A": "one", "B": "two"}
-    carried, _ = rewritten("x$A-${B}-${C:-three}$5", SHELL, {})
+    carried, _ = convert("x$A-${B}-${C:-three}$5", SHELL, {})
     assert resolve(carried, environ).text == "xone-two-three$5"

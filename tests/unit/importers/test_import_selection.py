@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.importers.harvest import find
-from dmcp.cli.importers.machine import Machine
+from dmcp.cli.coding_tools.load import find
+from dmcp.cli.coding_tools.places import Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.cli.importers.model import Harvest, ImportedServer
-    from dmcp.cli.importers.tool import Scope
+    from dmcp.cli.coding_tools.model import ImportedServer, LoadResult
+    from dmcp.cli.coding_tools.tool import Scope
 
 
 @pytest.fixture
@@ -29,9 +29,9 @@ def put(path: Path, contents: Any) -> None:
     path.write_text(contents if isinstance(contents, str) else json.dumps(contents))
 
 
-def harvest(
+def loaded(
     tool: str, machine: Machine, scope: Scope = "project"
-) -> tuple[dict[str, ImportedServer], Harvest]:
+) -> tuple[dict[str, ImportedServer], LoadResult]:
     found = find(tool, scope, machine)()
     return {server.name: server for server in found.servers}, found
 
@@ -45,11 +45,11 @@ def test_opencodes_switches_become_the_lists_of_each_server_they_are_about(machi
         machine.cwd / "opencode.json",
         {"mcp": dict.fromkeys(("my-mcp", "files", "web.site", "other"), LOCAL), "tools": switches},
     )
-    servers, found = harvest("opencode", machine)
+    servers, found = loaded("opencode", machine)
     assert servers["my-mcp"].features_off == ("tools",)
     assert (servers["files"].include, servers["files"].exclude) == ((), ("write*",))
-    assert [note.server for note in found.not_carried] == ["files"]
-    assert '"files_write_log"' in found.not_carried[0].what
+    assert [note.server for note in found.not_converted] == ["files"]
+    assert '"files_write_log"' in found.not_converted[0].what
     assert (servers["other"].exclude, servers["web.site"].exclude) == ((), ())
 
 
@@ -63,11 +63,11 @@ def test_opencodes_switches_are_merged_over_all_its_files_and_permission_wins(ma
             "permission": {"c_x": "deny", "b_y": "ask", "c_z": {"*": "deny", "ok": "allow"}},
         },
     )
-    servers, found = harvest("opencode", machine)
+    servers, found = loaded("opencode", machine)
     assert (servers["a"].features_off, servers["a"].exclude) == ((), ())
     assert servers["b"].include == ("y",)
     assert servers["c"].exclude == ("x",)
-    assert found.not_carried == ()
+    assert found.not_converted == ()
 
 
 def test_a_persons_servers_are_not_switched_by_the_project_somebody_happens_to_be_in(
@@ -75,7 +75,7 @@ def test_a_persons_servers_are_not_switched_by_the_project_somebody_happens_to_b
 ) -> None:
     put(machine.home / ".config/opencode/opencode.json", {"mcp": {"a": LOCAL}})
     put(machine.cwd / "opencode.json", {"tools": {"a*": False}})
-    servers, _ = harvest("opencode", machine, "user")
+    servers, _ = loaded("opencode", machine, "user")
     assert servers["a"].features_off == ()
 
 
@@ -88,8 +88,8 @@ def test_an_agent_with_switches_of_its_own_is_said_for_the_servers_it_concerns(m
         machine.cwd / "opencode.json",
         {"mcp": {"a": LOCAL, "b": LOCAL}, "tools": {"a*": False}, "agent": agents},
     )
-    _, found = harvest("opencode", machine)
-    assert [(note.server, note.what) for note in found.not_carried] == [
+    _, found = loaded("opencode", machine)
+    assert [(note.server, note.what) for note in found.not_converted] == [
         ("a", 'other "tools" for the agent review')
     ]
 
@@ -109,7 +109,7 @@ def test_a_list_of_allowed_servers_is_read_as_the_tool_reads_it(
 ) -> None:
     servers = {"Files": {"command": "x"}, "other": {"command": "x"}}
     put(machine.cwd / file, {"mcpServers": servers, "mcp": {"allowed": allowed}})
-    found, _ = harvest(tool, machine)
+    found, _ = loaded(tool, machine)
     assert {name for name, server in found.items() if server.enabled} == on
 
 
@@ -120,7 +120,7 @@ def test_allowed_servers_of_two_files_are_those_of_both_in_gemini_and_those_of_e
     put(machine.home / f".{tool}/settings.json", {"mcp": {"allowed": ["a"]}})
     servers = {"a": {"command": "x"}, "b": {"command": "x"}}
     put(machine.cwd / f".{tool}/settings.json", {"mcpServers": servers, "mcp": {"allowed": ["b"]}})
-    found, _ = harvest(tool, machine)
+    found, _ = loaded(tool, machine)
     assert {name for name, server in found.items() if server.enabled} == on
 
 
@@ -132,7 +132,7 @@ def test_a_tool_excluded_by_its_long_name_is_excluded_from_its_server(
     put(
         machine.cwd / f".{tool}/settings.json", {"mcpServers": servers, "tools": {"exclude": [name, "shell"]}}
     )
-    found, _ = harvest(tool, machine)
+    found, _ = loaded(tool, machine)
     assert (found["a"].include, found["a"].exclude) == (("read", "list[*]"), ("write",))
     assert found["b"].exclude == ()
 
@@ -149,13 +149,13 @@ def test_an_empty_list_of_tools_means_none_where_the_tool_takes_it_so(
     tool: str, file: str, contents: Any, machine: Machine
 ) -> None:
     put(machine.cwd / file, contents)
-    servers, _ = harvest(tool, machine)
+    servers, _ = loaded(tool, machine)
     assert servers["a"].features_off == ("tools",)
 
 
 def test_a_star_among_copilots_tools_means_all_whatever_stands_beside_it(machine: Machine) -> None:
     put(machine.cwd / ".mcp.json", {"mcpServers": {"a": {"command": "x", "tools": ["*", "b"]}}})
-    servers, _ = harvest("copilot", machine)
+    servers, _ = loaded("copilot", machine)
     assert (servers["a"].include, servers["a"].features_off) == ((), ())
 
 
@@ -174,5 +174,5 @@ def test_claude_codes_list_of_rejected_servers_is_about_the_projects_shared_file
     rejected = ["a", "my_server", "local", "hidden"]
     put(machine.cwd / ".claude/settings.local.json", {"disabledMcpjsonServers": rejected})
     put(machine.home / ".claude/settings.json", {"deniedMcpServers": [{"serverName": "denied"}]})
-    servers, _ = harvest("claude", machine)
+    servers, _ = loaded("claude", machine)
     assert {name for name, server in servers.items() if server.enabled} == {"local", "hidden"}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmcp.cli.importers.writing import write_whole
+from dmcp.cli.writing import write_whole
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:

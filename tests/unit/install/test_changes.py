@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dmcp.cli.importers.own import serves_dmcp
-from dmcp.cli.installers.change import ABSENT, Change, planned, undone, value_at, with_value_at
+from dmcp.cli.coding_tools.changes import ABSENT, Change, planned, undone, value_at, with_value_at
+from dmcp.cli.coding_tools.self_reference import serves_dmcp
 
 FILE = Path("/x.json")
 

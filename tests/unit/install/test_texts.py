@@ -8,9 +8,9 @@ from typing import Any
 import json5
 import pytest
 
-from dmcp.cli.importers.jsonc_text import with_value, without_member
-from dmcp.cli.installers.change import ABSENT
-from dmcp.cli.installers.text import edited, parsed
+from dmcp.cli.coding_tools.changes import ABSENT
+from dmcp.cli.coding_tools.formats import edited, parsed
+from dmcp.cli.coding_tools.jsonc import with_value, without_member
 from dmcp.errors import ConfigError
 
 JSONC = """{
@@ -61,61 +61,101 @@ extensions:
 )
 def test_only_the_value_meant_changes_in_jsonc(keys: tuple[str, ...], value: Any, was: str, now: str) -> None:
     assert JSONC.count(was) == 1
-    assert edited(JSONC, Path("x.jsonc"), keys, value) == JSONC.replace(was, now)
+    assert edited(JSONC, Path("x.jsonc"), [(keys, value)]) == JSONC.replace(was, now)
 
 
 @pytest.mark.parametrize(
     ("keys", "value", "was", "now"),
     [
         (("mcp_servers", "a", "enabled"), False, "enabled = true", "enabled = false"),
-        (("mcp_servers", "b c", "enabled"), False, '"b c"]\n', '"b c"]\nenabled = false\n'),
+        (("mcp_servers", "b c", "enabled"), False, 'command = "b"\n', 'command = "b"\nenabled = false\n'),
         (("mcp_servers", "a", "enabled"), ABSENT, "enabled = true\n", ""),
         (("mcp_servers", "b c"), ABSENT, '[mcp_servers."b c"]\ncommand = "b"\n\n', ""),
         (
             ("mcp_servers", "d"),
             {"command": "d", "args": ["\\", '"']},
-            'model = "y"\n',
-            'model = "y"\n\n[mcp_servers.d]\ncommand = "d"\nargs = ["\\\\", "\\""]\n',
+            "[profiles.x]",
+            '[mcp_servers.d]\ncommand = "d"\nargs = ["\\\\", "\\""]\n\n[profiles.x]',
         ),
     ],
 )
 def test_only_the_value_meant_changes_in_toml(keys: tuple[str, ...], value: Any, was: str, now: str) -> None:
     assert TOML.count(was) == 1
-    assert edited(TOML, Path("x.toml"), keys, value) == TOML.replace(was, now)
+    assert edited(TOML, Path("x.toml"), [(keys, value)]) == TOML.replace(was, now)
 
 
 def test_a_toml_table_goes_with_the_tables_below_it() -> None:
-    outcome = edited(TOML, Path("x.toml"), ("mcp_servers", "a"), ABSENT)
+    outcome = edited(TOML, Path("x.toml"), [(("mcp_servers", "a"), ABSENT)])
     assert "KEY" not in outcome
     assert outcome.startswith('# mine\nmodel = "x"\n\n[mcp_servers."b c"]')
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "edited_text"),
     [
-        'mcp_servers = { a = { command = "a" } }\n',
-        'x = """\n[mcp_servers.a]\n"""\nmcp_servers.a.command = "a"\n',
+        (
+            'mcp_servers = { a = { command = "a" } }  # mine\n',
+            'mcp_servers = { a = { command = "a", enabled = false} }',
+        ),
+        (
+            'x = """\n[mcp_servers.a]\n"""\nmcp_servers.a.command = "a"\n',
+            'mcp_servers.a.command = "a"\nmcp_servers.a.enabled = false\n',
+        ),
+        ('[mcp_servers]\na.command = "a"\n[z]\n', 'a.command = "a"\na.enabled = false\n[z]'),
+        (TOML.replace("\n", "\r\n"), 'command = "a"\r\nenabled = false\r\n'),
     ],
 )
-def test_a_toml_file_that_cannot_be_edited_safely_is_refused(text: str) -> None:
+def test_every_spelling_of_a_toml_table_can_be_edited(text: str, edited_text: str) -> None:
+    path, keys = Path("x.toml"), ("mcp_servers", "a", "enabled")
+    off = edited(text, path, [(keys, False)])
+    assert edited_text in off
+    assert parsed(off, path)["mcp_servers"]["a"] == {
+        **parsed(text, path)["mcp_servers"]["a"],
+        "enabled": False,
+    }
+    assert len(set(text.splitlines()) - set(off.splitlines())) <= 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", 'model = "x"\n', TOML, TOML + "\n[mcp_servers.z]\ncommand = 'z'", TOML.replace("\n", "\r\n")]
+)
+def test_a_toml_table_that_was_added_leaves_nothing_behind(text: str) -> None:
+    path, keys = Path("x.toml"), ("mcp_servers", "dmcp")
+    added = edited(text, path, [(keys, {"command": "d", "args": ["c"], "env": {"A": "b"}})])
+    assert parsed(added, path)["mcp_servers"]["dmcp"] == {"command": "d", "args": ["c"], "env": {"A": "b"}}
+    assert "\n\n\n" not in added
+    assert ("\r\n" in text) == ("\r\n" in added)
+    assert "\n" not in added.replace("\r\n", "") or "\r\n" not in text
+    assert edited(added, path, [(keys, ABSENT)]) == text
+
+
+def test_an_edit_that_would_take_too_long_is_refused_and_the_file_stays() -> None:
     with pytest.raises(ConfigError, match="edit the file by hand"):
-        edited(text, Path("x.toml"), ("mcp_servers", "a", "enabled"), value=False)
+        edited(f"{TOML}x = '{'y' * 2**20}'\n", Path("x.toml"), [(("mcp_servers", "a", "enabled"), False)])
+
+
+@pytest.mark.parametrize("name", ["x.json", "x.toml", "x.yaml"])
+def test_a_byte_order_mark_stays(name: str) -> None:
+    text = edited("\ufeff", Path(name), [(("servers", "dmcp"), {"command": "d"})])
+    assert text.startswith("\ufeff")
+    assert text.count("\ufeff") == 1
+    assert parsed(text, Path(name)) == {"servers": {"dmcp": {"command": "d"}}}
 
 
 def test_yaml_keeps_its_comments_quotes_and_order() -> None:
-    off = edited(YAML, Path("x.yaml"), ("extensions", "a", "enabled"), value=False)
+    off = edited(YAML, Path("x.yaml"), [(("extensions", "a", "enabled"), False)])
     assert off == YAML.replace("enabled: true", "enabled: false")
-    added = edited(YAML, Path("x.yaml"), ("extensions", "dmcp"), {"cmd": "d"})
+    added = edited(YAML, Path("x.yaml"), [(("extensions", "dmcp"), {"cmd": "d"})])
     assert added == YAML + "  dmcp:\n    cmd: d\n"
-    assert edited(added, Path("x.yaml"), ("extensions", "dmcp"), ABSENT) == YAML
+    assert edited(added, Path("x.yaml"), [(("extensions", "dmcp"), ABSENT)]) == YAML
 
 
 @pytest.mark.parametrize("name", ["x.json", "x.toml", "x.yaml"])
 def test_an_entry_put_into_an_empty_file_can_be_taken_out_again(name: str) -> None:
     path = Path(name)
-    text = edited("", path, ("servers", "dmcp"), {"command": "d"})
+    text = edited("", path, [(("servers", "dmcp"), {"command": "d"})])
     assert parsed(text, path) == {"servers": {"dmcp": {"command": "d"}}}
-    out = edited(edited(text, path, ("servers", "dmcp"), ABSENT), path, ("servers",), ABSENT)
+    out = edited(text, path, [(("servers", "dmcp"), ABSENT), (("servers",), ABSENT)])
     assert parsed(out, path) == {}
 
 

@@ -1,0 +1,174 @@
+"""Detect the tool a file belongs to: by its path if that tells, else by its keys and how it spells references.
+
+Pure. The user is told which tool was detected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from dmcp.cli.coding_tools.table import TOOLS
+from dmcp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dmcp.cli.coding_tools.tool import CodingTool, Location
+
+_KEYS = {
+    "mcp_servers": "codex",
+    "mcp": "opencode",
+    "amp.mcpServers": "amp",
+    "context_servers": "zed",
+    "servers": "vscode",
+    "extensions": "goose",
+}
+"""Top-level keys that only one tool, or one family of tools, uses."""
+_DEEPER = (
+    ("mcp",),
+    ("settings", "mcp"),
+    ("customizations", "vscode", "mcp"),
+    ("customizations", "vscode", "settings", "mcp"),
+)
+"""Where Visual Studio Code has ``servers``: in settings.json, a workspace file, a dev container."""
+_MOST_TABLES = 5000
+_DEEPEST = 4
+_REACHED_BY = ("command", "cmd", "url", "httpUrl", "serverUrl", "uri")
+"""Keys of which a server has one."""
+_TOO_COMMON = frozenset({"", ".mcp.json", "mcp.json", "settings.json"})
+
+
+def tool_of(path: Path, contents: Mapping[str, Any], text: str) -> tuple[CodingTool, str]:
+    """Return the tool whose format a file has, and the key its servers are under.
+
+    Raises:
+        ConfigError: it is no format dmcp knows.
+    """
+    by_path = _by_path(path, contents)
+    if by_path is not None:
+        return by_path
+    servers = contents.get("mcpServers")
+    if isinstance(servers, list):
+        return TOOLS["continue"], "mcpServers"
+    if isinstance(servers, Mapping):
+        return TOOLS[_by_spelling(servers, text)], "mcpServers"
+    for key, name in _KEYS.items():
+        if isinstance(contents.get(key), Mapping):
+            return TOOLS[name], key
+    raise ConfigError(
+        f"{path}: no servers found, since none of the keys mcpServers, {', '.join(_KEYS)} holds a table; "
+        "give the file a coding tool keeps its MCP servers in"
+    )
+
+
+def servers_at_top(contents: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the contents with the servers at the top, where some files have them deeper, or without a key.
+
+    Visual Studio Code has them in settings, workspace files and dev containers; a plugin of Claude Code may have
+    nothing but servers in its file, and a page of instructions nothing but one server.
+    """
+    for keys in _DEEPER:
+        inner: Any = contents
+        for key in keys:
+            inner = inner.get(key) if isinstance(inner, Mapping) else None
+        tables = [inner.get(key) for key in ("servers", "mcpServers")] if isinstance(inner, Mapping) else []
+        if any(isinstance(table, Mapping) and _all_servers(table) for table in tables):
+            return dict(inner)
+    if isinstance(contents.get("mcp.servers"), Mapping):
+        return {"servers": contents["mcp.servers"]}
+    if any(isinstance(contents.get(key), Mapping | list) for key in ("mcpServers", *_KEYS)):
+        return contents
+    named = {key: value for key, value in contents.items() if not key.startswith(("$", "_"))}
+    deeper = tables_of_servers(contents)
+    if named and _all_servers(named):
+        servers = named
+    elif len(deeper) == 1:
+        servers = dict(_at(contents, deeper[0]))
+    elif _is_server(contents):
+        name = contents.get("name")
+        rest = {key: value for key, value in contents.items() if key != "name"}
+        servers = {name if isinstance(name, str) and name else path.stem: rest}
+    else:
+        return contents
+    return {"mcpServers": servers}
+
+
+def tables_of_servers(contents: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Return the keys that lead to every table in which there is nothing but servers, the outermost ones.
+
+    Looks at ``_MOST_TABLES`` tables and four levels deep: enough for a person's file, and no more for any other.
+    """
+    found: list[tuple[str, ...]] = []
+    waiting: deque[tuple[tuple[str, ...], Mapping[str, Any]]] = deque([((), contents)])
+    left = _MOST_TABLES
+    while waiting and left:
+        left -= 1
+        keys, table = waiting.popleft()
+        if keys and table and _all_servers(table):
+            found.append(keys)
+        elif len(keys) < _DEEPEST and not _is_server(table):
+            waiting.extend(
+                ((*keys, str(key)), inner) for key, inner in table.items() if isinstance(inner, Mapping)
+            )
+    return found
+
+
+def _at(contents: Mapping[str, Any], keys: tuple[str, ...]) -> Mapping[str, Any]:
+    for key in keys:
+        contents = contents[key]
+    return contents
+
+
+def _all_servers(entries: Mapping[str, Any]) -> bool:
+    return all(map(_is_server, entries.values()))
+
+
+def _is_server(entry: Any) -> bool:
+    return isinstance(entry, Mapping) and any(isinstance(entry.get(key), str | list) for key in _REACHED_BY)
+
+
+def project_of(path: Path) -> Path:
+    """Return the project a file belongs to, which its references to the workspace mean."""
+    folder = path.absolute().parent
+    while folder.name.startswith(".") and folder.parent != folder:
+        folder = folder.parent
+    return folder
+
+
+def _by_path(path: Path, contents: Mapping[str, Any]) -> tuple[CodingTool, str] | None:
+    """Return the tool that has a file of this folder and name, with its key in it. The longest match wins."""
+    best: tuple[int, CodingTool, str] | None = None
+    for tool in TOOLS.values():
+        for place in (*tool.project, *tool.user):
+            tail, key = _tail(place, tool), place.servers[0]
+            fits = tail not in _TOO_COMMON and path.absolute().match(tail) and len(place.servers) == 1
+            if fits and key in contents and len(tail) > (best or (0,))[0]:
+                best = (len(tail), tool, key)
+    return (best[1], best[2]) if best is not None else None
+
+
+def _tail(place: Location, tool: CodingTool) -> str:
+    """Return the end of a location that is the same on every machine."""
+    text = place.path.replace("{root}", tool.root[1]) if tool.root is not None else place.path
+    tail = text.rpartition("}")[2].lstrip("/")
+    return "" if tail.startswith("$") else tail
+
+
+def _by_spelling(servers: Mapping[str, Any], text: str) -> str:
+    """Return one of the many tools with ``mcpServers`` that spells entries and references as these are."""
+    keys = {key for entry in servers.values() if isinstance(entry, Mapping) for key in entry}
+    if keys & {"httpUrl", "includeTools", "excludeTools"}:
+        return "gemini"
+    nested = any(
+        isinstance(entry.get("transport"), Mapping)
+        for entry in servers.values()
+        if isinstance(entry, Mapping)
+    )
+    if nested or keys & {"transportType", "oauthClient"}:
+        return "cline"
+    if re.search(r"\$\{(?:env|input):|\$\{(?:workspaceFolder|userHome)\}", text):
+        return "windsurf" if "serverUrl" in keys else "cursor"
+    return "antigravity" if "serverUrl" in keys else "claude"

@@ -1,0 +1,204 @@
+"""One server as a tool spells it, read into ``ImportedServer`` by the tool's ``EntryFormat``. No I/O.
+
+Not here: taking single values out of the entry (``fields``), and which files entries come from (``discover``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from glob import escape
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from dmcp.cli.coding_tools.fields import BY_HAND, BadEntry, Entry, kind_of
+from dmcp.cli.coding_tools.model import Address, Command, ImportedServer, SignIn
+from dmcp.cli.coding_tools.tool import TRANSPORTS
+
+if TYPE_CHECKING:
+    from dmcp.cli.coding_tools.model import Kind, NotConverted
+    from dmcp.cli.coding_tools.tool import CodingTool, EntryFormat
+
+_REDIRECT: Final = ("redirectUri", "redirectUrl", "redirect_uri", "callbackUrl", "callbackURL", "callbackUri")
+_ISSUER: Final = ("issuer", "authorizationServer")
+_RESOURCE: Final = ("resource", "resourceUri")
+_SIGN_IN_NOTE: Final = (
+    "try `dmcp auth login`; the endpoints are those of the server's metadata, and `oauth` of the configuration has"
+    " issuer, redirect_host, redirect_port, redirect_path, resource and assume_pkce"
+)
+
+
+def read_entry(
+    tool: CodingTool, name: str, raw: Mapping[str, Any], variables: Mapping[str, str]
+) -> tuple[ImportedServer, list[NotConverted]]:
+    """Return the server an entry describes, and what of it was not converted.
+
+    Args:
+        tool: the tool.
+        name: the server's name.
+        raw: the entry.
+        variables: the variables that the tool defines itself.
+
+    Raises:
+        BadEntry: it cannot be imported, with the reason.
+    """
+    shape = tool.format
+    entry = Entry(name, tool.flatten(raw) if tool.flatten else raw, tool.syntax, variables)
+    target = _target(entry, shape)
+    description = entry.take(shape.description)
+    enabled = entry.flag(shape.enabled)
+    none_on = shape.empty_is_none and entry.raw.get(shape.include or "") == []
+    included = entry.names(shape.include)
+    server = ImportedServer(
+        name=entry.name,
+        target=target,
+        description=" ".join(description.split()) or None if isinstance(description, str) else None,
+        enabled=enabled is not False and not entry.flag(shape.disabled),
+        tools_timeout=entry.seconds(shape.timeout),
+        connect_timeout=entry.seconds(shape.startup),
+        include=() if "*" in included and not shape.literal else _globs(shape, included),
+        exclude=_globs(shape, entry.names(shape.exclude)),
+        features_off=("tools",) if none_on else (),
+        env_file=entry.text(shape.env_file) or None,
+    )
+    if tool.finish is not None:
+        server = tool.finish(entry, server)
+    entry.ignore(*shape.ignored)
+    entry.note_rest(shape.unsupported)
+    return server, entry.notes
+
+
+def _globs(shape: EntryFormat, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return a tool's list of names as dmcp's globs."""
+    return tuple(map(escape, names)) if shape.literal else names
+
+
+def _target(entry: Entry, shape: EntryFormat) -> Command | Address:
+    kind = _kind(entry, shape)
+    urls = [(key, meant) for key, meant in shape.urls.items() if entry.raw.get(key) is not None]
+    if entry.raw.get(shape.command) is not None and kind in {None, "stdio"}:
+        for key, _ in urls:
+            entry.take(key)
+            entry.note(
+                f'"{key}" beside "{shape.command}"', "the command was kept; a server has one of the two"
+            )
+        return _command(entry, shape)
+    if not urls:
+        wanted = " or ".join(f'"{key}"' for key in (shape.command, *shape.urls))
+        raise BadEntry(f"it has no {wanted}")
+    key, meant = urls[0]
+    for other, _ in urls[1:]:
+        entry.take(other)
+        entry.note(f'"{other}" beside "{key}"', f'"{key}" was kept; a server has one address')
+    return _address(entry, shape, key, kind if kind in {"http", "sse", "auto"} else meant)
+
+
+def _kind(entry: Entry, shape: EntryFormat) -> Any:
+    """Return the transport an entry names, as "stdio" or a ``Kind``; ``None`` when it names none."""
+    known = {**TRANSPORTS, **shape.types}
+    found = None
+    for key in shape.type:
+        value = entry.raw.get(key)
+        if key != shape.type[0] and not isinstance(value, str):
+            continue  # what another tool may mean by it; noted as unknown
+        entry.take(key)
+        if value is None or found is not None:
+            continue
+        if not isinstance(value, str):
+            raise BadEntry(f'"{key}" is {kind_of(value)} where a text belongs')
+        if value not in known:
+            raise BadEntry(
+                f"its transport {value[:40]!r} is none that dmcp speaks (stdio, Streamable HTTP, SSE)"
+            )
+        found = known[value]
+    return found
+
+
+def _command(entry: Entry, shape: EntryFormat) -> Command:
+    args = [*entry.texts(shape.args)]
+    if isinstance(entry.raw.get(shape.command), list):
+        head, *args = [*(entry.texts(shape.command) or ("",)), *args]
+    else:
+        head = entry.text(shape.command) or ""
+    if not head.strip():
+        raise BadEntry(f'its "{shape.command}" is empty')
+    env: dict[str, str] = {}
+    for key in shape.env:
+        env |= entry.table(key)
+    cwd = entry.text(shape.cwd) or None
+    if shape.expands_home:
+        head, *args = map(entry.expand_home, (head, *args))
+        cwd = None if cwd is None else entry.expand_home(cwd)
+    return Command(head, tuple(args), env, cwd)
+
+
+def _address(entry: Entry, shape: EntryFormat, key: str, kind: Kind) -> Address:
+    url = entry.text(key) or ""
+    if not url.startswith(("http://", "https://", "${")):
+        raise BadEntry(f'its "{key}" is no http or https address')
+    headers: dict[str, str] = {}
+    for name in shape.headers:
+        headers |= entry.table(name)
+    return Address(url, kind, headers, _sign_in(entry, shape))
+
+
+def _sign_in(entry: Entry, shape: EntryFormat) -> SignIn:
+    keys = shape.sign_in
+    raw = entry.take(keys.table) if keys is not None else None
+    if keys is None or not isinstance(raw, Mapping):
+        if raw not in (None, False, True):
+            entry.note(f'"{keys.table if keys else ""}" is {kind_of(raw)} where a table belongs', BY_HAND)
+        return SignIn()
+    texts: dict[str, str | None] = {}
+    for key in (keys.client_id, keys.client_secret):
+        value = raw.get(key) if key else None
+        texts[key or ""] = entry.convert(value) if isinstance(value, str) and value else None
+    port = raw.get(keys.redirect_port) if keys.redirect_port else None
+    known = {keys.client_id, keys.client_secret, keys.scopes, keys.redirect_port}
+    known |= {"enabled", *_ISSUER, *_RESOURCE}
+    back = SignIn(redirect_port=port if _is_port(port) else None)
+    for key, value in raw.items():
+        if key in _REDIRECT:
+            back = redirect_of(value, back.redirect_port) or back
+        if key not in known and not (key in _REDIRECT and redirect_of(value, None)):
+            entry.note(f'"{keys.table}.{key}" has no equivalent', _SIGN_IN_NOTE)
+    return replace(
+        back,
+        client_id=texts[keys.client_id],
+        client_secret=texts.get(keys.client_secret or "-"),
+        scopes=_scopes(raw.get(keys.scopes)),
+        issuer=_first_text(entry, raw, _ISSUER),
+        resource=_first_text(entry, raw, _RESOURCE),
+    )
+
+
+def _first_text(entry: Entry, raw: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    found = next((raw[key] for key in keys if isinstance(raw.get(key), str) and raw[key]), None)
+    return None if found is None else entry.convert(found)
+
+
+def redirect_of(value: Any, port: int | None) -> SignIn | None:
+    """Return the parts of an address the browser returns to, as dmcp's configuration has them.
+
+    ``port`` is for an address without one. ``None`` for what cannot be such an address.
+    """
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        if parts is None or parts.scheme != "http" or parts.hostname not in ("127.0.0.1", "localhost"):
+            return None
+        host = None if parts.hostname == "127.0.0.1" else parts.hostname
+        path = None if parts.path == "/callback" else parts.path or "/"
+        return SignIn(redirect_port=parts.port or port, redirect_host=host, redirect_path=path)
+    except ValueError:
+        return None
+
+
+def _is_port(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**16
+
+
+def _scopes(value: Any) -> tuple[str, ...]:
+    """Return scopes, which are a list, or, as in RFC 6749, separated by spaces."""
+    if isinstance(value, str):
+        return tuple(value.split())
+    return tuple(item for item in value if isinstance(item, str) and item) if isinstance(value, list) else ()

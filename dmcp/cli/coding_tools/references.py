@@ -1,0 +1,165 @@
+"""How the tools spell a reference to an environment variable, rewritten to dmcp's ``${VAR}``.
+
+A ``Syntax`` is an ordered list of rules; text that no rule takes is literal, and a literal ``${`` is escaped,
+so that a value which meant nothing to the tool does not begin to mean something to dmcp.
+Not here: resolving references. That is ``dmcp.config.references``, at the time dmcp starts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from dmcp.config.references import escape
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_WHOLE = "put the whole value into one environment variable and refer to that"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reference dmcp has no equivalent for, and what the person can do about it."""
+
+    what: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A reference in dmcp's spelling; with a problem, it is one only once the person has done something."""
+
+    text: str
+    problem: Problem | None = None
+
+
+Replacement = Reference | str
+"""What replaces a tool's reference; a plain ``str`` is the value itself."""
+Rule = tuple[re.Pattern[str], Callable[[re.Match[str], Mapping[str, str]], Replacement]]
+"""What to look for, and what it becomes, given the tool's predefined variables (``workspaceFolder``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Syntax:
+    """A tool's way to refer to variables.
+
+    Attributes:
+        rules: what is a reference; the first that matches at a position wins.
+        spelled: the same for people, in Markdown.
+    """
+
+    rules: tuple[Rule, ...]
+    spelled: str
+
+    def __add__(self, other: Syntax) -> Syntax:
+        """Both ways at once; the rules of the first win."""
+        return Syntax((*self.rules, *other.rules), f"{self.spelled}; {other.spelled}")
+
+
+def convert(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[str, list[Problem]]:
+    """Return a tool's text in dmcp's spelling.
+
+    Args:
+        text: the value as the tool's file has it.
+        syntax: the tool's way to refer to variables.
+        variables: the tool's predefined variables.
+
+    Returns:
+        The text, and the references dmcp has no equivalent for. They became references to variables that
+        the person has to set, so that a server without its secret says so instead of sending nonsense.
+    """
+    done: list[str] = []
+    problems: list[Problem] = []
+    literal = ""
+    at = 0
+    while at < len(text):
+        end, replacement = _replacement(text, at, syntax, variables)
+        at, taken = end, text[at:end]
+        if isinstance(replacement, str):
+            literal += replacement
+        elif literal.endswith("$"):
+            # In dmcp's own spelling a dollar before a reference makes a literal of it.
+            problems.append(Problem(f"a dollar sign right before {taken}", _WHOLE))
+            literal += taken
+        else:
+            problems += [replacement.problem] if replacement.problem is not None else []
+            done += (escape(literal), replacement.text)
+            literal = ""
+    return "".join((*done, escape(literal))), problems
+
+
+def _replacement(text: str, at: int, syntax: Syntax, variables: Mapping[str, str]) -> tuple[int, Replacement]:
+    """What stands at a position, and where it ends; text goes on to the next sign that could begin a reference."""
+    for pattern, become in syntax.rules:
+        match = pattern.match(text, at)
+        if match is not None:
+            return match.end(), become(match, variables)
+    following = [found for sign in "${" if (found := text.find(sign, at + 1)) >= 0]
+    end = min(following, default=len(text))
+    return end, text[at:end]
+
+
+def _reference(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
+    default = match.groupdict().get("default")
+    if default is None:
+        return Reference(f"${{{match['name']}}}")
+    return Reference(f"${{{match['name']}:-{escape(default)}}}")
+
+
+def _predefined(match: re.Match[str], variables: Mapping[str, str]) -> Replacement:
+    value = variables.get(match["name"])
+    return _to_be_set(match, "is known to that editor only") if value is None else value
+
+
+def _asked(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
+    return _to_be_set(match, "is asked for by the editor")
+
+
+def _from_file(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
+    return _to_be_set(match, "is the contents of a file")
+
+
+def _to_be_set(match: re.Match[str], why: str) -> Reference:
+    name = _variable_name(match["name"])
+    advice = f"it became ${{{name}}}; set that environment variable before dmcp starts"
+    return Reference(f"${{{name}}}", Problem(f"{match.group()} {why}", advice))
+
+
+def _variable_name(text: str) -> str:
+    """A name that an environment variable can have."""
+    name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
+    return name if re.match(r"[A-Z]", name) else f"VALUE_{name}".rstrip("_")
+
+
+_DEFAULTED = re.compile(rf"\$\{{(?P<name>{_NAME})(?::-(?P<default>[^}}]*))?\}}", re.ASCII)
+_BRACED = re.compile(rf"\$\{{(?P<name>{_NAME})\}}")
+_BARE = re.compile(rf"\$(?P<name>{_NAME})")
+_ENV_COLON = re.compile(rf"\$\{{env:(?P<name>{_NAME})\}}")
+_EDITOR = re.compile(
+    r"\$\{(?P<name>workspaceFolder|workspaceFolderBasename|userHome|cwd|pathSeparator|/"
+    r"|(?:command|config):[^}]*|workspaceFolder:[^}]*"
+    r"|file|fileWorkspaceFolder|relativeFile|relativeFileDirname|fileBasename|fileBasenameNoExtension|fileExtname"
+    r"|fileDirname|fileDirnameBasename|lineNumber|columnNumber|selectedText|execPath|defaultBuildTask)\}"
+)
+_INPUT = re.compile(r"\$\{input:(?P<name>[^}]*)\}")
+_OPENCODE_ENV = re.compile(rf"\{{env:(?P<name>{_NAME})\}}")
+_OPENCODE_FILE = re.compile(r"\{file:(?P<name>[^}]*)\}")
+_SECRETS = re.compile(rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_NAME})\s*\}}\}}")
+
+_EDITORS_OWN = (
+    "`${workspaceFolder}`, `${userHome}` and the like become the paths, `${input:ID}` a variable to be set"
+)
+
+NOTHING = Syntax((), "none, `${X}` is literal and is escaped as `$${X}`")
+BRACES = Syntax(((_DEFAULTED, _reference),), "`${VAR}`, `${VAR:-default}`")
+PLAIN_BRACES = Syntax(((_BRACED, _reference),), "`${VAR}`")
+SHELL = Syntax(((_DEFAULTED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`, `${VAR:-default}`")
+PLAIN_SHELL = Syntax(((_BRACED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`")
+EDITOR = Syntax(
+    ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked)), f"`${{env:VAR}}`; {_EDITORS_OWN}"
+)
+CURLY = Syntax(
+    ((_OPENCODE_ENV, _reference), (_OPENCODE_FILE, _from_file)),
+    "`{env:VAR}`; `{file:PATH}` becomes a variable to be set",
+)
+TEMPLATED = Syntax(((_SECRETS, _reference),), "`${{ secrets.VAR }}`, `${{ inputs.VAR }}`")
