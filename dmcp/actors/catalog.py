@@ -35,16 +35,17 @@ from dmcp.messages.catalog import (
     ShowTools,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import categories, jsonrpc, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, operations, tools, verdicts
 from dmcp.protocol.descriptions import names_to_keep
 from dmcp.protocol.hints import quoted
 from dmcp.protocol.kept import Kept
 from dmcp.protocol.limits import MAX_CATEGORY
-from dmcp.protocol.listing import KEY, KINDS, MEMBERS, METHODS
+from dmcp.protocol.listing import KEY, KINDS, MEMBERS
 from dmcp.protocol.merge import Contribution
+from dmcp.protocol.operations import Error, Result
 from dmcp.protocol.pages import INCOMPLETE, PagedListing
 from dmcp.protocol.router import MERGED, Router
-from dmcp.protocol.routes import Wanted, wanted
+from dmcp.protocol.routes import ResourceRef, for_server, ref_of
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -60,13 +61,13 @@ SLICE: Final = 0.01
 """Seconds the tools of a group are written down at once; then everybody else has a turn."""
 
 _MARGIN = 1.0  # seconds an upstream gets beyond its connect timeout to say itself why it did not connect
-_KIND_OF_LIST: Final = {method: kind for kind, method in METHODS.items()}
-_CHANGED: Final[dict[Kind, str]] = {
-    "tools": "notifications/tools/list_changed",
-    "resources": "notifications/resources/list_changed",
-    "templates": "notifications/resources/list_changed",
-    "prompts": "notifications/prompts/list_changed",
+_CHANGED: Final[dict[Kind, tuple[Kind, ...]]] = {
+    "tools": ("tools",),
+    "resources": ("resources", "templates"),
+    "templates": ("resources", "templates"),
+    "prompts": ("prompts",),
 }
+"""The listings a client is told of together, because they have one notification."""
 
 
 class Catalog(LoopActor):
@@ -117,8 +118,8 @@ class Catalog(LoopActor):
             case Learned(group, uris):
                 if group in self._shelves:
                     self._router.learn(group, uris)
-            case ResourceUpdated(group, params):
-                self._on_updated(group, params)
+            case ResourceUpdated(group, news):
+                self._on_updated(group, news)
             case Directory():
                 self._on_directory(message)
             case _:
@@ -226,11 +227,10 @@ class Catalog(LoopActor):
         self._acquaintance.heard(news.group, news.state)
         self._acquaintance.go_on(self._shelves)
 
-    def _on_updated(self, group: str, params: JsonObject) -> None:
-        uri = params.get("uri")
-        shown = self._router.updated(group, uri) if isinstance(uri, str) and group in self._shelves else None
+    def _on_updated(self, group: str, news: operations.ResourceUpdated) -> None:
+        shown = self._router.updated(group, news.uri) if group in self._shelves else None
         if shown is not None and self._frontend is not None:
-            notice = frontend.SendNotification("notifications/resources/updated", {**params, "uri": shown})
+            notice = frontend.SendNotification(news._replace(uri=shown))
             post(self._frontend, notice)
 
     def _refresh(self, *kinds: Kind) -> None:
@@ -257,7 +257,7 @@ class Catalog(LoopActor):
         shown = {k for k in self._shown if _CHANGED[k] == _CHANGED[kind]}
         if kind in shown and self._frontend is not None:
             self._shown -= shown
-            post(self._frontend, frontend.SendNotification(_CHANGED[kind], None))
+            post(self._frontend, frontend.SendNotification(operations.ListChanged(_CHANGED[kind])))
 
     # What the client asks -----------------------------------------------------------------------------------------
 
@@ -276,9 +276,10 @@ class Catalog(LoopActor):
         """The group that has to be up for this request to be answered, if there is one."""
         if isinstance(message, ShowTools):
             return self._shelves.get(message.group)
-        group = message.params.get("group")
-        shelf = self._shelves.get(group) if isinstance(message, Browse) and isinstance(group, str) else None
-        return shelf if shelf is not None and shelf.is_unheard_of(_KIND_OF_LIST[message.method]) else None
+        if not isinstance(message, Browse) or message.operation.group is None:
+            return None
+        shelf = self._shelves.get(message.operation.group)
+        return shelf if shelf is not None and shelf.is_unheard_of(message.operation.kind) else None
 
     def _no_longer_waits(self, call: CallId) -> Browse | ShowTools | FindRoute | None:
         self.cancel(self._settling.pop(call, None))
@@ -295,7 +296,7 @@ class Catalog(LoopActor):
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
         settled = self._is_settled()
         for call, message in list(self._waiting.items()):
-            if not settled and isinstance(message, Browse) and "group" not in message.params:
+            if not settled and isinstance(message, Browse) and message.operation.group is None:
                 continue  # a list of all groups: looking at each again would cost much when there are many
             final = isinstance(message, ShowTools) and message.group == group
             if self._try(message, final=final):
@@ -306,7 +307,7 @@ class Catalog(LoopActor):
             answer = self._answer(message, final=final)
         except DownstreamError as error:
             details = jsonrpc.error_object(error.code, str(error))
-            answer = frontend.Settled(message.call, None, details)
+            answer = frontend.Settled(message.call, Error(details))
         if answer is None:
             return False
         post(message.reply_to, answer)
@@ -328,20 +329,19 @@ class Catalog(LoopActor):
         if shelf is None:
             groups = [name for name, s in self._shelves.items() if s.group.config.features.tools]
             unknown = tools.unknown("group", message.group, groups, problem=self._problem)
-            return frontend.Settled(message.call, unknown, None)
+            return frontend.Settled(message.call, Result(unknown))
         if not shelf.group.config.features.tools:
             text = f"The tools of {quoted(message.group)} are switched off in dmcp's configuration."
-            return frontend.Settled(message.call, tools.text_result(text, failed=True), None)
+            return frontend.Settled(message.call, Result(tools.text_result(text, failed=True)))
         if "tools" in shelf.failed and not shelf.listings.get("tools"):
-            return frontend.Settled(
-                message.call, None, verdicts.no_listing(message.group, shelf.failed["tools"])
-            )
+            error = verdicts.no_listing(message.group, shelf.failed["tools"])
+            return frontend.Settled(message.call, Error(error))
         if shelf.is_known and "tools" in shelf.listings and (final or "tools" not in shelf.stale):
             return self._rendered(message, shelf)
         if final or shelf.group.upstream is None:
             category = shelf.category or "still connecting, try again"
             error = verdicts.down(message.group, category, shelf.reason)
-            return frontend.Settled(message.call, None, error)
+            return frontend.Settled(message.call, Error(error))
         return None
 
     def _rendered(self, message: ShowTools, shelf: Shelf) -> frontend.Settled | None:
@@ -359,7 +359,7 @@ class Catalog(LoopActor):
         told = tools.PARTIAL if "tools" in shelf.partial else tools.OUTDATED
         notes = [note for note in (told if incomplete else "", problem) if note]
         result = tools.listing_result(shelf.rendered, notes, _meta(incomplete))
-        return frontend.Settled(message.call, result, None)
+        return frontend.Settled(message.call, Result(result))
 
     def _on_rendered(self, news: Rendered) -> None:
         shelf = self._shelves.get(news.group)
@@ -368,17 +368,15 @@ class Catalog(LoopActor):
         self._serve_settled()
 
     def _browse(self, message: Browse, *, final: bool) -> frontend.Settled | None:
-        kind = _KIND_OF_LIST[message.method]
-        group = message.params.get("group")
+        kind, cursor, group, _ = message.operation
         if kind != "tools" and not final and (self._sought(message) or not self._is_current(kind, group)):
             return None
-        cursor = message.params.get("cursor")
-        if kind != "tools" and isinstance(group, str):
-            return frontend.Settled(message.call, self._page_of_group(kind, group, cursor), None)
+        if kind != "tools" and group is not None:
+            return frontend.Settled(message.call, Result(self._page_of_group(kind, group, cursor)))
         self._shown.add(kind)
         if kind != "tools":
             self._acquaintance.begin(self._shelves)
-        return frontend.Settled(message.call, self._pages[kind].page(cursor), None)
+        return frontend.Settled(message.call, Result(self._pages[kind].page(cursor)))
 
     def _page_of_group(self, kind: Kind, group: str, cursor: object) -> bytes:
         shelf = self._shelf(group, kind)
@@ -423,7 +421,7 @@ class Catalog(LoopActor):
     # Routes -------------------------------------------------------------------------------------------------------
 
     def _find_route(self, message: FindRoute, *, final: bool) -> frontend.Routed | None:
-        want = wanted(message.method, message.params)
+        operation, want = message.operation, ref_of(message.operation)
         found = self._resolve(want, final=final)
         if found is None:
             if not final and not self._is_settled(want.group):
@@ -431,13 +429,13 @@ class Catalog(LoopActor):
             raise want.not_found(self._router.some_prompts() if want.kind == "prompts" else ())
         group, name = found
         self._shelf(group, want.kind)
-        if message.method == "resources/subscribe":
+        if isinstance(operation, operations.Subscribe):
             self._router.subscribe(group, name, want.name)
-        elif message.method == "resources/unsubscribe":
+        elif isinstance(operation, operations.Unsubscribe):
             self._router.unsubscribe(group, name)
-        return frontend.Routed(message.call, group, want.params_for(name))
+        return frontend.Routed(message.call, group, for_server(operation, name))
 
-    def _resolve(self, want: Wanted, *, final: bool) -> tuple[str, str] | None:
+    def _resolve(self, want: ResourceRef, *, final: bool) -> tuple[str, str] | None:
         if want.group is not None:
             self._shelf(want.group, want.kind)
         # Which group is the only one with resources cannot be said before all are known.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import upstream
 from dmcp.messages.supervisor import SignInDeclined
-from dmcp.protocol import client_requests, jsonrpc, server_requests, sign_in
+from dmcp.protocol import jsonrpc, server_requests, sign_in
+from dmcp.protocol.eras.handshake import notification, write_question
+from dmcp.protocol.operations import CAPABILITY, Cancelled, Elicit, ElicitationCompleted, label
 from dmcp.protocol.pending import PendingServerRequest, PendingServerRequests
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.messages.frontend import ServerRequest, ServerRequestCancelled
     from dmcp.protocol.eras.handshake import ServerSession
-    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.operations import Progress, Question
 
 
 class ClientQuestions:
@@ -52,21 +54,19 @@ class ClientQuestions:
         if not self._session.operating:
             self._held.append(question)
             return
-        error = self._unable(question)
+        error = self._unable(question.question)
         if error is not None:
             post(question.upstream, upstream.AnswerServerRequest(question.id, None, error))
             return
-        token, params = client_requests.take_progress_token(question.params)
-        number = self._table.ask(PendingServerRequest(question.upstream, question.id, token))
-        if token is not None:
-            params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
-        self._send(number, question.method, params)
+        asked = question.question
+        pending = PendingServerRequest(question.upstream, question.id, asked.progress_token)
+        self._send(self._table.ask(pending), asked)
 
-    def _unable(self, question: ServerRequest) -> bytes | None:
+    def _unable(self, question: Question) -> bytes | None:
         """Return the error for what the client has not declared; ``None`` for what it can be asked."""
-        profile, needed = self._session.profile, server_requests.CAPABILITY.get(question.method)
-        if profile is None or needed is None or not profile.can(needed):
-            text = f"Method not found: the client of dmcp does not offer {question.method}"
+        profile = self._session.profile
+        if profile is None or not profile.can(CAPABILITY[type(question)]):
+            text = f"Method not found: the client of dmcp does not offer {label(question)}"
             return jsonrpc.error_object(jsonrpc.METHOD_NOT_FOUND, text)
         if question.params.get("mode") == "url" and not profile.can("elicitation", "url"):
             text = "Invalid params: the client of dmcp does not offer elicitation in the mode url"
@@ -96,7 +96,7 @@ class ClientQuestions:
                 "url": url,
                 "message": f"{server_requests.DMCP}{sign_in.request(group, url)}",
             }
-            self._send(number, "elicitation/create", params)
+            self._send(number, Elicit(params))
 
     def end_sign_in(self, group: str, *, succeeded: bool) -> None:
         """The person has signed in, here or elsewhere, or will not: the address is of no use any more."""
@@ -105,8 +105,7 @@ class ClientQuestions:
         for number in self._table.withdraw(None, group.encode()):
             self._cancel(number, "the sign-in has ended")
         if offered is not None and succeeded:
-            params = {"elicitationId": offered}
-            self._write(jsonrpc.notification("notifications/elicitation/complete", params))
+            self._write(notification(ElicitationCompleted(offered)))
 
     def on_answer(self, answer: jsonrpc.Answer) -> None:
         """The client has answered."""
@@ -134,12 +133,12 @@ class ClientQuestions:
             post(asked.upstream, upstream.AnswerServerRequest(asked.id, None, error))
         return asked is not None
 
-    def on_progress(self, params: JsonObject) -> None:
+    def on_progress(self, progress: Progress) -> None:
         """The client reports progress on a question: give it the upstream's own token."""
-        asked = self._table.get(params.get("progressToken"))
+        asked = self._table.get(progress.token)
         if asked is not None and asked.upstream is not None and asked.progress_token is not None:
-            onward = {**params, "progressToken": asked.progress_token}
-            post(asked.upstream, upstream.Notify(self._client, "notifications/progress", onward))
+            onward = progress._replace(token=asked.progress_token)
+            post(asked.upstream, upstream.Notify(self._client, onward))
 
     def withdraw(self, message: ServerRequestCancelled) -> None:
         """An upstream no longer wants an answer, or is gone."""
@@ -152,8 +151,7 @@ class ClientQuestions:
             self._cancel(number, message.reason)
 
     def _cancel(self, number: int, reason: str) -> None:
-        params = {"requestId": number, "reason": reason}
-        self._write(jsonrpc.notification("notifications/cancelled", params))
+        self._write(notification(Cancelled(number, reason)))
 
-    def _send(self, number: int, method: str, params: dict[str, Any]) -> None:
-        self._write(jsonrpc.request(b"%d" % number, method, params or None))
+    def _send(self, number: int, question: Question) -> None:
+        self._write(write_question(number, question))

@@ -38,12 +38,30 @@ from dmcp.protocol.limits import (
     MIB,
 )
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.operations import (
+    CallTool,
+    Cancelled,
+    ElicitationCompleted,
+    Error,
+    Initialized,
+    ListChanged,
+    ListItems,
+    LogMessage,
+    Ping,
+    Progress,
+    ResourceUpdated,
+    Result,
+    Subscribe,
+    Unsubscribe,
+    is_repeatable,
+    timeout_of,
+)
 from dmcp.protocol.subscriptions import Subscriptions
 from dmcp.text import printable
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
@@ -52,6 +70,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import Link
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.operations import Operation
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.scan import Steps
     from dmcp.protocol.sign_in import SignIn
@@ -65,18 +84,10 @@ MAX_BACKLOG: Final = 64 * 1024 * 1024
 _LEARNED = 1000  # resources of one result that are remembered to be the server's
 _DEPTH = 32  # parts of a path that are looked at for a subscription to what contains it
 _NO_CALL = 0  # the number of no request: what came on the stream of one of dmcp's own
-_CHANGED: Final[Mapping[str, tuple[Kind, ...]]] = {
-    "notifications/tools/list_changed": ("tools",),
-    "notifications/resources/list_changed": ("resources", "templates"),
-    "notifications/prompts/list_changed": ("prompts",),
-}
 _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
 _LONG_WELCOME: Final = (
     f"answered initialize with more than dmcp reads ({MAX_AT_ONCE // MIB} MiB, {MAX_VALUES:,} values)"
 )
-_SUBSCRIBE: Final = "resources/subscribe"
-_UNSUBSCRIBE: Final = "resources/unsubscribe"
-_SUBSCRIBING: Final = frozenset({_SUBSCRIBE, _UNSUBSCRIBE})
 _NEVER = 10.0**9  # seconds: the connect deadline decides about initialize, and it can be suspended
 
 
@@ -159,8 +170,7 @@ class Conversation:
         self._doubtful: list[Submit] = []
         self._has_resources = False
         self._profile: ClientProfile | None = None
-        self._offered: list[str] = []  # the revisions that this server has been asked for
-        self._refused = ""  # what it said to the first of them
+        self._refused = ""  # what it said to the first revision that it was asked for
         self.gate = ReadGate()
         self.questions = Questions(
             config, owner, clients=clients, transmit=self.transmit, calls=self, clock=clock
@@ -201,55 +211,57 @@ class Conversation:
         if self.link is not None and self.link.backlog <= MAX_UNREAD_ANSWERS:
             self.link.send(frame)
 
-    def run(self, errand: Errand, method: str, params: JsonObject, patience: float | None = None) -> None:
+    def run(self, errand: Errand, operation: Operation, patience: float | None = None) -> None:
         """Make a request of dmcp's own."""
-        seconds = verdicts.timeout_of(method, self.config.timeout) if patience is None else patience
+        seconds = timeout_of(operation, self.config.timeout) if patience is None else patience
         number = self.flights.launch(errand, seconds, self._clock())
         if self.link is not None:
-            self.link.send(jsonrpc.request(b"%d" % number, method, params), number)
+            self.link.send(handshake.request(number, operation), number)
         self._owner.arm()
 
     def greet(self, profile: ClientProfile, revision: str = handshake.LATEST) -> None:
         """Begin the handshake."""
         self._profile = profile
-        self._offered.append(revision)
         withheld = server_requests.switched_off(self.config.features)
-        self.run(
-            Errand("initialize"),
-            "initialize",
-            ClientSession.initialize_params(profile, withheld, revision),
-            _NEVER,
-        )
+        number = self.flights.launch(Errand("initialize"), _NEVER, self._clock())
+        if self.link is not None:
+            self.link.send(self.session.initialize(number, profile, withheld, revision), number)
+        self._owner.arm()
 
     def _on_refused(self, answer: jsonrpc.Answer, failure: str) -> None:
         """Ask once more with another revision where that is what the server refuses; else it is of no use."""
         self._refused = self._refused or failure
         error = answer.value if isinstance(answer.value, dict) else {}
         said = bytes((answer.error or b"")[:MAX_QUESTION]).decode("utf-8", "replace")
-        revision = handshake.next_offer(self._offered, error.get("code"), said)
+        revision = handshake.next_offer(self.session.offered, error.get("code"), said)
         if revision is None or self._profile is None:
             self._owner.lose(None, f"refused to initialize: {self._refused}")
         else:
-            log.debug(f"refused protocol {self._offered[-1]}, asking for {revision}: {failure}", self._group)
+            log.debug(
+                f"refused protocol {self.session.offered[-1]}, asking for {revision}: {failure}", self._group
+            )
             self.greet(self._profile, revision)
 
     def send(self, request: Submit, *, doubted: bool = False) -> None:
         """Send a request of the client, or answer it here."""
-        if request.method == "tools/call" and not self._passes(request, doubted=doubted):
+        operation = request.operation
+        if isinstance(operation, CallTool) and not self._passes(request, operation.name, doubted=doubted):
             return
         link = self.link
         if link is None or link.backlog > MAX_BACKLOG:
             self.reply(request, error=verdicts.unavailable(self._group, "it does not read what it is sent"))
             return
-        if request.method in _SUBSCRIBING and self._is_subscription_settled(request):
+        if isinstance(operation, Subscribe | Unsubscribe) and self._is_subscription_settled(
+            request, operation
+        ):
             return
-        seconds = verdicts.timeout_of(request.method, self.config.timeout)
+        seconds = timeout_of(operation, self.config.timeout)
         number = self.flights.launch(request, seconds, self._clock(), self._longest(seconds))
-        params = request.params
-        if request.context.wants_progress:
-            params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
+        context = request.context
         try:
-            frame = jsonrpc.request(b"%d" % number, request.method, params)
+            frame = handshake.request(
+                number, operation, wants_progress=context.wants_progress, meta=context.meta
+            )
         except ValueError as error:  # the client's doing: it must not cost the others their connection
             self.flights.land(number)
             self.reply(request, error=verdicts.unsendable(self._group, str(error)))
@@ -261,23 +273,22 @@ class Conversation:
         """Return how long a call of this timeout may take whatever progress it shows."""
         return self.config.limits.call_time or CALL_TIME_FACTOR * seconds
 
-    def _is_subscription_settled(self, request: Submit) -> bool:
+    def _is_subscription_settled(self, request: Submit, operation: Subscribe | Unsubscribe) -> bool:
         """Answer what concerns one client only; the server is asked at the first who subscribes and at the last."""
-        client, uri = request.call.client, str(request.params.get("uri"))
+        client, uri, subscribes = request.call.client, operation.uri, isinstance(operation, Subscribe)
         if self.subscriptions.others(client, uri):
-            change = self.subscriptions.add if request.method == _SUBSCRIBE else self.subscriptions.discard
+            change = self.subscriptions.add if subscribes else self.subscriptions.discard
             change(client, uri)
             self.reply(request, result=b"{}")
             return True
-        if request.method != _SUBSCRIBE or uri in self.subscriptions:
+        if not subscribes or uri in self.subscriptions:
             return False
         if len({*self.subscriptions, *self.subscribing()}) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI:
             return False
         self.reply(request, error=verdicts.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
         return True
 
-    def _passes(self, request: Submit, *, doubted: bool) -> bool:
-        name = str(request.params.get("name"))
+    def _passes(self, request: Submit, name: str, *, doubted: bool) -> bool:
         known = self.listings.toolbox.knows(name)
         if tools.is_selected(self.config.tools, name) and (known or not doubted):
             if known:
@@ -293,7 +304,8 @@ class Conversation:
         self, request: Submit, *, result: jsonrpc.Body | None = None, error: jsonrpc.Body | None = None
     ) -> None:
         """Answer a request of the client."""
-        post(request.context.reply_to, frontend.Settled(request.call, result, error))
+        outcome = Error(error) if error is not None else Result(result or b"{}")
+        post(request.context.reply_to, frontend.Settled(request.call, outcome))
 
     def cancel(self, call: CallId, reason: str) -> None:
         """The client no longer wants this request."""
@@ -307,10 +319,7 @@ class Conversation:
         """Tell the server that nobody waits for this call any more, and the client likewise of what it has asked."""
         self.notifications.forget(number)
         self.questions.call_ended(number, reason or "cancelled")
-        params: JsonObject = {"requestId": number}
-        if reason:
-            params["reason"] = reason
-        self.transmit(jsonrpc.notification("notifications/cancelled", params))
+        self.transmit(handshake.notification(Cancelled(number, reason)))
         if self.link is not None:
             self.link.abandon(number)
 
@@ -319,8 +328,8 @@ class Conversation:
         doubtful, self._doubtful = self._doubtful, []
         return doubtful
 
-    def _ask_for_page(self, collector: listing.Collector, params: JsonObject) -> None:
-        self.run(Errand("list", collector), listing.METHODS[collector.kind], params)
+    def _ask_for_page(self, collector: listing.Collector, cursor: str | None) -> None:
+        self.run(Errand("list", collector), ListItems(collector.kind, cursor))
 
     def _on_fetched(self, kind: Kind) -> None:
         if kind == "tools":
@@ -400,17 +409,18 @@ class Conversation:
             self.reply(request, error=verdicts.unreadable(self._group, "the result must be an object"))
             return
         self.reply(request, result=answer.result)
-        if request.method == "tools/call":
+        operation = request.operation
+        if isinstance(operation, CallTool):
             # Looking through a large result costs as much as all the rest of its way.
             uris = verdicts.resources_named(answer)[:_LEARNED] if self._has_resources else ()
             if uris:
                 post(self._peers.catalog, catalog.Learned(self._group, uris))
-        elif request.method == _SUBSCRIBE:
-            self.subscriptions.add(request.call.client, str(request.params.get("uri")))
-        elif request.method == _UNSUBSCRIBE:
-            uri = str(request.params.get("uri"))
-            if not self.subscriptions.discard(request.call.client, uri):  # another client came meanwhile
-                self.run(Errand("subscribe"), _SUBSCRIBE, {"uri": uri})
+        elif isinstance(operation, Subscribe):
+            self.subscriptions.add(request.call.client, operation.uri)
+        elif isinstance(operation, Unsubscribe) and not self.subscriptions.discard(
+            request.call.client, operation.uri
+        ):
+            self.run(Errand("subscribe"), Subscribe(operation.uri))  # another client came meanwhile
 
     def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body, client: int) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
@@ -450,7 +460,7 @@ class Conversation:
             self._owner.lose(None, str(error), categories.NO_MCP)
             return
         self._has_resources = self.session.has("resources")
-        self.transmit(jsonrpc.notification("notifications/initialized"))
+        self.transmit(handshake.notification(Initialized()))
         if self.link is not None:
             self.link.established(self.session.revision)
         self._owner.welcomed()
@@ -477,22 +487,21 @@ class Conversation:
         if size > MAX_NOTIFICATION:
             self.notifications.drop()
             return
-        match method:
-            case "notifications/progress":
-                self._on_progress(params, size)
-            case "notifications/message":
-                self.notifications.message(params)
-            case "notifications/resources/updated":
-                uri = params.get("uri")
-                if isinstance(uri, str) and self._is_subscribed(uri):
-                    self.notifications.updated(uri, params, size)
-            case "notifications/elicitation/complete":
-                self.questions.completed(params)
-            case "notifications/cancelled":
-                self.questions.withdraw(params.get("requestId"), params.get("reason"))
-            case _ if method in _CHANGED:
-                self.listings.on_changed(*_CHANGED[method])
-            case _:
+        match handshake.read_server_notification(method, params):
+            case Progress(token, figures):
+                self._on_progress(jsonrpc.own_number(token) or _NO_CALL, figures, size)
+            case LogMessage() as news:
+                self.notifications.message(news)
+            case ResourceUpdated() as news:
+                if self._is_subscribed(news.uri):
+                    self.notifications.updated(news, size)
+            case ElicitationCompleted() as news:
+                self.questions.completed(news)
+            case Cancelled(request, reason):
+                self.questions.withdraw(request, reason)
+            case ListChanged(kinds):
+                self.listings.on_changed(*kinds)
+            case None:
                 log.debug(f"sent {printable(method, 100)}, which is no notification of a server", self._group)
 
     def _is_subscribed(self, uri: str) -> bool:
@@ -508,19 +517,18 @@ class Conversation:
     def subscribing(self, client: int | None = None) -> set[str]:
         """Return the resources whose subscription is in flight, of one client or of all."""
         return {
-            str(cargo.params.get("uri"))
+            cargo.operation.uri
             for _, cargo in self.flights.all()
             if isinstance(cargo, Submit)
-            and cargo.method == _SUBSCRIBE
+            and isinstance(cargo.operation, Subscribe)
             and client in (None, cargo.call.client)
         }
 
-    def _on_progress(self, params: JsonObject, size: int) -> None:
-        token = jsonrpc.own_number(params.get("progressToken")) or _NO_CALL
+    def _on_progress(self, token: int, figures: JsonObject, size: int) -> None:
         cargo = self.flights.get(token)
         if isinstance(cargo, Submit) and cargo.context.wants_progress:
             self.flights.extend(token, self._clock())
-            self.notifications.progress(token, cargo, params, size)
+            self.notifications.progress(token, cargo, figures, size)
 
     def _on_call(self, call: jsonrpc.Call, size: int, during: int | None) -> None:
         if call.method == "ping":
@@ -589,12 +597,12 @@ class Conversation:
         now, hangs = self._clock(), False
         for number, cargo in self.flights.overrun(now):
             if isinstance(cargo, Submit):
-                longest = self._longest(verdicts.timeout_of(cargo.method, self.config.timeout))
-                self._time_out(number, cargo, verdicts.overran(self._group, cargo.method, longest))
+                longest = self._longest(timeout_of(cargo.operation, self.config.timeout))
+                self._time_out(number, cargo, verdicts.overran(self._group, cargo.operation, longest))
         for number, cargo in self.flights.due(now):
             if isinstance(cargo, Submit):
-                seconds = verdicts.timeout_of(cargo.method, self.config.timeout)
-                error = verdicts.timed_out(self._group, cargo.method, seconds, self.sign_in)
+                seconds = timeout_of(cargo.operation, self.config.timeout)
+                error = verdicts.timed_out(self._group, cargo.operation, seconds, self.sign_in)
                 self._time_out(number, cargo, error)
                 if now - self.heard >= seconds:
                     self._ask_for_life()
@@ -615,7 +623,7 @@ class Conversation:
 
     def _ask_for_life(self) -> None:
         if not any(isinstance(cargo, Errand) and cargo.purpose == "ping" for _, cargo in self.flights.all()):
-            self.run(Errand("ping"), "ping", {}, PING_PATIENCE)
+            self.run(Errand("ping"), Ping(), PING_PATIENCE)
 
     # Failure ------------------------------------------------------------------------------------------------------
 
@@ -623,9 +631,7 @@ class Conversation:
         """Whether a request may be sent to the next generation."""
         if request.repeated:
             return False
-        return not may_have_run or verdicts.is_repeatable(
-            request.method, request.params, self.listings.toolbox.tools
-        )
+        return not may_have_run or is_repeatable(request.operation, self.listings.toolbox.tools)
 
     def on_failed(self, number: int, fault: LinkFault) -> Submit | None:
         """The link says that a request gets no answer. Returns it if it is to be asked again."""

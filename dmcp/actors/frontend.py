@@ -9,7 +9,7 @@ It knows no upstream's state: where a group's requests go is in the directory th
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 
 from dmcp import log
 from dmcp.actors.client_questions import ClientQuestions
@@ -35,9 +35,29 @@ from dmcp.messages.frontend import (
     Writable,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import client_requests, jsonrpc, tools, verdicts
-from dmcp.protocol.eras.handshake import ServerSession
+from dmcp.protocol import jsonrpc, tools, verdicts
+from dmcp.protocol.eras.handshake import (
+    ClientRequest,
+    Initialize,
+    ServerSession,
+    notification,
+    read_client_notification,
+)
 from dmcp.protocol.limits import BATCH_PORTION, KIB, MAX_OPEN_REQUESTS
+from dmcp.protocol.operations import (
+    CallTool,
+    Cancelled,
+    Error,
+    Initialized,
+    ListItems,
+    LogMessage,
+    Ping,
+    Progress,
+    Result,
+    RootsChanged,
+    SetLogLevel,
+    passes_log_level,
+)
 from dmcp.protocol.pending import BatchAnswer, CallId, PendingRequest, PendingRequests
 from dmcp.text import printable
 
@@ -46,6 +66,7 @@ if TYPE_CHECKING:
 
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import Body, JsonObject
+    from dmcp.protocol.operations import Operation, ServerNotification
 
 EOF_GRACE: Final = 10.0
 """Seconds calls in flight get to finish when the client has closed its end: it may still read the answers."""
@@ -56,6 +77,20 @@ _COPIED = 32 * KIB  # bytes of an answer up to which putting it together costs l
 _MAY_BE_BLANK = 4096  # bytes; a longer line is no blank one, whatever it holds
 _TOO_LONG = "Invalid request: a message must not be longer than 64 MiB"
 _TOO_MANY = f"the client has {MAX_OPEN_REQUESTS:,} requests open, the most dmcp takes; try again when some are answered"
+
+
+class _Accepted(NamedTuple):
+    """A request of the client that is going to be answered.
+
+    Attributes:
+        id: the client's id, encoded.
+        request: what it asks.
+        batch: the batch it came in.
+    """
+
+    id: bytes
+    request: ClientRequest
+    batch: BatchAnswer | None
 
 
 class Frontend(LoopActor):
@@ -88,7 +123,7 @@ class Frontend(LoopActor):
         self._supervisor = supervisor_
         self._session = ServerSession()
         self._directory: Directory | None = None
-        self._early: list[tuple[jsonrpc.Call, BatchAnswer | None]] = []
+        self._early: list[_Accepted] = []
         self._client = client
         self._pending: PendingRequests[Address] = PendingRequests(client)
         self._context = upstream.CallContext(self.actor_ref)
@@ -118,14 +153,14 @@ class Frontend(LoopActor):
                 self._on_routed(message)
             case Moved(call, address):
                 self._on_moved(call, address)
-            case Progressed(call, params):
-                self._on_progressed(call, params)
+            case Progressed(call, figures):
+                self._on_progressed(call, figures)
             case ServerRequest():
                 self._questions.put(message)
             case ServerRequestCancelled():
                 self._questions.withdraw(message)
-            case SendNotification(method, params):
-                self._announce(method, params)
+            case SendNotification(news):
+                self._announce(news)
             case SignInOffered(group, url):
                 self._questions.offer_sign_in(group, url)
             case SignInEnded(group, succeeded):
@@ -218,32 +253,36 @@ class Frontend(LoopActor):
             identifier = b"null" if message.id in self._pending else message.id
             self._refuse(identifier, message.code, message.message, batch)
 
-    def _on_request(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        if request.id in self._pending or (
-            self._early and any(early.id == request.id for early, _ in self._early)
+    def _on_request(self, message: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+        identifier = message.id
+        if identifier in self._pending or (
+            self._early and any(early.id == identifier for early in self._early)
         ):
             text = (
-                f"Invalid request: a request with the id {_shown(request.id.decode())} is in flight already"
+                f"Invalid request: a request with the id {_shown(identifier.decode())} is in flight already"
             )
-            self._refuse(request.id, jsonrpc.INVALID_REQUEST, text, batch)
-        elif request.method not in client_requests.KNOWN:
-            self._refuse(
-                request.id, jsonrpc.METHOD_NOT_FOUND, f"Method not found: {_shown(request.method)}", batch
-            )
-        elif request.method == "ping":
-            self._send(jsonrpc.result(request.id, b"{}"), batch)
-        elif request.method != "initialize" and self._session.profile is None:
-            self._refuse(
-                request.id, jsonrpc.INVALID_REQUEST, "Invalid request: initialize comes first", batch
-            )
-        elif self._finishing:
-            self._refuse_late(request, batch)
-        elif len(self._early) + len(self._pending) >= MAX_OPEN_REQUESTS:
-            self._refuse(request.id, jsonrpc.UPSTREAM_FAILED, _TOO_MANY, batch)
-        else:
-            if request.method != "initialize":
+            self._refuse(identifier, jsonrpc.INVALID_REQUEST, text, batch)
+            return
+        try:
+            request = self._session.read(message.method, message.params)
+            if isinstance(request.operation, Ping):
+                self._send(jsonrpc.result(identifier, b"{}"), batch)
+            elif self._finishing:
+                self._refuse_late(identifier, batch)
+            elif len(self._early) + len(self._pending) >= MAX_OPEN_REQUESTS:
+                self._refuse(identifier, jsonrpc.UPSTREAM_FAILED, _TOO_MANY, batch)
+            elif isinstance(request.operation, Initialize):
+                self._initialize(identifier, request.operation, batch)
+            else:
                 self._operate()  # some clients never send notifications/initialized
-            self._accept(request, batch)
+                self._dispatch(_Accepted(identifier, request, batch))
+        except DownstreamError as error:
+            self._refuse(identifier, error.code, str(error), batch)
+
+    def _initialize(self, identifier: bytes, operation: Initialize, batch: BatchAnswer | None) -> None:
+        result = self._session.initialize(operation.params)
+        self._send(jsonrpc.result(identifier, jsonrpc.encode(result)), batch)
+        self._join()
 
     def _operate(self) -> None:
         """The client shows that it has understood the answer to its initialize: from now on it is asked and told."""
@@ -251,121 +290,108 @@ class Frontend(LoopActor):
             self._session.operating = True
             self._questions.release()
 
-    def _accept(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        try:
-            self._dispatch(request, batch)
-        except DownstreamError as error:
-            self._refuse(request.id, error.code, str(error), batch)
-
-    def _dispatch(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        method, params = request.method, request.params
-        if method == "initialize":
-            result = self._session.initialize(params)
-            self._send(jsonrpc.result(request.id, jsonrpc.encode(result)), batch)
-            self._join()
-        elif method == "logging/setLevel":
-            self._log_level = client_requests.log_level(params)
-            self._tell_upstreams(upstream.SetLogLevel(self._client, self._log_level))
-            self._send(jsonrpc.result(request.id, b"{}"), batch)
+    def _dispatch(self, accepted: _Accepted) -> None:
+        operation = accepted.request.operation
+        if isinstance(operation, SetLogLevel):
+            self._log_level = operation.level
+            self._tell_upstreams(upstream.SetLogLevel(self._client, operation.level))
+            self._send(jsonrpc.result(accepted.id, b"{}"), accepted.batch)
         elif self._directory is None:
-            self._early.append((request, batch))
-        elif method == "tools/call":
-            self._call_tool(request, self._directory, batch)
-        else:
-            call, params = self._open(request, batch)
-            message = catalog.Browse if method in client_requests.LISTS else catalog.FindRoute
-            self._ask_catalog(self._directory, message(call, method, params, self.actor_ref))
+            self._early.append(accepted)
+        elif isinstance(operation, CallTool):
+            self._call_tool(accepted, operation, self._directory)
+        elif isinstance(operation, ListItems):
+            browse = catalog.Browse(self._open(accepted), operation, self.actor_ref)
+            self._ask_catalog(self._directory, browse)
+        elif not isinstance(operation, Ping | Initialize):
+            find = catalog.FindRoute(self._open(accepted), operation, self.actor_ref)
+            self._ask_catalog(self._directory, find)
 
     def _ask_catalog(
         self, directory: Directory, message: catalog.Browse | catalog.FindRoute | catalog.ShowTools
     ) -> None:
         if not post(directory.catalog, message):
             error = verdicts.lost("dmcp", "it is shutting down", may_have_run=False)
-            self._on_reply(Settled(message.call, None, error))
+            self._on_reply(Settled(message.call, Error(error)))
 
-    def _open(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> tuple[CallId, JsonObject]:
-        token, params = client_requests.take_progress_token(request.params)
+    def _open(self, accepted: _Accepted) -> CallId:
         pending: PendingRequest[Address] = PendingRequest(
-            request.id, request.method, progress_token=token, batch=batch
+            accepted.id, accepted.request.progress_token, accepted.request.meta, accepted.batch
         )
-        return self._pending.open(pending), params
+        return self._pending.open(pending)
 
-    def _call_tool(self, request: jsonrpc.Call, directory: Directory, batch: BatchAnswer | None) -> None:
-        name = client_requests.text(request.params, "name")
-        arguments = client_requests.mapping(request.params, "arguments")
-        if name == tools.GET_TOOLS:
-            group = client_requests.text(arguments, "group", "arguments.")
-            call, _ = self._open(request, batch)
-            self._ask_catalog(directory, catalog.ShowTools(call, group, self.actor_ref))
-        elif name == tools.CALL_TOOL:
-            self._call_dynamic_tool(request, arguments, directory, batch)
+    def _call_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
+        if operation.name == tools.CALL_TOOL:
+            self._call_dynamic_tool(accepted, operation, directory)
+        elif operation.name == tools.GET_TOOLS:
+            group = tools.read_group(operation.arguments)
+            self._ask_catalog(directory, catalog.ShowTools(self._open(accepted), group, self.actor_ref))
         else:
-            text = f"Invalid params: unknown tool {_shown(name)!r}; there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
+            known = f"there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
+            text = f"Invalid params: unknown tool {_shown(operation.name)!r}; {known}"
             raise DownstreamError(jsonrpc.INVALID_PARAMS, text)
 
-    def _call_dynamic_tool(
-        self, request: jsonrpc.Call, arguments: JsonObject, directory: Directory, batch: BatchAnswer | None
-    ) -> None:
-        wanted = tools.read_call(arguments)
+    def _call_dynamic_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
+        wanted = tools.read_call(operation.arguments)
         if isinstance(wanted, str):
             raise DownstreamError(jsonrpc.INVALID_PARAMS, f"Invalid params: {wanted}")
         group = directory.groups.get(wanted.group)
         if group is None:
             known = [name for name, g in directory.groups.items() if g.config.features.tools]
             unknown = tools.unknown("group", wanted.group, known, problem=directory.problem)
-            self._send(jsonrpc.result(request.id, unknown), batch)
+            self._send(jsonrpc.result(accepted.id, unknown), accepted.batch)
         elif not group.config.features.tools:
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
-            self._send(jsonrpc.result(request.id, tools.text_result(text, failed=True)), batch)
+            self._send(jsonrpc.result(accepted.id, tools.text_result(text, failed=True)), accepted.batch)
         else:
-            call, params = self._open(request, batch)
-            params = client_requests.upstream_call(params, wanted.name, wanted.arguments)
-            self._forward(call, wanted.group, params)
+            call = CallTool(wanted.name, wanted.arguments, operation.extra)
+            self._forward(self._open(accepted), wanted.group, call)
 
-    def _forward(self, call: CallId, name: str, params: JsonObject) -> None:
-        """Give a request to the upstream of a group. The pending is open, so every way out answers it."""
+    def _forward(self, call: CallId, name: str, operation: Operation) -> None:
+        """Give a request to the upstream of a group. It is pending, so every way out answers it."""
         pending = self._pending.get(call)
         group = self._directory.groups.get(name) if self._directory else None
         if pending is None:
             return
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
-            self._on_reply(Settled(call, None, verdicts.unavailable(name, reason)))
+            self._on_reply(Settled(call, Error(verdicts.unavailable(name, reason))))
             return
         pending.upstream, pending.group = group.upstream, name
         context = self._context if pending.progress_token is None else self._context_with_progress
-        request = upstream.Submit(call, pending.method, params, context)
+        if pending.meta is not None:
+            context = context._replace(meta=pending.meta)
+        request = upstream.Submit(call, operation, context)
         if not post(group.upstream, request):
             self._supervisor.tell(supervisor.Undelivered(name, request))
 
     def _on_routed(self, routed: Routed) -> None:
-        self._forward(routed.call, routed.group, routed.params)
+        self._forward(routed.call, routed.group, routed.operation)
 
     # Notifications and answers of the client ----------------------------------------------------------------------
 
     def _on_note(self, method: str, params: JsonObject) -> None:
-        match method:
-            case "notifications/initialized":
+        match read_client_notification(method, params):
+            case Initialized():
                 self._operate()
-            case "notifications/cancelled":
-                self._on_cancelled(params)
-            case "notifications/progress":
-                self._questions.on_progress(params)
-            case "notifications/roots/list_changed":
-                self._tell_upstreams(upstream.Notify(self._client, method, {}))
-            case _:
+            case Cancelled(request, reason):
+                self._on_cancelled(jsonrpc.encode(request), reason)
+            case Progress() as progress:
+                self._questions.on_progress(progress)
+            case RootsChanged() as news:
+                self._tell_upstreams(upstream.Notify(self._client, news))
+            case None:
                 log.remark("notification", lambda: f"ignored {method} of the client", level="debug")
 
-    def _on_cancelled(self, params: JsonObject) -> None:
-        identifier = jsonrpc.encode(params.get("requestId"))
+    def _on_cancelled(self, identifier: bytes, reason: str) -> None:
         self._forget_early(identifier)
         call = self._pending.call_of(identifier)
         pending = self._pending.close(call) if call is not None else None
         if pending is None or call is None:
             return
         if pending.upstream is not None:
-            order = upstream.Cancel(call, str(params.get("reason") or ""))
-            post(pending.upstream, order)  # if it has ended, the request comes back to us as ``Moved``
+            # If it has ended, the request comes back to us as ``Moved``.
+            post(pending.upstream, upstream.Cancel(call, reason))
         elif self._directory is not None:
             post(self._directory.catalog, catalog.Forget(call))
         if pending.batch is not None:
@@ -373,11 +399,11 @@ class Frontend(LoopActor):
         self._finish_if_idle()
 
     def _forget_early(self, identifier: bytes) -> None:
-        gone = [early for early in self._early if early[0].id == identifier]
-        self._early = [early for early in self._early if early[0].id != identifier]
-        for _, batch in gone:
-            if batch is not None:
-                self._send_batch(batch.add(None))
+        gone = [early for early in self._early if early.id == identifier]
+        self._early = [early for early in self._early if early.id != identifier]
+        for early in gone:
+            if early.batch is not None:
+                self._send_batch(early.batch.add(None))
 
     # From the upstreams -------------------------------------------------------------------------------------------
 
@@ -385,10 +411,15 @@ class Frontend(LoopActor):
         pending = self._pending.close(reply.call)
         if pending is None:
             return  # cancelled, or answered already
-        if reply.error is not None:
-            parts = jsonrpc.passed_on(pending.id, "error", reply.error)
-        else:
-            parts = jsonrpc.passed_on(pending.id, "result", reply.result or b"{}")
+        match reply.outcome:
+            case Result(body):
+                parts = jsonrpc.passed_on(pending.id, "result", body)
+            case Error(body):
+                parts = jsonrpc.passed_on(pending.id, "error", body)
+            case _:  # input is required: no server of the handshake era ends a call like this
+                text = f"{pending.group}: asked for input in a way this client cannot be told of"
+                error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, text)
+                parts = jsonrpc.passed_on(pending.id, "error", error)
         if pending.batch is None and len(parts[1]) > _COPIED:
             self._write_parts(parts)
         else:
@@ -402,19 +433,16 @@ class Frontend(LoopActor):
         else:
             post(address, upstream.Cancel(call, "cancelled"))  # it was, while nobody had it
 
-    def _on_progressed(self, call: CallId, params: JsonObject) -> None:
+    def _on_progressed(self, call: CallId, figures: JsonObject) -> None:
         pending = self._pending.get(call)
         if pending is not None and pending.progress_token is not None:
-            self._announce("notifications/progress", {**params, "progressToken": pending.progress_token})
+            self._announce(Progress(pending.progress_token, figures))
 
-    def _announce(self, method: str, params: JsonObject | None) -> None:
+    def _announce(self, news: ServerNotification) -> None:
         if not self._session.operating:
             return
-        loud = method != "notifications/message" or client_requests.is_loud_enough(
-            (params or {}).get("level"), self._log_level
-        )
-        if loud:
-            self._write(jsonrpc.notification(method, params))
+        if not isinstance(news, LogMessage) or passes_log_level(news.level, self._log_level):
+            self._write(notification(news))
 
     def _on_directory(self, directory: Directory) -> None:
         problem, before = directory.problem, self._directory.problem if self._directory else ""
@@ -424,10 +452,13 @@ class Frontend(LoopActor):
             level, text = "error", tools.invalid_configuration(problem)
             if not problem:
                 level, text = "notice", "The configuration file is valid again and in force."
-            self._announce("notifications/message", {"level": level, "logger": "dmcp", "data": text})
+            self._announce(LogMessage(level, "dmcp", {"data": text}))
         early, self._early = self._early, []
-        for request, batch in early:
-            self._accept(request, batch)
+        for accepted in early:
+            try:
+                self._dispatch(accepted)
+            except DownstreamError as error:
+                self._refuse(accepted.id, error.code, str(error), accepted.batch)
         self._finish_if_idle()
 
     def _join(self) -> None:
@@ -452,7 +483,7 @@ class Frontend(LoopActor):
         self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
         error = verdicts.lost(message.group, message.reason, may_have_run=True)
         for call in self._pending.of_upstream(message.upstream):
-            self._on_reply(Settled(call, None, error))
+            self._on_reply(Settled(call, Error(error)))
 
     # Writing and the end ------------------------------------------------------------------------------------------
 
@@ -469,8 +500,8 @@ class Frontend(LoopActor):
     def _refuse(self, identifier: bytes, code: int, text: str, batch: BatchAnswer | None) -> None:
         self._send(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)), batch)
 
-    def _refuse_late(self, request: jsonrpc.Call, batch: BatchAnswer | None) -> None:
-        self._refuse(request.id, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
+    def _refuse_late(self, identifier: bytes, batch: BatchAnswer | None) -> None:
+        self._refuse(identifier, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
 
     def _finish(self, grace: float, reason: str) -> None:
         self._finishing = True
@@ -484,12 +515,12 @@ class Frontend(LoopActor):
 
     def _give_up(self) -> None:
         self._finishing = False
-        for request, batch in self._early:
-            self._refuse_late(request, batch)
+        for early in self._early:
+            self._refuse_late(early.id, early.batch)
         for call, pending in self._pending.all():
             sent = pending.upstream is not None
             error = verdicts.lost(pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent)
-            self._on_reply(Settled(call, None, error))
+            self._on_reply(Settled(call, Error(error)))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()
 

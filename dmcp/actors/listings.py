@@ -81,7 +81,7 @@ class Listings:
         owner: Owner,
         address: Address,
         session: ClientSession,
-        ask: Callable[[Collector, JsonObject], None],
+        ask: Callable[[Collector, str | None], None],
         on_fetched: Callable[[Kind], None],
     ) -> None:
         self._group = config.name
@@ -112,7 +112,7 @@ class Listings:
         """Fetch a listing, from its first page."""
         collector = self.toolbox.fetch(kind, self._config.limits)
         if collector is not None:
-            self._ask(collector, {})
+            self._ask(collector, None)
 
     def on_changed(self, *changed: Kind) -> None:
         """The server says that these listings have changed: fetch them again."""
@@ -155,7 +155,7 @@ class Listings:
         kind = collector.kind
         cursor = collector.take(page, size)
         if cursor is not None:
-            self._ask(collector, {"cursor": cursor})
+            self._ask(collector, cursor)
             return
         if collector.problem:
             self.fail(collector, collector.problem)
@@ -170,7 +170,7 @@ class Listings:
 
     def fail(self, collector: Collector, reason: str) -> None:
         """A listing did not come. What was known before stays; at first, what has come so far is all there is."""
-        kind, method = collector.kind, listing.METHODS[collector.kind]
+        kind, method = collector.kind, listing.LABELS[collector.kind]
         failures = self._failures[kind] = self._failures.get(kind, 0) + 1
         text = log.mask(reason if collector.problem else f"{method} failed: {reason}")
         if failures == 1:

@@ -13,6 +13,7 @@ from dmcp.actors.runtime import post
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Submit, Tick
 from dmcp.protocol.limits import MAX_LATE_BYTES, MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
+from dmcp.protocol.operations import LogMessage
 from dmcp.protocol.rates import Bucket
 from dmcp.text import printable
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.clients import Clients
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.operations import ResourceUpdated, ServerNotification
 
 FLUSH_INTERVAL: Final = 0.1
 """Seconds until what is late is tried again."""
@@ -37,14 +39,14 @@ class _LateProgress(NamedTuple):
     """The newest progress of a call, of a message of so many bytes."""
 
     request: Submit
-    params: JsonObject
+    figures: JsonObject
     size: int
 
 
 class _LateUpdate(NamedTuple):
     """The newest update of a resource, likewise."""
 
-    params: JsonObject
+    news: ResourceUpdated
     size: int
 
 
@@ -108,29 +110,30 @@ class Notifications:
         self._config = config
         self._bucket.change(*_rate(config))
 
-    def progress(self, number: int, request: Submit, params: JsonObject, size: int) -> None:
+    def progress(self, number: int, request: Submit, figures: JsonObject, size: int) -> None:
         """Pass progress of a call on, now or later; a newer one takes the place of an older one that waits."""
         late = self._late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
         elif self._bucket.take(self._clock()):
-            post(request.context.reply_to, frontend.Progressed(request.call, params))
+            post(request.context.reply_to, frontend.Progressed(request.call, figures))
             return
         if self._has_room(size):
-            self._late_progress[number] = _LateProgress(request, params, size)
+            self._late_progress[number] = _LateProgress(request, figures, size)
 
-    def updated(self, uri: str, params: JsonObject, size: int) -> None:
+    def updated(self, news: ResourceUpdated, size: int) -> None:
         """Pass the news of a changed resource on, now or later; likewise."""
+        uri = news.uri
         late = self._late_updates.pop(uri, None)
         if late is not None:
             self._late_bytes -= late.size
         elif self._bucket.take(self._clock()):
-            self._tell_updated(params)
+            self._tell_updated(news)
             return
         if len(self._late_updates) >= MAX_LATE_UPDATES or len(uri) > MAX_URI:
             self.drop()
         elif self._has_room(size):
-            self._late_updates[uri] = _LateUpdate(params, size)
+            self._late_updates[uri] = _LateUpdate(news, size)
 
     def _has_room(self, size: int) -> bool:
         """Make room for something that waits; what finds none is dropped."""
@@ -141,17 +144,17 @@ class Notifications:
         self._flush_later()
         return True
 
-    def message(self, params: JsonObject) -> None:
+    def message(self, news: LogMessage) -> None:
         """Pass a log message on under the group's name, or drop it."""
         if not self._bucket.take(self._clock()):
             self.drop()
             return
-        logger = params.get("logger")
+        logger = news.logger
         own = f"/{printable(logger, _LOGGER)}" if isinstance(logger, str) and logger else ""
-        self._tell_all("notifications/message", {**params, "logger": f"{self._group}{own}"})
+        self._tell_all(news._replace(logger=f"{self._group}{own}"))
 
-    def _tell_all(self, method: str, params: JsonObject) -> None:
-        message = frontend.SendNotification(method, params)
+    def _tell_all(self, news: ServerNotification) -> None:
+        message = frontend.SendNotification(news)
         for address in self._clients.all():
             post(address, message)
 
@@ -165,7 +168,7 @@ class Notifications:
         late = self._late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
-            post(late.request.context.reply_to, frontend.Progressed(late.request.call, late.params))
+            post(late.request.context.reply_to, frontend.Progressed(late.request.call, late.figures))
 
     def forget(self, number: int) -> None:
         """A call was cancelled: nobody waits for its progress."""
@@ -181,7 +184,7 @@ class Notifications:
         while self._late_updates and self._bucket.take(self._clock()):
             late = self._late_updates.pop(next(iter(self._late_updates)))
             self._late_bytes -= late.size
-            self._tell_updated(late.params)
+            self._tell_updated(late.news)
         if self._late_progress or self._late_updates:
             self._flush_later()
         elif self._dropped and self._telling is None:
@@ -192,8 +195,8 @@ class Notifications:
         if self._waiting is None:
             self._waiting = self._asker.later(FLUSH_INTERVAL, Tick("notifications"))
 
-    def _tell_updated(self, params: JsonObject) -> None:
-        post(self._catalog, catalog.ResourceUpdated(self._group, params))
+    def _tell_updated(self, news: ResourceUpdated) -> None:
+        post(self._catalog, catalog.ResourceUpdated(self._group, news))
 
     def tell_dropped(self) -> None:
         """Say how many were dropped since that was said last: in the log, and to the client as a log message."""
@@ -204,8 +207,7 @@ class Notifications:
             "(limits.notifications), or larger ones than dmcp passes on"
         )
         log.warning(text, self._group)
-        notice: JsonObject = {"level": "warning", "logger": self._group, "data": f"dmcp: {text}"}
-        self._tell_all("notifications/message", notice)
+        self._tell_all(LogMessage("warning", self._group, {"data": f"dmcp: {text}"}))
 
 
 def _rate(config: ServerConfig) -> tuple[float, float]:

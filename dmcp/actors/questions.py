@@ -13,7 +13,9 @@ from dmcp.actors.runtime import post
 from dmcp.messages.frontend import SendNotification, ServerRequest, ServerRequestCancelled
 from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc, server_requests
+from dmcp.protocol.eras.handshake import read_question
 from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
+from dmcp.protocol.operations import ANSWERED_BY_USER
 from dmcp.protocol.rates import Bucket
 from dmcp.text import printable
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.messages.upstream import AnswerServerRequest
     from dmcp.protocol.clients import Clients
-    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.operations import ElicitationCompleted, Question
     from dmcp.protocol.pending import CallId
 
 
@@ -156,7 +158,12 @@ class Questions:
             size: bytes of the frame it came in.
             during: the number of the call on whose stream it came, if the link knows.
         """
-        asked = server_requests.prepare(self._group, call, self._config.features, size)
+        question = read_question(call.method, call.params)
+        asked: Question | server_requests.Refusal
+        if question is None:
+            asked = server_requests.unknown(call.method)
+        else:
+            asked = server_requests.prepare(self._group, question, self._config.features, size)
         if isinstance(asked, server_requests.Refusal):
             self._refuse(call.id, asked.code, asked.text)
         elif call.id in self._open:
@@ -169,29 +176,29 @@ class Questions:
             )
             self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, text)
         else:
-            self._pass_on(call, asked, during)
+            client = self._pass_on(call.id, asked, during)
+            if client is not None and asked.params.get("mode") == "url":
+                self.expect_completion(str(call.params["elicitationId"]), client)
 
-    def _pass_on(self, call: jsonrpc.Call, params: JsonObject, during: int | None) -> None:
-        by_person = call.method in server_requests.PERSON
+    def _pass_on(self, identifier: bytes, question: Question, during: int | None) -> int | None:
+        """Give a question to the client it is for, and return which one that is; ``None`` if there is none."""
+        by_person = isinstance(question, ANSWERED_BY_USER)
         known = self._calls.call_id(during) if during is not None else None
         client = self._clients.asked_by(
             known.client if known is not None else None, self._calls.calling() if by_person else ()
         )
         address = self._clients.get(client) if client is not None else None
         if client is None or address is None:
-            self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, _NOBODY)
-            return
-        timer = self._asker.later(PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT, Tick(("question", call.id)))
+            self._refuse(identifier, jsonrpc.UPSTREAM_FAILED, _NOBODY)
+            return None
+        seconds = PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT
+        timer = self._asker.later(seconds, Tick(("question", identifier)))
         number = self._calls.oldest_call() if during is None else during
-        self._open[call.id] = _Open(timer, client, address, number, during is None, by_person)
+        self._open[identifier] = _Open(timer, client, address, number, during is None, by_person)
         if by_person and number is not None:
             self._calls.pause_call(number)
-        if params.get("mode") == "url":
-            self.expect_completion(str(call.params["elicitationId"]), client)
-        post(
-            address,
-            ServerRequest(call.id, self._group, self._asker.actor_ref, known, call.method, params),
-        )
+        post(address, ServerRequest(identifier, self._group, self._asker.actor_ref, known, question))
+        return client
 
     def _refuse(self, identifier: bytes, code: int, text: str) -> None:
         self._transmit(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)))
@@ -272,15 +279,14 @@ class Questions:
             del self._elicitations[next(iter(self._elicitations))]
         self._elicitations[identifier] = client
 
-    def completed(self, params: JsonObject) -> None:
+    def completed(self, news: ElicitationCompleted) -> None:
         """Tell the client that was asked, under the id it knows, that an elicitation is done."""
-        identifier = params.get("elicitationId")
+        identifier = news.elicitation
         client = self._elicitations.pop(identifier, None) if isinstance(identifier, str) else None
         address = self._clients.get(client) if client is not None else None
         if address is not None:
             known = server_requests.elicitation_id(self._group, str(identifier))
-            told = {**params, "elicitationId": known}
-            post(address, SendNotification("notifications/elicitation/complete", told))
+            post(address, SendNotification(news._replace(elicitation=known)))
 
 
 def _rate(config: ServerConfig) -> tuple[float, float]:

@@ -36,6 +36,7 @@ from dmcp.messages.supervisor import (
 from dmcp.messages.upstream import Beginning, Peers
 from dmcp.protocol import categories, verdicts
 from dmcp.protocol.link import FaultKind
+from dmcp.protocol.operations import Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -312,7 +313,7 @@ class Supervisor(LoopActor):
         child = self._children.get(group)
         if child is None or child.address is None or self._closing:
             error = verdicts.given_up(group, "dmcp is stopping it", may_have_run=request.may_have_run)
-            post(request.context.reply_to, frontend.Settled(request.call, None, error))
+            post(request.context.reply_to, frontend.Settled(request.call, Error(error)))
         elif not post(child.address, request):
             # Its end is in our inbox behind this message: the next generation will be there when we come back to it.
             self.actor_ref.tell(Undelivered(group, request))

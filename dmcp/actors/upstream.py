@@ -48,10 +48,13 @@ from dmcp.messages.upstream import (
 from dmcp.protocol import categories, jsonrpc, verdicts
 from dmcp.protocol.activity import Activity, ShowsActivity, StartClock
 from dmcp.protocol.clients import Client, Clients
+from dmcp.protocol.eras.handshake import notification
 from dmcp.protocol.limits import MAX_START, MAX_UNHANDLED
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.listing import KINDS
 from dmcp.protocol.noise import telling, unexpanded
+from dmcp.protocol.operations import RootsChanged, Subscribe, Unsubscribe
+from dmcp.protocol.operations import SetLogLevel as SetServerLogLevel
 from dmcp.protocol.sign_in import SignIn
 from dmcp.text import printable
 
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.protocol.link import Link, OpenLink
+    from dmcp.protocol.operations import ClientNotification
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.scan import Steps
     from dmcp.protocol.subscriptions import Subscription
@@ -191,9 +195,9 @@ class Upstream(LoopActor):
                 self._on_cancel(call, reason)
             case AnswerServerRequest():
                 self._talk.questions.respond(message)
-            case Notify(_, method, params):
-                if self._phase is Phase.READY and self._is_told(method):
-                    self._talk.transmit(jsonrpc.notification(method, params or None))
+            case Notify(_, news):
+                if self._phase is Phase.READY and self._is_told(news):
+                    self._talk.transmit(notification(news))
             case ClientJoined(client, address, profile, log_level, paused):
                 self._clients.put(client, Client(address, profile, log_level, paused))
                 self._on_clients_changed()
@@ -232,9 +236,9 @@ class Upstream(LoopActor):
             case _:
                 assert_never(message)
 
-    def _is_told(self, method: str) -> bool:
+    def _is_told(self, news: ClientNotification) -> bool:
         """Return whether a notification of the client is for this server: of roots only one that may ask for them."""
-        return "/roots/" not in method or self._talk.config.features.roots
+        return self._talk.config.features.roots or not isinstance(news, RootsChanged)
 
     def _on_bytes(self, frame: bytes, during: int | None) -> None:
         message = jsonrpc.read_at_once(frame)
@@ -381,7 +385,7 @@ class Upstream(LoopActor):
         wanted = {*self._talk.subscriptions, *self._talk.subscribing()}
         for uri in (*self._talk.subscriptions.drop(client), *(unconfirmed - wanted)):
             if self._phase is Phase.READY:
-                self._talk.run(Errand("unsubscribe"), "resources/unsubscribe", {"uri": uri})
+                self._talk.run(Errand("unsubscribe"), Unsubscribe(uri))
         self._on_clients_changed()
 
     def welcomed(self) -> None:
@@ -430,14 +434,14 @@ class Upstream(LoopActor):
 
     def _subscribe(self, uris: Iterable[str]) -> None:
         for uri in sorted(uris):
-            self._talk.run(Errand("subscribe"), "resources/subscribe", {"uri": uri})
+            self._talk.run(Errand("subscribe"), Subscribe(uri))
 
     def _send_log_level(self) -> None:
         level = self._clients.log_level
         wanted = level is not None and level != self._level_sent
-        if wanted and self._phase is Phase.READY and self._talk.session.has("logging"):
+        if level is not None and wanted and self._phase is Phase.READY and self._talk.session.has("logging"):
             self._level_sent = level
-            self._talk.run(Errand("log level"), "logging/setLevel", {"level": level})
+            self._talk.run(Errand("log level"), SetServerLogLevel(level))
 
     # Requests while not ready, and bounds -------------------------------------------------------------------------
 

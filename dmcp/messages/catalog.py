@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from dmcp.messages import Address
+    from dmcp.protocol import operations
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.kept import Kept
     from dmcp.protocol.listing import Kind
+    from dmcp.protocol.operations import ListItems
     from dmcp.protocol.pending import CallId
 
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
@@ -98,15 +100,14 @@ class ResourceUpdated(NamedTuple):
     """A subscribed resource of this group has changed."""
 
     group: str
-    params: JsonObject
+    news: operations.ResourceUpdated
 
 
 class Browse(NamedTuple):
     """Answer a list request of the client with a ``frontend.Settled``."""
 
     call: CallId
-    method: str
-    params: JsonObject
+    operation: ListItems
     reply_to: Address
 
 
@@ -122,8 +123,7 @@ class FindRoute(NamedTuple):
     """Say which group serves this request, with a ``frontend.Routed`` (or a failed ``frontend.Settled``)."""
 
     call: CallId
-    method: str
-    params: JsonObject
+    operation: operations.Routed
     reply_to: Address
 
 

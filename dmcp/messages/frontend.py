@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dmcp.messages import Address
-    from dmcp.protocol.jsonrpc import Body, JsonObject
+    from dmcp.protocol import operations
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.operations import Outcome, Question, ServerNotification
     from dmcp.protocol.pending import CallId
 
 
@@ -29,19 +31,18 @@ class Writable(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A call of the client has its answer. Exactly one of the two is set."""
+    """A call of the client has ended this way."""
 
     call: CallId
-    result: Body | None
-    error: Body | None
+    outcome: Outcome
 
 
 class Routed(NamedTuple):
-    """From the catalog: this group serves the call, with these params."""
+    """From the catalog: this group serves the call, in this form."""
 
     call: CallId
     group: str
-    params: JsonObject
+    operation: operations.Routed
 
 
 class Moved(NamedTuple):
@@ -52,10 +53,10 @@ class Moved(NamedTuple):
 
 
 class Progressed(NamedTuple):
-    """An upstream reports progress on a call."""
+    """An upstream reports progress on a call; ``figures`` are the members that say how far it is."""
 
     call: CallId
-    params: JsonObject
+    figures: JsonObject
 
 
 class ServerRequest(NamedTuple):
@@ -66,16 +67,14 @@ class ServerRequest(NamedTuple):
         group: whose request it is.
         upstream: where the answer goes.
         call: the call of the client that it belongs to, if that is known.
-        method: the MCP method.
-        params: its params, ready for the client.
+        question: what is asked, ready for the client.
     """
 
     id: bytes
     group: str
     upstream: Address
     call: CallId | None
-    method: str
-    params: JsonObject
+    question: Question
 
 
 class ServerRequestCancelled(NamedTuple):
@@ -89,8 +88,7 @@ class ServerRequestCancelled(NamedTuple):
 class SendNotification(NamedTuple):
     """Send the client a notification."""
 
-    method: str
-    params: JsonObject | None
+    news: ServerNotification
 
 
 class UpstreamGone(NamedTuple):

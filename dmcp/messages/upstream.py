@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.jsonrpc import Body, JsonObject
     from dmcp.protocol.link import Link, LinkFault
+    from dmcp.protocol.operations import ClientNotification, Operation
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.subscriptions import Subscription
 
@@ -73,10 +74,12 @@ class CallContext(NamedTuple):
     Attributes:
         reply_to: the frontend of the client: gets the answer and the progress.
         wants_progress: whether the client asked for progress.
+        meta: the client's ``_meta`` without its progress token: trace context, keys nobody here knows.
     """
 
     reply_to: Address
     wants_progress: bool = False
+    meta: JsonObject | None = None
 
 
 class Submit(NamedTuple):
@@ -84,8 +87,7 @@ class Submit(NamedTuple):
 
     Attributes:
         call: which one, of which client.
-        method: the MCP method.
-        params: its params, with the client's ``_meta`` but without a progress token.
+        operation: what is asked.
         context: where its answer goes, and what else is to be known.
         repeated: whether it was handed over or sent again before.
         may_have_run: whether the server may have executed it then.
@@ -94,8 +96,7 @@ class Submit(NamedTuple):
     """
 
     call: CallId
-    method: str
-    params: JsonObject
+    operation: Operation
     context: CallContext
     repeated: bool = False
     may_have_run: bool = False
@@ -121,8 +122,7 @@ class Notify(NamedTuple):
     """Pass a notification of a client on to the server."""
 
     client: int
-    method: str
-    params: JsonObject
+    news: ClientNotification
 
 
 class SetLogLevel(NamedTuple):

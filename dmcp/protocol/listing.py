@@ -16,12 +16,13 @@ KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "templates", "prompts")
 
 _USUAL: Final = Limits()
 _SHOWN: Final = 100  # characters of a key in a remark
-METHODS: Final[dict[Kind, str]] = {
+LABELS: Final[dict[Kind, str]] = {
     "tools": "tools/list",
     "resources": "resources/list",
     "templates": "resources/templates/list",
     "prompts": "prompts/list",
 }
+"""What listing each kind is called, as in the specification."""
 MEMBERS: Final[dict[Kind, str]] = {
     "tools": "tools",
     "resources": "resources",
@@ -84,7 +85,7 @@ class Collector:
             result: of the request for the page.
             size: its bytes.
         """
-        method = METHODS[self.kind]
+        method = LABELS[self.kind]
         if not isinstance(result, dict):
             self._fail(f"answered {method} with something that is not an object")
             return None
@@ -108,9 +109,7 @@ class Collector:
     def finish(self) -> None:
         """No page follows: say how many more oddities there were than remarks."""
         if self._odd > len(self.remarks):
-            self.remarks.append(
-                f"and {self._odd - len(self.remarks)} more like these in {METHODS[self.kind]}"
-            )
+            self.remarks.append(f"and {self._odd - len(self.remarks)} more like these in {LABELS[self.kind]}")
 
     def _fail(self, problem: str, *, too_large: bool = False) -> None:
         self.problem = problem
@@ -120,7 +119,7 @@ class Collector:
             self.entries.clear()  # a part of what is too large would be a part nobody chose
 
     def _exceed(self, what: str, key: str) -> None:
-        text = f"its {METHODS[self.kind]} {what}: raise limits.{key} in its configuration to see it"
+        text = f"its {LABELS[self.kind]} {what}: raise limits.{key} in its configuration to see it"
         self._fail(text, too_large=True)
 
     def _remark(self, text: str) -> None:
@@ -144,7 +143,7 @@ class Collector:
             return None
         pages = len(self._cursors) + 1
         if cursor in self._cursors or len(self._cursors) >= MAX_PAGES:
-            self._remark(f"pages {METHODS[self.kind]} without an end; cut after {pages} pages")
+            self._remark(f"pages {LABELS[self.kind]} without an end; cut after {pages} pages")
             return None
         self._cursors.add(cursor)
         return cursor

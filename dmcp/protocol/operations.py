@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from dmcp.protocol.listing import LABELS
 from dmcp.protocol.tools import may_repeat
 
 if TYPE_CHECKING:
@@ -120,22 +121,6 @@ Operation: TypeAlias = CallTool | ListItems | Routed | SetLogLevel | Ping
 """What a client may ask of a server."""
 
 
-class Context(NamedTuple):
-    """What a call needs besides its operation to be understood by a server of any era.
-
-    Attributes:
-        wants_progress: whether the client asked for progress.
-        meta: the client's ``_meta`` without what belongs to one connection (the progress token): trace context, keys
-            nobody here knows. ``None`` if it has sent none.
-    """
-
-    wants_progress: bool = False
-    meta: JsonObject | None = None
-
-
-NO_CONTEXT: Final = Context()
-"""Of what dmcp asks on its own account."""
-
 # How it ends ----------------------------------------------------------------------------------------------------------
 
 
@@ -170,21 +155,29 @@ Outcome: TypeAlias = Result | Error | InputRequired
 
 
 class ListRoots(NamedTuple):
-    """Which folders does the client work in?"""
+    """Ask which folders the client works in.
+
+    Attributes:
+        params: of the request, ``_meta`` included.
+        progress_token: the server's, if it wants progress; not in ``params``.
+    """
 
     params: JsonObject
+    progress_token: str | int | None = None
 
 
 class Sample(NamedTuple):
-    """Let the client's model write something."""
+    """Let the client's model write something. Attributes as in ``ListRoots``."""
 
     params: JsonObject
+    progress_token: str | int | None = None
 
 
 class Elicit(NamedTuple):
-    """Ask the user something, or to open an address (``mode`` is ``"url"``)."""
+    """Ask the user something, or to open an address (``mode`` is ``"url"``). Attributes as in ``ListRoots``."""
 
     params: JsonObject
+    progress_token: str | int | None = None
 
 
 Question: TypeAlias = ListRoots | Sample | Elicit
@@ -263,12 +256,6 @@ ClientNotification: TypeAlias = Initialized | Cancelled | Progress | RootsChange
 LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 """RFC 5424's eight, the least important first."""
 
-_LISTS: Final[Mapping[Kind, str]] = {
-    "tools": "tools/list",
-    "resources": "resources/list",
-    "templates": "resources/templates/list",
-    "prompts": "prompts/list",
-}
 _LABELS: Final[Mapping[type[Operation | Question], str]] = {
     CallTool: "tools/call",
     ReadResource: "resources/read",
@@ -286,7 +273,7 @@ _LABELS: Final[Mapping[type[Operation | Question], str]] = {
 
 def label(operation: Operation | Question) -> str:
     """Return what an operation is called in errors and in the log."""
-    return _LISTS[operation.kind] if isinstance(operation, ListItems) else _LABELS[type(operation)]
+    return LABELS[operation.kind] if isinstance(operation, ListItems) else _LABELS[type(operation)]
 
 
 def timeout_of(operation: Operation, timeouts: Timeouts) -> float:

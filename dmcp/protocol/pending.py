@@ -5,7 +5,10 @@ They hold no payloads and decide nothing; they make sure that everything is answ
 
 from __future__ import annotations
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from dmcp.protocol.jsonrpc import JsonObject
 
 A = TypeVar("A")
 _LONGEST = 18  # digits of an id: more of them are slow to read, and nobody's
@@ -52,27 +55,28 @@ class PendingRequest(Generic[A]):
         id: the client's id, encoded.
         upstream: who has it; ``None`` while the catalog has.
         progress_token: the client's, if it wants progress.
+        meta: what else is in its ``_meta``.
         batch: the batch it came in.
     """
 
-    __slots__ = ("batch", "group", "id", "method", "progress_token", "upstream")
+    __slots__ = ("batch", "group", "id", "meta", "progress_token", "upstream")
 
     def __init__(
         self,
         id: bytes,  # noqa: A002 - JSON-RPC's name for it
-        method: str,
         progress_token: str | int | None = None,
+        meta: JsonObject | None = None,
         batch: BatchAnswer | None = None,
     ) -> None:
         self.id = id
-        self.method = method
         self.upstream: A | None = None
         self.group = ""
         self.progress_token = progress_token
+        self.meta = meta
         self.batch = batch
 
     def __repr__(self) -> str:
-        return f"<PendingRequest {self.id.decode()} {self.method} {self.group}>"
+        return f"<PendingRequest {self.id.decode()} {self.group}>"
 
 
 class PendingRequests(Generic[A]):

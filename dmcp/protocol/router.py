@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from dmcp.protocol.listing import Kind
     from dmcp.protocol.merge import Contribution, Layer
-    from dmcp.protocol.routes import Wanted
+    from dmcp.protocol.routes import ResourceRef
 
 MERGED: Final[tuple[Kind, ...]] = ("resources", "templates", "prompts")
 """The listings that are merged over the groups. Tools are not: they are asked for by group."""
@@ -79,31 +79,31 @@ class Router:
         while len(known) > MAX_LEARNED:
             del self._learned[known.popitem(last=False)[0]]
 
-    def resolve(self, want: Wanted, only: str | None) -> tuple[str, str] | None:
+    def resolve(self, ref: ResourceRef, only: str | None) -> tuple[str, str] | None:
         """Return whose it is, and what its server calls it; ``None`` when nobody is known to have it.
 
         A long name is its group's, always. Then the first that lists it, that named it in a result, that has a template
         for it; last the only one there is to ask.
 
         Args:
-            want: what the client asks for.
+            ref: what the client asks for.
             only: the only group that has resources at all, if it is the only one.
         """
-        found = self._names.split(want.kind, want.name)
-        if want.group is not None:
-            return found if found is not None and found[0] == want.group else (want.group, want.name)
-        if found is not None or self._names.imitates(want.kind, want.name):
+        found = self._names.split(ref.kind, ref.name)
+        if ref.group is not None:
+            return found if found is not None and found[0] == ref.group else (ref.group, ref.name)
+        if found is not None or self._names.imitates(ref.kind, ref.name):
             return found
-        group = self._owner(want)
-        if group is None and want.kind == "resources":
-            group = self._learned.get(want.name) or self._by_template(want.name) or only
-        return (group, want.name) if group else None
+        group = self._owner(ref)
+        if group is None and ref.kind == "resources":
+            group = self._learned.get(ref.name) or self._by_template(ref.name) or only
+        return (group, ref.name) if group else None
 
-    def _owner(self, want: Wanted) -> str | None:
+    def _owner(self, ref: ResourceRef) -> str | None:
         kinds: tuple[Kind, ...] = ("prompts",)
-        if want.kind == "resources":
-            kinds = ("templates", "resources") if want.is_template else ("resources", "templates")
-        return next((owner for kind in kinds if (owner := self._merged[kind].owner(want.name))), None)
+        if ref.kind == "resources":
+            kinds = ("templates", "resources") if ref.is_template else ("resources", "templates")
+        return next((owner for kind in kinds if (owner := self._merged[kind].owner(ref.name))), None)
 
     # Subscriptions ------------------------------------------------------------------------------------------------
 

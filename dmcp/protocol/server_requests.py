@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.protocol.jsonrpc import (
     INVALID_PARAMS,
-    INVALID_REQUEST,
     METHOD_NOT_FOUND,
     UPSTREAM_FAILED,
     encode,
@@ -25,21 +24,13 @@ from dmcp.protocol.limits import (
     MAX_SERVER_REQUEST,
     MAX_URL,
 )
+from dmcp.protocol.operations import CAPABILITY, Elicit, Sample, label
 from dmcp.text import printable
 
 if TYPE_CHECKING:
     from dmcp.config.model import Features
-    from dmcp.protocol.jsonrpc import Call, JsonObject
-
-SAMPLING: Final = "sampling/createMessage"
-ELICITATION: Final = "elicitation/create"
-ROOTS: Final = "roots/list"
-
-CAPABILITY: Final = {ROOTS: "roots", SAMPLING: "sampling", ELICITATION: "elicitation"}
-"""The client's capability each request needs; also the key under ``features`` that switches it off."""
-
-PERSON: Final = frozenset({SAMPLING, ELICITATION})
-"""Requests a person answers, who may need minutes."""
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.operations import Question
 
 URL_NEEDED: Final = -32042
 """The error of a call that goes on when the person has opened an address (MCP 2025-11-25, URLElicitationRequired)."""
@@ -64,30 +55,31 @@ def switched_off(features: Features) -> frozenset[str]:
     return frozenset(name for name in CAPABILITY.values() if not getattr(features, name))
 
 
-def prepare(group: str, call: Call, features: Features, size: int) -> JsonObject | Refusal:
-    """Return the params to ask the client with, or why it is not asked.
+def prepare(group: str, question: Question, features: Features, size: int) -> Question | Refusal:
+    """Return the question as the client is asked it, or why it is not asked.
 
     Args:
         group: who asks.
-        call: the server's request.
+        question: what the server asks.
         features: what the configuration lets it ask.
-        size: bytes of the frame the request came in.
+        size: bytes of the frame the question came in.
     """
-    method, most = call.method, MAX_QUESTION if call.method == ELICITATION else MAX_SERVER_REQUEST
-    capability = CAPABILITY.get(method)
-    if capability is None:
-        return Refusal(METHOD_NOT_FOUND, f"Method not found: {printable(method, 100)}")
-    if not getattr(features, capability):
-        return Refusal(
-            METHOD_NOT_FOUND, f"Method not found: {method} is switched off in dmcp's configuration"
-        )
-    if len(call.id) > MAX_ID:
-        return Refusal(INVALID_REQUEST, f"Invalid request: the id is longer than {MAX_ID} bytes")
+    name, most = label(question), MAX_QUESTION if isinstance(question, Elicit) else MAX_SERVER_REQUEST
+    if not getattr(features, CAPABILITY[type(question)]):
+        return Refusal(METHOD_NOT_FOUND, f"Method not found: {name} is switched off in dmcp's configuration")
     if size > most:
-        return Refusal(INVALID_PARAMS, f"Invalid params: {method} may have {most} bytes at most")
-    if method == ELICITATION:
-        return _elicitation(group, call.params)
-    return _sampling(call.params) if method == SAMPLING else _plain(call.params)
+        return Refusal(INVALID_PARAMS, f"Invalid params: {name} may have {most} bytes at most")
+    params: JsonObject | Refusal = _plain(question.params)
+    if isinstance(question, Elicit):
+        params = _elicitation(group, question.params)
+    elif isinstance(question, Sample):
+        params = _sampling(question.params)
+    return params if isinstance(params, Refusal) else question._replace(params=params)
+
+
+def unknown(method: str) -> Refusal:
+    """Return the refusal of what no server may ask."""
+    return Refusal(METHOD_NOT_FOUND, f"Method not found: {printable(method, 100)}")
 
 
 def _plain(params: JsonObject) -> JsonObject:

@@ -6,7 +6,9 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dmcp.errors import DownstreamError
 from dmcp.protocol.hints import did_you_mean, quoted
+from dmcp.protocol.jsonrpc import INVALID_PARAMS
 from dmcp.protocol.limits import MAX_SHOWN_DESCRIPTION, MAX_TOOL_NAME
 from dmcp.protocol.wire import decode_bounded, encode, is_raw
 from dmcp.text import printable
@@ -111,6 +113,18 @@ def read_call(arguments: JsonObject) -> ToolCall | str:
     if not isinstance(args, dict):
         return f"{CALL_TOOL} needs the parameter 'args' to be an object with the arguments of the tool."
     return ToolCall(group, name, args)
+
+
+def read_group(arguments: JsonObject) -> str:
+    """Return the group that ``get_dynamic_tools`` is asked for.
+
+    Raises:
+        DownstreamError: it is missing, or no string.
+    """
+    group = arguments.get("group")
+    if not isinstance(group, str):
+        raise DownstreamError(INVALID_PARAMS, "Invalid params: arguments.group must be a string")
+    return group
 
 
 def _from_string(text: str) -> Any:

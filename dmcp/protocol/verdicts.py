@@ -13,66 +13,34 @@ from dmcp.protocol.jsonrpc import (
     error_object,
 )
 from dmcp.protocol.limits import MAX_RESULT_SEARCHED
-from dmcp.protocol.tools import may_repeat
+from dmcp.protocol.operations import label
 from dmcp.protocol.wire import encode, member_at
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from dmcp.config.model import Timeouts
-    from dmcp.protocol.jsonrpc import Answer, Body, JsonObject
+    from dmcp.protocol.jsonrpc import Answer, Body
+    from dmcp.protocol.operations import Operation
     from dmcp.protocol.sign_in import SignIn
 
 _LARGEST_CODE: Final = 2**53  # of an error: a client need not know larger integers (RFC 8259, 6)
 _SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
 _LONGEST_CODE: Final = 64  # characters of a number that are read
 _NUMBER: Final = frozenset(b"+-.0123456789Ee")
-_READS: Final = frozenset(
-    {
-        "completion/complete",
-        "prompts/get",
-        "prompts/list",
-        "resources/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/templates/list",
-        "resources/unsubscribe",
-        "tools/list",
-    }
-)
 
 
-def timeout_of(method: str, timeouts: Timeouts) -> float:
-    """Seconds a request of this method may take."""
-    if method.startswith("resources/"):
-        return timeouts.resources
-    if method.startswith(("prompts/", "completion/")):
-        return timeouts.prompts
-    return timeouts.tools
-
-
-def is_repeatable(method: str, params: JsonObject, tools: Mapping[str, JsonObject]) -> bool:
-    """Whether a request does no harm when the server executes it twice."""
-    if method == "tools/call":
-        tool = tools.get(str(params.get("name")))
-        return tool is not None and may_repeat(tool)
-    return method in _READS
-
-
-def timed_out(group: str, method: str, seconds: float, sign_in: SignIn | None = None) -> bytes:
+def timed_out(group: str, operation: Operation, seconds: float, sign_in: SignIn | None = None) -> bytes:
     """The error for a request whose deadline has passed, perhaps because the person has not signed in yet."""
-    text = f"{group}: no answer to {method} within {seconds:g} s; the call was cancelled and may have run"
+    text = f"{group}: no answer to {label(operation)} within {seconds:g} s; the call was cancelled and may have run"
     if sign_in is not None:
         text += f"; {sign_in.excuse}"
     return error_object(UPSTREAM_TIMEOUT, text)
 
 
-def overran(group: str, method: str, seconds: float) -> bytes:
+def overran(group: str, operation: Operation, seconds: float) -> bytes:
     """The error for a call that has taken the longest it may, whatever progress it has shown."""
     text = (
-        f"{group}: no answer to {method} within {seconds:g} s, the longest a call may take whatever progress it "
-        "reports (limits.call_time in dmcp's configuration); the call was cancelled and may have run"
+        f"{group}: no answer to {label(operation)} within {seconds:g} s, the longest a call may take whatever "
+        "progress it reports (limits.call_time in dmcp's configuration); the call was cancelled and may have run"
     )
     return error_object(UPSTREAM_TIMEOUT, text)
 

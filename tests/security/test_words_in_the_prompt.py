@@ -14,6 +14,7 @@ from dmcp.messages import frontend
 from dmcp.messages.catalog import Browse, GroupState, Listed, ShowTools
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import tools
+from dmcp.protocol.operations import ListItems
 from harness import RawClient, RpcError, dmcp_command, sdk_server, write_config
 from unit.actors.fakes import Inbox, call_id
 
@@ -63,13 +64,13 @@ async def test_a_hundred_changes_of_state_are_one_list_of_tools() -> None:
     groups = {name: Group(ServerConfig(name, f"About {name}", StdioServer("run")), Inbox()) for name in "ab"}
     catalog.on_receive(Directory(groups, Inbox(), Inbox()))
     for number in range(100):
-        catalog.on_receive(Browse(number, "tools/list", {}, client))
+        catalog.on_receive(Browse(number, ListItems("tools"), client))
         if number % 2:
             catalog.on_receive(GroupState("a", number, "unavailable", POISON, "ended"))
         else:
             catalog.on_receive(Listed("a", number, "tools", ({"name": f"t{number}"},)))
             catalog.on_receive(GroupState("a", number, "ready", "", ""))
-    assert len({reply.result for reply in client.of(frontend.Settled)}) == 1
+    assert len({reply.outcome for reply in client.of(frontend.Settled)}) == 1
     assert client.of(frontend.SendNotification) == []
     assert POISON not in str(client.told)
 
@@ -98,6 +99,6 @@ async def test_words_of_the_server_are_in_no_answer_about_its_tools_but_in_the_d
     catalog.on_receive(ShowTools(call_id(1), "g", client))
     catalog.on_receive(GroupState("g", 2, "unavailable", POISON, "refused to initialize"))
     (reply,) = client.of(frontend.Settled)
-    error = json.loads(reply.error)
+    error = json.loads(reply.outcome.body)
     assert error["message"] == "g is unavailable: refused to initialize"
     assert error["data"] == {"reason": POISON}

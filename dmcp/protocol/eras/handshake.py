@@ -121,13 +121,13 @@ class ClientRequest(NamedTuple):
 
     Attributes:
         operation: what it asks.
-        context: what else its server has to know.
         progress_token: the client's, if it wants progress and the token is one.
+        meta: what else is in ``_meta`` (trace context, keys nobody here knows), ``None`` if nothing is.
     """
 
     operation: ops.Operation | Initialize
-    context: ops.Context = ops.NO_CONTEXT
     progress_token: str | int | None = None
+    meta: JsonObject | None = None
 
 
 def read_request(method: str, params: JsonObject) -> ClientRequest:
@@ -147,10 +147,7 @@ def read_request(method: str, params: JsonObject) -> ClientRequest:
         raise DownstreamError(METHOD_NOT_FOUND, f"Method not found: {printable(method, 100)}")
     rest = dict(params)
     token, meta = pop_progress_token(rest)
-    operation = reader(rest)
-    if token is None and meta is None:
-        return ClientRequest(operation)
-    return ClientRequest(operation, ops.Context(token is not None, meta), token)
+    return ClientRequest(reader(rest), token, meta)
 
 
 def pop_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObject | None]:
@@ -160,26 +157,23 @@ def pop_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObject
     """
     if "_meta" not in params:
         return None, None
-    meta = opened(params.pop("_meta"))
-    if not isinstance(meta, dict):
+    if not isinstance(meta := opened(params.pop("_meta")), dict):
         return None, None
     token = opened(meta.get("progressToken"))
     rest = {key: value for key, value in meta.items() if key != "progressToken"}
-    kept = (isinstance(token, int) and not isinstance(token, bool)) or (
-        isinstance(token, str) and len(token) <= MAX_ID
-    )
-    return (token if kept else None), rest or None
+    is_number = isinstance(token, int) and not isinstance(token, bool)
+    is_text = isinstance(token, str) and len(token) <= MAX_ID
+    return (token if is_number or is_text else None), rest or None
 
 
-def require_str(params: JsonObject, name: str, where: str = "") -> str:
+def require_str(params: JsonObject, name: str) -> str:
     """Return a parameter that must be a string.
 
     Raises:
         DownstreamError: it is missing or something else.
     """
-    value = params.get(name)
-    if not isinstance(value, str):
-        raise DownstreamError(INVALID_PARAMS, f"Invalid params: {where}{name} must be a string")
+    if not isinstance(value := params.get(name), str):
+        raise DownstreamError(INVALID_PARAMS, f"Invalid params: {name} must be a string")
     return value
 
 
@@ -190,11 +184,9 @@ def require_object(params: JsonObject, name: str) -> JsonObject:
         DownstreamError: it is something else.
     """
     value = opened(params.get(name))
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
+    if value is not None and not isinstance(value, dict):
         raise DownstreamError(INVALID_PARAMS, f"Invalid params: {name} must be an object")
-    return value
+    return value or {}
 
 
 def _pop_str(params: JsonObject, name: str) -> str:
@@ -203,8 +195,7 @@ def _pop_str(params: JsonObject, name: str) -> str:
 
 
 def _pop_group(params: JsonObject) -> str | None:
-    group = params.pop("group", None)
-    if group is not None and not isinstance(group, str):
+    if (group := params.pop("group", None)) is not None and not isinstance(group, str):
         raise DownstreamError(INVALID_PARAMS, "Invalid params: group must be a string")
     return group
 
@@ -301,22 +292,25 @@ def params_of(operation: ops.Operation) -> JsonObject:
     return {**params, **operation.extra} if operation.extra else params
 
 
-def request(number: int, operation: ops.Operation, context: ops.Context = ops.NO_CONTEXT) -> bytes:
+def request(
+    number: int, operation: ops.Operation, *, wants_progress: bool = False, meta: JsonObject | None = None
+) -> bytes:
     """Return the frame that asks a server for an operation.
 
     Args:
-        number: of the request; also its progress token if the client wants progress.
+        number: of the request; also its progress token.
         operation: what is asked.
-        context: of the call it belongs to.
+        wants_progress: whether the server is to report progress.
+        meta: other members of ``_meta``.
 
     Raises:
         ValueError: the params nest too deeply to be written.
     """
     params = params_of(operation)
-    if context.wants_progress:
-        params["_meta"] = {**(context.meta or {}), "progressToken": number}
-    elif context.meta is not None:
-        params["_meta"] = context.meta
+    if wants_progress:
+        params["_meta"] = {**(meta or {}), "progressToken": number}
+    elif meta is not None:
+        params["_meta"] = meta
     return jsonrpc.request(b"%d" % number, ops.label(operation), params)
 
 
@@ -331,13 +325,19 @@ _QUESTIONS: Final[Mapping[str, type[ops.Question]]] = {
 
 def read_question(method: str, params: JsonObject) -> ops.Question | None:
     """Understand a request of a server; ``None`` for a method that no server may call."""
-    form = _QUESTIONS.get(method)
-    return None if form is None else form(params)
+    rest, form = dict(params), _QUESTIONS.get(method)
+    if form is None:
+        return None
+    token, meta = pop_progress_token(rest)
+    return form(rest if meta is None else {**rest, "_meta": meta}, token)
 
 
 def write_question(number: int, question: ops.Question) -> bytes:
     """Return the frame that asks the client under an id of dmcp's own, which is also the progress token it gets."""
-    return jsonrpc.request(b"%d" % number, ops.label(question), question.params or None)
+    params = question.params
+    if question.progress_token is not None:
+        params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": number}}
+    return jsonrpc.request(b"%d" % number, ops.label(question), params or None)
 
 
 # Notifications --------------------------------------------------------------------------------------------------------

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pykka
 
 from dmcp.messages.upstream import CallContext, Submit
+from dmcp.protocol.eras.handshake import read_request
+from dmcp.protocol.operations import Result
 from dmcp.protocol.pending import CallId
 from dmcp.protocol.subscriptions import Subscription
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmcp.messages import Address
+    from dmcp.messages.frontend import Settled
 
 CLIENT = 1
 """The client of the tests that have only one."""
@@ -22,6 +25,17 @@ CLIENT = 1
 def call_id(number: int, client: int = CLIENT) -> CallId:
     """A request of a client."""
     return CallId(client, number)
+
+
+def asked(method: str, params: dict[str, Any]) -> Any:
+    """The operation of a request of the client."""
+    return read_request(method, params).operation
+
+
+def answer_of(settled: Settled) -> tuple[bytes | None, bytes | None]:
+    """How a call has ended: its result and its error, one of which there is not."""
+    outcome: Any = settled.outcome
+    return (outcome.body, None) if isinstance(outcome, Result) else (None, outcome.body)
 
 
 def submit(
@@ -34,7 +48,7 @@ def submit(
     **more: Any,
 ) -> Submit:
     """A call as the frontend of the client hands it to an upstream."""
-    return Submit(call_id(number), method, params, CallContext(reply_to, wants_progress), **more)
+    return Submit(call_id(number), asked(method, params), CallContext(reply_to, wants_progress), **more)
 
 
 def subscribed(*uris: str, client: int = CLIENT) -> frozenset[Subscription]:

@@ -13,7 +13,8 @@ from dmcp.config.model import Features, ServerConfig, StdioServer
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import Browse, FindRoute, Forget, GroupState, Listed, Settle, ShowTools
 from dmcp.messages.supervisor import Directory, Group
-from unit.actors.fakes import Inbox, call_id
+from dmcp.protocol.operations import ListChanged, ListItems
+from unit.actors.fakes import Inbox, answer_of, asked, call_id
 
 pytestmark = pytest.mark.anyio
 
@@ -42,20 +43,22 @@ class Stage:
         self.hand(GroupState(group, generation, "ready"))
 
     def browse(self, number: int, method: str, **params: Any) -> None:
-        self.hand(Browse(call_id(number), method, params, self.client))
+        self.hand(Browse(call_id(number), asked(method, params), self.client))
 
     def route(self, number: int, method: str, **params: Any) -> None:
-        self.hand(FindRoute(call_id(number), method, params, self.client))
+        self.hand(FindRoute(call_id(number), asked(method, params), self.client))
 
     def result(self, number: int) -> Any:
         (reply,) = [reply for reply in self.client.of(frontend.Settled) if reply.call.number == number]
-        assert reply.error is None, reply.error
-        return json.loads(reply.result)
+        result, error = answer_of(reply)
+        assert result is not None, error
+        return json.loads(result)
 
     def error(self, number: int) -> str:
         (reply,) = [reply for reply in self.client.of(frontend.Settled) if reply.call.number == number]
-        assert reply.error is not None
-        message: str = json.loads(reply.error)["message"]
+        result, error = answer_of(reply)
+        assert error is not None, result
+        message: str = json.loads(error)["message"]
         return message
 
 
@@ -126,8 +129,8 @@ async def test_the_client_is_told_of_a_change_once_and_only_of_a_list_it_has_see
     stage.browse(1, "resources/list")
     for uri in ("x:2", "x:3"):
         stage.ready("a", resources=resources(uri))
-    changes = [note.method for note in stage.client.of(frontend.SendNotification)]
-    assert changes == ["notifications/resources/list_changed"]
+    changes = stage.client.of(frontend.SendNotification)
+    assert changes == [frontend.SendNotification(ListChanged(("resources", "templates")))]
 
 
 async def test_the_same_listing_again_is_no_change(stage: Stage) -> None:
@@ -143,7 +146,7 @@ async def test_a_resource_goes_to_the_server_that_lists_it_under_the_servers_own
     stage.ready("b", resources=resources("x:1"))
     stage.route(1, "resources/read", uri="x:1")
     stage.route(2, "resources/read", uri="dmcp://b/x:1")
-    routed = {one.call.number: (one.group, one.params["uri"]) for one in stage.client.of(frontend.Routed)}
+    routed = {one.call.number: (one.group, one.operation.uri) for one in stage.client.of(frontend.Routed)}
     assert routed == {1: ("a", "x:1"), 2: ("b", "x:1")}
 
 
@@ -211,12 +214,12 @@ async def test_thousands_of_lists_asked_for_while_servers_connect_are_not_looked
     catalog, client = Catalog(), Inbox()
     catalog.on_receive(Directory(groups, Inbox(), Inbox()))
     for number in range(2000):
-        catalog.on_receive(Browse(call_id(number), "resources/list", {}, client))
+        catalog.on_receive(Browse(call_id(number), ListItems("resources"), client))
     before = time.thread_time()
     for number in range(100):
         catalog.on_receive(Listed(f"g{number}", 1, "resources", tuple(resources(f"x:{number}"))))
         assert not client.told
         catalog.on_receive(GroupState(f"g{number}", 1, "ready"))
     assert time.thread_time() - before < 2  # looking at each again at each change takes more than ten
-    assert len({reply.result for reply in client.of(frontend.Settled)}) == 1
+    assert len({reply.outcome for reply in client.of(frontend.Settled)}) == 1
     assert len(client.told) == 2000

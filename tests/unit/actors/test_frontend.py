@@ -26,6 +26,7 @@ from dmcp.messages.frontend import (
 )
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.messages.supervisor import Directory, Group
+from dmcp.protocol.operations import CallTool, Error, ListChanged, ListRoots, ReadResource, Result, Sample
 from unit.actors.fakes import Inbox
 
 if TYPE_CHECKING:
@@ -105,9 +106,9 @@ async def test_a_call_is_answered_under_its_own_id_exactly_once(stage: Stage) ->
     stage.call("mine")
     call_id = stage.call_id()
     stage.hand(
-        Settled(call_id, b'{"content":[]}', None),
-        Settled(call_id, b'{"content":[1]}', None),
-        Settled(call_id, None, b"{}"),
+        Settled(call_id, Result(b'{"content":[]}')),
+        Settled(call_id, Result(b'{"content":[1]}')),
+        Settled(call_id, Error(b"{}")),
     )
     assert stage.written == [{"jsonrpc": "2.0", "id": "mine", "result": {"content": []}}]
 
@@ -117,7 +118,8 @@ async def test_the_clients_meta_goes_along_without_its_progress_token(stage: Sta
     stage.call(1, _meta={"progressToken": "t", "example.org/x": 1})
     (request,) = stage.upstream.of(upstream.Submit)
     assert request.context.wants_progress
-    assert request.params == {"name": "echo", "arguments": {"a": 1}, "_meta": {"example.org/x": 1}}
+    assert request.context.meta == {"example.org/x": 1}
+    assert request.operation == CallTool("echo", {"a": 1})
 
 
 async def test_a_cancelled_call_is_never_answered_and_its_id_is_free_again(stage: Stage) -> None:
@@ -126,10 +128,10 @@ async def test_a_cancelled_call_is_never_answered_and_its_id_is_free_again(stage
     call_id = stage.call_id()
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1, "reason": "enough"}})
     assert stage.upstream.of(upstream.Cancel) == [upstream.Cancel(call_id, "enough")]
-    stage.hand(Settled(call_id, b"{}", None))
+    stage.hand(Settled(call_id, Result(b"{}")))
     assert stage.written == []
     stage.call(1)
-    stage.hand(Settled(stage.call_id(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), Result(b"{}")))
     assert len(stage.written) == 1
 
 
@@ -149,7 +151,7 @@ async def test_a_call_to_an_upstream_that_has_just_ended_is_handed_to_the_superv
     stage.call(1)
     (undelivered,) = stage.supervisor.of(supervisor.Undelivered)
     assert undelivered.group == "g"
-    stage.hand(Settled(undelivered.request.call, b"{}", None))
+    stage.hand(Settled(undelivered.request.call, Result(b"{}")))
     assert len(stage.written) == 1
 
 
@@ -168,7 +170,7 @@ async def test_a_route_that_comes_after_the_cancel_goes_nowhere(stage: Stage) ->
     (asked,) = stage.catalog.of(catalog.FindRoute)
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
     assert len(stage.catalog.of(catalog.Forget)) == 1
-    stage.hand(Routed(asked.call, "g", {"uri": "x:1"}))
+    stage.hand(Routed(asked.call, "g", ReadResource("x:1")))
     assert not stage.upstream.of(upstream.Submit)
 
 
@@ -182,7 +184,7 @@ async def test_a_group_whose_tools_are_off_is_a_tool_error(stage: Stage) -> None
 
 async def test_a_question_goes_to_the_client_under_an_id_of_its_own_and_the_answer_back(stage: Stage) -> None:
     stage.begin(roots={})
-    stage.hand(ServerRequest(b'"theirs"', "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b'"theirs"', "g", stage.upstream, None, ListRoots({})))
     asked = stage.written[-1]
     assert asked["method"] == "roots/list"
     stage.says({"id": asked["id"], "result": {"roots": []}}, {"id": asked["id"], "result": {"roots": [1]}})
@@ -193,7 +195,7 @@ async def test_a_question_goes_to_the_client_under_an_id_of_its_own_and_the_answ
 
 async def test_a_question_the_client_has_no_capability_for_is_refused_for_it(stage: Stage) -> None:
     stage.begin()
-    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "sampling/createMessage", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, Sample({})))
     assert stage.written == []
     (refusal,) = stage.upstream.of(upstream.AnswerServerRequest)
     assert b"-32601" in refusal.error
@@ -206,7 +208,7 @@ async def test_a_question_is_held_until_the_client_is_initialized(stage: Stage) 
         "clientInfo": {"name": "c", "version": "1"},
     }
     stage.says({"id": 0, "method": "initialize", "params": params})
-    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, ListRoots({})))
     assert len(stage.written) == 1
     stage.says({"method": "notifications/initialized"})
     assert stage.written[-1]["method"] == "roots/list"
@@ -218,11 +220,11 @@ async def test_a_client_that_never_says_it_is_initialized_is_asked_from_its_firs
     params = {"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}}
     stage.says({"id": 0, "method": "initialize", "params": params}, {"id": 1, "method": "ping"})
     stage.directory()
-    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, ListRoots({})))
     assert [message["id"] for message in stage.written] == [0, 1]
     stage.call(2)
     assert [message["method"] for message in stage.written[2:]] == ["roots/list"]
-    stage.hand(SendNotification("notifications/prompts/list_changed", None))
+    stage.hand(SendNotification(ListChanged(("prompts",))))
     stage.says({"method": "notifications/initialized"})
     assert [message["method"] for message in stage.written[3:]] == ["notifications/prompts/list_changed"]
 
@@ -240,7 +242,7 @@ async def test_finishing_for_a_reason_tells_the_reason_to_what_waits_and_to_what
 
 async def test_a_withdrawn_question_is_cancelled_at_the_client_and_its_answer_dropped(stage: Stage) -> None:
     stage.begin(roots={})
-    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, ListRoots({})))
     number = stage.written[-1]["id"]
     stage.hand(ServerRequestCancelled(stage.upstream, None, "exited"))
     assert stage.written[-1]["method"] == "notifications/cancelled"
@@ -257,7 +259,7 @@ async def test_finishing_waits_for_what_is_in_flight_and_refuses_what_is_new(sta
     assert stage.written[-1]["id"] == 2
     assert "has not run" in stage.written[-1]["error"]["message"]
     assert not stage.supervisor.of(ChildStopped)
-    stage.hand(Settled(stage.call_id(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), Result(b"{}")))
     assert stage.supervisor.of(ChildStopped) == [ChildStopped("frontend", 0)]
 
 

@@ -14,6 +14,7 @@ from dmcp.messages.frontend import (
     Settled,
     UpstreamGone,
 )
+from dmcp.protocol.operations import ListRoots, Result
 from unit.actors.fakes import Inbox
 from unit.actors.test_frontend import Stage
 
@@ -40,7 +41,7 @@ async def test_an_answer_of_the_client_that_cannot_be_read_fails_the_question_an
 ) -> None:
     stage.begin(roots={})
     stage.call(1)
-    stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, ListRoots({})))
     assert stage.written[-1]["id"] == 1
     stage.written.clear()
     stage.hand(ClientFrames((unreadable,)))
@@ -48,7 +49,7 @@ async def test_an_answer_of_the_client_that_cannot_be_read_fails_the_question_an
     assert answer.id == b'"q"'
     assert b"could not be read" in answer.error
     assert stage.written == []  # 1 is also the id of a call in flight: it must not be answered
-    stage.hand(Settled(stage.call_id(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), Result(b"{}")))
     assert stage.written == [{"jsonrpc": "2.0", "id": 1, "result": {}}]
 
 
@@ -60,13 +61,13 @@ async def test_an_unreadable_answer_to_no_question_does_not_answer_a_call_of_the
     stage.hand(ClientFrames((b'{"jsonrpc":"2.0","id":7,"error":"text"}',)))
     (refusal,) = stage.written
     assert refusal["id"] is None
-    stage.hand(Settled(stage.call_id(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), Result(b"{}")))
     assert stage.written[1:] == [{"jsonrpc": "2.0", "id": 7, "result": {}}]
 
 
 async def test_a_batch_with_an_unreadable_answer_in_it_is_answered_whole(stage: Stage) -> None:
     stage.begin("2025-03-26", roots={})
-    stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, ListRoots({})))
     stage.written.clear()
     ping = '{"jsonrpc":"2.0","id":9,"method":"ping"}'
     stage.hand(ClientFrames((f'[{{"jsonrpc":"2.0","id":1,"error":"text"}},{ping}]'.encode(),)))
@@ -81,7 +82,7 @@ async def test_a_request_cancelled_before_there_is_a_configuration_is_never_made
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
     stage.directory()
     (request,) = stage.upstream.of(upstream.Submit)
-    stage.hand(Settled(request.call, b"{}", None))
+    stage.hand(Settled(request.call, Result(b"{}")))
     assert [one["id"] for one in stage.written] == [0, 2]
 
 
@@ -104,7 +105,7 @@ async def test_what_the_catalog_can_no_longer_answer_is_an_error_and_not_the_end
     assert refusal["id"] == 2
     assert "has not run" in refusal["error"]["message"]
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 2}})
-    stage.hand(Settled(stage.call_id(), b"{}", None))
+    stage.hand(Settled(stage.call_id(), Result(b"{}")))
     assert stage.written[-1]["id"] == 1
 
 
@@ -150,7 +151,7 @@ async def test_a_cancel_that_came_before_the_call_was_handed_on_follows_it(stage
 
 async def test_the_questions_of_an_upstream_that_failed_are_withdrawn(stage: Stage) -> None:
     stage.begin(roots={})
-    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, "roots/list", {}))
+    stage.hand(ServerRequest(b"1", "g", stage.upstream, None, ListRoots({})))
     stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed"))
     assert stage.written[-1]["method"] == "notifications/cancelled"
     assert stage.supervisor.of(supervisor.Shutdown) == []
@@ -160,5 +161,5 @@ async def test_whatever_a_result_holds_it_is_answered_under_the_clients_id(stage
     stage.begin()
     stage.call(1)
     # A server that repeats the id: the body dmcp cuts out of its answer has an id in it.
-    stage.hand(Settled(stage.call_id(), b'{"a":1},"id":99', None))
+    stage.hand(Settled(stage.call_id(), Result(b'{"a":1},"id":99')))
     assert stage.written[-1]["id"] == 1

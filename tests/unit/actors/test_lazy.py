@@ -14,7 +14,8 @@ from dmcp.config.model import Features, RemoteServer, ServerConfig, StdioServer,
 from dmcp.messages import frontend, supervisor, upstream
 from dmcp.messages.catalog import Browse, GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
-from unit.actors.fakes import Inbox, call_id, subscribed
+from dmcp.protocol.operations import ListChanged
+from unit.actors.fakes import Inbox, answer_of, asked, call_id, subscribed
 from unit.actors.test_upstream import ENDED, Stage
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +39,7 @@ class Shelves:
         self.catalog.on_receive(Directory(groups, Inbox(), Inbox()))
 
     def browse(self, number: int = 1, method: str = "prompts/list", **params: Any) -> None:
-        self.catalog.on_receive(Browse(call_id(number), method, params, self.client))
+        self.catalog.on_receive(Browse(call_id(number), asked(method, params), self.client))
 
     def state(self, group: str, state: Any, reason: str = "") -> None:
         self.catalog.on_receive(GroupState(group, 1, state, reason))
@@ -62,7 +63,7 @@ async def test_strangers_are_asked_one_after_another_and_once() -> None:
     shelves.catalog.on_receive(Listed("b", 1, "prompts", ({"name": "p"},)))
     shelves.state("b", "ready")
     assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
-    assert frontend.SendNotification("notifications/prompts/list_changed", None) in shelves.client.told
+    assert frontend.SendNotification(ListChanged(("prompts",))) in shelves.client.told
     shelves.state("c", "ready")
     shelves.browse(4)
     assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
@@ -103,7 +104,7 @@ async def test_a_list_of_a_group_wakes_it_unless_the_configuration_hides_what_is
     shelves.browse(2, group="hidden")
     assert shelves.woken == {"a": [upstream.Wake()]}
     (refusal,) = shelves.client.of(frontend.Settled)
-    assert "switched off" in json.loads(refusal.error)["message"]
+    assert "switched off" in json.loads(answer_of(refusal)[1] or b"")["message"]
 
 
 def learning(**config: Any) -> Stage:

@@ -121,7 +121,7 @@ async def test_a_server_that_cannot_be_resolved_is_published_with_the_reason_and
 async def test_a_lost_server_gets_a_new_generation_that_waits_and_takes_over(house: House) -> None:
     house.hand(configured(server()))
     first = house.make.last
-    request = submit(1, "tools/call", {}, Inbox())
+    request = submit(1, "tools/call", {"name": "t"}, Inbox())
     house.hand(lost(first, repeat=(request,), subscriptions=subscribed("x:1"), was_ready=True))
     second = house.make.last
     assert second.generation > first.generation
@@ -148,7 +148,7 @@ async def test_a_request_an_old_generation_could_not_repeat_goes_to_the_present_
     house.hand(configured(server()))
     first = house.make.last
     house.hand(lost(first))
-    request = submit(1, "tools/call", {}, Inbox())
+    request = submit(1, "tools/call", {"name": "t"}, Inbox())
     house.hand(lost(first, repeat=(request,)), Undelivered("g", request))
     assert house.make.last.of(upstream.Submit) == [request, request]
 
@@ -156,10 +156,10 @@ async def test_a_request_an_old_generation_could_not_repeat_goes_to_the_present_
 async def test_a_request_for_a_group_that_is_gone_is_answered_with_an_error(house: House) -> None:
     house.hand(configured(server()))
     asker = Inbox()
-    house.hand(configured(), Undelivered("g", submit(5, "tools/call", {}, asker)))
+    house.hand(configured(), Undelivered("g", submit(5, "tools/call", {"name": "t"}, asker)))
     (reply,) = asker.of(frontend.Settled)
     assert reply.call.number == 5
-    assert b"has not run" in reply.error
+    assert b"has not run" in reply.outcome.body
 
 
 async def test_failures_add_up_until_the_server_is_parked_and_a_reload_tries_it_at_once(

@@ -50,10 +50,10 @@ async def test_asked_to_end_twice_the_client_still_gets_its_answers_first(house:
 
 async def test_a_call_that_may_have_run_is_never_said_not_to_have(house: House) -> None:
     client = Inbox()
-    call = submit(1, "resources/read", {}, client, repeated=True, may_have_run=True)
+    call = submit(1, "resources/read", {"uri": "u"}, client, repeated=True, may_have_run=True)
     house.hand(configured(server()), Shutdown(0.0), ChildStopped("frontend", 0), Undelivered("g", call))
     house.hand(Undelivered("g", call._replace(call=call_id(2), may_have_run=False)))
-    first, second = (json.loads(reply.error)["message"] for reply in client.of(frontend.Settled))
+    first, second = (json.loads(reply.outcome.body)["message"] for reply in client.of(frontend.Settled))
     assert "its outcome is unknown" in first
     assert "has not run" in second
 

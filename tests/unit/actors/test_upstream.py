@@ -15,7 +15,7 @@ from dmcp.messages import catalog, frontend, supervisor, upstream
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.link import FaultKind, LinkFault
-from unit.actors.fakes import CLIENT, DeafLink, Inbox, call_id, submit, subscribed
+from unit.actors.fakes import CLIENT, DeafLink, Inbox, answer_of, call_id, submit, subscribed
 
 pytestmark = pytest.mark.anyio
 
@@ -91,7 +91,7 @@ class Stage:
     def replies(self) -> dict[int, tuple[bytes | None, bytes | None]]:
         found = self.client.of(frontend.Settled)
         assert len({reply.call.number for reply in found}) == len(found), "answered twice"
-        return {reply.call.number: (reply.result, reply.error) for reply in found}
+        return {reply.call.number: answer_of(reply) for reply in found}
 
 
 async def test_the_handshake_waits_for_the_client_and_shows_it_as_it_is() -> None:

@@ -12,7 +12,7 @@ from dmcp.messages.upstream import CallContext
 from dmcp.protocol.clients import EVERYTHING
 from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.pending import CallId
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import Inbox, answer_of, asked
 from unit.actors.test_upstream import PROFILE, Stage
 
 pytestmark = pytest.mark.anyio
@@ -48,7 +48,7 @@ class Shared(Stage):
 
     def ask(self, client: int, number: int, method: str, **params: Any) -> None:
         context = CallContext(self.clients[client], wants_progress=True)
-        self.hand(upstream.Submit(CallId(client, number), method, params, context))
+        self.hand(upstream.Submit(CallId(client, number), asked(method, params), context))
 
     def sent_of(self, method: str) -> list[dict[str, Any]]:
         return [message for message in self.sent if message.get("method") == method]
@@ -91,7 +91,7 @@ async def test_answers_and_progress_go_to_the_client_of_the_call_under_equal_num
         assert (call, params["progress"]) == (CallId(client, 7), number)
         (settled,) = shared.told(client, frontend.Settled)
         assert settled.call == CallId(client, 7)
-        assert json.loads(settled.result) == {"content": [number]}
+        assert json.loads(answer_of(settled)[0] or b"") == {"content": [number]}
 
 
 async def test_cancelling_ends_the_call_of_that_client_only(shared: Shared) -> None:
@@ -124,7 +124,7 @@ async def test_the_first_client_subscribes_and_the_last_one_unsubscribes(shared:
     assert len(shared.sent_of("resources/unsubscribe")) == 1
     shared.answer("resources/unsubscribe")
     for client in (1, 2):
-        assert [settled.result for settled in shared.told(client, frontend.Settled)] == [b"{}", b"{}"]
+        assert [answer_of(settled)[0] for settled in shared.told(client, frontend.Settled)] == [b"{}", b"{}"]
 
 
 async def test_who_subscribes_while_the_last_other_leaves_is_subscribed_in_the_end(shared: Shared) -> None:

@@ -162,7 +162,7 @@ async def test_open_elicitations_are_forgotten_oldest_first() -> None:
     for number in (9, 10, 10):
         stage.says({"method": "notifications/elicitation/complete", "params": {"elicitationId": str(number)}})
     (told,) = stage.frontend.of(frontend.SendNotification)
-    assert told.params == {"elicitationId": "g:10"}
+    assert told.news.elicitation == "g:10"
 
 
 async def test_a_listing_that_changes_all_the_time_is_told_to_the_catalog_once() -> None:

@@ -101,7 +101,8 @@ async def test_a_server_dmcp_does_not_read_from_is_not_blamed_for_its_silence() 
 async def test_each_request_that_was_handed_over_has_its_own_patience() -> None:
     stage = Stage()
     requests = [
-        submit(n, "resources/read", {}, stage.client, repeated=True, wait_until=float(n)) for n in (1, 2)
+        submit(n, "resources/read", {"uri": "u"}, stage.client, repeated=True, wait_until=float(n))
+        for n in (1, 2)
     ]
     stage.actor._beginning = upstream.Beginning(delay=1000.0, reason="gone", repeat=tuple(requests))
     stage.actor.on_start()

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from dmcp.config.model import Timeouts, ToolSelection
+from dmcp.config.model import ToolSelection
 from dmcp.errors import DownstreamError, UpstreamError
 from dmcp.protocol import tools, verdicts
 from dmcp.protocol.eras.handshake import ClientProfile, ClientSession, ServerSession
 from dmcp.protocol.jsonrpc import Answer
+from dmcp.protocol.operations import CallTool, is_repeatable
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 
@@ -133,15 +134,8 @@ def test_a_tool_is_on_if_included_and_not_excluded(selection: ToolSelection, nam
 )
 def test_only_a_tool_that_says_so_is_called_twice(annotations: Any, repeatable: bool) -> None:
     known = {"t": {"name": "t", "annotations": annotations}}
-    assert verdicts.is_repeatable("tools/call", {"name": "t"}, known) is repeatable
-    assert not verdicts.is_repeatable("tools/call", {"name": "unknown"}, known)
-
-
-def test_reading_is_repeatable_and_each_kind_of_request_has_its_own_time() -> None:
-    assert verdicts.is_repeatable("resources/read", {}, {})
-    limits = Timeouts(tools=1.0, resources=2.0, prompts=3.0)
-    methods = ("tools/call", "resources/read", "prompts/get", "completion/complete")
-    assert [verdicts.timeout_of(method, limits) for method in methods] == [1.0, 2.0, 3.0, 3.0]
+    assert is_repeatable(CallTool("t", {}), known) is repeatable
+    assert not is_repeatable(CallTool("unknown", {}), known)
 
 
 @pytest.mark.parametrize(

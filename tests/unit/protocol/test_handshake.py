@@ -17,7 +17,6 @@ from dmcp.protocol.operations import (
     CallTool,
     Cancelled,
     Complete,
-    Context,
     Elicit,
     ElicitationCompleted,
     GetPrompt,
@@ -110,11 +109,11 @@ def sent(frame: bytes) -> Any:
 def test_an_operation_that_was_sent_is_read_as_the_same(
     operation: operations.Operation, wants_progress: bool, meta: Any
 ) -> None:
-    request = sent(handshake.request(7, operation, Context(wants_progress, meta)))
+    request = sent(handshake.request(7, operation, wants_progress=wants_progress, meta=meta))
     found = handshake.read_request(request.method, request.params)
     assert type(found.operation) is type(operation)
     assert plain(found.operation) == operation
-    assert plain(found.context) == Context(wants_progress, meta)
+    assert plain(found.meta) == meta
     assert found.progress_token == (7 if wants_progress else None)
 
 
@@ -143,7 +142,7 @@ def test_a_question_is_read_as_the_same(form: type[operations.Question], params:
 def test_the_bytes_of_arguments_and_of_unknown_members_are_not_touched() -> None:
     wire.speed_up()
     raw = wire.speed_up().raw(b'{"a" : 1e400, "b":1.50}')
-    frame = handshake.request(1, CallTool("t", raw, {"later": raw}), Context(True, {"trace": raw}))
+    frame = handshake.request(1, CallTool("t", raw, {"later": raw}), meta={"trace": raw})
     assert frame.count(b'{"a" : 1e400, "b":1.50}') == 3
 
 
@@ -183,7 +182,7 @@ def test_nothing_but_a_ping_comes_before_initialize() -> None:
 def test_a_progress_token_is_a_number_or_a_short_text(token: Any, kept: Any) -> None:
     found = handshake.read_request("tools/list", {"_meta": {"progressToken": token, "k": 1}})
     assert found.progress_token == kept
-    assert found.context == Context(kept is not None, {"k": 1})
+    assert found.meta == {"k": 1}
 
 
 def test_each_kind_of_operation_has_its_own_time_and_most_can_be_repeated() -> None:

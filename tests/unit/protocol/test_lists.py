@@ -15,7 +15,7 @@ from dmcp.protocol.merge import Contribution, merge, same
 from dmcp.protocol.naming import split_qualified
 from dmcp.protocol.pages import PAGE_SIZE, PagedListing
 from dmcp.protocol.router import Router
-from dmcp.protocol.routes import wanted
+from dmcp.protocol.routes import ResourceRef
 from dmcp.protocol.uri_templates import specificity
 
 
@@ -245,9 +245,9 @@ def test_of_each_group_so_many_learned_uris_are_remembered_and_no_other_group_pa
     for start in range(0, 5000, 100):
         router.learn("b", [f"y:{number}" for number in range(start, start + 100)])
     router.learn("b", ["x:mine", "z" * 3000])
-    assert router.resolve(wanted("resources/read", {"uri": "x:mine"}), None) == ("a", "x:mine")
-    assert router.resolve(wanted("resources/read", {"uri": "y:4999"}), None) == ("b", "y:4999")
-    assert router.resolve(wanted("resources/read", {"uri": "y:1"}), None) is None
+    assert router.resolve(ResourceRef("resources", "x:mine"), None) == ("a", "x:mine")
+    assert router.resolve(ResourceRef("resources", "y:4999"), None) == ("b", "y:4999")
+    assert router.resolve(ResourceRef("resources", "y:1"), None) is None
     assert len(router._learned) == 1 + MAX_LEARNED
     router.rename(["a"])
     assert list(router._learned) == ["x:mine"]

@@ -70,19 +70,19 @@ def test_progress_gives_a_call_its_time_anew() -> None:
 
 def test_an_exchange_is_closed_once_and_its_id_is_free_again() -> None:
     table: PendingRequests[str] = PendingRequests(1)
-    call = table.open(PendingRequest(b"1", "tools/call"))
+    call = table.open(PendingRequest(b"1"))
     assert b"1" in table
     assert table.call_of(b"1") == call
     assert table.close(call) is not None
     assert table.close(call) is None
     assert b"1" not in table
-    assert table.open(PendingRequest(b"1", "tools/call")) != call
+    assert table.open(PendingRequest(b"1")) != call
 
 
 def test_the_requests_of_one_upstream_are_found_by_who_it_is() -> None:
     one, other = ["same"], ["same"]
     table: PendingRequests[list[str]] = PendingRequests(1)
-    mine, theirs = PendingRequest[list[str]](b"1", "m"), PendingRequest[list[str]](b"2", "m")
+    mine, theirs = PendingRequest[list[str]](b"1"), PendingRequest[list[str]](b"2")
     mine.upstream, theirs.upstream = one, other
     call = table.open(mine)
     table.open(theirs)
