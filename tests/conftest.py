@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import compileall
 import shutil
+import signal
 import tempfile
 import uuid
 from pathlib import Path
@@ -40,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
         patch.delenv(name, raising=False)
     # dmcp is started some thousand times; compiling it each time would be a third of what the tests cost.
     patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell without job control starts a job in the background with SIGINT ignored, and all below it would be.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     config.add_cleanup(patch.undo)
 

@@ -15,6 +15,7 @@ from harness.watched import LoopWatch
 from servers.large_frames import body
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
@@ -24,8 +25,18 @@ LONG = 120.0
 HELD = 50
 
 
-@pytest.mark.parametrize("shape", ["objects", "text", "escapes", "surrogates", "numbers"])
-async def test_arguments_of_40_mb_reach_the_tool_as_they_were_sent(shape: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("shapes", "size"),
+    [
+        (["text", "escapes", "surrogates", "numbers"], 17 * MIB),
+        (["objects"], 20_000_000),
+        (["text"], 60_000_000),
+    ],
+    ids=["17 MiB", "20 MB", "60 MB"],
+)
+async def test_large_arguments_reach_the_tool_as_they_were_sent(
+    shapes: list[str], size: int, tmp_path: Path
+) -> None:
     config = write_config(
         tmp_path / "dmcp.json",
         {"g": python_server(TESTS / "servers" / "argument_bytes.py", timeout={"tools": "5m"})},
@@ -35,45 +46,62 @@ async def test_arguments_of_40_mb_reach_the_tool_as_they_were_sent(shape: str, t
         await client.initialize()
         await client.tools("g")
         watch.start_watching()
-        text = body(shape, 40_000_000)
-        head = b'{"jsonrpc":"2.0","id":"big","method":"tools/call","params":{"name":"call_dynamic_tool","arguments":'
-        client.write(head + b'{"group":"g","name":"count","args":{"x":' + text + b"}}}}\n")
-        client.ask("ping", identifier="after")
-        answer = await client.answer("big", LONG)
-        assert answer["result"]["content"][0]["text"] == str(len(b'{"x":}') + len(text))
-        assert (await client.answer("after"))["result"] == {}
-        assert watch.held().cpu < HELD
+        for shape in shapes:
+            text = body(shape, size)
+            head = b'{"jsonrpc":"2.0","id":"big","method":"tools/call","params":{"name":"call_dynamic_tool",'
+            client.write(head + b'"arguments":{"group":"g","name":"count","args":{"x":' + text + b"}}}}\n")
+            client.ask("ping", identifier=f"after {shape}")
+            answer = await client.answer("big", LONG)
+            assert answer["result"]["content"][0]["text"] == str(len(b'{"x":}') + len(text))
+            assert (await client.answer(f"after {shape}"))["result"] == {}
+            assert watch.held().cpu < HELD, shape
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        (b'{"jsonrpc":"2.0","id":"a","method":%b}' % body("text", 30 * MIB), "must be a string of at most"),
-        (
-            b'{"jsonrpc":"2.0","id":"a","method":"prompts/get","params":{"x":%b}}' % body("objects", MIB),
-            "100,000 values",
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "long method": (
+        lambda: b'{"jsonrpc":"2.0","id":"a","method":%b}' % body("text", 30 * MIB),
+        "must be a string of at most",
+    ),
+    "params of many values": (
+        lambda: b'{"jsonrpc":"2.0","id":"a","method":"prompts/get","params":{"x":%b}}' % body("objects", MIB),
+        "100,000 values",
+    ),
+    "long params": (
+        lambda: (
+            b'{"jsonrpc":"2.0","id":"a","method":"prompts/list","params":{"x":%b}}' % body("text", 30 * MIB)
         ),
-        (
-            b'{"jsonrpc":"2.0","id":"a","method":"prompts/list","params":{"x":%b}}' % body("text", 30 * MIB),
-            "longer than 16 MiB",
-        ),
-        (b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % body("text", 10 * MIB), "the id is longer than"),
-        (b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % body("digits", 10 * MIB), "the id is longer than"),
-        (b'{"jsonrpc":"2.0","id":"a","method":"ping"}%b' % (b"{}" * 10 * MIB), "something follows"),
-        (body("objects", 30 * MIB), "more than 1,000 messages"),
-        (body("deep", 30 * MIB), "more than 1,000 messages"),
-        (body("lists", 30 * MIB), "more than 1,000 messages"),
-        (b"[" * 30 * MIB, "nested too deeply"),
-        (b'{"a":' * 5 * MIB, "nested too deeply"),
-        (b'{"jsonrpc":"2.0","id":"a","method":"x' + b"\xff" * MIB + b'"}', "not valid UTF-8"),
-        (b"7" * 10 * MIB, "must be a JSON object"),
-        (b" " * 10 * MIB, "too early"),
-    ],
-    ids=range(14),
-)
-async def test_a_large_line_that_is_no_request_is_one_short_error(
-    line: bytes, said: str, tmp_path: Path
-) -> None:
+        "longer than 16 MiB",
+    ),
+    "long id": (
+        lambda: b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % body("text", 10 * MIB),
+        "the id is longer than",
+    ),
+    "id of many digits": (
+        lambda: b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % body("digits", 10 * MIB),
+        "the id is longer than",
+    ),
+    "a second value": (
+        lambda: b'{"jsonrpc":"2.0","id":"a","method":"ping"}%b' % (b"{}" * 10 * MIB),
+        "something follows",
+    ),
+    "objects": (lambda: body("objects", 30 * MIB), "more than 1,000 messages"),
+    "deep": (lambda: body("deep", 30 * MIB), "more than 1,000 messages"),
+    "lists": (lambda: body("lists", 30 * MIB), "more than 1,000 messages"),
+    "open brackets": (lambda: b"[" * 30 * MIB, "nested too deeply"),
+    "open objects": (lambda: b'{"a":' * 5 * MIB, "nested too deeply"),
+    "no utf-8": (
+        lambda: b'{"jsonrpc":"2.0","id":"a","method":"x' + b"\xff" * MIB + b'"}',
+        "not valid UTF-8",
+    ),
+    "a number": (lambda: b"7" * 10 * MIB, "must be a JSON object"),
+    "spaces": (lambda: b" " * 10 * MIB, "too early"),
+}
+"""A line of each kind, made when it is needed: they are a quarter of a gigabyte. And the error it is answered with."""
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_a_large_line_that_is_no_request_is_one_short_error(kind: str, tmp_path: Path) -> None:
+    make, said = REFUSED[kind]
     config = write_config(tmp_path / "dmcp.json", {})
     watch = LoopWatch(tmp_path)
     async with RawClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
@@ -81,7 +109,7 @@ async def test_a_large_line_that_is_no_request_is_one_short_error(
         await client.request("tools/list")  # the start is over
         await asyncio.sleep(0.2)
         watch.start_watching()
-        client.write(line + b"\n")
+        client.write(make() + b"\n")
         client.ask("ping", identifier="after")
         assert (await client.answer("after", LONG))["result"] == {}
         (refused,) = [each for each in map(json.loads, client.lines) if "error" in each]
