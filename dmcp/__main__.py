@@ -32,6 +32,7 @@ dmcp is one MCP server in front of all of yours. It is meant to be started by a 
 def main() -> int:
     """Run the command line and return the exit status: 0 all well, 1 a fault of dmcp's, 2 configuration or usage."""
     log.set_level(os.environ.get("DMCP_LOG"))
+    log.set_format(os.environ.get("DMCP_LOG_FORMAT"))
     try:
         return _dispatch(sys.argv[1:])
     except KeyboardInterrupt:

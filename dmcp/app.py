@@ -28,6 +28,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dmcp import __version__, log
+from dmcp.actors.audit import Audit
 from dmcp.actors.dispatch import report_unhandled
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
@@ -98,7 +99,7 @@ class House:
         Raises:
             ConfigError: the configuration is invalid.
         """
-        supervisor = Supervisor.start(self, self._end)
+        supervisor = Supervisor.start(self, self._end, Audit.start())
         self._listen_to_signals(supervisor)
         if self._done.done():
             return await self._done

@@ -45,7 +45,11 @@ class DownstreamError(DmcpError):
 
 
 class UpstreamError(DmcpError):
-    """A server, or the way to it, is at fault."""
+    """A server, or the way to it, is at fault. ``category``: of the fault (``dmcp.protocol.categories``), or empty."""
+
+    def __init__(self, message: str = "", category: str = "") -> None:
+        super().__init__(message)
+        self.category = category
 
 
 class LinkRefused(UpstreamError):  # noqa: N818 - says what happened, as ConnectionRefusedError does

@@ -8,6 +8,9 @@ library, the interpreter) does not wait either and keeps its order. Commands wri
 What a server causes is limited: of one kind, for one server, ``MAX_REMARKS_A_MINUTE`` a minute, then one line with
 the count.
 
+Typed events (``dmcp.messages.events``) come through ``event``. As text they are a sentence like any other line; as JSON
+(``set_format``) every line is an object with the event's fields, and a line that is no event is a ``LogMessage``.
+
 loguru formats. It is imported at the first line that is really written, in the log's thread: the first answer to the
 client does not need it (see the start-up budget in docs/performance.md). stdout is never touched: it carries protocol
 only.
@@ -23,9 +26,9 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from dmcp.log_lines import OWN, Line, as_json, as_text, bounded, label
 from dmcp.masking import hide, mask
 from dmcp.protocol.limits import (
     MAX_LOG_BYTES,
@@ -34,12 +37,10 @@ from dmcp.protocol.limits import (
     MAX_REMARK_KINDS,
     MAX_REMARKS_A_MINUTE,
 )
-from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Mapping
 
-    from loguru import Logger
 
 __all__ = [
     "LAST",
@@ -48,6 +49,7 @@ __all__ = [
     "debug",
     "enabled",
     "error",
+    "event",
     "hide",
     "info",
     "label",
@@ -55,33 +57,25 @@ __all__ = [
     "notice",
     "remark",
     "serve",
+    "set_format",
     "warning",
+    "write",
 ]
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 LAST: Final = "; the last: "
 """What comes before the last remarks in the line that counts those that were not shown."""
 
-_OWN: Final = "dmcp"  # the name on lines that are about no server
 _MINUTE: Final = 60.0  # seconds
 _LAST_LINES: Final = 5  # of the remarks that were not shown, where they are worth it
 _LAST_LINE: Final = 300  # characters of each
-_LABEL: Final = 100  # characters of a server's name
 _BATCH: Final = 64  # lines written at once
 _CLOSE_TIMEOUT: Final = 5.0  # seconds the last lines get at the end of the process ...
 _STUCK: Final = 0.3  # ... unless nothing has been read for this long
 
 _threshold = LEVELS["warning"]
 _shows_notices = True
-
-
-class _Line(NamedTuple):
-    """One event. ``at``: seconds since the epoch. Without a level it is text as somebody wrote it to ``sys.stderr``."""
-
-    at: float
-    level: str
-    server: str
-    text: str
+_writes_json = False
 
 
 class _Window:
@@ -163,7 +157,7 @@ class _Writer:
         )  # without a buffer: nothing of ours is left in it at the end
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._changed = threading.Condition()
-        self._lines: deque[_Line] = deque()
+        self._lines: deque[Line] = deque()
         self._bytes = 0
         self._dropped = 0
         self._writing_since: float | None = None
@@ -183,10 +177,10 @@ class _Writer:
         """Whether a terminal is behind."""
         return bool(self._stream is not None and self._stream.isatty())
 
-    def put(self, line: _Line) -> None:
+    def put(self, line: Line) -> None:
         """Have a line written soon, or drop it. Never blocks."""
         with self._changed:
-            size = len(line.text)
+            size = line.size
             if len(self._lines) >= MAX_LOG_LINES or (self._lines and self._bytes + size > MAX_LOG_BYTES):
                 self._dropped += 1
                 return
@@ -227,18 +221,16 @@ class _Writer:
                 self._changed.wait(0.02)
             self._closed = True
 
-    def _append(self, line: _Line) -> None:
+    def _append(self, line: Line) -> None:
         self._lines.append(line)
-        self._bytes += len(line.text)
+        self._bytes += line.size
         self._idle = False
 
     def _tell_dropped(self) -> None:
         if self._dropped:
-            text = (
-                f"{self._dropped:,} {'line' if self._dropped == 1 else 'lines'} dropped: stderr was not read"
-            )
-            self._dropped = 0
-            self._append(_Line(time.time(), "warning", _OWN, text))
+            lines, self._dropped = self._dropped, 0
+            text = f"{lines:,} {'line' if lines == 1 else 'lines'} dropped: stderr was not read"
+            self._append(Line(time.time(), "warning", OWN, text, "LinesDropped", {"lines": lines}))
 
     def _run(self) -> None:
         try:
@@ -249,7 +241,7 @@ class _Writer:
                 self._write(f"dmcp: the log has failed and ends: {type(failure).__name__}: {failure}\n")
             self._raw = None
 
-    def _next(self) -> list[_Line]:
+    def _next(self) -> list[Line]:
         """Wait for lines, and take some of them."""
         with self._changed:
             while not self._lines:
@@ -257,14 +249,14 @@ class _Writer:
                 with _lock:
                     over, due = _remarks.due(time.monotonic()), _remarks.next_due()
                 for window in over:
-                    self._append(_Line(time.time(), window.level, window.server, window.summary()))
+                    self._append(Line(time.time(), window.level, window.server, window.summary()))
                 if self._lines:
                     break
                 self._idle = True
                 self._changed.notify_all()
                 self._changed.wait(None if due is None else max(0.0, due - time.monotonic()))
             taken = [self._lines.popleft() for _ in range(min(_BATCH, len(self._lines)))]
-            self._bytes -= sum(len(line.text) for line in taken)
+            self._bytes -= sum(line.size for line in taken)
             self._idle = False
             return taken
 
@@ -290,6 +282,7 @@ class _Stream(io.TextIOBase):
     def __init__(self, writer: _Writer, number: int) -> None:
         self._writer = writer
         self._number = number
+        self._begun = ""  # of a line, where the log is JSON
 
     def __repr__(self) -> str:
         return f"<_Stream {self._writer!r}>"
@@ -313,15 +306,19 @@ class _Stream(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         """Have a text written soon."""
-        self._writer.put(_Line(0.0, "", "", text[:MAX_LOG_BYTES]))
+        if _writes_json:
+            *lines, rest = (self._begun + text[:MAX_LOG_BYTES]).split("\n")
+            self._begun = rest[:MAX_LOG_LINE]
+            for line in lines:
+                self._writer.put(Line(time.time(), "warning", OWN, line[: MAX_LOG_LINE * 4]))
+        else:
+            self._writer.put(Line(0.0, "", "", text[:MAX_LOG_BYTES]))
         return len(text)
 
 
 _lock = threading.RLock()
 _remarks = _Remarks()
 _writer: _Writer | None = None
-_logger: Logger | None = None
-_ready: list[str] = []
 
 
 def set_level(name: str | None) -> None:
@@ -334,9 +331,15 @@ def set_level(name: str | None) -> None:
     _shows_notices = not name or _threshold <= LEVELS["info"]
 
 
+def set_format(name: str | None) -> None:
+    """Write each line as a JSON object ("json"), or as text (everything else)."""
+    global _writes_json  # noqa: PLW0603 - one process, one log
+    _writes_json = (name or "").lower() == "json"
+
+
 def enabled(name: str) -> bool:
     """Return whether an event of this level would be shown; to spare the work of building a text nobody reads."""
-    return LEVELS[name] >= _threshold
+    return _shows_notices if name == "notice" else LEVELS[name] >= _threshold
 
 
 def serve() -> None:
@@ -368,12 +371,12 @@ def close() -> None:
         _writer.close()
 
 
-def debug(text: str, server: str = _OWN) -> None:
+def debug(text: str, server: str = OWN) -> None:
     """Log an event for whoever looks for a fault. Of one place in the code they are limited as with ``remark``."""
     _event("debug", text, server)
 
 
-def info(text: str, server: str = _OWN) -> None:
+def info(text: str, server: str = OWN) -> None:
     """Log something a person may want to know. What is about a server is limited as with ``debug``."""
     _event("info", text, server)
 
@@ -381,15 +384,15 @@ def info(text: str, server: str = _OWN) -> None:
 def notice(text: str) -> None:
     """Log that dmcp has started well, or taken over a change: shown unless a higher level than "info" was chosen."""
     if _shows_notices:
-        _put("info", text, _OWN)
+        _put("info", text, OWN)
 
 
-def warning(text: str, server: str = _OWN) -> None:
+def warning(text: str, server: str = OWN) -> None:
     """Log that something is wrong and dmcp copes with it. Limited as with ``debug``."""
     _event("warning", text, server)
 
 
-def error(text: str, server: str = _OWN) -> None:
+def error(text: str, server: str = OWN) -> None:
     """Log that something is wrong and a person has to act. Limited as with ``debug``."""
     _event("error", text, server)
 
@@ -397,7 +400,7 @@ def error(text: str, server: str = _OWN) -> None:
 def remark(
     kind: Hashable,
     text: str | Callable[[], str],
-    server: str = _OWN,
+    server: str = OWN,
     *,
     level: str = "warning",
     last: bool = False,
@@ -413,25 +416,60 @@ def remark(
     """
     if LEVELS[level] < _threshold:
         return
-    with _lock:
-        kept = text if last and isinstance(text, str) else None
-        admitted, first, over = _remarks.admit((server, kind), level, kept)
-    _tell(over)
-    if admitted:
+    if _admit((server, kind), level, text if last and isinstance(text, str) else None):
         _put(level, text if isinstance(text, str) else text(), server)
-    elif first and _writer is not None:
+
+
+def event(
+    what: Any,
+    level: str,
+    text: Callable[[], str] | None = None,
+    server: str = "",
+    *,
+    last: str | None = None,
+) -> None:
+    """Log a typed event. Of one type about one server they are limited as with ``remark``.
+
+    Args:
+        what: a named tuple; its ``group``, if it has one that is not empty, is whom it is about.
+        level: one of ``LEVELS``, or "notice".
+        text: makes its sentence; without one it is written only where the log is JSON.
+        server: what stands for the group in a line of text, if not the group's name.
+        last: what to tell of it with the count, if the last ones are worth that.
+    """
+    if not enabled(level) or (text is None and not _writes_json):
+        return
+    name, group = type(what).__name__, getattr(what, "group", "")
+    server = server or group or OWN
+    level = "info" if level == "notice" else level
+    if group and not _admit((server, name), level, last):
+        return
+    fields: Mapping[str, Any] | None = None
+    if _writes_json:
+        fields = {key: bounded(value) for key, value in what._asdict().items()}
+    _put(level, text() if text is not None else "", server, name, fields)
+
+
+def write(level: str, text: str, server: str = "") -> None:
+    """Log a line of another dmcp's log, which has limited what it is."""
+    if LEVELS.get(level, 0) >= _threshold:
+        _put(level, text, server or OWN)
+
+
+def _admit(key: tuple[str, Hashable], level: str, last: str | None) -> bool:
+    """Return whether one more of these may be shown. Says the counts of minutes that are over."""
+    with _lock:
+        admitted, first, over = _remarks.admit(key, level, last)
+    _tell(over)
+    if first and not admitted and _writer is not None:
         _writer.wake()
-
-
-def label(server: str) -> str:
-    """Return a server's name as the log shows it."""
-    return printable(mask(server), _LABEL)
+    return admitted
 
 
 def _event(level: str, text: str, server: str) -> None:
     if LEVELS[level] < _threshold:
         return
-    if server == _OWN and level == "info":  # what dmcp does of itself: as often as it does it
+    if server == OWN and level == "info":  # what dmcp does of itself: as often as it does it
         _put(level, text, server)
     else:
         caller = sys._getframe(2)  # noqa: SLF001 - the documented way to one frame; inspect builds all of them
@@ -443,9 +481,9 @@ def _tell(windows: list[_Window]) -> None:
         _put(window.level, window.summary(), window.server)
 
 
-def _put(level: str, text: str, server: str) -> None:
+def _put(level: str, text: str, server: str, name: str = "", fields: Mapping[str, Any] | None = None) -> None:
     # Cut here, so that what waits is small; with room for a secret that begins before the end of what is shown.
-    line = _Line(time.time(), level, server, text[: MAX_LOG_LINE * 4])
+    line = Line(time.time(), level, server, text[: MAX_LOG_LINE * 4], name, fields)
     if _writer is not None:
         _writer.put(line)
     elif sys.stderr is not None:
@@ -453,32 +491,8 @@ def _put(level: str, text: str, server: str) -> None:
         sys.stderr.flush()
 
 
-def _formatted(line: _Line) -> str:
+def _formatted(line: Line) -> str:
     """The line as it is written, with its end. In the log's thread, or at once in a command."""
-    if not line.level:
-        return printable(line.text, None, lines=True)
-    global _logger  # noqa: PLW0603 - one process, one log
-    if _logger is None:
-        _logger = _make_logger()
-    text = printable(mask(line.text.strip().replace("\r\n", "\n").replace("\n", " | "), MAX_LOG_LINE), None)
-    at = datetime.fromtimestamp(line.at).astimezone().isoformat(timespec="milliseconds")[:23]
-    _logger.bind(server=label(line.server), at=at).log(line.level.upper(), "{}", text)
-    written = "".join(_ready)
-    _ready.clear()
-    return written
-
-
-def _make_logger() -> Logger:
-    from loguru import logger  # noqa: PLC0415 - see the module's docstring
-
-    terminal = _writer.isatty() if _writer is not None else sys.stderr.isatty()
-    logger.remove()
-    logger.add(
-        _ready.append,
-        level=0,
-        format="{extra[at]} <level>{level: <7}</level> {extra[server]}: {message}",
-        colorize=terminal and "NO_COLOR" not in os.environ,
-        backtrace=False,
-        diagnose=False,
-    )
-    return logger
+    if _writes_json and line.level:
+        return as_json(line)
+    return as_text(line, terminal=_writer.isatty() if _writer is not None else sys.stderr.isatty())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, quote_plus
 
@@ -34,6 +35,10 @@ _URL_END: Final = re.compile(r"[\s\"'`<>\\]")
 _TAIL: Final = re.compile(r"[?#]")
 _PUNCTUATION: Final = ".,;:!)]}|"
 _SCHEME: Final = re.compile(r"\b(Bearer|Basic) ([A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
+_ESCAPES: Final = re.compile(
+    r"(?:%[0-9A-Fa-f]{2})+|(?:\\x[0-9A-Fa-f]{2})+|(?:\\(?:u[0-9A-Fa-f]{4}|[\"\\/bfnrt]))+"
+)
+_LONGEST_ESCAPE: Final = 6  # characters of an escape for one character
 _CUTS: Final = (ELLIPSIS, " [...]")
 _MAX_CUTS: Final = 4  # places where a text was cut that are looked at
 _SHORTEST_REST: Final = 6  # characters of a secret's beginning before such a place
@@ -117,13 +122,10 @@ def _without_secrets(text: str, limit: int | None) -> str:
     values, heads, longest = _known.table()
     if not values:
         return text if limit is None else text[:limit]
-    # What begins before the limit may go on behind it.
-    window = text if limit is None else text[: limit + longest]
+    # What begins before the limit may go on behind it, an escape for each of its characters.
+    window = text if limit is None else text[: limit + longest * _LONGEST_ESCAPE]
     end = len(window) if limit is None else limit
-    few = len(values) * len(window) <= _FEW
-    spans = sorted(_find_each(window, values)) if few else list(_find_all(window, heads))
-    if rests := list(_find_cut(window, heads)):
-        spans = sorted((*spans, *rests))
+    spans = sorted((*_spans(window, values, heads), *_find_cut(window, heads)))
     parts: list[str] = []
     done = 0
     for start, stop in spans:
@@ -134,6 +136,74 @@ def _without_secrets(text: str, limit: int | None) -> str:
         done = max(done, stop)
     parts.append(window[done:end])
     return "".join(parts)
+
+
+def _spans(
+    text: str, values: tuple[str, ...], heads: dict[str, _Head], rounds: int = 2
+) -> list[tuple[int, int]]:
+    """Find all secrets, those written with escapes too, and with escapes of escapes."""
+    few = len(values) * len(text) <= _FEW
+    spans = list(_find_each(text, values) if few else _find_all(text, heads))
+    if rounds and (plain := _Unescaped.of(text)) is not None:
+        spans += (plain.source(*span) for span in _spans(plain.text, values, heads, rounds - 1))
+    return spans
+
+
+class _Unescaped(NamedTuple):
+    r"""A text with its escapes undone: those of URLs, of JSON and of programs (``\x41``).
+
+    Attributes:
+        text: without them.
+        ends: where in it each run of escapes ends.
+        runs: where each of them is: its beginning in this text, its beginning and end in the text before.
+    """
+
+    text: str
+    ends: list[int]
+    runs: list[tuple[int, int, int]]
+
+    @classmethod
+    def of(cls, text: str) -> _Unescaped | None:
+        """Undo the escapes; ``None``: there are none."""
+        if "%" not in text and "\\" not in text:
+            return None
+        parts: list[str] = []
+        ends: list[int] = []
+        runs: list[tuple[int, int, int]] = []
+        done = at = 0
+        for match in _ESCAPES.finditer(text):
+            start, end = match.span()
+            written = _unescape(match.group())
+            at += start - done
+            runs.append((at, start, end))
+            parts += (text[done:start], written)
+            at += len(written)
+            ends.append(at)
+            done = end
+        return cls("".join((*parts, text[done:])), ends, runs) if runs else None
+
+    def source(self, start: int, stop: int) -> tuple[int, int]:
+        """Return where something in this text stands in the text before; runs of escapes count as a whole."""
+        return self.position(start, at_end=False), self.position(stop, at_end=True)
+
+    def position(self, at: int, *, at_end: bool) -> int:
+        """Return where a place of this text is in the text before."""
+        number = bisect_left(self.ends, at) if at_end else bisect_right(self.ends, at)
+        if number < len(self.runs):
+            begin, start, end = self.runs[number]
+            if at > begin or (at == begin and not at_end):
+                return end if at_end else start
+        if not number:
+            return at
+        return at - self.ends[number - 1] + self.runs[number - 1][2]
+
+
+def _unescape(run: str) -> str:
+    kind = run[:2]
+    if kind[0] == "%" or kind == "\\x":
+        return bytes.fromhex(run.replace("%", "").replace("\\x", "")).decode("utf-8", "replace")
+    written: str = json.loads(f'"{run}"')
+    return written
 
 
 def _find_each(text: str, values: Iterable[str]) -> Iterator[tuple[int, int]]:
@@ -220,11 +290,11 @@ def _spellings(value: str) -> set[str]:
 
 
 def _encoded(value: str) -> set[str]:
-    """A secret in hex, and in Base64 wherever in a text it stands ("Basic" credentials: behind a name and a colon)."""
+    """A secret in other case, in hex, and in Base64 wherever it stands ("Basic" credentials: behind a name)."""
     plain = value.encode("utf-8", "surrogatepass")
     if len(plain) < _WORDLIKE:
         return set()
-    found = {plain.hex(), plain.hex().upper()}
+    found = {value.upper(), value.lower(), plain.hex(), plain.hex().upper()}
     for shift in range(3):
         # The characters at the ends say something of the neighbours too.
         first, last = (shift * 8 + 5) // 6, (shift + len(plain)) * 8 // 6

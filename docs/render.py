@@ -15,6 +15,8 @@ BEGIN, END = "<!-- messages: rendered by docs/render.py -->", "<!-- end of messa
 
 SECURITY = ROOT / "docs" / "security.md"
 LIMITS = ROOT / "dmcp" / "protocol" / "limits.py"
+EVENTS = ROOT / "docs" / "events.md"
+EVENTS_BEGIN, EVENTS_END = "<!-- events: rendered by docs/render.py -->", "<!-- end of events -->"
 LIMITS_BEGIN, LIMITS_END = "<!-- limits: rendered by docs/render.py -->", "<!-- end of limits -->"
 
 
@@ -105,6 +107,17 @@ def rendered_security(page: str) -> str:
     return f"{before}{LIMITS_BEGIN}\n\n{limits_table()}\n\n{LIMITS_END}{after}"
 
 
+def rendered_events(page: str) -> str:
+    """The page with a fresh table of events between its two marks."""
+    before, _, rest = page.partition(EVENTS_BEGIN)
+    _, _, after = rest.partition(EVENTS_END)
+    module = ast.parse((ROOT / "dmcp" / "messages" / "events.py").read_text(encoding="utf-8"))
+    module.body = [node for node in module.body if getattr(node, "name", "") != "Subscribe"]
+    table = _table(module, "events").partition("| message")[2]
+    return f"{before}{EVENTS_BEGIN}\n\n| event{table}\n\n{EVENTS_END}{after}"
+
+
 if __name__ == "__main__":
+    EVENTS.write_text(rendered_events(EVENTS.read_text(encoding="utf-8")), encoding="utf-8")
     PAGE.write_text(rendered(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     SECURITY.write_text(rendered_security(SECURITY.read_text(encoding="utf-8")), encoding="utf-8")

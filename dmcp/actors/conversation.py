@@ -181,6 +181,7 @@ class Conversation:
             generation,
             owner=owner,
             address=peers.catalog,
+            audit=peers.audit,
             session=self.session,
             ask=self._ask_for_page,
             on_fetched=self._on_fetched,
@@ -638,7 +639,7 @@ class Conversation:
         cargo = self.flights.land(number)
         if isinstance(cargo, Errand):
             if cargo.purpose == "initialize":
-                self._owner.lose(fault.kind, fault.reason)
+                self._owner.lose(fault.kind, fault.reason, fault.category)
             elif cargo.purpose == "ping":
                 self._owner.missed(fault)
                 return None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
 from dmcp.actors.runtime import post
-from dmcp.messages import catalog
+from dmcp.messages import catalog, events
 from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc, listing, pages_in, tools, verdicts, wire
 from dmcp.protocol.limits import MAX_LISTING_RETRY
@@ -60,6 +60,7 @@ class Listings:
 
     __slots__ = (
         "_ask",
+        "_audit",
         "_catalog",
         "_config",
         "_failures",
@@ -80,6 +81,7 @@ class Listings:
         *,
         owner: Owner,
         address: Address,
+        audit: Address,
         session: ClientSession,
         ask: Callable[[Collector, str | None], None],
         on_fetched: Callable[[Kind], None],
@@ -89,6 +91,7 @@ class Listings:
         self._generation = generation
         self._owner = owner
         self._catalog = address
+        self._audit = audit
         self._session = session
         self._ask = ask
         self._on_fetched = on_fetched
@@ -163,6 +166,8 @@ class Listings:
         collector.finish()
         for remark in collector.remarks:
             log.warning(remark, self._group)
+        if collector.cut:
+            post(self._audit, events.ListingCut(self._group, kind, collector.cut))
         self._failures.pop(kind, None)
         self._known.add(kind)
         self.publish(kind, collector.entries)
@@ -173,10 +178,7 @@ class Listings:
         kind, method = collector.kind, listing.LABELS[collector.kind]
         failures = self._failures[kind] = self._failures.get(kind, 0) + 1
         text = log.mask(reason if collector.problem else f"{method} failed: {reason}")
-        if failures == 1:
-            log.warning(text, self._group)
-        else:
-            log.debug(f"{text} (for the {failures}th time)", self._group)
+        post(self._audit, events.ListingFailed(self._group, kind, text, failures))
         if kind not in self._known:
             self.publish(kind, collector.entries, complete=False)
         self._say_stale(kind, stale=False)
@@ -212,6 +214,7 @@ class Listings:
         self._stale.discard(kind)
         listed = catalog.Listed(self._group, self._generation, kind, tuple(entries), offered, complete)
         post(self._catalog, listed)
+        post(self._audit, events.ListingChanged(self._group, kind, len(entries), complete))
 
     def _say_stale(self, kind: Kind, *, stale: bool) -> None:
         (self._stale.add if stale else self._stale.discard)(kind)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp import log
 from dmcp.actors.runtime import post
+from dmcp.messages.events import ServerOutput
 from dmcp.messages.upstream import FrameArrived, LinkClosed, NoiseArrived, RequestFailed
 from dmcp.protocol.limits import LONG_FRAME, MAX_UNHANDLED
 
@@ -110,7 +111,9 @@ class LinkMailbox:
 
     def on_stderr(self, line: str) -> None:
         """See ``LinkEvents``."""
-        log.remark("stderr", line, f"{self._group} stderr", level="debug", last=True)
+        if log.enabled("debug"):  # written past the audit actor: there may be thousands a second
+            event = ServerOutput(self._group, line)
+            log.event(event, "debug", lambda: line, f"{self._group} stderr", last=line)
 
     def on_failed(self, request_id: int, fault: LinkFault) -> None:
         """See ``LinkEvents``."""

@@ -16,7 +16,7 @@ from dmcp import log
 from dmcp.actors.children import Child, Core, Factories, group_of, why_not
 from dmcp.actors.restart import MISSING_DELAY, UNWELCOME_DELAY, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
-from dmcp.messages import frontend, upstream
+from dmcp.messages import events, frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
@@ -64,12 +64,14 @@ class Supervisor(LoopActor):
         self,
         factories: Factories,
         on_end: Callable[[int], None],
+        audit: Address,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = _random,
     ) -> None:
         super().__init__()
         self._make = factories
         self._on_end = on_end
+        self._audit = audit
         self._clock = clock
         self._jitter = jitter
         self._configuration: Configuration | None = None
@@ -99,6 +101,7 @@ class Supervisor(LoopActor):
         from dmcp.messages.auth import Subscribe  # noqa: PLC0415 - the first answer does not wait for it
 
         post(core.auth, Subscribe(self.actor_ref))
+        post(core.auth, Subscribe(self._audit))
         return core
 
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
@@ -171,12 +174,15 @@ class Supervisor(LoopActor):
         for child in old.values():
             self._retire(child)
             self._tell_auth(core, child.config.name, None)
-        what = "configuration" if is_first else "changed configuration"
-        tell = log.info if is_first else log.notice  # of the first one the line of the start tells
-        tell(
-            f"{what} in force: {len(changes.start)} started, {len(changes.restart)} restarted, "
-            f"{len(changes.stop)} stopped, {len(changes.update)} updated, {len(changes.keep)} kept"
+        applied = events.ConfigurationApplied(
+            len(changes.start),
+            len(changes.restart),
+            len(changes.stop),
+            len(changes.update),
+            len(changes.keep),
+            is_first,
         )
+        post(self._audit, applied)
         self._publish()
 
     def _on_sign_in(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
@@ -188,7 +194,6 @@ class Supervisor(LoopActor):
                 post(self._frontend, frontend.SignInOffered(group, url))
             case SignInElsewhere():
                 self._signing_in[group] = ""
-                log.warning("waits for another dmcp process, which is signing in to it", group)
                 self._tell_one(group, upstream.SignInPending(pending=True))
             case SignInEnded(reason=reason):
                 self._signing_in.pop(group, None)
@@ -219,7 +224,7 @@ class Supervisor(LoopActor):
             return
         self._generation += 1
         child.generation = self._generation
-        peers = Peers(self.actor_ref, self._core.catalog)
+        peers = Peers(self.actor_ref, self._core.catalog, self._audit)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
         child.address = self._make.upstream(child.config, beginning, peers, watch)
         url = self._signing_in.get(child.config.name)
@@ -272,11 +277,11 @@ class Supervisor(LoopActor):
             delay = 0.0  # a server that has forgotten us is there
         elif news.kind is FaultKind.UNAUTHORIZED:
             delay = UNWELCOME_DELAY
-            log.warning(f"{news.reason}; tried again when it is used", news.group)
+            self._say_again(news.group, news.reason, "in use", delay)
         elif news.kind is FaultKind.MISSING:
             delay = MISSING_DELAY
             if child.missing != news.reason:
-                log.warning(f"{news.reason}; started when it is there", news.group)
+                self._say_again(news.group, news.reason, "present", delay)
         else:
             delay = self._judge(child, news.reason)
         child.missing = news.reason if news.kind is FaultKind.MISSING else ""
@@ -297,7 +302,7 @@ class Supervisor(LoopActor):
     def _let_sleep(self, child: Child, reason: str = "") -> None:
         """Have a lazy server wait for its next use."""
         if reason:
-            log.warning(f"{reason}; nobody uses it: started again at its next use", child.config.name)
+            self._say_again(child.config.name, reason, "wanted")
         self._start(child, Beginning(asleep=True))
         self._publish()
 
@@ -305,9 +310,12 @@ class Supervisor(LoopActor):
         child.history, verdict = after_failure(
             child.config.restart, child.history, self._clock(), self._jitter()
         )
-        what = "parked, next try" if verdict.parked else "trying again"
-        log.warning(f"{reason}; {what} in {verdict.delay:.1f} s", child.config.name)
+        when: events.When = "parked" if verdict.parked else "backoff"
+        self._say_again(child.config.name, reason, when, verdict.delay)
         return verdict.delay
+
+    def _say_again(self, group: str, reason: str, when: events.When, delay: float = 0.0) -> None:
+        post(self._audit, events.ReconnectScheduled(group, reason, when, delay))
 
     def _redeliver(self, group: str, request: upstream.Submit) -> None:
         child = self._children.get(group)

@@ -21,7 +21,7 @@ from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.config.model import StdioServer
 from dmcp.errors import AuthError, CommandMissing
-from dmcp.messages import catalog, lifecycle, supervisor
+from dmcp.messages import catalog, events, lifecycle, supervisor
 from dmcp.messages.upstream import (
     AnswerServerRequest,
     Beginning,
@@ -60,7 +60,7 @@ from dmcp.text import printable
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
@@ -83,6 +83,7 @@ ACQUAINTANCE: Final = 5.0
 _FORK_TIME = 10.0  # seconds a process may take to be started, at least
 _LAST_LINES = 4  # lines of a failed server's stderr that go into the reason
 _LAST_WORDS = 160  # characters of each of them
+_TAIL = 5  # lines of its stderr that are told with a lost connection
 _NOISE = 200  # characters of what it wrote to stdout that is no message, likewise
 
 
@@ -258,6 +259,7 @@ class Upstream(LoopActor):
 
     def _say(self, state: catalog.State, reason: str = "", category: str = "") -> None:
         post(self._peers.catalog, catalog.GroupState(self._group, self._generation, state, reason, category))
+        post(self._peers.audit, events.ServerState(self._group, self._generation, state, category, reason))
 
     def _be_patient(self, seconds: float, what: str) -> None:
         self.cancel(self._patience)
@@ -319,7 +321,7 @@ class Upstream(LoopActor):
         most = f"{MAX_START / 60:g} minutes"
         reason = f"still starting after {clock.taken(now):.0f} s; it is working, and gets up to {most}"
         self._say("connecting", reason)
-        log.info(reason, self._group)
+        post(self._peers.audit, events.StartExtended(self._group, reason))
         if clock.refuses(now):
             self._fail_queue(f"it is {reason}: try again later")
         self._be_patient(clock.step, "connect")
@@ -343,7 +345,7 @@ class Upstream(LoopActor):
         if link is None:
             reason = str(error) or type(error).__name__
             if isinstance(error, AuthError):
-                self.lose(FaultKind.UNAUTHORIZED, reason)
+                self.lose(FaultKind.UNAUTHORIZED, reason, error.category)
             elif isinstance(error, CommandMissing):
                 self.lose(FaultKind.MISSING, reason)
             elif isinstance(self._talk.config.target, StdioServer):
@@ -355,7 +357,7 @@ class Upstream(LoopActor):
         if self._beginning.missing:
             self._say("connecting")
         if self._stillborn is not None:
-            self.lose(self._stillborn.kind, self._stillborn.reason)
+            self.lose(self._stillborn.kind, self._stillborn.reason, self._stillborn.category)
             return
         self.cancel(self._patience)
         self._phase = Phase.OPEN
@@ -408,8 +410,9 @@ class Upstream(LoopActor):
                 self._talk.listings.publish(kind, [], offered=False)
         self._say("ready")
         post(self._peers.supervisor, supervisor.UpstreamReady(self._group, self._generation))
-        log.info(f"ready, protocol {self._talk.session.revision}", self._group)
-        log.debug(f"says of itself {self._talk.session.describe()}", self._group)
+        session = self._talk.session
+        news = events.ConnectionReady(self._group, self._generation, session.revision, session.describe())
+        post(self._peers.audit, news)
         self._send_log_level()
         self._subscribe(self._talk.subscriptions)
         queue, self._queue = self._queue, []
@@ -618,7 +621,7 @@ class Upstream(LoopActor):
         if self._phase is Phase.OPENING:
             self._stillborn = fault  # the link itself, with the server's last words, is still on its way
         else:
-            self.lose(fault.kind, fault.reason)
+            self.lose(fault.kind, fault.reason, fault.category)
 
     def _on_request_failed(self, number: int, fault: LinkFault) -> None:
         self._session_lost = self._session_lost or fault.kind is FaultKind.SESSION_LOST
@@ -649,8 +652,17 @@ class Upstream(LoopActor):
             self._finish()
             return
         was_ready = self._phase is Phase.READY
-        category = category or categories.of_fault(kind, reason)
-        reason = log.mask(self._with_last_words(reason))
+        tail = self._talk.link.stderr_tail() if self._talk.link is not None else ()
+        category = category or categories.of_kind(kind)
+        reason = log.mask(self._with_last_words(reason, tail))
+        stderr = tuple(tail)[-_TAIL:]
+        kind_name = kind.value if kind is not None else ""
+        post(
+            self._peers.audit,
+            events.ConnectionLost(
+                self._group, self._generation, kind_name, category, reason, stderr, was_ready
+            ),
+        )
         carrying = self._talk.is_carrying
         late, summoned = self._take_late(kind)
         self._repeat += self._talk.break_off(reason) + self._take_patient(kind)
@@ -687,8 +699,7 @@ class Upstream(LoopActor):
         late, self._queue = tuple(self._queue), []
         return late, self._summoned
 
-    def _with_last_words(self, reason: str) -> str:
-        tail = self._talk.link.stderr_tail() if self._talk.link is not None else ()
+    def _with_last_words(self, reason: str, tail: Sequence[str]) -> str:
         # Masked before it is cut: half a secret is not known as one.
         lines = (printable(log.mask(line, None), _LAST_WORDS) for line in telling(tail, _LAST_LINES))
         words = " | ".join(lines)

@@ -1,4 +1,4 @@
-"""``dmcp check``: start everything a configuration names, and say what came of it. Not here: finding it out."""
+"""``dmcp check``: start everything a configuration names, and say what came of it. Not here: report it out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmcp import log
 from dmcp.cli import completing, show, trust
 from dmcp.cli.amounts import count, tokens
 from dmcp.cli.chosen import configuration, no_group, session, split
-from dmcp.cli.examination import Ear, Finding, examine_all
+from dmcp.cli.health import EventCollector, ServerReport, completed, examine_all
 from dmcp.config.exposure import exposed
 from dmcp.config.loading import read
 from dmcp.config.model import StdioServer
@@ -62,35 +61,29 @@ def check_command(words: tuple[str, ...], as_json: bool) -> int:
         raise ConfigError(no_group(unknown[0], loaded.servers))
     loaded = loaded.only(names) if names else loaded
     remarks = exposed(path, read(path).values)
-    findings = asyncio.run(_look(path, loaded))
+    reports = asyncio.run(_look(path, loaded))
     if as_json:
         value = {
             "config": show.line(path),
             "remarks": remarks,
-            "servers": [finding.as_json() for finding in findings],
+            "servers": [report.as_json() for report in reports],
         }
         show.echo_json(value)
     else:
-        _show(findings)
+        _show(reports)
         for remark in remarks:
             click.echo(f"\nTake care: {show.line(remark)}")
-    return 0 if all(finding.ready for finding in findings) else 1
+    return 0 if all(report.ready for report in reports) else 1
 
 
-async def _look(path: Path, loaded: Configuration) -> list[Finding]:
-    ear = Ear(loaded.servers, _to_stderr if log.enabled("info") else None)
+async def _look(path: Path, loaded: Configuration) -> list[ServerReport]:
+    events = EventCollector()
     started = time.monotonic()
-    with _progress(list(loaded.servers)) as on_finding:
-        async with session(path, ear.hear, "debug", signs_in=False, only=loaded.servers) as client:
-            findings = await examine_all(client, loaded.servers, ear, started, on_finding)
-    # Only now is everything read that dmcp logged.
+    with _progress(list(loaded.servers)) as on_report:
+        async with session(path, events.on_event, signs_in=False, only=loaded.servers) as client:
+            reports = await examine_all(client, loaded.servers, started, on_report)
     return [
-        replace(
-            finding,
-            not_given=_not_given(finding.group, loaded),
-            stderr=() if finding.ready else tuple(ear.stderr.get(finding.group, ())),
-        )
-        for finding in findings
+        replace(completed(report, events), not_given=_not_given(report.group, loaded)) for report in reports
     ]
 
 
@@ -100,10 +93,6 @@ def _not_given(group: str, loaded: Configuration) -> dict[str, str]:
     if not isinstance(server, StdioServer):
         return {}
     return not_given(server, os.environ, loaded.withheld_from(group), sys.platform)
-
-
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @contextmanager
@@ -124,18 +113,18 @@ def _progress(waiting: list[str]) -> Iterator[Callable[[str], None]]:
     everybody = tuple(waiting)
     with Console(stderr=True).status(told()) as status:
 
-        def on_finding(group: str) -> None:
+        def on_report(group: str) -> None:
             waiting.remove(group)
             status.update(told())
 
-        yield on_finding
+        yield on_report
 
 
-def _show(findings: list[Finding]) -> None:
+def _show(reports: list[ServerReport]) -> None:
     from rich.console import Console  # noqa: PLC0415 - --help and --json do without it
     from rich.table import Table  # noqa: PLC0415
 
-    if not findings:
+    if not reports:
         click.echo("The configuration has no servers.")
         return
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
@@ -144,38 +133,38 @@ def _show(findings: list[Finding]) -> None:
         table.add_column(heading, no_wrap=True)
     for heading in ("tools", "resources", "prompts", "bytes", "~tokens", "ready in"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for finding in findings:
-        table.add_row(*_cells(finding), style=None if finding.ready else "red")
+    for report in reports:
+        table.add_row(*_cells(report), style=None if report.ready else "red")
     if console.measure(table, options=console.options.update(max_width=_WIDE * 10)).maximum <= console.width:
         console.print(table)
     else:
-        click.echo("\n".join(map(_in_two_lines, findings)))
-    for finding in findings:
-        _explain(finding)
-    for finding in findings:
-        _warn(finding)
-    told = [line for finding in findings if (line := _environment(finding))]
+        click.echo("\n".join(map(_in_two_lines, reports)))
+    for report in reports:
+        _explain(report)
+    for report in reports:
+        _warn(report)
+    told = [line for report in reports if (line := _environment(report))]
     if told:
         click.echo("\nNot passed on from the environment (see inherit_env):\n" + "\n".join(told))
-    click.echo(f"\n{_sum(findings)}")
+    click.echo(f"\n{_sum(reports)}")
 
 
-def _environment(finding: Finding) -> str:
+def _environment(report: ServerReport) -> str:
     """Return the line that names what this server is not given, or nothing."""
     by_reason: dict[str, list[str]] = {}
-    for name, reason in finding.not_given.items():
+    for name, reason in report.not_given.items():
         by_reason.setdefault(reason, []).append(name)
     parts = []
     for reason, names in by_reason.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         parts.append(f"{', '.join(sorted(names)[:_NAMED])}{more} ({reason})")
-    return f"  {show.line(finding.group)}: {show.line('; '.join(parts))}" if parts else ""
+    return f"  {show.line(report.group)}: {show.line('; '.join(parts))}" if parts else ""
 
 
-def _sum(findings: list[Finding]) -> str:
-    total = sum(finding.definition_bytes for finding in findings)
-    ready = sum(finding.ready for finding in findings)
-    told = f"{ready} of {count(len(findings), 'server')} ready"
+def _sum(reports: list[ServerReport]) -> str:
+    total = sum(report.definition_bytes for report in reports)
+    ready = sum(report.ready for report in reports)
+    told = f"{ready} of {count(len(reports), 'server')} ready"
     if not ready:
         return told
     whose = "its" if ready == 1 else "their"
@@ -186,51 +175,53 @@ def _number(value: int | None) -> str:
     return "off" if value is None else f"{value:,}"
 
 
-def _in_two_lines(finding: Finding) -> str:
+def _in_two_lines(report: ServerReport) -> str:
     """A row of the table for a terminal that is too narrow for it."""
-    if finding.seconds is None:
-        return click.style(f"{show.line(finding.group)}  {finding.state}  {finding.transport}", fg="red")
-    words = (show.line(finding.group), finding.state, finding.transport, finding.revision or "?")
-    head = "  ".join((*words, f"{finding.seconds:.2f} s"))
-    counts = ("tools", finding.tools), ("resources", finding.resources), ("prompts", finding.prompts)
+    if report.seconds is None:
+        return click.style(f"{show.line(report.group)}  {report.state}  {report.transport}", fg="red")
+    words = (show.line(report.group), report.state, report.transport, report.revision or "?")
+    head = "  ".join((*words, f"{report.seconds:.2f} s"))
+    counts = ("tools", report.tools), ("resources", report.resources), ("prompts", report.prompts)
     told = ", ".join(f"{what} {_number(value)}" for what, value in counts)
-    return f"{head}\n  {told}\n  {finding.definition_bytes:,} bytes, ~{tokens(finding.definition_bytes):,} tokens"
+    return (
+        f"{head}\n  {told}\n  {report.definition_bytes:,} bytes, ~{tokens(report.definition_bytes):,} tokens"
+    )
 
 
-def _cells(finding: Finding) -> list[Any]:
+def _cells(report: ServerReport) -> list[Any]:
     from rich.text import Text  # noqa: PLC0415 - see above; a name like "[red]" is a name, not markup
 
-    head = [Text(show.line(finding.group)), finding.state, finding.transport]
-    if finding.seconds is None:
+    head = [Text(show.line(report.group)), report.state, report.transport]
+    if report.seconds is None:
         return head
     sizes = (
-        f"{finding.definition_bytes:,}",
-        f"{tokens(finding.definition_bytes):,}",
-        f"{finding.seconds:.2f} s",
+        f"{report.definition_bytes:,}",
+        f"{tokens(report.definition_bytes):,}",
+        f"{report.seconds:.2f} s",
     )
-    counts = (_number(finding.tools), _number(finding.resources), _number(finding.prompts))
-    return [*head, finding.revision or "?", *counts, *sizes]
+    counts = (_number(report.tools), _number(report.resources), _number(report.prompts))
+    return [*head, report.revision or "?", *counts, *sizes]
 
 
-def _explain(finding: Finding) -> None:
+def _explain(report: ServerReport) -> None:
     """Say why a server is unavailable, if it is."""
-    if finding.ready:
+    if report.ready:
         return
-    click.echo(f"\n{show.line(finding.group)}: {show.line(show.with_configuration(str(finding.reason)))}")
-    for line in finding.stderr:
+    click.echo(f"\n{show.line(report.group)}: {show.line(show.with_configuration(str(report.reason)))}")
+    for line in report.stderr:
         click.echo(f"  stderr: {show.line(line)}")
-    if finding.hint:
-        click.echo(f"  {show.line(show.with_configuration(finding.hint))}")
+    if report.hint:
+        click.echo(f"  {show.line(show.with_configuration(report.hint))}")
 
 
-def _warn(finding: Finding) -> None:
+def _warn(report: ServerReport) -> None:
     """Say what of a listing is not what it looks like: such text misleads people and models."""
-    if not finding.suspicious:
+    if not report.suspicious:
         return
     click.echo(
-        f"\n{show.line(finding.group)}: has characters that hide or reorder text. Do you trust this server?"
+        f"\n{show.line(report.group)}: has characters that hide or reorder text. Do you trust this server?"
     )
-    for what in finding.suspicious[:_NAMED]:
+    for what in report.suspicious[:_NAMED]:
         click.echo(f"  {show.line(what)}")
-    if len(finding.suspicious) > _NAMED:
-        click.echo(f"  and {len(finding.suspicious) - _NAMED} more")
+    if len(report.suspicious) > _NAMED:
+        click.echo(f"  and {len(report.suspicious) - _NAMED} more")

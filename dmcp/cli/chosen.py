@@ -7,7 +7,7 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,7 +22,7 @@ from dmcp.protocol.limits import MAX_HINT_NAME, MAX_HINT_NAMES
 from dmcp.store.trusted import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dmcp.config.model import Configuration
 
@@ -107,24 +107,24 @@ def no_group(name: str, groups: Iterable[str]) -> str:
 
 def session(
     path: Path,
-    errors: Callable[[str], None] | None = None,
-    log_level: str | None = None,
+    on_event: Callable[[Mapping[str, Any]], None] | None = None,
     *,
     signs_in: bool = True,
     only: Iterable[str] | None = None,
 ) -> Client:
     """A client of a dmcp that serves this configuration, to be entered. See ``Client``.
 
-    Unless a level is asked for, here or by the person, that dmcp logs errors only: what is wrong with servers a
-    command is not about would drown what it prints. Without ``signs_in`` it opens no browser for a server that needs a
-    sign-in: commands that only look should not. With ``only`` these groups alone are there, and started.
+    Unless the person has chosen a level, that dmcp logs errors only: what is wrong with servers a command is not about
+    would drown what it prints. With ``on_event`` it logs everything, there alone. Without ``signs_in`` it opens no
+    browser for a server that needs a sign-in: commands that only look should not. With ``only`` these groups alone are
+    there, and started.
     """
-    level = log_level or os.environ.get("DMCP_LOG") or "error"
+    level = os.environ.get("DMCP_LOG") or "error"
     pinned = {ADVISED: "1", **({PINNED: _TRUSTED[path]} if path in _TRUSTED else {})}
     if not signs_in:
         pinned["DMCP_SIGN_IN"] = "never"
     if only is not None:
         pinned[ONLY] = json.dumps(list(only))
     return Client(
-        dmcp_serving(path), errors=errors, log_level=level, on_tools=partial(remember, path), env=pinned
+        dmcp_serving(path), on_event=on_event, log_level=level, on_tools=partial(remember, path), env=pinned
     )

@@ -85,7 +85,7 @@ class Client:
         self,
         command: Sequence[str],
         *,
-        errors: Callable[[str], None] | None = None,
+        on_event: Callable[[Mapping[str, Any]], None] | None = None,
         log_level: str | None = None,
         on_tools: Callable[[str, list[dict[str, Any]]], Awaitable[None]] | None = None,
         env: Mapping[str, str] | None = None,
@@ -94,13 +94,16 @@ class Client:
 
         Args:
             command: the server to start.
-            errors: is given each line the process writes to stderr; without it they go where this process's go.
+            on_event: is given each line a dmcp writes to stderr, which is told to log everything as JSON; without it
+                stderr is that of this process.
             log_level: dmcp's ``DMCP_LOG``, if it shall be another one than this process's.
             on_tools: is given each group whose tools were asked for, with their definitions.
             env: variables for the process besides those of this one.
         """
         self._command = list(command)
-        self._errors = errors
+        self._on_event = on_event
+        if on_event is not None:
+            env = {**(env or {}), "DMCP_LOG": "debug", "DMCP_LOG_FORMAT": "json"}
         self._on_tools = on_tools
         self._env = {**os.environ, **({"DMCP_LOG": log_level} if log_level else {}), **(env or {})}
         self._process: asyncio.subprocess.Process
@@ -121,7 +124,7 @@ class Client:
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE if self._errors else None,
+                stderr=asyncio.subprocess.PIPE if self._on_event else None,
                 env=self._env,
                 limit=_LONGEST_LINE,
             )
@@ -216,8 +219,7 @@ class Client:
             result = await self.call("get_dynamic_tools", {"group": group})
         except RpcError as error:
             reason = error.data.get("reason") if isinstance(error.data, dict) else None
-            # The person gets every detail.
-            raise UpstreamError(f"{group} is unavailable: {reason}" if reason else str(error)) from None
+            raise UpstreamError(str(reason or error)) from None  # the person gets every detail
         text = result["content"][0]["text"]
         if result.get("isError"):
             raise UpstreamError(text)
@@ -283,5 +285,10 @@ class Client:
             answer.set_result(message.get("result"))
 
     async def _read_errors(self, stderr: asyncio.StreamReader | None) -> None:
-        while stderr is not None and self._errors is not None and (line := await stderr.readline()):
-            self._errors(line.decode(errors="replace").rstrip())
+        while stderr is not None and self._on_event is not None and (line := await stderr.readline()):
+            try:
+                event = from_json(line)
+            except ValueError:  # the interpreter's own words, say
+                event = None
+            if isinstance(event, dict) and isinstance(event.get("event"), str):
+                self._on_event(event)

@@ -11,7 +11,6 @@ from dmcp import log
 from dmcp.cli import completing, show, trust
 from dmcp.cli.amounts import count
 from dmcp.cli.chosen import configuration, no_group, session, split
-from dmcp.cli.examination import plain_reason
 from dmcp.cli.results import first_sentence, parameters
 from dmcp.errors import ConfigError, UpstreamError
 
@@ -81,7 +80,7 @@ async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
         for kind, _ in _OTHERS:
             group[kind] = await client.everything(kind, server.name) if switched[kind] else []
     except UpstreamError as error:
-        group["unavailable"] = plain_reason(server.name, log.mask(str(error)))
+        group["unavailable"] = log.mask(str(error))
     incomplete = client.incomplete.get(server.name)
     if incomplete:
         group["incomplete"] = {kind: log.mask(reason) for kind, reason in incomplete.items()}

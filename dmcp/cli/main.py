@@ -70,6 +70,7 @@ Environment:
   DYNAMIC_MCP_CONFIG   the configuration, when none is given (without it: dynamic-mcp.json here, for the
                        commands; then ~/.config/dmcp/dmcp.json)
   DMCP_LOG             debug, info, warning (the default) or error; -v and -q come first
+  DMCP_LOG_FORMAT      text (the default) or json; --log-format comes first
   NO_COLOR             no colours
 
 \b
@@ -115,16 +116,22 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, place.help) for name, place in PLACES.items()])
 
 
-def _set_level(verbose: int, quiet: bool) -> None:
-    if not verbose and not quiet:
-        return
-    level = "error" if quiet else "info" if verbose == 1 else "debug"
-    log.set_level(level)
-    os.environ["DMCP_LOG"] = level  # for the dmcp processes that commands start
+def _configure_log(verbose: int, quiet: bool, log_format: str | None) -> None:
+    """Apply the options about the log, to this process and to the dmcp processes that commands start."""
+    if verbose or quiet:
+        level = "error" if quiet else "info" if verbose == 1 else "debug"
+        log.set_level(level)
+        os.environ["DMCP_LOG"] = level
+    if log_format:
+        log.set_format(log_format)
+        os.environ["DMCP_LOG_FORMAT"] = log_format
 
 
 _verbose = click.option("-v", "--verbose", count=True, help="Log what happens; -vv logs everything.")
 _quiet = click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
+_log_format = click.option(
+    "--log-format", type=click.Choice(["text", "json"]), help="Log sentences, or each event as a JSON object."
+)
 
 
 @click.group(
@@ -138,15 +145,16 @@ _quiet = click.option("-q", "--quiet", is_flag=True, help="Log errors only.")
 @click.version_option(__version__, prog_name="dmcp", message="%(prog)s %(version)s")
 @_verbose
 @_quiet
+@_log_format
 @click.pass_context
-def dmcp(ctx: click.Context, verbose: int, quiet: bool) -> Any:
+def dmcp(ctx: click.Context, verbose: int, quiet: bool, log_format: str | None) -> Any:
     """One MCP server in front of all of yours: two tools for the assistant instead of hundreds.
 
     With CONFIG, dmcp serves: it is what a coding assistant starts as its stdio server.
     """
     if "NO_COLOR" in os.environ:
         ctx.color = False
-    _set_level(verbose, quiet)
+    _configure_log(verbose, quiet, log_format)
     if ctx.invoked_subcommand is None:
         from dmcp.__main__ import serve  # noqa: PLC0415 - it imports this module, when a person asks for a command
 
@@ -158,11 +166,12 @@ def dmcp(ctx: click.Context, verbose: int, quiet: bool) -> Any:
 @click.argument("config")
 @_verbose
 @_quiet
-def _serve(config: str, verbose: int, quiet: bool) -> int:
+@_log_format
+def _serve(config: str, verbose: int, quiet: bool, log_format: str | None) -> int:
     """Serve the servers of CONFIG on stdin and stdout, until the client leaves."""
     from dmcp.__main__ import serve  # noqa: PLC0415 - see above
 
-    _set_level(verbose, quiet)
+    _configure_log(verbose, quiet, log_format)
     return serve(config)
 
 

@@ -1,6 +1,6 @@
 """``dmcp import --probe``: asks servers what they are good for, by being their client once, through a real dmcp.
 
-What a server says of itself (name, title, instructions) is heard in that dmcp's log; its tools are listed. Not here:
+What a server says of itself (name, title, instructions) is in that dmcp's events; its tools are listed. Not here:
 which servers are asked, and what stands in for those that do not answer (``dmcp.cli.import_``).
 """
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from dmcp import log
 from dmcp.cli.amounts import count
 from dmcp.cli.chosen import session
 from dmcp.cli.coding_tools.dialog import plain
-from dmcp.cli.examination import plain_reason
+from dmcp.cli.health import EventCollector
 from dmcp.errors import DmcpError, UpstreamError
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ _GUIDELINE: Final = re.compile(
     r"|follow|use|call|prefer|make sure|ensure|remember|avoid|must|should|start|begin|to)\b",
     re.IGNORECASE,
 )
-_LINE: Final = re.compile(r"^\S+ [A-Z]+ +(?P<group>.+?): says of itself (?P<said>\{.*\})$")
 
 
 def ask(entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -66,37 +65,23 @@ def ask(entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str] | No
 async def _ask(
     path: Path, entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str]
 ) -> dict[str, str]:
-    heard: dict[str, dict[str, Any]] = {}
-
-    def hear(line: str) -> None:
-        match = _LINE.match(line)
-        if match is not None:
-            heard[match["group"]] = _introduction(match["said"])
-
+    events = EventCollector()
     tools: dict[str, list[str]] = {}
-    async with session(path, hear, "debug", signs_in=False) as client:
+    async with session(path, events.on_event, signs_in=False) as client:
 
         async def one(name: str) -> None:
             try:
                 tools[name] = [str(tool.get("name")) for tool in await client.group_tools(name)]
             except UpstreamError as error:
-                why = plain_reason(name, log.mask(str(error)))
-                click.echo(f"  {plain(name)} did not answer: {plain(why)}", err=True)
+                click.echo(f"  {plain(name)} did not answer: {plain(log.mask(str(error)))}", err=True)
 
         await asyncio.gather(*(one(name) for name in entries))
-    # The log is read to its end when the session is over.
+    # All events have come when the session is over.
+    said = {name: event["server"] for name, event in events.ready.items()}
     sentences = {
-        name: sentence(heard.get(name, {}), names, summaries.get(name, "")) for name, names in tools.items()
+        name: sentence(said.get(name, {}), names, summaries.get(name, "")) for name, names in tools.items()
     }
     return {name: text for name, text in sentences.items() if text}
-
-
-def _introduction(text: str) -> dict[str, Any]:
-    try:
-        said = from_json(text)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def sentence(said: Mapping[str, Any], tools: list[str], summary: str = "") -> str:

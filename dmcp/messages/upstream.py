@@ -42,6 +42,7 @@ class Peers(NamedTuple):
 
     supervisor: Address
     catalog: Address
+    audit: Address
 
 
 class ClientJoined(NamedTuple):

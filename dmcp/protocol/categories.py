@@ -6,7 +6,6 @@ A category is dmcp's own text: never a word of the server's, printable, at most 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from dmcp.protocol.link import FaultKind
@@ -23,6 +22,7 @@ ENDED: Final = "ended"
 SESSION_LOST: Final = "lost its session"
 FAILED: Final = "dmcp failed"
 KEY_REFUSED: Final = "refuses the Authorization header of its configuration"
+NOT_FOUND: Final = "is not found at its address"
 NO_LISTING: Final = "could not be asked what it offers"
 
 _OF_KIND: Final = {
@@ -34,15 +34,8 @@ _OF_KIND: Final = {
     FaultKind.PROTOCOL: NO_MCP,
     FaultKind.REJECTED: "refuses requests",
 }
-# Only what dmcp itself writes at the beginning of a reason (dmcp.upstream.processes), the number bounded.
-_EXIT: Final = re.compile(r"exited with status -?\d{1,10}|was killed by (?:SIG[A-Z0-9]{1,12}|signal \d{1,6})")
 
 
-def of_fault(kind: FaultKind | None, reason: str) -> str:
-    """Return the category of a fault; ``kind`` is ``None`` when the server answered but could not be initialised."""
-    if kind is None:
-        return REFUSED
-    if kind is FaultKind.UNAUTHORIZED and reason.startswith(KEY_REFUSED):
-        return KEY_REFUSED  # no sign-in helps
-    ended = _EXIT.match(reason) if kind is FaultKind.EXITED else None
-    return ended.group() if ended else _OF_KIND[kind]
+def of_kind(kind: FaultKind | None) -> str:
+    """Return the category of a fault that has none of its own; ``None``: the server answered, but to refuse."""
+    return REFUSED if kind is None else _OF_KIND[kind]

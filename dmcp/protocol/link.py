@@ -35,11 +35,13 @@ class LinkFault:
         kind: the class of the failure, for decisions.
         reason: a phrase without the server's name and without a final stop: "exited with status 3".
         may_have_run: whether a request in flight may have been executed by the server.
+        category: the same in a few fixed words (``dmcp.protocol.categories``); empty: those of its kind.
     """
 
     kind: FaultKind
     reason: str
     may_have_run: bool = True
+    category: str = ""
 
 
 class LinkEvents(Protocol):

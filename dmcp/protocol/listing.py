@@ -44,6 +44,7 @@ class Collector:
     Attributes:
         entries: what has been collected; entries without a usable key, and second ones with the same key, are left out.
         remarks: what was odd about the listing, as finished phrases for the log; the first ones, and a count.
+        cut: why no more pages were asked for, likewise; empty when they ended by themselves.
         problem: why the listing cannot be used, as a finished phrase; empty while nothing is wrong.
         too_large: whether that is because of a limit: asking again does not help.
     """
@@ -55,6 +56,7 @@ class Collector:
         "_keys",
         "_limits",
         "_odd",
+        "cut",
         "entries",
         "kind",
         "problem",
@@ -67,6 +69,7 @@ class Collector:
         self.entries: list[JsonObject] = []
         self.remarks: list[str] = []
         self.problem = ""
+        self.cut = ""  # why pages were not asked for any more
         self.too_large = False
         self._limits = limits
         self._keys: set[str] = set()
@@ -143,7 +146,7 @@ class Collector:
             return None
         pages = len(self._cursors) + 1
         if cursor in self._cursors or len(self._cursors) >= MAX_PAGES:
-            self._remark(f"pages {LABELS[self.kind]} without an end; cut after {pages} pages")
+            self.cut = f"pages {LABELS[self.kind]} without an end; cut after {pages} pages"
             return None
         self._cursors.add(cursor)
         return cursor

@@ -263,10 +263,11 @@ async def _denied(response: Answer, has_key: bool) -> faults.LinkFailure:
     status = response.status_code
     wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
     advice = "sign in, or set an Authorization header for it in the configuration"
+    category = KEY_REFUSED if has_key else ""
     if has_key:
         wish, advice = KEY_REFUSED, "put a valid one there, or remove it to sign in"
     reason = f"{wish} (HTTP {status}{f': {said}' if said else ''}): {advice}"
-    return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False)
+    return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False, category=category)
 
 
 async def _words(response: Answer) -> str:

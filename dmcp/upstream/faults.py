@@ -14,6 +14,7 @@ from typing import Final
 import httpx
 
 from dmcp.errors import UpstreamError
+from dmcp.protocol.categories import NOT_FOUND
 from dmcp.protocol.limits import KIB, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.text import printable
@@ -30,6 +31,7 @@ _NOT_SENT: Final = (
 )
 _PROXY_DENIED: Final = 407
 _SERVER_ERROR: Final = 500
+_NOT_FOUND: Final = 404
 _LONGEST_DATE: Final = 64  # characters
 _LONGEST_NUMBER: Final = 12  # digits
 
@@ -42,9 +44,9 @@ class LinkFailure(UpstreamError):  # noqa: N818 - what happened, like LinkRefuse
         self.fault = fault
 
 
-def failure(kind: FaultKind, reason: str, *, may_have_run: bool) -> LinkFailure:
+def failure(kind: FaultKind, reason: str, *, may_have_run: bool, category: str = "") -> LinkFailure:
     """A failure to raise; the arguments are ``LinkFault``'s."""
-    return LinkFailure(LinkFault(kind, reason, may_have_run))
+    return LinkFailure(LinkFault(kind, reason, may_have_run, category))
 
 
 def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -> LinkFault:
@@ -107,7 +109,8 @@ def from_status(status: int, body: bytes, proxy: str = "") -> LinkFault:
     reason += f": {said}" if (said := words(body)) else ""
     if status >= _SERVER_ERROR or status == _PROXY_DENIED:
         return LinkFault(FaultKind.UNREACHABLE, reason, may_have_run=status != _PROXY_DENIED)
-    return LinkFault(FaultKind.REJECTED, reason, may_have_run=False)
+    category = NOT_FOUND if status == _NOT_FOUND else ""
+    return LinkFault(FaultKind.REJECTED, reason, may_have_run=False, category=category)
 
 
 def not_mcp(content_type: str) -> LinkFault:

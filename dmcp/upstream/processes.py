@@ -49,7 +49,9 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None, args:
         more = advice(named, args)
         if more is not None:
             raise CommandMissing(f"the command {named} was not found: {more}")
-        raise CommandMissing(f"the command {command} was not found; is it installed and in PATH?")
+        raise CommandMissing(
+            f'the command {command} was not found: install it, or give the full path as "command"'
+        )
     return os.path.abspath(found)  # noqa: PTH100 - resolving links would change what npx and venvs start
 
 

@@ -47,7 +47,7 @@ class SseLink(HttpLink):
             await asyncio.shield(link._address)
         except faults.LinkFailure as error:
             if error.fault.kind is FaultKind.UNAUTHORIZED:
-                raise AuthError(error.fault.reason) from error
+                raise AuthError(error.fault.reason, error.fault.category) from error
             raise LinkRefused(error.fault.reason) from error
         except asyncio.CancelledError:
             await link._stop()

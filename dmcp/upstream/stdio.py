@@ -223,11 +223,13 @@ class StdioLink:
         if self._lines:
             return  # what it said before comes first; _hand_on comes back to this
         if self._exited.is_set():
-            reason = processes.how_it_ended(self._process.status if self._process is not None else None)
+            reason = category = processes.how_it_ended(
+                self._process.status if self._process is not None else None
+            )
         else:
             end = "output" if self._silent else "input"
-            reason = f"closed its {end} while still running"
-        self._close(LinkFault(FaultKind.EXITED, reason))
+            reason, category = f"closed its {end} while still running", ""
+        self._close(LinkFault(FaultKind.EXITED, reason, category=category))
 
     def _close(self, fault: LinkFault) -> None:
         if self._ending is not None:

@@ -10,6 +10,7 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+from dmcp.actors.audit import Audit
 from dmcp.actors.auth import AuthActor
 from dmcp.actors.catalog import Catalog
 from dmcp.actors.frontend import Frontend
@@ -62,7 +63,7 @@ class InnerHouse:
         self.core: dict[str, Address] = {}
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self.core["supervisor"] = Supervisor.start(self, self.status.set_result)
+        self.core["supervisor"] = Supervisor.start(self, self.status.set_result, Audit.start())
 
     def __repr__(self) -> str:
         return f"<InnerHouse {list(self.links)}, {self.opened} links opened>"

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import json
 import os
 import sys
 import zlib
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from harness.processes import descendants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+EVENTS: Final = {"DMCP_LOG": "debug", "DMCP_LOG_FORMAT": "json"}
+"""Environment of a dmcp that logs everything as events."""
 
 WAIT: Final = 20.0  # seconds; far beyond what anything here takes, so that only a hang gets there
 _CHUNK = 1 << 18
@@ -116,6 +120,8 @@ class Child:
         self._news = asyncio.Event()
         self._stderr: Stderr | None = None
         self._collected = ""  # where asyncio reads the pipe
+        self._events: list[dict[str, Any]] = []
+        self._parsed = 0  # characters of stderr
         self.lines: list[bytes] = []
         self.ended = False
         self.loose_end = b""
@@ -142,6 +148,16 @@ class Child:
         self._stderr.read()
         self._stderr.take()
         return self._stderr.text
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events a dmcp whose environment has ``EVENTS`` has written to stderr."""
+        whole = self.stderr.rfind("\n") + 1
+        for line in self.stderr[self._parsed : whole].splitlines():
+            with suppress(ValueError):
+                self._events.append(json.loads(line))
+        self._parsed = max(self._parsed, whole)
+        return self._events
 
     def leave_stderr_unread(self) -> None:
         """Read nothing of stderr until ``read_stderr`` or a look at ``stderr``. Not on Windows."""
@@ -251,6 +267,15 @@ class Child:
     async def logged(self, text: str, within: float = WAIT) -> None:
         """Wait until this stands in what the process wrote to stderr: the log is written by a thread of its own."""
         await self.until(lambda: text in self.stderr, f"{text!r} in the log", within)
+
+    async def event(self, name: str, within: float = WAIT, **fields: Any) -> dict[str, Any]:
+        """Wait for an event of this type with these fields, and return the first one. See ``events``."""
+
+        def found() -> Iterator[dict[str, Any]]:
+            return (e for e in self.events if e.get("event") == name and fields.items() <= e.items())
+
+        await self.until(lambda: any(found()), f"{name} with {fields}", within)
+        return next(found())
 
     def on_line(self, line: bytes) -> None:
         """A line of stdout, without its end. For subclasses."""

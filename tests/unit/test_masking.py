@@ -10,7 +10,7 @@ from dmcp import masking
 from dmcp.masking import MASK, hide, mask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +19,45 @@ def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
+ESCAPED: dict[str, Callable[[str], str]] = {
+    "percent": lambda text: "".join(f"%{byte:02X}" for byte in text.encode()),
+    "percent, lower case": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "json": lambda text: "".join(f"\\u{ord(sign):04x}" for sign in text),
+    "json, upper case": lambda text: "".join(f"\\u{ord(sign):04X}" for sign in text),
+    "program": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "percent twice": lambda text: "".join(f"%25{byte:02X}" for byte in text.encode()),
+}
+
+
 def test_known_values_are_masked_in_every_usual_spelling() -> None:
     hide(["p@ss/w\u00f6rd+1", 'quo"ted-secret'])
     assert mask("p@ss/w\u00f6rd+1") == MASK
     assert mask("https://h/p@ss%2Fw") == "https://h/p@ss%2Fw"
     assert "p%40ss" not in mask("key=p%40ss%2Fw%C3%B6rd%2B1 or p%40ss/w%C3%B6rd%2B1")
     assert mask(r'{"a": "quo\"ted-secret"}') == '{"a": "***"}'
+
+
+@pytest.mark.parametrize("spell", ESCAPED.values(), ids=ESCAPED)
+def test_a_secret_is_masked_in_whatever_escapes_it_is_written(spell: Callable[[str], str]) -> None:
+    secret = "p@ss/w\u00f6rd+1"
+    hide([secret])
+    for text in (secret, secret[:5] + spell(secret[5:]), spell(secret), f"{spell('x')}y{spell(secret)}z"):
+        assert spell(secret[5:9]) not in mask(f"key={text}; 100%"), text
+        assert mask(f"key={text}; 100%").startswith("key=")
+        assert mask(f"key={text}; 100%").endswith("; 100%")
+        assert MASK in mask(text, 20)
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.lower])
+def test_a_configured_secret_is_masked_in_upper_and_lower_case(spell: Callable[[str], str]) -> None:
+    hide(["Sesame-4711-deadBEEF"], configured=True)
+    assert mask(f"a {spell('Sesame-4711-deadBEEF')} b") == "a *** b"
+
+
+def test_text_with_escapes_and_no_secret_stays_as_it_is() -> None:
+    hide(["p@ss/word"])
+    for text in ("50% off", "%41%42 \\u0041\\n \\x41", "C:\\new\\table", "\\", "%", "%zz \\uZZZZ", "\\ud800"):
+        assert mask(text) == text
 
 
 def test_a_secret_within_another_and_overlapping_ones_leave_nothing() -> None:
@@ -88,6 +121,9 @@ WORST = {
     "credentials": "://a:b@" * (MEGABYTE // 7),
     "bearer": "Bearer " * (MEGABYTE // 7),
     "secrets": "common-prefix-of-a-secret-1 " * (MEGABYTE // 28),
+    "percents": "%41" * (MEGABYTE // 3),
+    "escapes": "a%41b\\u0041" * (MEGABYTE // 11),
+    "escapes of escapes": "%5c%5cu0041x" * (MEGABYTE // 12),
     "blanks": " " * MEGABYTE,
 }
 

@@ -18,7 +18,7 @@ from dmcp.protocol import jsonrpc
 from dmcp.protocol import operations as ops
 from dmcp.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from dmcp.protocol.limits import MAX_ID
-from dmcp.protocol.wire import encode, opened
+from dmcp.protocol.wire import opened
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -543,9 +543,9 @@ class ClientSession:
         """Return whether the server declared a capability, e.g. ``has("resources", "subscribe")``."""
         return declares(self.capabilities, *path)
 
-    def describe(self) -> str:
-        """Return what the server says of itself as one line of JSON: names, beginning of its instructions."""
-        return encode({**self.server, "instructions": self.instructions}).decode()
+    def describe(self) -> JsonObject:
+        """Return what the server says of itself: names, description, beginning of its instructions."""
+        return {**self.server, "instructions": self.instructions}
 
     @staticmethod
     def initialize_params(

@@ -77,7 +77,9 @@ class House:
         self.make = Workshop()
         self.statuses: list[int] = []
         self.now = 0.0
-        self.actor = Supervisor(self.make, self.statuses.append, clock=lambda: self.now, jitter=lambda: 1.0)
+        self.actor = Supervisor(
+            self.make, self.statuses.append, Inbox(), clock=lambda: self.now, jitter=lambda: 1.0
+        )
         self.actor.on_start()
 
     def hand(self, *messages: Any) -> None:

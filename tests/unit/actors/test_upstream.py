@@ -32,12 +32,13 @@ class Stage:
     ) -> None:
         self.now = 0.0
         self.supervisor, self.catalog, self.frontend, self.client = Inbox(), Inbox(), Inbox(), Inbox()
+        self.audit = Inbox()
         self.link = DeafLink()
         self.actor = Upstream(
             ServerConfig("g", "d", StdioServer("run"), **config),
             beginning or upstream.Beginning(),
             open_link=self._never,
-            peers=upstream.Peers(self.supervisor, self.catalog),
+            peers=upstream.Peers(self.supervisor, self.catalog, self.audit),
             watch=Watch(self.supervisor, "g", 4),
             clock=lambda: self.now,
         )

@@ -61,7 +61,7 @@ async def test_what_a_server_says_of_itself_is_kept_in_part_whatever_its_shape(c
     }
     stage.says({"id": stage.number_of("initialize"), "result": result})
     session = stage.actor._talk.session
-    assert len(session.describe()) < 2000
+    assert len(str(session.describe())) < 2000
     assert len(repr(vars(type(session)))) > 0
     assert set(session.capabilities) <= {"tools"}
     assert set(session.server) == {"name", "title", "version"}

@@ -5,7 +5,8 @@ import base64
 import pytest
 
 from dmcp.cli import arguments, results
-from dmcp.cli.examination import advice, plain_reason
+from dmcp.cli.health import advice
+from dmcp.protocol import categories
 
 
 @pytest.mark.parametrize("size", range(7))
@@ -68,11 +69,7 @@ def test_a_value_may_hold_an_equals_sign() -> None:
     assert arguments.pairs(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
 
 
-def test_the_reason_is_told_without_what_only_an_assistant_needs() -> None:
-    assert plain_reason("a", "a is unavailable: it broke; the call has not run") == "it broke"
-    assert plain_reason("a", "a is connected, but ill") == "is connected, but ill"
-
-
 def test_advice_names_the_server_where_a_command_needs_it() -> None:
-    assert advice("tickets", "sign in first") == "dmcp auth login tickets"
-    assert advice("tickets", "no idea") is None
+    assert advice("tickets", {"category": categories.NEEDS_SIGN_IN}) == "dmcp auth login tickets"
+    assert advice("tickets", {"kind": "exited", "category": categories.HANGS}) is None
+    assert advice("tickets", {}) is None

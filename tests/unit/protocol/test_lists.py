@@ -39,7 +39,7 @@ def test_a_cursor_that_comes_again_ends_the_listing_with_a_remark() -> None:
     collector = Collector("tools")
     assert collector.take({"tools": [], "nextCursor": "x"}) == "x"
     assert collector.take({"tools": [], "nextCursor": "x"}) is None
-    assert "without an end" in collector.remarks[0]
+    assert "without an end" in collector.cut
 
 
 def test_a_listing_without_an_end_is_cut() -> None:
@@ -48,7 +48,7 @@ def test_a_listing_without_an_end_is_cut() -> None:
     while collector.take({"tools": [], "nextCursor": str(pages)}) is not None:
         pages += 1
     assert pages == MAX_PAGES
-    assert "without an end" in collector.remarks[-1]
+    assert "without an end" in collector.cut
 
 
 @pytest.mark.parametrize("page", [None, [], "x", 7, {}, {"tools": None}, {"tools": {"name": "a"}}])

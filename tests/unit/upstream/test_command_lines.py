@@ -72,7 +72,7 @@ def test_a_file_whose_name_has_a_space_is_found_as_ever(tmp_path: Path) -> None:
     ("command", "cwd", "told"),
     [
         ("npx -y x", None, "the command npx -y x was not found: it is a whole command line"),
-        ("nothing-here", None, "was not found; is it installed and in PATH?"),
+        ("nothing-here", None, 'was not found: install it, or give the full path as "command"'),
         ("/tmp", None, "is a directory"),
         ("sh", "~/x", "the working directory ~/x does not exist: ~ is not expanded"),
         ("sh", os.devnull, "is not a directory"),

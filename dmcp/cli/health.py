@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import shlex
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
 from dmcp.cli.amounts import size, tokens
 from dmcp.config.model import StdioServer
 from dmcp.errors import UpstreamError
+from dmcp.protocol import categories
+from dmcp.protocol.link import FaultKind
 from dmcp.text import is_suspicious, printable
 
 if TYPE_CHECKING:
@@ -21,23 +22,18 @@ if TYPE_CHECKING:
     from dmcp.cli.client import Client
     from dmcp.config.model import ServerConfig
 
-_STDERR_LINES: Final = 5
 _SHOWN_NAME: Final = 80  # characters
-_ADVICE: Final = (
-    ("was not found", 'install it, or give the full path as "command"'),
-    (
-        "did not answer initialize",
-        'run its command in a terminal; if it is only slow, raise "timeout": {"connect": ...}',
-    ),
-    ("exited with status", "run its command in a terminal to see why"),
-    ("cannot be reached", "check the address, and whether the server runs"),
-    ("sign in", "dmcp auth login NAME"),
-    ("HTTP 404", 'check the path of the "url"'),
-)
+_RUN_IT: Final = "run its command in a terminal"
+_ADVICE: Final = {
+    categories.TOO_SLOW: f'{_RUN_IT}; if it is only slow, raise "timeout": {{"connect": ...}}',
+    categories.NOT_REACHABLE: "check the address, and whether the server runs",
+    categories.NEEDS_SIGN_IN: "dmcp auth login NAME",
+    categories.NOT_FOUND: 'check the path of the "url"',
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ServerReport:
     """One server. Counts are ``None`` where the configuration switches the feature off.
 
     Attributes:
@@ -76,50 +72,48 @@ class Finding:
         return "unavailable" if self.seconds is None else "incomplete"
 
     def as_json(self) -> dict[str, Any]:
-        """The finding as ``--json`` prints it."""
+        """The report as ``--json`` prints it."""
         return {**asdict(self), "approximate_tokens": tokens(self.definition_bytes)}
 
 
-class Ear:
-    """Hears in dmcp's log what no answer says: the revision of each server, and what it writes to stderr."""
+class EventCollector:
+    """Keeps what no answer says: of each server its revision, what it says of itself, and how its connection ended.
 
-    def __init__(
-        self, groups: Mapping[str, ServerConfig], pass_on: Callable[[str], None] | None = None
-    ) -> None:
-        self._groups = {log.label(name): name for name in groups}
-        names = "|".join(re.escape(name) for name in self._groups)
-        self._line = re.compile(rf"^\S+ [A-Z]+ +({names})( stderr)?: (.*)$")
-        self._pass_on = pass_on
-        self.revisions: dict[str, str] = {}
-        self.stderr: dict[str, list[str]] = {}
+    Attributes:
+        ready: the last ``ConnectionReady`` of each group.
+        lost: the last ``ConnectionLost`` of each group.
+        cut: why listings of a group do not have all it offers, by kind.
+    """
+
+    def __init__(self) -> None:
+        self.ready: dict[str, Mapping[str, Any]] = {}
+        self.lost: dict[str, Mapping[str, Any]] = {}
+        self.cut: dict[str, dict[str, str]] = {}
 
     def __repr__(self) -> str:
-        return f"<Ear {self.revisions}>"
+        return f"<EventCollector {len(self.ready)} ready, {len(self.lost)} lost>"
 
-    def hear(self, line: str) -> None:
-        """One line of dmcp's log, at level debug."""
-        if self._pass_on is not None:
-            self._pass_on(line)
-        match = self._line.match(line)
-        if match is None:
-            return
-        label, from_server, text = match.groups()
-        group = self._groups[label]
-        if from_server:
-            _, more, last = text.partition(log.LAST)  # the last ones of those that were not shown
-            self.stderr.setdefault(group, []).extend(last.split(" | ") if more else [text])
-            del self.stderr[group][:-_STDERR_LINES]
-        elif text.startswith("ready, protocol "):
-            self.revisions[group] = text.removeprefix("ready, protocol ")
+    def on_event(self, event: Mapping[str, Any]) -> None:
+        """Take one line of a dmcp's log in JSON, at level debug."""
+        group = event.get("group", "")
+        match event["event"]:
+            case "ConnectionReady":
+                self.ready[group] = event
+            case "ConnectionLost":
+                self.lost[group] = event
+            case "ListingCut":
+                self.cut.setdefault(group, {})[event["kind"]] = event["reason"]
+        if log.enabled("info") and "message" in event:
+            whom = f"{group} stderr" if event["event"] == "ServerOutput" else group
+            log.write(event["level"], event["message"], whom)
 
 
-async def examine(client: Client, config: ServerConfig, ear: Ear, started: float) -> Finding:
+async def examine(client: Client, config: ServerConfig, started: float) -> ServerReport:
     """Find out about one server, waiting for it as an assistant would.
 
     Args:
         client: the session with dmcp.
         config: the server.
-        ear: what hears dmcp's log.
         started: ``time.monotonic()`` when dmcp was started.
     """
     name, features = config.name, config.features
@@ -130,15 +124,13 @@ async def examine(client: Client, config: ServerConfig, ear: Ear, started: float
         resources = await client.everything("resources", name) if features.resources else None
         prompts = await client.everything("prompts", name) if features.prompts else None
     except UpstreamError as error:
-        reason = plain_reason(name, log.mask(str(error)))
-        return Finding(name, False, transport, reason=reason, hint=advice(name, reason))
+        return ServerReport(name, False, transport, reason=log.mask(str(error)))
     incomplete = client.incomplete.get(name, {})
     why = "; ".join(f"its {kind} are incomplete: {log.mask(reason)}" for kind, reason in incomplete.items())
-    return Finding(
+    return ServerReport(
         name,
         not incomplete,
         transport,
-        ear.revisions.get(name),
         tools=None if tools is None else len(tools),
         resources=None if resources is None else len(resources),
         prompts=None if prompts is None else len(prompts),
@@ -163,31 +155,40 @@ def _suspicious(listings: Mapping[str, list[dict[str, Any]] | None]) -> Iterator
 async def examine_all(
     client: Client,
     servers: Mapping[str, ServerConfig],
-    ear: Ear,
     started: float,
-    on_finding: Callable[[str], None],
-) -> list[Finding]:
-    """All servers at once; findings in the order of the configuration. ``on_finding`` is told of each."""
+    on_report: Callable[[str], None],
+) -> list[ServerReport]:
+    """All servers at once; reports in the order of the configuration. ``on_report`` is told of each."""
 
-    async def one(config: ServerConfig) -> Finding:
-        finding = await examine(client, config, ear, started)
-        on_finding(config.name)
-        return finding
+    async def one(config: ServerConfig) -> ServerReport:
+        report = await examine(client, config, started)
+        on_report(config.name)
+        return report
 
     return list(await asyncio.gather(*(one(config) for config in servers.values())))
 
 
-def plain_reason(group: str, text: str) -> str:
-    """The reason alone, out of the error an assistant gets."""
-    text = text.removeprefix(f"{group} is unavailable: ").removesuffix("; the call has not run")
-    return text.removeprefix(f"{group} ") if text.startswith(f"{group} is ") else text
+def completed(report: ServerReport, events: EventCollector) -> ServerReport:
+    """Return a report with what the events say, all of which have come when the session is over."""
+    group = report.group
+    cut = "; ".join(f"{reason}: what follows is missing" for reason in events.cut.get(group, {}).values())
+    if report.seconds is not None:
+        reason = "; ".join(filter(None, (report.reason, cut))) or None
+        revision = events.ready.get(group, {}).get("revision")
+        return replace(report, ready=report.ready and not cut, reason=reason, revision=revision)
+    lost = events.lost.get(group, {})
+    return replace(report, stderr=tuple(lost.get("stderr", ())), hint=advice(group, lost))
 
 
-def advice(group: str, reason: str) -> str | None:
-    """What the person can do about a reason, where the reason itself does not say."""
-    if 'write "command": ' in reason:
-        return None
-    for sign, hint in _ADVICE:
-        if sign in reason:
-            return hint.replace("NAME", shlex.quote(group))
-    return None
+def advice(group: str, lost: Mapping[str, Any]) -> str | None:
+    """Return what the person can do about a lost connection, where its reason does not say it.
+
+    Args:
+        group: the server.
+        lost: the fields of a ``ConnectionLost``, or nothing.
+    """
+    category = lost.get("category", "")
+    if category in _ADVICE:
+        return _ADVICE[category].replace("NAME", shlex.quote(group))
+    ended = lost.get("kind") == FaultKind.EXITED.value and category != categories.HANGS
+    return f"{_RUN_IT} to see why" if ended else None
