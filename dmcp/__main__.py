@@ -49,7 +49,7 @@ def _dispatch(arguments: list[str]) -> int:
         return serve(arguments[0] if arguments else None)
     from dmcp.cli.main import command_line  # noqa: PLC0415 - see the module's docstring
 
-    return command_line(arguments)
+    return command_line(arguments, serve)
 
 
 def _report_fault(error: Exception) -> int:
@@ -78,9 +78,9 @@ def serve(config: str | None) -> int:
     if sys.stdin is None or sys.stdout is None:
         return 2
     if config and not os.path.exists(os.path.expanduser(config)):  # noqa: PTH110, PTH111 - pathlib is not needed to serve
-        from dmcp.cli.main import neither  # noqa: PLC0415 - only when somebody has mistyped
+        from dmcp.cli.main import unknown_word_message  # noqa: PLC0415 - only when somebody has mistyped
 
-        print(f"Error: {printable(neither(config), None)}", file=sys.stderr)  # noqa: T201 - for the person
+        print(f"Error: {printable(unknown_word_message(config), None)}", file=sys.stderr)  # noqa: T201 - for the person
         return 2
     if config and sys.stdin.isatty() and not _reads_like_a_file(config):
         # The folder, which may be a stranger's, could have a file called like a mistyped command.

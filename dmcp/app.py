@@ -74,7 +74,9 @@ class House:
         self._in_force: str | None = None
         self._pinned = os.environ.pop("DMCP_PINNED_CONFIG", None)  # popped: servers do not get it
         self._only = os.environ.pop("DMCP_ONLY", None)  # likewise: the groups a command is about
-        self._advised_by_command = os.environ.pop("DMCP_ADVISED_BY_COMMAND", None) is not None  # likewise
+        self._advised = os.environ.pop(
+            "DMCP_ADVISED", None
+        )  # likewise: how the configuration is named in advice
         self._reloads = self._applied = self._reading = 0
         self._again = False
         self._descriptions: dict[tuple[str, str, str], str] = {}
@@ -345,12 +347,14 @@ class House:
         """Return the path by which a person names the configuration in a command; empty for their own default one.
 
         Where they type it the working directory and the environment may be others than here. A command of dmcp's that
-        has started this process names it itself.
+        has started this process knows how the person has named it.
         """
         from dmcp.config.places import user_file  # noqa: PLC0415 - the first answer does not wait for it
 
         path = os.path.abspath(os.path.expanduser(self._config))  # noqa: PTH100, PTH111 - as text alone
-        return "" if self._advised_by_command or path == user_file(os.environ) else path
+        if self._advised is not None:
+            return self._advised
+        return "" if path == user_file(os.environ) else path
 
     def catalog(self, watch: Watch) -> Address:
         """See ``Factories``."""

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.cli import chosen, show, trust
+from dmcp.cli import context, formatting, trust
 from dmcp.config.model import RemoteServer
-from dmcp.errors import AuthError, ConfigError
+from dmcp.errors import AuthError, ConfigError, UpstreamError
+from dmcp.protocol import sign_in
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 
 
 _LONGEST_LINE = 2000  # characters of a line of ``dmcp auth status``
-
-
-class _Refused(click.ClickException):
-    """The configuration or the command line is at fault: exit status 2, as everywhere in dmcp."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +74,14 @@ def login(words: tuple[str, ...], config: str | None) -> None:
     configuration, server = _read(words, config, starts=True)
     name, remote = _pick(configuration, server)
     if any(header.lower() == "authorization" and value for header, value in remote.headers.items()):
-        raise _Refused(
+        raise ConfigError(
             f"{name} has an Authorization header in the configuration, which is what it is sent: remove it to sign in."
         )
     try:
         state = asyncio.run(_login(_store(configuration), name, remote))
     except AuthError as error:
-        raise click.ClickException(f"{name}: {error}") from None
-    click.echo(f"{show.line(name)}: {state}. A dmcp that is running will use it.")
+        raise AuthError(f"{name}: {error}") from None
+    click.echo(f"{formatting.line(name)}: {state}. A dmcp that is running will use it.")
 
 
 @auth_command.command("logout", short_help="Forget the sign-in to SERVER.")
@@ -102,9 +97,9 @@ def logout(words: tuple[str, ...], config: str | None) -> None:
     try:
         was_there = asyncio.run(_authorizer(_store(configuration)).sign_out(name))
     except AuthError as error:
-        raise click.ClickException(f"{name}: {error}") from None
+        raise AuthError(f"{name}: {error}") from None
     click.echo(
-        f"{show.line(name)}: " + ("the sign-in is forgotten." if was_there else "there was no sign-in.")
+        f"{formatting.line(name)}: " + ("the sign-in is forgotten." if was_there else "there was no sign-in.")
     )
 
 
@@ -125,18 +120,18 @@ def adopt(words: tuple[str, ...], config: str | None, yes: bool) -> None:
     store = _store(configuration)
     try:
         if asyncio.run(store.read(name)).left is None:
-            raise click.ClickException(f"{name}: the predecessor left no sign-in under this name.")
+            raise UpstreamError(f"{name}: the predecessor left no sign-in under this name.")
         where = _address(remote)
         click.echo(
-            f"{show.line(name)}: the predecessor kept a sign-in under this name. It will be sent to {where}.",
+            f"{formatting.line(name)}: the predecessor kept a sign-in under this name. It will be sent to {where}.",
             err=True,
         )
         if not yes and not _agrees():
-            raise click.ClickException(f"{name}: nothing was changed.")
+            raise UpstreamError(f"{name}: nothing was changed.")
         asyncio.run(_authorizer(store).adopt(name, remote))
     except AuthError as error:
-        raise click.ClickException(f"{name}: {error}") from None
-    click.echo(f"{show.line(name)}: the sign-in of the predecessor is used for {where} from now on.")
+        raise AuthError(f"{name}: {error}") from None
+    click.echo(f"{formatting.line(name)}: the sign-in of the predecessor is used for {where} from now on.")
 
 
 @auth_command.command("status", short_help="Show the sign-ins to all remote servers, or to SERVER.")
@@ -150,12 +145,9 @@ def status(words: tuple[str, ...], config: str | None, as_json: bool) -> None:
     """
     configuration, server = _read(words, config)
     servers = dict([_pick(configuration, server)]) if server else _remotes(configuration)
-    try:
-        rows = asyncio.run(_rows(_store(configuration), servers))
-    except AuthError as error:
-        raise click.ClickException(str(error)) from None
+    rows = asyncio.run(_rows(_store(configuration), servers))
     if as_json:
-        show.echo_json([asdict(row) for row in rows])
+        formatting.echo_json([asdict(row) for row in rows])
         return
     for row in rows:
         click.echo(_as_text(row))
@@ -173,7 +165,7 @@ async def _login(store: FileStore, name: str, remote: RemoteServer) -> str:
         rejected=before.authorization if before else None,
         announce=lambda _: None,
         elsewhere=lambda: click.echo(
-            f"{show.line(name)}: another dmcp process is signing in to it; finish that in the browser. Waiting.",
+            f"{formatting.line(name)}: another dmcp process is signing in to it; finish that in the browser. Waiting.",
             err=True,
         ),
     )
@@ -193,7 +185,8 @@ async def _rows(store: FileStore, servers: Mapping[str, RemoteServer]) -> list[_
         entry = record.find(canonical(remote.url))
         tokens = entry.tokens if entry else None
         if entry is None or tokens is None:
-            hint = f"`dmcp auth adopt {name}` uses the predecessor's sign-in" if record.left else None
+            adopt = sign_in.command("adopt", name, context.named())
+            hint = f"{adopt} uses the predecessor's sign-in" if record.left else None
             rows.append(_Row(name, "not signed in", hint=hint))
             continue
         good, renewable = tokens.is_good(time.time()), bool(tokens.refresh)
@@ -210,7 +203,7 @@ def _as_text(row: _Row) -> str:
     details += [f"token until {row.expires}"] if row.expires else []
     details += [f"scopes {' '.join(row.scopes)}"] if row.scopes else []
     details += [row.hint] if row.hint else []
-    return f"{show.line(row.server)}: {printable(', '.join([row.state, *details]), _LONGEST_LINE)}"
+    return f"{formatting.line(row.server)}: {printable(', '.join([row.state, *details]), _LONGEST_LINE)}"
 
 
 def _address(remote: RemoteServer) -> str:
@@ -222,7 +215,7 @@ def _address(remote: RemoteServer) -> str:
 
 def _agrees() -> bool:
     if not sys.stdin.isatty():
-        raise _Refused("There is no terminal to ask on: say --yes if that address is the right one.")
+        raise ConfigError("There is no terminal to ask on: say --yes if that address is the right one.")
     return click.confirm("Is this the server it is for?", default=False, err=True)
 
 
@@ -234,15 +227,12 @@ def _read(
     words: tuple[str, ...], config: str | None, *, starts: bool = False
 ) -> tuple[Configuration, str | None]:
     if config is None:
-        config, words = chosen.split(words, 1)
-    elif not chosen.names_file(config):
+        config, words = context.split(words, 1)
+    elif not context.names_file(config):
         config = f"./{config}"  # an option says that it is a file
     if len(words) > 1:
-        raise _Refused(f"Say one server, not {len(words)}.")
-    try:
-        _, configuration = chosen.configuration(config, starts=starts)
-    except ConfigError as error:
-        raise _Refused(str(error)) from None
+        raise ConfigError(f"Say one server, not {len(words)}.")
+    _, configuration = context.configuration(config, starts=starts)
     return configuration, (words[0] if words else None)
 
 
@@ -257,15 +247,15 @@ def _pick(configuration: Configuration, server: str | None) -> tuple[str, Remote
     if server in remotes:
         return server, remotes[server]
     if not remotes:
-        raise _Refused("There are no remote servers in this configuration, and only those want a sign-in.")
+        raise ConfigError("There are no remote servers in this configuration, and only those want a sign-in.")
     known = ", ".join(sorted(remotes))
     if server is None:
-        raise _Refused(f"Say which server: the remote ones in this configuration are {known}.")
+        raise ConfigError(f"Say which server: the remote ones in this configuration are {known}.")
     if server in configuration.servers:
-        raise _Refused(
+        raise ConfigError(
             f"{server} is no remote server, or its address is incomplete; the remote ones are {known}."
         )
-    raise _Refused(f"There is no server {server} in this configuration; the remote ones are {known}.")
+    raise ConfigError(f"There is no server {server} in this configuration; the remote ones are {known}.")
 
 
 def _store(configuration: Configuration) -> FileStore:
@@ -274,10 +264,10 @@ def _store(configuration: Configuration) -> FileStore:
     try:
         return open_store(configuration.oauth_store)
     except AuthError as error:
-        raise _Refused(str(error)) from None
+        raise ConfigError(str(error)) from None
 
 
 def _authorizer(store: FileStore) -> Authorizer:
     from dmcp.auth.authorizer import Authorizer  # noqa: PLC0415 - needed only when the command really runs
 
-    return Authorizer(store, may_ask=lambda: True)
+    return Authorizer(store, may_ask=lambda: True, config=context.named())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
+from pydantic_core import from_json
 
-from dmcp.cli import arguments, results, show, trust
-from dmcp.cli.chosen import configuration, session, split
-from dmcp.cli.completing import groups
+from dmcp.cli import formatting, results, trust
+from dmcp.cli.completion import groups
+from dmcp.cli.context import configuration, session, split
 from dmcp.protocol.naming import split_qualified
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ..
         raise click.UsageError("give a group and a tool: dmcp call [CONFIG] GROUP TOOL")
     if whole is not None and pairs:
         raise click.UsageError("--args and -a exclude each other")
-    values = arguments.pairs(pairs) if whole is None else arguments.whole(whole)
+    values = pairs_of(pairs) if whole is None else object_of(whole)
     path, loaded = configuration(given)
     only = [rest[0]] if rest[0] in loaded.servers else None  # else all: the error names what there is
     result = asyncio.run(_call(session(path, only=only), *rest, values, spell=whole is None))
@@ -82,7 +84,7 @@ async def _call(
         known = await client.group_tools(group) if spell and values else []
         for definition in known:
             if definition["name"] == tool:
-                values = arguments.typed(values, definition.get("inputSchema") or {})
+                values = typed(values, definition.get("inputSchema") or {})
         return await client.group_call(group, tool, values)
 
 
@@ -123,7 +125,7 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
     given, rest = split(words, 1)
     if len(rest) != 1:
         raise click.UsageError("give one name: dmcp prompt [CONFIG] NAME")
-    params = {"name": rest[0], "arguments": arguments.pairs(pairs)}
+    params = {"name": rest[0], "arguments": pairs_of(pairs)}
     path, loaded = configuration(given)
     only = _concerned(loaded, "prompts", rest[0])
     result = asyncio.run(_request(session(path, only=only), "prompts/get", params))
@@ -133,7 +135,7 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
 
 def _print(result: dict[str, Any], as_json: bool, as_text: Callable[[dict[str, Any]], str]) -> None:
     if as_json:
-        show.echo_json(result)
+        formatting.echo_json(result)
     else:
         click.echo(as_text(result))
 
@@ -150,3 +152,59 @@ async def _request(begun: Client, method: str, params: Mapping[str, Any]) -> dic
     async with begun as client:
         result: dict[str, Any] = await client.request(method, params)
         return result
+
+
+# Arguments as they are typed: ``--args JSON`` or ``-a key=value``
+
+
+def pairs_of(words: Sequence[str]) -> dict[str, str]:
+    """The ``key=value`` words.
+
+    Raises:
+        click.UsageError: one has no "=", or a key stands twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"-a {word}: must be key=value")
+        if key in found:
+            raise click.UsageError(f"-a {word}: {key} stands twice")
+        found[key] = value
+    return found
+
+
+def object_of(text: str) -> dict[str, Any]:
+    """The object of ``--args``; "-" reads it from standard input.
+
+    Raises:
+        click.UsageError: it is no JSON object.
+    """
+    try:
+        value = from_json(sys.stdin.buffer.read().decode("utf-8-sig") if text == "-" else text)
+    except UnicodeDecodeError:
+        raise click.UsageError("--args -: standard input is not UTF-8") from None
+    except ValueError as error:
+        raise click.UsageError(f"--args is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError("--args must be a JSON object")
+    return value
+
+
+def typed(values: Mapping[str, str], schema: Any) -> dict[str, Any]:
+    """Give each value the type the tool's input schema has for it.
+
+    Text stays text where the schema says so; anything else is read as JSON if it is JSON.
+    """
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    shapes = properties if isinstance(properties, dict) else {}
+    return {key: _typed(value, shapes.get(key)) for key, value in values.items()}
+
+
+def _typed(value: str, shape: Any) -> Any:
+    if isinstance(shape, dict) and shape.get("type") == "string":
+        return value
+    try:
+        return from_json(value)
+    except ValueError:
+        return value

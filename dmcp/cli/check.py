@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dmcp.cli import completing, show, trust
-from dmcp.cli.amounts import count, tokens
-from dmcp.cli.chosen import configuration, no_group, session, split
+from dmcp.cli import completion, formatting, trust
+from dmcp.cli.context import configuration, no_group, session, split
+from dmcp.cli.formatting import count, tokens
 from dmcp.cli.health import EventCollector, ServerReport, completed, examine_all
 from dmcp.config.exposure import exposed
 from dmcp.config.loading import read
@@ -45,7 +45,7 @@ Exit status: 0 every server is ready, 1 one is not, 2 the configuration is wrong
 @click.command(
     "check", short_help="Connect to every server, and show what works and what does not.", epilog=_EPILOG
 )
-@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]...", shell_complete=completing.groups)
+@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]...", shell_complete=completion.groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check_command(words: tuple[str, ...], as_json: bool) -> int:
@@ -64,15 +64,15 @@ def check_command(words: tuple[str, ...], as_json: bool) -> int:
     reports = asyncio.run(_look(path, loaded))
     if as_json:
         value = {
-            "config": show.line(path),
+            "config": formatting.line(path, None),
             "remarks": remarks,
             "servers": [report.as_json() for report in reports],
         }
-        show.echo_json(value)
+        formatting.echo_json(value)
     else:
         _show(reports)
         for remark in remarks:
-            click.echo(f"\nTake care: {show.line(remark)}")
+            click.echo(f"\nTake care: {formatting.line(remark)}")
     return 0 if all(report.ready for report in reports) else 1
 
 
@@ -107,7 +107,7 @@ def _progress(waiting: list[str]) -> Iterator[Callable[[str], None]]:
     total = count(len(waiting), "server")
 
     def told() -> str:
-        first = f", waiting for {escape(show.line(waiting[0]))}" if waiting else ""
+        first = f", waiting for {escape(formatting.line(waiting[0]))}" if waiting else ""
         return f"{len(everybody) - len(waiting)} of {total}{first}"
 
     everybody = tuple(waiting)
@@ -158,7 +158,7 @@ def _environment(report: ServerReport) -> str:
     for reason, names in by_reason.items():
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         parts.append(f"{', '.join(sorted(names)[:_NAMED])}{more} ({reason})")
-    return f"  {show.line(report.group)}: {show.line('; '.join(parts))}" if parts else ""
+    return f"  {formatting.line(report.group)}: {formatting.line('; '.join(parts))}" if parts else ""
 
 
 def _sum(reports: list[ServerReport]) -> str:
@@ -178,8 +178,8 @@ def _number(value: int | None) -> str:
 def _in_two_lines(report: ServerReport) -> str:
     """A row of the table for a terminal that is too narrow for it."""
     if report.seconds is None:
-        return click.style(f"{show.line(report.group)}  {report.state}  {report.transport}", fg="red")
-    words = (show.line(report.group), report.state, report.transport, report.revision or "?")
+        return click.style(f"{formatting.line(report.group)}  {report.state}  {report.transport}", fg="red")
+    words = (formatting.line(report.group), report.state, report.transport, report.revision or "?")
     head = "  ".join((*words, f"{report.seconds:.2f} s"))
     counts = ("tools", report.tools), ("resources", report.resources), ("prompts", report.prompts)
     told = ", ".join(f"{what} {_number(value)}" for what, value in counts)
@@ -191,7 +191,7 @@ def _in_two_lines(report: ServerReport) -> str:
 def _cells(report: ServerReport) -> list[Any]:
     from rich.text import Text  # noqa: PLC0415 - see above; a name like "[red]" is a name, not markup
 
-    head = [Text(show.line(report.group)), report.state, report.transport]
+    head = [Text(formatting.line(report.group)), report.state, report.transport]
     if report.seconds is None:
         return head
     sizes = (
@@ -207,11 +207,11 @@ def _explain(report: ServerReport) -> None:
     """Say why a server is unavailable, if it is."""
     if report.ready:
         return
-    click.echo(f"\n{show.line(report.group)}: {show.line(show.with_configuration(str(report.reason)))}")
+    click.echo(f"\n{formatting.line(report.group)}: {formatting.line(report.reason)}")
     for line in report.stderr:
-        click.echo(f"  stderr: {show.line(line)}")
+        click.echo(f"  stderr: {formatting.line(line)}")
     if report.hint:
-        click.echo(f"  {show.line(show.with_configuration(report.hint))}")
+        click.echo(f"  {formatting.line(report.hint)}")
 
 
 def _warn(report: ServerReport) -> None:
@@ -219,9 +219,9 @@ def _warn(report: ServerReport) -> None:
     if not report.suspicious:
         return
     click.echo(
-        f"\n{show.line(report.group)}: has characters that hide or reorder text. Do you trust this server?"
+        f"\n{formatting.line(report.group)}: has characters that hide or reorder text. Do you trust this server?"
     )
     for what in report.suspicious[:_NAMED]:
-        click.echo(f"  {show.line(what)}")
+        click.echo(f"  {formatting.line(what)}")
     if len(report.suspicious) > _NAMED:
         click.echo(f"  and {len(report.suspicious) - _NAMED} more")

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 REVISION: Final = "2025-11-25"
-LONGEST_WAIT: Final = 600.0
+MAX_WAIT: Final = 600.0
 """Seconds. dmcp's own deadlines come first; this one is for a dmcp that hangs."""
 
-_LONGEST_LINE = 80 * 1024 * 1024  # bytes; dmcp's messages are shorter
-_HANDSHAKE_PATIENCE = 30.0  # seconds; dmcp takes a fraction of one
-_LEAVE_PATIENCE = 20.0  # seconds dmcp gets to end its servers, after its input was closed
+_MAX_LINE = 80 * 1024 * 1024  # bytes; dmcp's messages are shorter
+_INITIALIZE_TIMEOUT = 30.0  # seconds; dmcp takes a fraction of one
+_EXIT_TIMEOUT = 20.0  # seconds dmcp gets to end its servers, after its input was closed
 _METHOD_NOT_FOUND = -32601
 
 
@@ -77,7 +77,7 @@ def dmcp_serving(config: Path | str) -> list[str]:
 class Client:
     """One server process and the conversation with it: an asynchronous context manager, on asyncio.
 
-    Entering starts the process and shakes hands; leaving closes its input and waits for its end. Either way the
+    Entering starts the process and initializes it; leaving closes its input and waits for its end. Either way the
     process does not outlive the context.
     """
 
@@ -94,7 +94,7 @@ class Client:
 
         Args:
             command: the server to start.
-            on_event: is given each line a dmcp writes to stderr, which is told to log everything as JSON; without it
+            on_event: is given each line a dmcp writes to stderr, which is told to log list_all as JSON; without it
                 stderr is that of this process.
             log_level: dmcp's ``DMCP_LOG``, if it shall be another one than this process's.
             on_tools: is given each group whose tools were asked for, with their definitions.
@@ -126,7 +126,7 @@ class Client:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE if self._on_event else None,
                 env=self._env,
-                limit=_LONGEST_LINE,
+                limit=_MAX_LINE,
             )
         except OSError as error:
             raise UpstreamError(f"{self._command[0]} does not start: {error.strerror}") from None
@@ -139,7 +139,7 @@ class Client:
             asyncio.create_task(self._read_errors(self._process.stderr)),
         ]
         try:
-            await self._shake_hands()
+            await self._initialize()
         except BaseException:  # whatever it was, cancelling included: nobody else will end the process
             await self.aclose()
             raise
@@ -154,7 +154,7 @@ class Client:
         """Close the server's input, wait for its end, and see to it if it does not come."""
         self._input.close()
         try:
-            async with asyncio.timeout(_LEAVE_PATIENCE):
+            async with asyncio.timeout(_EXIT_TIMEOUT):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
@@ -162,7 +162,7 @@ class Client:
         await asyncio.gather(*self._readers)
 
     async def request(
-        self, method: str, params: Mapping[str, Any] | None = None, *, within: float = LONGEST_WAIT
+        self, method: str, params: Mapping[str, Any] | None = None, *, within: float = MAX_WAIT
     ) -> Any:
         """The result of a request.
 
@@ -179,14 +179,14 @@ class Client:
             raise InternalError(self._gone)
         self._last_id += 1
         answer = self._waiting[self._last_id] = asyncio.get_running_loop().create_future()
-        self._say({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}})
+        self._send({"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params or {}})
         try:
             async with asyncio.timeout(within):
                 return await answer
         except TimeoutError:
             raise InternalError(f"{method} was not answered within {within:g} s") from None
 
-    async def everything(self, kind: str, group: str | None = None) -> list[dict[str, Any]]:
+    async def list_all(self, kind: str, group: str | None = None) -> list[dict[str, Any]]:
         """All pages of a listing.
 
         Args:
@@ -238,13 +238,13 @@ class Client:
         """The result of a group's tool."""
         return await self.call("call_dynamic_tool", {"group": group, "name": tool, "args": arguments})
 
-    async def _shake_hands(self) -> None:
+    async def _initialize(self) -> None:
         me = {"name": "dmcp-cli", "version": __version__}
         params = {"protocolVersion": REVISION, "capabilities": {}, "clientInfo": me}
-        await self.request("initialize", params, within=_HANDSHAKE_PATIENCE)
-        self._say({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        await self.request("initialize", params, within=_INITIALIZE_TIMEOUT)
+        self._send({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
-    def _say(self, message: Mapping[str, Any]) -> None:
+    def _send(self, message: Mapping[str, Any]) -> None:
         self._input.write(to_json(message) + b"\n")
 
     async def _read_answers(self, stdout: asyncio.StreamReader) -> None:
@@ -263,13 +263,13 @@ class Client:
         if "method" not in message:
             self._on_answer(message)
         elif "id" in message and message["method"] == "ping":
-            self._say({"jsonrpc": "2.0", "id": message["id"], "result": {}})
+            self._send({"jsonrpc": "2.0", "id": message["id"], "result": {}})
         elif "id" in message:
             error = {
                 "code": _METHOD_NOT_FOUND,
                 "message": f"dmcp's command line does not do {message['method']}",
             }
-            self._say({"jsonrpc": "2.0", "id": message["id"], "error": error})
+            self._send({"jsonrpc": "2.0", "id": message["id"], "error": error})
 
     def _on_answer(self, message: Mapping[str, Any]) -> None:
         identifier = message.get("id")

@@ -16,8 +16,8 @@ import click
 from pydantic_core import to_json
 
 from dmcp import __version__
-from dmcp.cli.amounts import count, size, tokens
 from dmcp.cli.client import Client, dmcp_serving, python
+from dmcp.cli.formatting import count, size, tokens
 
 _SERVERS: Final = {
     "notes": "Write, find, tag and change short notes",
@@ -60,7 +60,7 @@ async def _session(config: Path) -> None:
     level = os.environ.get("DMCP_LOG") or "warning"
     async with Client(dmcp_serving(config), log_level=level) as client:
         _headline("What the assistant sees: two tools")
-        shown = await client.everything("tools")
+        shown = await client.list_all("tools")
         _show_tools(shown)
 
         _headline("It asks what a group can do")
@@ -107,7 +107,7 @@ async def _show_call(client: Client, group: str, tool: str, arguments: dict[str,
 async def _asked_directly(name: str) -> list[dict[str, Any]]:
     """The tool definitions a server gives a client that talks to it without dmcp."""
     async with Client(_command_of(name)) as client:
-        return await client.everything("tools")
+        return await client.list_all("tools")
 
 
 def _show_sums(shown: list[dict[str, Any]], behind: list[dict[str, Any]]) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
-from dmcp.cli.amounts import size, tokens
+from dmcp.cli import context
+from dmcp.cli.formatting import size, tokens
 from dmcp.config.model import StdioServer
 from dmcp.errors import UpstreamError
-from dmcp.protocol import categories
+from dmcp.protocol import categories, sign_in
 from dmcp.protocol.link import FaultKind
 from dmcp.text import is_suspicious, printable
 
@@ -27,7 +27,6 @@ _RUN_IT: Final = "run its command in a terminal"
 _ADVICE: Final = {
     categories.TOO_SLOW: f'{_RUN_IT}; if it is only slow, raise "timeout": {{"connect": ...}}',
     categories.NOT_REACHABLE: "check the address, and whether the server runs",
-    categories.NEEDS_SIGN_IN: "dmcp auth login NAME",
     categories.NOT_FOUND: 'check the path of the "url"',
 }
 
@@ -121,8 +120,8 @@ async def examine(client: Client, config: ServerConfig, started: float) -> Serve
     try:
         tools = await client.group_tools(name) if features.tools else None
         seconds = time.monotonic() - started
-        resources = await client.everything("resources", name) if features.resources else None
-        prompts = await client.everything("prompts", name) if features.prompts else None
+        resources = await client.list_all("resources", name) if features.resources else None
+        prompts = await client.list_all("prompts", name) if features.prompts else None
     except UpstreamError as error:
         return ServerReport(name, False, transport, reason=log.mask(str(error)))
     incomplete = client.incomplete.get(name, {})
@@ -189,6 +188,8 @@ def advice(group: str, lost: Mapping[str, Any]) -> str | None:
     """
     category = lost.get("category", "")
     if category in _ADVICE:
-        return _ADVICE[category].replace("NAME", shlex.quote(group))
+        return _ADVICE[category]
+    if category == categories.NEEDS_SIGN_IN:
+        return f"run {sign_in.command('login', group, context.named())}"
     ended = lost.get("kind") == FaultKind.EXITED.value and category != categories.HANGS
     return f"{_RUN_IT} to see why" if ended else None

@@ -17,7 +17,6 @@ import click
 from click.core import ParameterSource
 
 from dmcp.cli import review, trust
-from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.coding_tools import dialog
 from dmcp.cli.coding_tools.descriptions import suggestion
 from dmcp.cli.coding_tools.dialog import plain, report
@@ -35,7 +34,8 @@ from dmcp.cli.coding_tools.placement import (
 )
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.coding_tools.table import TOOLS
-from dmcp.cli.completing import coding_tools
+from dmcp.cli.completion import coding_tools
+from dmcp.cli.context import USUAL_FILE
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
 from dmcp.cli.writing import Overtaken, backup_of, write_whole

@@ -9,7 +9,6 @@ import click
 from click.core import ParameterSource
 from pydantic_core import to_json
 
-from dmcp.cli.chosen import USUAL_FILE
 from dmcp.cli.client import python, runner
 from dmcp.cli.schema import SCHEMA, check_name, write_beside
 from dmcp.cli.trust import keep_own

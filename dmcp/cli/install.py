@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from dmcp.cli import review, trust
-from dmcp.cli.chosen import USUAL_FILE, configuration
 from dmcp.cli.client import python, runner
 from dmcp.cli.coding_tools.dialog import plain
 from dmcp.cli.coding_tools.install import InstallResult, install, uninstall
@@ -18,7 +17,8 @@ from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.coding_tools.replaced import ReplacedServers
 from dmcp.cli.coding_tools.table import TOOLS, nearest
 from dmcp.cli.coding_tools.tool import CodingTool, LaunchCommand
-from dmcp.cli.completing import coding_tools
+from dmcp.cli.completion import coding_tools
+from dmcp.cli.context import USUAL_FILE, configuration
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
 from dmcp.programs import find_program

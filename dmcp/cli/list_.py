@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dmcp import log
-from dmcp.cli import completing, show, trust
-from dmcp.cli.amounts import count
-from dmcp.cli.chosen import configuration, no_group, session, split
+from dmcp.cli import completion, formatting, trust
+from dmcp.cli.context import configuration, no_group, session, split
+from dmcp.cli.formatting import count
 from dmcp.cli.results import first_sentence, parameters
 from dmcp.errors import ConfigError, UpstreamError
 
@@ -30,11 +30,12 @@ Examples:
 
 Exit status: 0 all well, 1 a group is unavailable or incomplete, 2 the configuration or the command line is wrong.
 """
+_LONGEST_URI: Final = 500  # characters of a URI that are shown; --json has it whole
 _OTHERS: Final = (("resources", "uri"), ("resources/templates", "uriTemplate"), ("prompts", "name"))
 
 
 @click.command("list", short_help="Show the tools, resources and prompts of the servers.", epilog=_EPILOG)
-@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]", shell_complete=completing.groups)
+@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]", shell_complete=completion.groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with whole definitions.")
 def list_command(words: tuple[str, ...], as_json: bool) -> int:
@@ -48,7 +49,7 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
         servers = {rest[0]: _known(rest[0], servers)}
     groups = asyncio.run(_look(path, servers))
     if as_json:
-        show.echo_json({"groups": groups})
+        formatting.echo_json({"groups": groups})
     else:
         click.echo(
             "\n\n".join(_whole(g) if rest else _overview(g) for g in groups) or "There are no servers."
@@ -78,7 +79,7 @@ async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
     try:
         group["tools"] = await client.group_tools(server.name) if features.tools else []
         for kind, _ in _OTHERS:
-            group[kind] = await client.everything(kind, server.name) if switched[kind] else []
+            group[kind] = await client.list_all(kind, server.name) if switched[kind] else []
     except UpstreamError as error:
         group["unavailable"] = log.mask(str(error))
     incomplete = client.incomplete.get(server.name)
@@ -89,20 +90,23 @@ async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
 
 def _incomplete(group: Mapping[str, Any]) -> list[str]:
     return [
-        f"  incomplete: its {kind}: {show.line(why)}" for kind, why in group.get("incomplete", {}).items()
+        f"  incomplete: its {kind}: {formatting.line(why)}"
+        for kind, why in group.get("incomplete", {}).items()
     ]
 
 
 def _head(group: Mapping[str, Any]) -> str:
-    return click.style(show.line(group["name"]), bold=True) + f"  {show.line(group['description'])}"
+    return (
+        click.style(formatting.name(group["name"]), bold=True) + f"  {formatting.line(group['description'])}"
+    )
 
 
 def _overview(group: Mapping[str, Any]) -> str:
     if "unavailable" in group:
-        return f"{_head(group)}\n  unavailable: {show.line(show.with_configuration(group['unavailable']))}"
-    width = max((len(show.line(tool["name"])) for tool in group["tools"]), default=0)
+        return f"{_head(group)}\n  unavailable: {formatting.line(group['unavailable'])}"
+    width = max((len(formatting.name(tool["name"])) for tool in group["tools"]), default=0)
     lines = [
-        f"  {show.line(t['name']):<{width}}  {first_sentence(t.get('description') or '')}".rstrip()
+        f"  {formatting.name(t['name']):<{width}}  {first_sentence(t.get('description') or '')}".rstrip()
         for t in group["tools"]
     ]
     more = [count(len(group[kind]), kind.split("/")[-1].rstrip("s")) for kind, _ in _OTHERS if group[kind]]
@@ -115,20 +119,26 @@ def _whole(group: Mapping[str, Any]) -> str:
         return _overview(group)
     parts = ["\n".join([_head(group), *_incomplete(group)])]
     for tool in group["tools"]:
-        lines = [click.style(show.line(tool["name"]), bold=True), *_indented(tool.get("description") or "")]
+        lines = [
+            click.style(formatting.name(tool["name"]), bold=True),
+            *_indented(tool.get("description") or ""),
+        ]
         lines += [f"  - {line}" for line in parameters(tool.get("inputSchema") or {})]
         parts.append("\n".join(lines))
     for kind, key in _OTHERS:
         if group[kind]:
             title = kind.replace("resources/templates", "resource templates")
             entries = [
-                f"  {show.line(e[key])}  {first_sentence(e.get('description') or e.get('name', ''))}"
-                for e in group[kind]
+                f"  {formatting.line(e[key], _LONGEST_URI)}  {first_sentence(_about(e))}" for e in group[kind]
             ]
             parts.append("\n".join([click.style(title, bold=True), *entries]))
     return "\n\n".join(parts)
 
 
+def _about(entry: Mapping[str, Any]) -> Any:
+    return entry.get("description") or entry.get("name", "")
+
+
 def _indented(text: Any) -> list[str]:
-    text = str(text)
-    return [f"  {line}".rstrip() for line in show.block(text.strip()).split("\n")] if text.strip() else []
+    shown = formatting.block(str(text).strip(), formatting.MAX_TEXT)
+    return [f"  {line}".rstrip() for line in shown.split("\n")] if shown else []

@@ -7,26 +7,33 @@ overview shows. Not here: the commands, and the short way into serving (``dmcp._
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import io
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from dmcp import __version__, log
-from dmcp.cli import show, streams
+from dmcp.cli import formatting
 from dmcp.errors import ConfigError, DmcpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it (128 + SIGINT)."""
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+_STREAMS: Final = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
+
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _CommandRef:
     """Where a command is, and what the overview says of it."""
 
     module: str
@@ -34,28 +41,30 @@ class _Place:
     help: str
 
 
-PLACES: Final = {
-    "demo": _Place("demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."),
-    "init": _Place("init", "init_command", "Write a commented configuration to start from."),
-    "import": _Place("import_", "import_command", "Import servers from other coding tools."),
-    "install": _Place("install", "install_command", "Put dmcp into a coding tool."),
-    "uninstall": _Place("install", "uninstall_command", "Take dmcp out of a coding tool again."),
-    "check": _Place(
+COMMANDS: Final = {
+    "demo": _CommandRef(
+        "demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."
+    ),
+    "init": _CommandRef("init", "init_command", "Write a commented configuration to start from."),
+    "import": _CommandRef("import_", "import_command", "Import servers from other coding tools."),
+    "install": _CommandRef("install", "install_command", "Put dmcp into a coding tool."),
+    "uninstall": _CommandRef("install", "uninstall_command", "Take dmcp out of a coding tool again."),
+    "check": _CommandRef(
         "check", "check_command", "Connect to every server, and show what works and what does not."
     ),
-    "list": _Place("list_", "list_command", "Show the tools, resources and prompts of the servers."),
-    "call": _Place("call", "call_command", "Call one tool of one group."),
-    "read": _Place("call", "read_command", "Read one resource."),
-    "prompt": _Place("call", "prompt_command", "Get one prompt."),
-    "auth": _Place(
+    "list": _CommandRef("list_", "list_command", "Show the tools, resources and prompts of the servers."),
+    "call": _CommandRef("call", "call_command", "Call one tool of one group."),
+    "read": _CommandRef("call", "read_command", "Read one resource."),
+    "prompt": _CommandRef("call", "prompt_command", "Get one prompt."),
+    "auth": _CommandRef(
         "auth", "auth_command", "Sign in to remote servers, or out; see which sign-ins there are."
     ),
-    "trust": _Place("trust", "trust_command", "Let dmcp run the configuration found in this folder."),
-    "plan": _Place(
+    "trust": _CommandRef("trust", "trust_command", "Let dmcp run the configuration found in this folder."),
+    "plan": _CommandRef(
         "plan", "plan_command", "Show what a changed configuration would start, stop or leave alone."
     ),
-    "schema": _Place("schema", "schema_command", "Print the JSON schema of the configuration file."),
-    "fault": _Place("fault", "fault", "Run an MCP server that misbehaves, to test MCP clients with."),
+    "schema": _CommandRef("schema", "schema_command", "Print the JSON schema of the configuration file."),
+    "fault": _CommandRef("fault", "fault", "Run an MCP server that misbehaves, to test MCP clients with."),
 }
 
 _EPILOG = """\b
@@ -88,12 +97,12 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the overview."""
         del ctx
-        return list(PLACES)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of this name, if there is one."""
         del ctx
-        place = PLACES.get(cmd_name)
+        place = COMMANDS.get(cmd_name)
         if place is None:
             return None
         command: click.Command = getattr(importlib.import_module(f"dmcp.cli.{place.module}"), place.attribute)
@@ -103,17 +112,17 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """A command, or the configuration to serve."""
-        if args[0] in PLACES or args[0].startswith("-") or ctx.resilient_parsing:
+        if args[0] in COMMANDS or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         if not Path(args[0]).expanduser().exists():
-            raise click.UsageError(neither(args[0]), ctx)
+            raise click.UsageError(unknown_word_message(args[0]), ctx)
         return "", _serve, args
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The overview, from the table: importing every command for its one line takes too long."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, place.help) for name, place in PLACES.items()])
+            formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
 
 
 def _configure_log(verbose: int, quiet: bool, log_format: str | None) -> None:
@@ -156,9 +165,7 @@ def dmcp(ctx: click.Context, verbose: int, quiet: bool, log_format: str | None) 
         ctx.color = False
     _configure_log(verbose, quiet, log_format)
     if ctx.invoked_subcommand is None:
-        from dmcp.__main__ import serve  # noqa: PLC0415 - it imports this module, when a person asks for a command
-
-        return serve(None)
+        return ctx.obj(None)
     return None
 
 
@@ -167,35 +174,41 @@ def dmcp(ctx: click.Context, verbose: int, quiet: bool, log_format: str | None) 
 @_verbose
 @_quiet
 @_log_format
-def _serve(config: str, verbose: int, quiet: bool, log_format: str | None) -> int:
+@click.pass_context
+def _serve(ctx: click.Context, config: str, verbose: int, quiet: bool, log_format: str | None) -> int:
     """Serve the servers of CONFIG on stdin and stdout, until the client leaves."""
-    from dmcp.__main__ import serve  # noqa: PLC0415 - see above
-
     _configure_log(verbose, quiet, log_format)
-    return serve(config)
+    status: int = ctx.obj(config)
+    return status
 
 
-def command_line(arguments: list[str]) -> int:
-    """Do what the arguments say. Blocks; returns the exit status. No exception but ``SystemExit`` comes out."""
-    streams.fill_closed()
-    _speak_utf8()
+def command_line(arguments: list[str], serve: Callable[[str | None], int]) -> int:
+    """Do what the arguments say. Blocks; returns the exit status. No exception but ``SystemExit`` comes out.
+
+    Args:
+        arguments: of the process.
+        serve: serves a configuration until the client leaves, and returns the exit status.
+    """
+    _fill_closed()
+    _configure_streams()
     try:
-        status = dmcp.main([_as_utf8(word) for word in arguments], prog_name="dmcp", standalone_mode=False)
+        words = [_as_utf8(word) for word in arguments]
+        status = dmcp.main(words, prog_name="dmcp", standalone_mode=False, obj=serve)
     except click.ClickException as error:
-        error.message = show.block(log.mask(error.message, None))  # type: ignore[misc] # it is shown as it stands there
+        error.message = formatting.block(log.mask(error.message))  # type: ignore[misc] # it is shown as it stands there
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except DmcpError as error:
-        show.error(error)
+        formatting.echo_error(error)
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough (``dmcp schema | head``). Nothing more can be written there.
-        streams.give_up_output()
+        _give_up_output()
         return 0
     except OSError as error:
-        return _refused_by_the_system(error)
+        return _report_os_error(error)
     return status if isinstance(status, int) else 0
 
 
@@ -226,7 +239,7 @@ def _is_utf8(word: str) -> bool:
     return True
 
 
-def _refused_by_the_system(error: OSError) -> int:
+def _report_os_error(error: OSError) -> int:
     """Say what the person can do about an error of the operating system that no command has expected.
 
     Returns:
@@ -235,8 +248,8 @@ def _refused_by_the_system(error: OSError) -> int:
     Raises:
         OSError: ``error``, if it is nothing the person has to do with.
     """
-    if streams.has_no_room(error):
-        streams.give_up_output()
+    if _has_no_room(error):
+        _give_up_output()
         text = f"standard output cannot be written: {error.strerror}; make room, or write elsewhere"
     elif error.filename is not None:
         what = f"{os.fsdecode(error.filename)}: {error.strerror}"
@@ -245,8 +258,8 @@ def _refused_by_the_system(error: OSError) -> int:
         text = "The working directory does not exist any more: change to one that does."
     else:
         raise error
-    show.error(text)
-    return 1 if streams.has_no_room(error) else 2
+    formatting.echo_error(text)
+    return 1 if _has_no_room(error) else 2
 
 
 def _is_somewhere() -> bool:
@@ -257,7 +270,7 @@ def _is_somewhere() -> bool:
     return True
 
 
-def _speak_utf8() -> None:
+def _configure_streams() -> None:
     """Make pipes and files carry UTF-8, as JSON has to, whatever the code page is; no character ends a command.
 
     A terminal keeps its encoding, and so does whoever chose one with ``PYTHONIOENCODING``.
@@ -268,10 +281,46 @@ def _speak_utf8() -> None:
             stream.reconfigure(encoding=None if chosen else "utf-8", errors="backslashreplace")
 
 
-def neither(word: str) -> str:
+def _fill_closed() -> None:
+    """Put the null device where a standard stream is closed (``dmcp check >&-``).
+
+    Otherwise Python has ``None`` there, and the next file opened would take the number, so that a server that is
+    started would write its errors into it.
+    """
+    for number, name, mode in _STREAMS:
+        if getattr(sys, name) is not None:
+            continue
+        opened = os.open(os.devnull, os.O_RDWR)
+        if opened != number and not _is_open(number):
+            os.dup2(opened, number)
+            os.close(opened)
+            opened = number
+        os.set_inheritable(opened, True)
+        setattr(sys, name, open(opened, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - kept until the end
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def _give_up_output() -> None:
+    """Nothing more can be written to standard output: what is left in its buffer must not fail once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _has_no_room(error: OSError) -> bool:
+    """Whether writing failed because of what is behind the stream; else it is a fault of dmcp's own."""
+    return error.errno in _NO_ROOM
+
+
+def unknown_word_message(word: str) -> str:
     """What to say of a first word that is neither a command nor a file: a mistyped command, or a wrong path."""
     if Path(word).name != word or Path(word).suffix:
         return f"{word}: there is no such file: check the path to the configuration."
-    close = difflib.get_close_matches(word.lower(), PLACES, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(word.lower(), COMMANDS, n=1, cutoff=0.6)
     hint = f"Did you mean: dmcp {close[0]}?" if close else "dmcp --help shows the commands."
     return f"{word} is neither a command nor a configuration file. {hint}"

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from dmcp.cli import show
+from dmcp.cli import formatting
 from dmcp.config.diff import ReloadPlan, plan
 from dmcp.config.loading import load
-from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,12 +21,6 @@ _MEANING: Final = {
     "keep": "is not touched",
     "stop": "is gone, after its calls in flight",
 }
-
-
-class _Refused(click.ClickException):
-    """A configuration is at fault: exit status 2, as everywhere in dmcp."""
-
-    exit_code = 2
 
 
 @click.command("plan", short_help="Show what a changed configuration would start, stop or leave alone.")
@@ -44,14 +37,11 @@ def plan_command(old: str, new: str, as_json: bool) -> None:
     Example:
       dmcp plan dmcp.json dmcp.new.json
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
-    try:
-        after = load(new, os.environ)
-        result = plan(load(old, os.environ), after)
-    except ConfigError as error:
-        raise _Refused(str(error)) from None
+    before, after = load(old, os.environ), load(new, os.environ)
+    result = plan(before, after)
     if as_json:
         values = {action: getattr(result, action) for action in _MEANING}
-        show.echo_json({**values, "changed": dict(result.changed)})
+        formatting.echo_json({**values, "changed": dict(result.changed)})
     else:
         click.echo(_as_text(result, after.servers))
 
@@ -64,7 +54,7 @@ def _as_text(result: ReloadPlan, order: Iterable[str]) -> str:
         if (action := actions.get(name)) is not None:
             meaning, keys = _MEANING[action], result.changed.get(name)
             lines.append(
-                f"{action: <8} {show.line(name)} {meaning}"
+                f"{action: <8} {formatting.line(name)} {meaning}"
                 + (f" (changed: {', '.join(keys)})" if keys else "")
             )
     if result.is_empty:

@@ -16,9 +16,9 @@ import click
 from pydantic_core import to_json
 
 from dmcp import log
-from dmcp.cli.amounts import count
-from dmcp.cli.chosen import session
 from dmcp.cli.coding_tools.dialog import plain
+from dmcp.cli.context import session
+from dmcp.cli.formatting import count
 from dmcp.cli.health import EventCollector
 from dmcp.errors import DmcpError, UpstreamError
 
@@ -79,12 +79,13 @@ async def _ask(
     # All events have come when the session is over.
     said = {name: event["server"] for name, event in events.ready.items()}
     sentences = {
-        name: sentence(said.get(name, {}), names, summaries.get(name, "")) for name, names in tools.items()
+        name: describe_server(said.get(name, {}), names, summaries.get(name, ""))
+        for name, names in tools.items()
     }
     return {name: text for name, text in sentences.items() if text}
 
 
-def sentence(said: Mapping[str, Any], tools: list[str], summary: str = "") -> str:
+def describe_server(said: Mapping[str, Any], tools: list[str], summary: str = "") -> str:
     """A description out of what a server says of itself and the names of its tools; empty when there is nothing.
 
     Args:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from dmcp.cli import show
+from dmcp.cli import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,44 +20,46 @@ def tool_result(result: Block) -> str:
     if isinstance(content, list) and content:
         return "\n".join(block(item) for item in content)
     structured = result.get("structuredContent")
-    return "(no content)" if structured is None else show.block(to_json(structured, indent=2).decode())
+    return "(no content)" if structured is None else formatting.block(to_json(structured, indent=2).decode())
 
 
 def block(item: Any) -> str:
     """One content block (MCP 2025-11-25, ContentBlock)."""
     if not isinstance(item, dict):
-        return show.line(f"[not a content block: {item!r}]")
+        return formatting.line(f"[not a content block: {item!r}]")
     match item.get("type"):
         case "text":
-            return show.block(item.get("text", ""))
+            return formatting.block(item.get("text", ""))
         case "image" | "audio" as kind:
-            return show.line(
+            return formatting.line(
                 f"[{kind}, {item.get('mimeType', 'unknown type')}, {_decoded_size(item.get('data'))}]"
             )
         case "resource_link":
-            return show.line(f"[resource {item.get('uri')}: {item.get('title') or item.get('name', '')}]")
+            return formatting.line(
+                f"[resource {item.get('uri')}: {item.get('title') or item.get('name', '')}]"
+            )
         case "resource":
             return resource(item.get("resource") or {})
         case kind:
-            return show.line(f"[content of an unknown type: {kind}]")
+            return formatting.line(f"[content of an unknown type: {kind}]")
 
 
 def resource(contents: Any) -> str:
     """One resource's contents."""
     if not isinstance(contents, dict):
-        return show.line(f"[not the contents of a resource: {contents!r}]")
+        return formatting.line(f"[not the contents of a resource: {contents!r}]")
     if "text" in contents:
-        return show.block(contents["text"])
+        return formatting.block(contents["text"])
     kind = contents.get("mimeType", "unknown type")
-    return show.line(f"[binary, {kind}, {_decoded_size(contents.get('blob'))}: {contents.get('uri')}]")
+    return formatting.line(f"[binary, {kind}, {_decoded_size(contents.get('blob'))}: {contents.get('uri')}]")
 
 
 def messages(items: Any) -> str:
     """A prompt's messages, each under the role that says it."""
     return "\n\n".join(
-        f"{show.line(item.get('role'))}:\n{block(item.get('content'))}"
+        f"{formatting.line(item.get('role'))}:\n{block(item.get('content'))}"
         if isinstance(item, dict)
-        else show.line(f"[not a message: {item!r}]")
+        else formatting.line(f"[not a message: {item!r}]")
         for item in (items if isinstance(items, list) else [items])
     )
 
@@ -78,14 +80,15 @@ def parameters(schema: Any) -> list[str]:
         kind = _kind(shape)
         optional = "" if name in required else ", optional"
         about = shape.get("description") or ""
-        lines.append(show.block(f"{name} ({kind}{optional})" + (f": {about}" if about else "")))
+        shown = f"{name} ({kind}{optional})" + (f": {about}" if about else "")
+        lines.append(formatting.block(shown, formatting.MAX_LINE))
     return lines
 
 
 def first_sentence(text: Any) -> str:
     """Enough of a description for an overview."""
     line = str(text).strip().partition("\n")[0]
-    return show.line(line.split(". ")[0].strip().rstrip("."))
+    return formatting.line(line.split(". ")[0].strip().rstrip("."))
 
 
 def _kind(shape: Block) -> str:

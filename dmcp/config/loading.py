@@ -35,9 +35,9 @@ ONLY: Final = "DMCP_ONLY"
 """The environment variable in which a command tells the dmcp it starts which groups it is about: a JSON list of names.
 The others are not there."""
 
-ADVISED: Final = "DMCP_ADVISED_BY_COMMAND"
-"""The environment variable in which a command tells the dmcp it starts not to name the configuration in the commands it
-advises: the command does that itself, as the person has named it."""
+ADVISED: Final = "DMCP_ADVISED"
+"""The environment variable in which a command tells the dmcp it starts how the person has named the configuration,
+for the commands it advises; empty: they find it by themselves."""
 
 LARGEST: Final = 1024 * 1024
 """Bytes. No configuration is larger; a file that is was named by mistake."""

@@ -42,7 +42,7 @@ LAYERS = (
     ("protocol",),
     ("config.model",),
 )
-CIRCLES_LEFT = {"dmcp.auth.keyring_store", "dmcp.auth.store", "dmcp.__main__", "dmcp.cli.main"}
+CIRCLES_LEFT = {"dmcp.auth.keyring_store", "dmcp.auth.store"}
 """Files still in a circle of imports. Nothing is ever added."""
 
 

@@ -241,8 +241,8 @@ def test_the_bytes_that_were_looked_at_are_the_ones_that_are_run(clone: Clone) -
     assert clone.run("trust").returncode == 0
     program = (
         "import sys\n"
-        "from dmcp.cli import chosen\n"
-        "real = chosen.session\n"
+        "from dmcp.cli import context\n"
+        "real = context.session\n"
         "def late(path, *more, **named):\n"
         "    path.write_text(path.read_text() + ' ')\n"
         "    return real(path, *more, **named)\n"

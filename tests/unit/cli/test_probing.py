@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dmcp.cli.probing import sentence
+from dmcp.cli.probing import describe_server
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,11 @@ from dmcp.cli.probing import sentence
 def test_a_description_is_made_of_what_the_server_says(
     said: dict[str, Any], tools: list[str], expected: str
 ) -> None:
-    assert sentence(said, tools) == expected
+    assert describe_server(said, tools) == expected
 
 
 def test_a_talkative_server_gets_a_short_description_that_ends_with_a_word() -> None:
-    text = sentence({"title": "Talk", "instructions": "word " * 500}, ["a_rather_long_tool_name"] * 50)
+    text = describe_server({"title": "Talk", "instructions": "word " * 500}, ["a_rather_long_tool_name"] * 50)
     assert len(text) <= 300
     assert text.startswith("Talk: word word")
     assert "; tools: a_rather_long_tool_name" in text
@@ -59,11 +59,11 @@ def test_a_talkative_server_gets_a_short_description_that_ends_with_a_word() -> 
     ],
 )
 def test_what_is_said_to_the_model_is_no_description(said: dict[str, Any], expected: str) -> None:
-    assert sentence({"name": "e", **said}, ["a"], "Its package.") == f"e: {expected}; tools: a"
+    assert describe_server({"name": "e", **said}, ["a"], "Its package.") == f"e: {expected}; tools: a"
 
 
 def test_long_instructions_are_cut_before_they_are_searched() -> None:
     before = time.thread_time()
     for text in ("use this " * 200_000, "you " * 300_000, "a\n" * 500_000, "Use the " + "a " * 500_000):
-        assert len(sentence({"name": "e", "instructions": text}, [])) <= 300
+        assert len(describe_server({"name": "e", "instructions": text}, [])) <= 300
     assert time.thread_time() - before < 1

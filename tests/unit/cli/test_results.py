@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from dmcp.cli import arguments, results
+from dmcp.cli import call, results
 from dmcp.cli.health import advice
 from dmcp.protocol import categories
 
@@ -56,20 +56,20 @@ def test_only_the_first_sentence_is_an_overview() -> None:
 
 def test_text_stays_text_where_the_schema_says_text() -> None:
     schema = {"properties": {"a": {"type": "string"}, "b": {"type": "number"}}}
-    assert arguments.typed({"a": "1", "b": "1", "c": "1", "d": "x"}, schema) == {
+    assert call.typed({"a": "1", "b": "1", "c": "1", "d": "x"}, schema) == {
         "a": "1",
         "b": 1,
         "c": 1,
         "d": "x",
     }
-    assert arguments.typed({"a": "1"}, {"properties": 3}) == {"a": 1}
+    assert call.typed({"a": "1"}, {"properties": 3}) == {"a": 1}
 
 
 def test_a_value_may_hold_an_equals_sign() -> None:
-    assert arguments.pairs(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
+    assert call.pairs_of(["a=b=c", "d="]) == {"a": "b=c", "d": ""}
 
 
 def test_advice_names_the_server_where_a_command_needs_it() -> None:
-    assert advice("tickets", {"category": categories.NEEDS_SIGN_IN}) == "dmcp auth login tickets"
+    assert advice("tickets", {"category": categories.NEEDS_SIGN_IN}) == "run `dmcp auth login tickets`"
     assert advice("tickets", {"kind": "exited", "category": categories.HANGS}) is None
     assert advice("tickets", {}) is None

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dmcp import log
-from dmcp.cli import show
+from dmcp.cli import formatting
 from dmcp.cli.client import Client, dmcp_serving
-from dmcp.cli.remembered import remember
+from dmcp.cli.tool_name_cache import remember
 from dmcp.config.loading import ADVISED, ONLY, PINNED, content_of, load, read
 from dmcp.config.places import user_file
 from dmcp.errors import ConfigError
@@ -31,6 +31,9 @@ USUAL_FILE: Final = "dynamic-mcp.json"
 
 _TRUSTED: dict[Path, str] = {}
 """Digests of the configurations that were found and trusted: what is served must be the bytes that were looked at."""
+
+_NAMED: list[str] = []
+"""The configuration the person has named, if they have: commands that are advised name it too."""
 
 _SUFFIXES = (".json", ".jsonc", ".toml")
 
@@ -70,7 +73,7 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     """
     name = given or os.environ.get("DYNAMIC_MCP_CONFIG") or None
     if given:
-        show.hints_are_about(given)
+        _NAMED[:] = [given]
     if name is None and not Path(USUAL_FILE).is_file():
         own = user_file(os.environ)
         if own is None or not Path(own).is_file():
@@ -79,7 +82,7 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
                 f"(dmcp import and dmcp init write one){f', or {own} for all directories' if own else ''}"
             )
         if "_DMCP_COMPLETE" not in os.environ:  # a shell that completes a word shows nothing else
-            click.echo(f"Using {show.line(own)}", err=True)
+            click.echo(f"Using {formatting.line(own)}", err=True)
         name = own
     path = Path(name or USUAL_FILE).expanduser()
     content = content_of(path)
@@ -89,12 +92,17 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     if starts and not named:
         from dmcp.cli import review, trust  # noqa: PLC0415 - most configurations are named
 
-        shown = show.line(name or USUAL_FILE)
+        shown = formatting.line(name or USUAL_FILE)
         more = "" if shown == USUAL_FILE else f" {shown}"
         otherwise = f"run dmcp trust{more}, or add --trust in a script, or name it yourself (./{shown})"
         trust.require(path, content, review.described(read(path, content).values), otherwise)
         _TRUSTED[path] = digest_of(content)
     return path, loaded
+
+
+def named() -> str:
+    """Return the configuration as the person has named it; empty: commands find it by themselves."""
+    return _NAMED[0] if _NAMED else ""
 
 
 def no_group(name: str, groups: Iterable[str]) -> str:
@@ -120,7 +128,7 @@ def session(
     there, and started.
     """
     level = os.environ.get("DMCP_LOG") or "error"
-    pinned = {ADVISED: "1", **({PINNED: _TRUSTED[path]} if path in _TRUSTED else {})}
+    pinned = {ADVISED: named(), **({PINNED: _TRUSTED[path]} if path in _TRUSTED else {})}
     if not signs_in:
         pinned["DMCP_SIGN_IN"] = "never"
     if only is not None:
