@@ -406,4 +406,5 @@ class Supervisor(LoopActor):
         """The process ends with the supervisor, whatever ended it; after a failure nobody else stops the others."""
         if not self._closing or self._stopping:
             self._abandon_ship()
+        stop(self._audit)
         self._on_end(self._ending.status if self._ending is not None and self._closing else 1)

@@ -42,6 +42,19 @@ class RpcError(UpstreamError):
         self.data = data
 
 
+class Unavailable(UpstreamError):  # noqa: N818 - says what is so
+    """A group is not available. ``reason``: why, without the group's name."""
+
+    def __init__(self, group: str, reason: str) -> None:
+        super().__init__(f"{group} is unavailable: {reason}")
+        self.reason = reason
+
+
+def reason_of(error: UpstreamError) -> str:
+    """Return why a group is not available, without its name where the error has that apart."""
+    return error.reason if isinstance(error, Unavailable) else str(error)
+
+
 _UV_CACHES = ("archive-v", "environments-v", "builds-v")  # in uv's cache, each with a number
 
 
@@ -218,8 +231,9 @@ class Client:
         try:
             result = await self.call("get_dynamic_tools", {"group": group})
         except RpcError as error:
-            reason = error.data.get("reason") if isinstance(error.data, dict) else None
-            raise UpstreamError(str(reason or error)) from None  # the person gets every detail
+            if isinstance(error.data, dict) and isinstance(reason := error.data.get("reason"), str):
+                raise Unavailable(group, reason) from None  # the person gets every detail
+            raise
         text = result["content"][0]["text"]
         if result.get("isError"):
             raise UpstreamError(text)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
 from dmcp.cli import context
+from dmcp.cli.client import reason_of
 from dmcp.cli.formatting import size, tokens
 from dmcp.config.model import StdioServer
 from dmcp.errors import UpstreamError
@@ -123,7 +124,7 @@ async def examine(client: Client, config: ServerConfig, started: float) -> Serve
         resources = await client.list_all("resources", name) if features.resources else None
         prompts = await client.list_all("prompts", name) if features.prompts else None
     except UpstreamError as error:
-        return ServerReport(name, False, transport, reason=log.mask(str(error)))
+        return ServerReport(name, False, transport, reason=log.mask(reason_of(error)))
     incomplete = client.incomplete.get(name, {})
     why = "; ".join(f"its {kind} are incomplete: {log.mask(reason)}" for kind, reason in incomplete.items())
     return ServerReport(

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 from pydantic_core import to_json
 
 from dmcp.cli.client import python, runner
+from dmcp.cli.context import USUAL_FILE
 from dmcp.cli.schema import SCHEMA, check_name, write_beside
 from dmcp.cli.trust import keep_own
 from dmcp.cli.writing import write_whole

@@ -9,6 +9,7 @@ import click
 
 from dmcp import log
 from dmcp.cli import completion, formatting, trust
+from dmcp.cli.client import reason_of
 from dmcp.cli.context import configuration, no_group, session, split
 from dmcp.cli.formatting import count
 from dmcp.cli.results import first_sentence, parameters
@@ -81,7 +82,7 @@ async def _of_group(client: Client, server: ServerConfig) -> dict[str, Any]:
         for kind, _ in _OTHERS:
             group[kind] = await client.list_all(kind, server.name) if switched[kind] else []
     except UpstreamError as error:
-        group["unavailable"] = log.mask(str(error))
+        group["unavailable"] = log.mask(reason_of(error))
     incomplete = client.incomplete.get(server.name)
     if incomplete:
         group["incomplete"] = {kind: log.mask(reason) for kind, reason in incomplete.items()}

@@ -16,6 +16,7 @@ import click
 from pydantic_core import to_json
 
 from dmcp import log
+from dmcp.cli.client import reason_of
 from dmcp.cli.coding_tools.dialog import plain
 from dmcp.cli.context import session
 from dmcp.cli.formatting import count
@@ -73,7 +74,7 @@ async def _ask(
             try:
                 tools[name] = [str(tool.get("name")) for tool in await client.group_tools(name)]
             except UpstreamError as error:
-                click.echo(f"  {plain(name)} did not answer: {plain(log.mask(str(error)))}", err=True)
+                click.echo(f"  {plain(name)} did not answer: {plain(log.mask(reason_of(error)))}", err=True)
 
         await asyncio.gather(*(one(name) for name in entries))
     # All events have come when the session is over.

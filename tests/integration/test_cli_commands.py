@@ -64,7 +64,8 @@ def test_check_says_why_a_server_is_unavailable_and_what_to_do(mixed: Path) -> N
         "unset": False,
     }
     assert "no-such-command-anywhere was not found" in found["missing"]["reason"]
-    assert "full path" in found["missing"]["hint"]
+    assert "full path" in found["missing"]["reason"]
+    assert "in a terminal" in found["crashing"]["hint"]
     assert found["crashing"]["stderr"][-1] == "the disk is full"
     assert "DMCP_TEST_NOT_SET" in found["unset"]["reason"]
 
