@@ -10,14 +10,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from dmcp.cli.auth import auth_command
+from harness.cli import run_dmcp
 from servers.oauth_process import OAuthServer, running
 
 _ROOT = Path(__file__).parents[3]
 _BROWSER = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=20).close()"
-_RUN = "import sys; from dmcp.cli.auth import auth_command; auth_command(sys.argv[1:], prog_name='dmcp auth')"
 
 
 class Terminal:
@@ -41,7 +39,7 @@ class Terminal:
         }
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", _RUN, *arguments]
+        command = [sys.executable, "-m", "dmcp", "auth", *arguments]
         return subprocess.run(
             command,
             env=self.environment,
@@ -54,7 +52,7 @@ class Terminal:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Run a command without waiting for it; what it says on stderr can be read."""
-        command, pipe = [sys.executable, "-c", _RUN, *arguments], subprocess.PIPE
+        command, pipe = [sys.executable, "-m", "dmcp", "auth", *arguments], subprocess.PIPE
         return subprocess.Popen(command, env=self.environment, stdout=pipe, stderr=pipe, text=True)
 
     def stored(self) -> Path:
@@ -111,9 +109,9 @@ def test_a_command_that_makes_no_sense_ends_with_2_and_says_why(
     remote = {"description": "d", "url": "https://mcp.example"}
     local = {"description": "d", "command": "true"}
     config.write_text(json.dumps({"mcpServers": {"one": remote, "two": remote, "near": local}}))
-    result = CliRunner().invoke(auth_command, arguments, env={"DYNAMIC_MCP_CONFIG": str(config)})
-    assert result.exit_code == 2
-    assert text in result.output
+    done = run_dmcp("auth", *arguments, env={"DYNAMIC_MCP_CONFIG": str(config)})
+    assert done.returncode == 2
+    assert text in done.stderr
 
 
 def test_a_sign_in_another_process_has_begun_is_waited_for_and_the_person_is_told(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def pieces(message: str) -> list[str]:
 
 @pytest.mark.parametrize("message", quoted())
 def test_a_message_the_page_explains_is_one_that_dmcp_says(message: str) -> None:
-    plain = SAID.replace('\\"', '"').replace("{NAME}", "dmcp")
+    plain = SAID.replace('\\"', '"').replace("{SERVER_NAME}", "dmcp")
     assert [piece for piece in pieces(message) if piece not in plain] == []
 
 
