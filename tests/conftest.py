@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import shutil
 import signal
 import tempfile
@@ -12,40 +11,59 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
-import dmcp
 from harness.processes import MARK, leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+TESTS = Path(__file__).parent
+LONGEST_FIRST = (
+    "integration/clients/test_real_clients.py",
+    "conformance/test_conformance.py",
+    "faults/matrix/test_every_fault_over_http.py",
+    "faults/matrix/test_every_fault_over_stdio.py",
+)
+"""Files of more than twenty seconds, the longest first."""
 _WITHOUT_PROCESSES = ("/unit/", "/architecture/")
 _EXIT_TIMEOUT = 10.0  # seconds for a process to end after the test that started it
+
+# What fails once fails again, and on a machine that is busy nothing fails for being slow.
+settings.register_profile(
+    "dmcp",
+    derandomize=True,
+    deadline=None,
+    max_examples=100,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("dmcp")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Keep tests, and every dmcp they start, out of the developer's home directory: nothing is read or kept there.
 
     Before modules are collected, because some of them ask for the home directory when they are imported.
-
-    Also compile dmcp once: with ``PYTHONDONTWRITEBYTECODE`` set, as images of CI have it, each of the thousands of
-    dmcps that the tests start would compile its modules anew (70 ms of processor time each).
     """
-    if not hasattr(config, "workerinput"):
-        compileall.compile_dir(Path(dmcp.__file__).parent, quiet=2)
     home = tempfile.mkdtemp(prefix="dmcp-home-")
     patch = pytest.MonkeyPatch()
     for name in ("HOME", "USERPROFILE"):
         patch.setenv(name, home)
     for name in ("APPDATA", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
         patch.delenv(name, raising=False)
-    # dmcp is started some thousand times; compiling it each time would be a third of what the tests cost.
+    # Images of CI set this; but dmcp is started some thousand times, and compiling it each time is a third of the cost.
     patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell without job control starts a job in the background with SIGINT ignored, and all below it would be.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     config.add_cleanup(patch.undo)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that take longest: one of them at the end would have a worker run while the others rest."""
+    rank = {TESTS / name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture

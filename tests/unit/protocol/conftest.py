@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from dmcp.protocol import wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# The machine is loaded while tests run, and what fails once has to fail again: no deadline, no luck where it counts.
-settings.register_profile(
-    "dmcp",
-    max_examples=100,
-    deadline=None,
-    derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=list(HealthCheck),
-)
-settings.load_profile("dmcp")
 
 
 @pytest.fixture(params=["first messages", "sped up"])
