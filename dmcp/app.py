@@ -84,6 +84,7 @@ class House:
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
         self._frontend: Address
+        self._audit: Address
         self._watchdog = Watchdog()
         self._downstream = Downstream(
             on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
@@ -101,7 +102,8 @@ class House:
         Raises:
             ConfigError: the configuration is invalid.
         """
-        supervisor = Supervisor.start(self, self._end, Audit.start())
+        self._audit = Audit.start()
+        supervisor = Supervisor.start(self, self._end, self._audit)
         self._listen_to_signals(supervisor)
         if self._done.done():
             return await self._done
@@ -371,6 +373,7 @@ class House:
             watch=watch,
             pause=self._downstream.hold,
             write_parts=self._downstream.write_parts,
+            audit=self._audit if log.enabled("debug") else None,
         )
         return self._frontend
 

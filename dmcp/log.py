@@ -427,6 +427,7 @@ def event(
     server: str = "",
     *,
     last: str | None = None,
+    limited: bool = True,
 ) -> None:
     """Log a typed event. Of one type about one server they are limited as with ``remark``.
 
@@ -436,13 +437,14 @@ def event(
         text: makes its sentence; without one it is written only where the log is JSON.
         server: what stands for the group in a line of text, if not the group's name.
         last: what to tell of it with the count, if the last ones are worth that.
+        limited: whether they are.
     """
     if not enabled(level) or (text is None and not _writes_json):
         return
     name, group = type(what).__name__, getattr(what, "group", "")
     server = server or group or OWN
     level = "info" if level == "notice" else level
-    if group and not _admit((server, name), level, last):
+    if group and limited and not _admit((server, name), level, last):
         return
     fields: Mapping[str, Any] | None = None
     if _writes_json:

@@ -48,7 +48,8 @@ def log_event(event: Any) -> None:
     if type(event) in _BY_FIELD:
         level = _BY_FIELD[type(event)](event)
     if log.enabled(level):
-        log.event(event, level, (lambda: text(event)) if text is not None else None)
+        limited = not isinstance(event, events.CallFinished)  # whoever listens for calls wants all of them
+        log.event(event, level, (lambda: text(event)) if text is not None else None, limited=limited)
 
 
 def _reconnect(event: events.ReconnectScheduled) -> str:
@@ -74,7 +75,7 @@ def _listing_failed(event: events.ListingFailed) -> str:
 
 
 def _call(event: events.CallFinished) -> str:
-    named = f"{event.method} {event.tool}".rstrip()
+    named = f"{event.operation} {event.tool}".rstrip()
     return f"{named}: {event.outcome} of {event.bytes:,} bytes after {event.seconds * 1000:.1f} ms"
 
 

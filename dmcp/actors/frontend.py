@@ -8,6 +8,7 @@ It knows no upstream's state: where a group's requests go is in the directory th
 
 from __future__ import annotations
 
+import time
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 
@@ -17,6 +18,7 @@ from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
+from dmcp.messages.events import CallFinished
 from dmcp.messages.frontend import (
     ClientFrames,
     ClientGone,
@@ -93,6 +95,30 @@ class _Accepted(NamedTuple):
     batch: BatchAnswer | None
 
 
+class _CallAudit:
+    """Measures calls and tells the audit actor of those that have ended. Exists only where somebody listens."""
+
+    def __init__(self, audit: Address) -> None:
+        self._audit = audit
+        self._begun: dict[CallId, tuple[float, object]] = {}
+
+    def __repr__(self) -> str:
+        return f"<_CallAudit {len(self._begun)} open>"
+
+    def begin(self, call: CallId, operation: object) -> None:
+        """A call has come, or it is known better what is called."""
+        started, _ = self._begun.get(call, (time.monotonic(), None))
+        self._begun[call] = started, operation
+
+    def end(self, call: CallId, group: str, outcome: str, size: int) -> None:
+        """A call has ended with an answer of this many bytes."""
+        started, operation = self._begun.pop(call, (time.monotonic(), None))
+        seconds = round(time.monotonic() - started, 6)
+        name = getattr(operation, "name", None) or getattr(operation, "uri", "")
+        kind = type(operation).__name__
+        post(self._audit, CallFinished(*call, group, kind, str(name), seconds, size, outcome))
+
+
 class Frontend(LoopActor):
     """The actor that faces the client."""
 
@@ -105,6 +131,7 @@ class Frontend(LoopActor):
         pause: Callable[[bool], None] = lambda _: None,
         write_parts: Callable[[tuple[Body, ...]], None] | None = None,
         client: int = 1,
+        audit: Address | None = None,
     ) -> None:
         """Make one.
 
@@ -115,6 +142,7 @@ class Frontend(LoopActor):
             pause: stops reading from the client, or goes on.
             write_parts: sends a frame that is given in parts, without copying them.
             client: the number of the client.
+            audit: is told of every call that ends, where somebody listens for that.
         """
         super().__init__(watch)
         self._write = write
@@ -125,6 +153,7 @@ class Frontend(LoopActor):
         self._directory: Directory | None = None
         self._early: list[_Accepted] = []
         self._client = client
+        self._calls = None if audit is None else _CallAudit(audit)
         self._pending: PendingRequests[Address] = PendingRequests(client)
         self._context = upstream.CallContext(self.actor_ref)
         self._context_with_progress = upstream.CallContext(self.actor_ref, wants_progress=True)
@@ -318,7 +347,10 @@ class Frontend(LoopActor):
         pending: PendingRequest[Address] = PendingRequest(
             accepted.id, accepted.request.progress_token, accepted.request.meta, accepted.batch
         )
-        return self._pending.open(pending)
+        call = self._pending.open(pending)
+        if self._calls is not None:
+            self._calls.begin(call, accepted.request.operation)
+        return call
 
     def _call_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
         if operation.name == tools.CALL_TOOL:
@@ -344,8 +376,11 @@ class Frontend(LoopActor):
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
             self._send(jsonrpc.result(accepted.id, tools.text_result(text, failed=True)), accepted.batch)
         else:
-            call = CallTool(wanted.name, wanted.arguments, operation.extra)
-            self._forward(self._open(accepted), wanted.group, call)
+            tool = CallTool(wanted.name, wanted.arguments, operation.extra)
+            call = self._open(accepted)
+            if self._calls is not None:
+                self._calls.begin(call, tool)
+            self._forward(call, wanted.group, tool)
 
     def _forward(self, call: CallId, name: str, operation: Operation) -> None:
         """Give a request to the upstream of a group. It is pending, so every way out answers it."""
@@ -389,6 +424,8 @@ class Frontend(LoopActor):
         pending = self._pending.close(call) if call is not None else None
         if pending is None or call is None:
             return
+        if self._calls is not None:
+            self._calls.end(call, pending.group, "cancelled", 0)
         if pending.upstream is not None:
             # If it has ended, the request comes back to us as ``Moved``.
             post(pending.upstream, upstream.Cancel(call, reason))
@@ -420,6 +457,9 @@ class Frontend(LoopActor):
                 text = f"{pending.group}: asked for input in a way this client cannot be told of"
                 error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, text)
                 parts = jsonrpc.passed_on(pending.id, "error", error)
+        if self._calls is not None:
+            outcome = "result" if isinstance(reply.outcome, Result) else "error"
+            self._calls.end(reply.call, pending.group, outcome, len(parts[1]))
         if pending.batch is None and len(parts[1]) > _COPIED:
             self._write_parts(parts)
         else:

@@ -160,8 +160,8 @@ class CallFinished(NamedTuple):
         client: the number of the client.
         call: the number of its request.
         group: who answered; empty: dmcp itself.
-        method: the MCP method.
-        tool: the tool's, prompt's or resource's name.
+        operation: what was asked (``dmcp.protocol.operations``), for example "CallTool".
+        tool: the name of the tool or prompt, or the URI.
         seconds: from the request to the answer.
         bytes: of the answer.
         outcome: "result", "error" (JSON-RPC) or "cancelled".
@@ -170,7 +170,7 @@ class CallFinished(NamedTuple):
     client: int
     call: int
     group: str
-    method: str
+    operation: str
     tool: str
     seconds: float
     bytes: int

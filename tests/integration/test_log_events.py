@@ -66,3 +66,22 @@ def test_every_event_has_its_place_in_the_log() -> None:
         "ServerOutput",
     }
     assert names <= {kind.__name__ for kind in audit._SENTENCES}
+
+
+async def test_a_call_is_told_of_while_somebody_listens_and_else_not(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "dmcp.json", {"good": python_server(TESTS / "servers" / "noisy.py")})
+    async with RawClient(dmcp_command(config), env=EVENTS) as client:
+        await client.initialize()
+        await client.tools("good")
+        await client.call("good", "echo")
+        done = await client.event("CallFinished", group="good", tool="echo")
+        listed = await client.event("CallFinished", tool="get_dynamic_tools")
+    assert (done["operation"], done["outcome"], done["client"]) == ("CallTool", "result", 1)
+    assert done["bytes"] > 10
+    assert 0 < done["seconds"] < 60
+    assert "group" not in listed or listed["group"] == ""
+    async with RawClient(dmcp_command(config), env={**EVENTS, "DMCP_LOG": "info"}) as client:
+        await client.initialize()
+        await client.call("good", "echo")
+        await client.event("ConnectionReady", group="good")
+    assert "CallFinished" not in client.stderr
