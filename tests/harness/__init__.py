@@ -7,7 +7,7 @@ from harness.child import WAIT, Child
 from harness.configs import Entry, npm_server, sdk_server, tapped, write_config
 from harness.official import OfficialClient, text_of
 from harness.processes import alive, descendants, gone, marked
-from harness.raw import RawClient, RpcError, dmcp_command
+from harness.raw import LongLineClient, RawClient, RpcError, dmcp_command
 from harness.wire import Ledger, read_tap
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Child",
     "Entry",
     "Ledger",
+    "LongLineClient",
     "OfficialClient",
     "RawClient",
     "RpcError",

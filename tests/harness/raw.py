@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from harness.child import WAIT, Child
 from harness.wire import Ledger
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
+
+_LONG_LINE: Final = 100_000  # bytes
 
 
 class RpcError(Exception):
@@ -211,3 +213,22 @@ class RawClient(Child):
                 self.respond(item, self.answers[item["method"]](item.get("params") or {}))
             else:
                 self.inbox.append(item)
+
+
+class LongLineClient(RawClient):
+    """A client that does not decode long lines: it would take minutes, and prove nothing.
+
+    Attributes:
+        long: the lines of more than 100,000 bytes, in order; they are in no inbox and answer no request.
+    """
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.long: list[bytes] = []
+
+    def on_line(self, line: bytes) -> None:
+        """Keep a long line, sort in a short one."""
+        if len(line) > _LONG_LINE:
+            self.long.append(line)
+        else:
+            super().on_line(line)

@@ -62,7 +62,13 @@ async def fine(peer: Peer, request: Request) -> None:
 
 @asynccontextmanager
 async def stage(
-    tmp_path: Path, on_call: Reaction, *, on_get: Reaction | None = None, **limits: Any
+    tmp_path: Path,
+    on_call: Reaction,
+    *,
+    on_get: Reaction | None = None,
+    client: type[RawClient] = RawClient,
+    strict: bool = True,
+    **limits: Any,
 ) -> AsyncIterator[Stage]:
     """Start both servers and dmcp; the bad one's tool meets ``on_call``, its standalone stream ``on_get``."""
     async with AsyncExitStack() as stack:
@@ -72,14 +78,15 @@ async def stage(
         if on_get is not None:
             bad.on("GET", on_get)
         more = {"limits": limits} if limits else {}
-        servers = {"good": {"url": good.url}, "bad": {"url": bad.url, "timeout": {"tools": "20s"}, **more}}
+        servers = {"good": {"url": good.url}, "bad": {"url": bad.url, "timeout": {"tools": "60s"}, **more}}
         config = write_config(tmp_path / "dmcp.json", servers)
         watch = LoopWatch(tmp_path)
-        client = await stack.enter_async_context(RawClient(LoopWatch.command(config), env=watch.env))
-        await client.initialize()
+        peer = client(LoopWatch.command(config), env=watch.env, strict=strict)
+        await stack.enter_async_context(peer)
+        await peer.initialize()
         look = {"name": "get_dynamic_tools", "arguments": {"group": "bad"}}
-        await client.request("tools/call", look, within=ATTACK_WAIT)  # both are connected
-        await client.call("good", "x")
+        await peer.request("tools/call", look, within=ATTACK_WAIT)  # both are connected
+        await peer.call("good", "x")
         watch.start_watching()
         await asyncio.sleep(0.1)
-        yield Stage(client, watch, bad)
+        yield Stage(peer, watch, bad)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import RawClient, dmcp_command, write_config
+from harness import LongLineClient, RawClient, dmcp_command, write_config
 from harness.configs import TESTS, python_server
 from harness.watched import LoopWatch
 from servers.large_frames import UNITS, body
@@ -27,27 +27,15 @@ HELD_BY_16_MIB = 100  # likewise, for a message of that size
 HELD_BEYOND = 150  # for one of 60 MB: a copy of it alone takes a tenth of that
 
 
-class Lines(RawClient):
-    """A client that does not decode long lines: it would take minutes, and prove nothing."""
-
-    def __init__(self, *args: Any, **more: Any) -> None:
-        super().__init__(*args, **more)
-        self.long: list[bytes] = []
-
-    def on_line(self, line: bytes) -> None:
-        if len(line) > 100_000:
-            self.long.append(line)
-        else:
-            super().on_line(line)
-
-
 @asynccontextmanager
-async def large(tmp_path: Path, *options: str, **more: Any) -> AsyncIterator[tuple[Lines, LoopWatch]]:
+async def large(
+    tmp_path: Path, *options: str, **more: Any
+) -> AsyncIterator[tuple[LongLineClient, LoopWatch]]:
     script = TESTS / "servers" / "large_frames.py"
     servers = {"g": python_server(script, *options, **more), "other": python_server(script)}
     config = write_config(tmp_path / "dmcp.json", servers)
     watch = LoopWatch(tmp_path)
-    async with Lines(LoopWatch.command(config), env=watch.env, strict=False) as client:
+    async with LongLineClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
         await client.initialize("2025-03-26", capabilities={"sampling": {}, "roots": {}})
         for group in servers:
             await client.call(group, "echo")
@@ -178,7 +166,7 @@ async def test_whatever_else_a_server_sends_in_one_message_holds_nobody_up(
 ) -> None:
     sizes = [(shape, 3 * MIB) for shape in ("objects", "text", "digits", "deep")]
     sizes += [("digits", 12 * MIB), ("objects", 20_000_000), ("text", 20_000_000)]
-    client: Lines
+    client: LongLineClient
     async with large(tmp_path, timeout={"tools": "5m"}) as (client, watch):
         client.answers["sampling/createMessage"] = lambda _: {}
         for shape, size in sizes:
@@ -211,7 +199,7 @@ async def test_a_listing_as_large_as_the_limit_is_read_in_slices(tmp_path: Path)
         tmp_path / "dmcp.json", {"g": python_server(script, "1000", "1500"), "o": python_server(script)}
     )
     watch = LoopWatch(tmp_path)
-    async with Lines(LoopWatch.command(config), env=watch.env, strict=False) as client:
+    async with LongLineClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
         await client.initialize()
         await client.call("o", "echo")
         watch.start_watching()
@@ -222,6 +210,6 @@ async def test_a_listing_as_large_as_the_limit_is_read_in_slices(tmp_path: Path)
 async def test_an_entry_of_a_listing_with_too_many_values_fails_the_listing_in_words(tmp_path: Path) -> None:
     script = TESTS / "servers" / "large_frames.py"
     config = write_config(tmp_path / "dmcp.json", {"g": python_server(script, "1", "150000")})
-    async with Lines(dmcp_command(config), strict=False) as client:
+    async with LongLineClient(dmcp_command(config), strict=False) as client:
         await client.initialize()
         await client.logged("more than 100,000 values")
