@@ -23,7 +23,7 @@ from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Submit
 from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
 from dmcp.protocol.eras import handshake
-from dmcp.protocol.eras.handshake import ClientProfile, ClientSession
+from dmcp.protocol.eras.handshake import ClientSession
 from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     BATCH_PORTION,
@@ -41,6 +41,7 @@ from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.operations import (
     CallTool,
     Cancelled,
+    ClientProfile,
     ElicitationCompleted,
     Error,
     Initialized,

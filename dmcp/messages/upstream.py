@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
-    from dmcp.protocol.eras.handshake import ClientProfile
     from dmcp.protocol.jsonrpc import Body, JsonObject
     from dmcp.protocol.link import Link, LinkFault
-    from dmcp.protocol.operations import ClientNotification, Operation
+    from dmcp.protocol.operations import ClientNotification, ClientProfile, Operation
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.subscriptions import Subscription
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
-from dmcp.protocol.eras.handshake import LATEST, ClientProfile
-from dmcp.protocol.operations import LOG_LEVELS
+from dmcp.protocol.eras.handshake import LATEST
+from dmcp.protocol.operations import LOG_LEVELS, ClientProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

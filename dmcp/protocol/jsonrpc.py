@@ -1,7 +1,8 @@
 """JSON-RPC 2.0 envelopes: one frame in, one typed message out; and the frames dmcp writes itself.
 
-Payloads are not modelled: ``params`` is the decoded object, except that the arguments of a tool stay the bytes they
-were, as ``result`` and ``error`` do. What is large is read in slices (``read_in_slices``), so that it holds nobody up.
+Payloads are not modelled: ``result``, ``error`` and each member of ``params`` stay the bytes they were, whatever the
+method (``msgspec.Raw``; ``wire.opened`` decodes one). What means something is the business of an era's module.
+What is large is read in slices (``read_in_slices``), so that it holds nobody up.
 """
 
 from __future__ import annotations
@@ -11,22 +12,31 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dmcp.protocol import plain_text, scan
-from dmcp.protocol.limits import KIB, MAX_AT_ONCE, MAX_BATCH, MAX_ID, MAX_METHOD, MAX_SERVER_REQUEST, MIB
+from dmcp.protocol.limits import (
+    KIB,
+    MAX_AT_ONCE,
+    MAX_BATCH,
+    MAX_ID,
+    MAX_METHOD,
+    MAX_SERVER_REQUEST,
+    MAX_VALUES,
+    MIB,
+)
 from dmcp.protocol.wire import (
     decode,
     decode_bounded,
     encode,
     engine,
-    is_raw,
     one_line,
+    opened,
     speed_up,
+    weight,
 )
 from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmcp.protocol.wire import Engine
 
 __all__ = [
     "INTERNAL_ERROR",
@@ -74,7 +84,13 @@ Body: TypeAlias = bytes | memoryview
 
 
 class Call(NamedTuple):
-    """A request. ``id`` is the encoded id, so that ``1`` and ``"1"`` stay apart."""
+    """A request.
+
+    Attributes:
+        id: the encoded id, so that ``1`` and ``"1"`` stay apart.
+        method: of any name.
+        params: by name; a value is decoded, or kept as the bytes it was.
+    """
 
     id: bytes
     method: str
@@ -82,7 +98,7 @@ class Call(NamedTuple):
 
 
 class Note(NamedTuple):
-    """A notification."""
+    """A notification. Attributes as in ``Call``."""
 
     method: str
     params: JsonObject
@@ -172,13 +188,11 @@ class _Fast(NamedTuple):
 
     Attributes:
         envelope: a message, its members not decoded but for the method.
-        tool_call: the params of a ``call_dynamic_tool`` with no unusual member.
         none: what stands for a member that is missing.
-        unset: likewise, for the method and ``_meta``.
+        unset: likewise, for the method.
     """
 
     envelope: Callable[[bytes], Any]
-    tool_call: Callable[[Any], Any]
     none: Any
     unset: Any
 
@@ -200,34 +214,39 @@ def _fast() -> _Fast:
         ],
         gc=False,
     )
-    arguments = msgspec.defstruct(
-        "Arguments", [("group", str), ("name", str), ("args", raw, none)], forbid_unknown_fields=True
-    )
-    meta = msgspec.field(default=msgspec.UNSET, name="_meta")
-    tool_call = msgspec.defstruct(
-        "ToolCall",
-        [("name", str), ("arguments", arguments), ("meta", dict[str, Any] | msgspec.UnsetType, meta)],
-        forbid_unknown_fields=True,
-    )
-    return _Fast(
-        msgspec.json.Decoder(envelope).decode, msgspec.json.Decoder(tool_call).decode, none, msgspec.UNSET
-    )
+    return _Fast(msgspec.json.Decoder(envelope).decode, none, msgspec.UNSET)
 
 
 def read(frame: bytes) -> Message:
-    """Understand one frame, however long it takes. Never raises: what is no message comes back as ``Malformed``."""
+    """Understand one frame and decode its params, however long it takes; for who has nothing else to do.
+
+    Never raises: what is no message comes back as ``Malformed``.
+    """
     message = read_at_once(frame)
-    return scan.at_once(read_in_slices(frame)) if message is None else message
+    if message is None:
+        message = scan.at_once(read_in_slices(frame))
+    if isinstance(message, Batch):
+        return Batch(tuple(map(_opened, message.messages)))
+    return _opened(message)
 
 
-def read_at_once(frame: bytes) -> Message | None:  # noqa: PLR0911 - one return for each kind of frame
+def _opened(message: Single) -> Single:
+    if not isinstance(message, Call | Note):
+        return message
+    try:
+        return message._replace(params={name: opened(value) for name, value in message.params.items()})
+    except ValueError as error:
+        return _request(message.id if isinstance(message, Call) else None, message.method, error)
+
+
+def read_at_once(frame: bytes) -> Message | None:  # noqa: C901, PLR0911 - one return for each kind of frame
     """Understand one frame; ``None`` when that takes so long that it has to be done in slices. Never raises."""
     fast = engine()
     if len(frame) > MAX_AT_ONCE:
         return None
     if fast is None:
         return _read_first(frame)
-    envelope, _, none, unset = _fast()
+    envelope, none, unset = _fast()
     if len(frame) > _LENIENT and (plain := plain_text.find(frame, envelope, fast)) is not None:
         return Answer(_id(plain.id), plain.result, None)
     try:
@@ -239,7 +258,12 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: PLR0911 - one return 
         return scan.at_once(read_in_slices(frame)) if len(frame) <= most else None
     identifier = None if found.id is none else bytes(found.id)
     if found.method is not unset:
-        return _read_request(identifier, found.method, None if found.params is none else found.params)
+        raw_params = None if found.params is none else found.params
+        if len(found.method) > MAX_METHOD - 2 or (
+            len(frame) > _LENIENT and raw_params is not None and weight(frame) > MAX_VALUES
+        ):
+            return None
+        return _read_request(identifier, found.method, raw_params)
     if found.error is none and found.result is not none and identifier is not None:
         return Answer(_id(identifier), one_line(bytes(found.result)), None)
     raw = {"jsonrpc": _VERSION}
@@ -325,7 +349,7 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
         method = decode(raw["method"][:MAX_METHOD]) if len(raw["method"]) <= MAX_METHOD else None
         params: Any
         try:
-            params = yield from _params_in_slices(frame, spans["params"], method)
+            params = yield from _params_in_slices(frame, spans["params"])
         except ValueError as error:
             params = error
         return _request(raw.get("id"), method, params)
@@ -353,27 +377,32 @@ def _one_line(frame: bytes, span: scan.Span) -> scan.Steps[Body]:
     return memoryview(pieces)
 
 
-def _params_in_slices(frame: bytes, span: scan.Span, method: Any) -> scan.Steps[Any]:
-    """Decode the params of a large message; see ``_params``."""
-    if method == "ping":  # it has none that count
-        return {}
-    if method != "tools/call" or frame[span.start : span.start + 1] != b"{":
-        if span.end - span.start > MAX_SERVER_REQUEST:
-            raise ValueError(f"longer than {MAX_SERVER_REQUEST // MIB} MiB")
-        yield
-        return decode_bounded(frame[span.start : span.end])
+def _params_in_slices(frame: bytes, span: scan.Span) -> scan.Steps[Any]:
+    """Take the params of a large message apart; see ``_params``.
+
+    What is large among them are the arguments of a tool, which are another's business: they are taken apart too, and
+    their own members kept. All else dmcp may have to decode, so it is bounded.
+    """
+    if frame[span.start : span.start + 1] != b"{":
+        return [] if span.end - span.start > _LENIENT else decode(frame[span.start : span.end])
     params: JsonObject = {}
+    kept, size = speed_up().raw, 0
     for name, at in (yield from scan.members(frame, span.start)).spans.items():
-        if name != "arguments" or frame[at.start : at.start + 1] != b"{":
-            params[name] = decode_bounded(frame[at.start : at.end])
-            yield
+        if name == "arguments" and frame[at.start : at.start + 1] == b"{":
+            arguments: JsonObject = {}
+            for key, of in (yield from scan.members(frame, at.start)).spans.items():
+                arguments[key] = kept((yield from _one_line(frame, of)))
+                yield
+            params[name] = arguments
             continue
-        arguments: JsonObject = {}
-        for key, of in (yield from scan.members(frame, at.start)).spans.items():
-            text = yield from _one_line(frame, of)
-            arguments[key] = speed_up().raw(text) if key == "args" else decode_bounded(bytes(text))
-            yield
-        params[name] = arguments
+        size += at.end - at.start
+        if size > MAX_SERVER_REQUEST:
+            raise ValueError(f"longer than {MAX_SERVER_REQUEST // MIB} MiB")
+        text = yield from _one_line(frame, at)
+        if weight(bytes(text)) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES:,} values")
+        params[name] = kept(text)
+        yield
     return params
 
 
@@ -410,7 +439,7 @@ def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:
     params: Any = None
     if raw is not None:
         try:
-            params = _params(method, raw)
+            params = _params(raw)
         except ValueError as error:
             params = error
     return _request(identifier, method, params)
@@ -439,48 +468,23 @@ def _request(identifier: bytes | None, method: Any, params: Any) -> Single:
     return Call(encoded, method, params)
 
 
-def _params(method: Any, raw: Any) -> Any:
-    """Decode params. The arguments a tool gets are kept as the bytes they are.
+def _params(raw: Any) -> Any:
+    """Return params with each member as the bytes it was. Line breaks are left out: a link may end a frame at one.
 
     Raises:
-        ValueError: they have too many values, or nest too deeply.
+        ValueError: they nest too deeply.
     """
     fast = engine()
-    if method != "tools/call" or fast is None:
+    if fast is None:
         return decode_bounded(bytes(raw))
-    _, tool_call, none, unset = _fast()
     try:
-        found = tool_call(raw)
-    except fast.refused:
-        return _unusual_tool_call(fast, bytes(raw))
-    arguments = {"group": found.arguments.group, "name": found.arguments.name}
-    if found.arguments.args is not none:
-        arguments["args"] = fast.raw(one_line(bytes(found.arguments.args)))
-    params = {"name": found.name, "arguments": arguments}
-    if found.meta is not unset:
-        params["_meta"] = found.meta
-    return params
-
-
-def _unusual_tool_call(fast: Engine, raw: bytes) -> Any:
-    """Decode the params of a call that has other members than most, or wrong ones."""
-    try:
-        params: JsonObject = fast.members(raw)
-        if bytes(params.get("arguments", b""))[:1] == b"{":
-            params["arguments"] = fast.members(params["arguments"])
+        found = fast.members(raw)
     except fast.refused:  # no object, or names with lone surrogates
-        return decode_bounded(raw)
-    return {
-        name: _without_args(fast, member) if isinstance(member, dict) else decode_bounded(bytes(member))
-        for name, member in params.items()
-    }
-
-
-def _without_args(fast: Engine, arguments: JsonObject) -> JsonObject:
-    return {
-        name: fast.raw(one_line(bytes(member))) if name == "args" else decode_bounded(bytes(member))
-        for name, member in arguments.items()
-    }
+        return decode_bounded(bytes(raw))
+    text = bytes(raw)
+    if b"\n" in text or b"\r" in text:
+        return {name: fast.raw(one_line(bytes(value))) for name, value in found.items()}
+    return found
 
 
 def _id(raw: bytes | None) -> bytes:
@@ -538,21 +542,13 @@ def request(identifier: bytes, method: str, params: JsonObject | None) -> bytes:
     head = (b'{"jsonrpc":"2.0","id":', identifier, b',"method":', _method(method))
     if params is None:
         return b"".join((*head, b"}"))
-    arguments = params.get("arguments")
-    if arguments is not None and is_raw(arguments) and len(view := memoryview(arguments)) > MIB:
-        # Copied once, into its place: encoding it with the others would copy it several times.
-        rest = encode({**params, "arguments": 0})
-        at = rest.index(b'"arguments":0') if rest.count(b'"arguments":0') == 1 else -1
-        if at >= 0:
-            at += len(b'"arguments":')
-            return b"".join((*head, b',"params":', rest[:at], view, rest[at + 1 :], b"}"))
     return b"".join((*head, b',"params":', encode(params), b"}"))
 
 
 def notification(method: str, params: JsonObject | None = None) -> bytes:
     """A notification frame."""
     body = b"" if params is None else b',"params":' + encode(params)
-    return b'{"jsonrpc":"2.0","method":' + encode(method) + body + b"}"
+    return b'{"jsonrpc":"2.0","method":' + _method(method) + body + b"}"
 
 
 def result(identifier: bytes, body: Body) -> bytes:

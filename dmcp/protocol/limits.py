@@ -258,7 +258,7 @@ MAX_BATCH: Final = 1000
 """Messages in one batch (revision 2025-03-26)."""
 
 MAX_METHOD: Final = 1024
-"""Bytes of a method's name, as JSON, in a message that is not read at once."""
+"""Bytes of a method's name, as JSON with its quotes."""
 
 MAX_VALUES: Final = 100_000
 """Values (objects, lists, texts, numbers) in what dmcp has to understand itself: the params of a request other than the

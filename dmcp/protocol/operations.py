@@ -9,6 +9,7 @@ them and them into what a peer of that era understands. Members that mean nothin
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dmcp.protocol.listing import LABELS
@@ -20,6 +21,38 @@ if TYPE_CHECKING:
     from dmcp.config.model import Timeouts
     from dmcp.protocol.jsonrpc import Body, JsonObject
     from dmcp.protocol.listing import Kind
+
+# Who asks -----------------------------------------------------------------------------------------------------------
+
+
+def declares(capabilities: JsonObject, *path: str) -> bool:
+    """Return whether capabilities hold one, e.g. ``declares(capabilities, "roots", "listChanged")``."""
+    here: Any = capabilities
+    for name in path:
+        if not isinstance(here, dict) or here.get(name) in (None, False):
+            return False
+        here = here[name]
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ClientProfile:
+    """What a client said of itself; upstreams are shown the same.
+
+    Attributes:
+        revision: of the protocol it speaks.
+        capabilities: as it declared them.
+        info: its name, title and version.
+    """
+
+    revision: str
+    capabilities: JsonObject = field(default_factory=dict)
+    info: JsonObject = field(default_factory=dict)
+
+    def can(self, *path: str) -> bool:
+        """Return whether the client declared a capability, e.g. ``can("roots", "listChanged")``."""
+        return declares(self.capabilities, *path)
+
 
 # What a client asks ---------------------------------------------------------------------------------------------------
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.errors import DownstreamError
 from dmcp.protocol.hints import did_you_mean, quoted
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
 from dmcp.protocol.limits import MAX_SHOWN_DESCRIPTION, MAX_TOOL_NAME
-from dmcp.protocol.wire import decode_bounded, encode, is_raw
+from dmcp.protocol.wire import decode_bounded, encode, is_object, is_raw, members, speed_up, text_of
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -95,12 +95,19 @@ def _described(text: str) -> str:
     return printable(text, MAX_SHOWN_DESCRIPTION, lines=True).replace("\n", "\n  ")
 
 
-def read_call(arguments: JsonObject) -> ToolCall | str:
-    """Check the arguments of ``call_dynamic_tool``; a string says what is wrong with them."""
-    group, name, args = arguments.get("group"), arguments.get("name"), arguments.get("args")
-    if not isinstance(group, str):
+def read_call(arguments: Any) -> ToolCall | str:
+    """Check the arguments of ``call_dynamic_tool``; a string says what is wrong with them.
+
+    Args:
+        arguments: an object, decoded or as the bytes it was.
+    """
+    if is_raw(arguments) and (usual := _read_usual_call(arguments)) is not None:
+        return usual
+    arguments = members(arguments)
+    group, name, args = text_of(arguments.get("group")), text_of(arguments.get("name")), arguments.get("args")
+    if group is None:
         return f"{CALL_TOOL} needs the parameter 'group' (a string)."
-    if not isinstance(name, str):
+    if name is None:
         return f"{CALL_TOOL} needs the parameter 'name' (a string): the tool's name within the group."
     if args is not None and is_raw(args):
         if bytes(memoryview(args)[:1]) == b"{":
@@ -115,14 +122,33 @@ def read_call(arguments: JsonObject) -> ToolCall | str:
     return ToolCall(group, name, args)
 
 
-def read_group(arguments: JsonObject) -> str:
+def _read_usual_call(arguments: Any) -> ToolCall | None:
+    """Read what most calls look like; ``None`` for any other, which the general way reads or refuses."""
+    decode, refused = _usual_decoder()
+    try:
+        found = decode(arguments)
+    except refused:
+        return None
+    return ToolCall(found.group, found.name, found.args) if is_object(found.args) else None
+
+
+@cache
+def _usual_decoder() -> tuple[Callable[[Any], Any], tuple[type[Exception], ...]]:
+    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.speed_up
+
+    members = [("group", str), ("name", str), ("args", msgspec.Raw)]
+    form = msgspec.defstruct("Arguments", members, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(form).decode, speed_up().refused
+
+
+def read_group(arguments: Any) -> str:
     """Return the group that ``get_dynamic_tools`` is asked for.
 
     Raises:
         DownstreamError: it is missing, or no string.
     """
-    group = arguments.get("group")
-    if not isinstance(group, str):
+    group = text_of(members(arguments).get("group"))
+    if group is None:
         raise DownstreamError(INVALID_PARAMS, "Invalid params: arguments.group must be a string")
     return group
 

@@ -23,6 +23,9 @@ _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _LEVELS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS: Final = bytes(each for each in range(256) if each not in _LEVELS)
 _ROOM = 60  # frames of the stack that reading leaves to writing: what could be read can be passed on
+_OPENINGS: Final = b"[{"
+_OBJECT: Final = 0x7B
+_LONG_NUMBER: Final = 18  # digits
 _LIGHT = 64 * 1024  # bytes; nothing so short has enough values to matter
 
 
@@ -34,13 +37,15 @@ class Engine(NamedTuple):
         to_json: encodes a value that may hold ``msgspec.Raw``, as ``msgspec.json.encode`` does.
         raw: the type of a value that is kept as the bytes it was.
         members: decodes an object to its members as ``raw``.
-        refused: the errors of the two latter.
+        text: decodes a string, and refuses everything else.
+        refused: the errors of the latter.
     """
 
     from_json: Callable[..., Any]
     to_json: Callable[[Any], bytes]
     raw: type[Any]
-    members: Callable[[bytes], dict[str, Any]]
+    members: Callable[[Any], dict[str, Any]]
+    text: Callable[[Any], str]
     refused: tuple[type[Exception], ...]
 
 
@@ -60,6 +65,7 @@ def speed_up() -> Engine:
             msgspec.json.Encoder().encode,
             msgspec.Raw,
             msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
+            msgspec.json.Decoder(str).decode,
             (msgspec.MsgspecError, ValueError, RecursionError),
         )
     return _engine
@@ -85,6 +91,56 @@ def opened(value: Any) -> Any:
         ValueError: it has too many values; see ``decode_bounded``.
     """
     return decode_bounded(bytes(value)) if is_raw(value) else value
+
+
+def text_of(value: Any) -> str | None:
+    """Return a value that is a string, decoded or not; ``None`` for any other. Never raises."""
+    if is_raw(value) and _engine is not None:
+        try:
+            return _engine.text(value)
+        except _engine.refused:  # no string, or one with lone surrogates
+            value = scalar(value)
+    return value if isinstance(value, str) else None
+
+
+def is_compound(value: Any) -> bool:
+    """Return whether a value that is kept as the bytes it was is an object or an array."""
+    return is_raw(value) and memoryview(value)[0] in _OPENINGS
+
+
+def is_object(value: Any) -> bool:
+    """Return whether a value is an object, decoded or not."""
+    return memoryview(value)[0] == _OBJECT if is_raw(value) else isinstance(value, dict)
+
+
+def scalar(value: Any) -> Any:
+    """Return a value decoded; ``None`` for an object or array kept as the bytes it was. Never raises."""
+    if not is_raw(value):
+        return value
+    text = bytes(value)
+    if text.isdigit() and len(text) < _LONG_NUMBER:
+        return int(text)
+    try:
+        return None if text[0] in _OPENINGS else decode(text)
+    except ValueError:
+        return None
+
+
+def members(value: Any) -> Any:
+    """Return an object with its members kept as the bytes they were, where it is kept so itself; else ``opened``.
+
+    Raises:
+        ValueError: it has too many values; see ``decode_bounded``.
+    """
+    if _engine is None or not is_raw(value):
+        return value
+    text = bytes(value)
+    if len(text) > _LIGHT and weight(text) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES:,} values")
+    try:
+        return _engine.members(text)
+    except _engine.refused:  # no object, or a name with lone surrogates
+        return decode(text)
 
 
 def decode(text: bytes) -> Any:

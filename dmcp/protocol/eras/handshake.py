@@ -9,7 +9,6 @@ Not here: what a server may ask the client for (``dmcp.protocol.server_requests`
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp import __version__
@@ -18,7 +17,7 @@ from dmcp.protocol import jsonrpc
 from dmcp.protocol import operations as ops
 from dmcp.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from dmcp.protocol.limits import MAX_ID
-from dmcp.protocol.wire import opened
+from dmcp.protocol.wire import encode, is_compound, is_object, is_raw, members, opened, scalar, text_of
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -79,32 +78,6 @@ def next_offer(offered: Collection[str], code: object, said: str) -> str | None:
     return next(known, left[0] if left[0] != _BEFORE else None)
 
 
-# Capabilities ---------------------------------------------------------------------------------------------------------
-
-
-def declares(capabilities: JsonObject, *path: str) -> bool:
-    """Return whether capabilities hold one, e.g. ``declares(capabilities, "roots", "listChanged")``."""
-    here: Any = capabilities
-    for name in path:
-        if not isinstance(here, dict) or here.get(name) in (None, False):
-            return False
-        here = here[name]
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class ClientProfile:
-    """What the client said of itself; upstreams are shown the same."""
-
-    revision: str
-    capabilities: JsonObject = field(default_factory=dict)
-    info: JsonObject = field(default_factory=dict)
-
-    def can(self, *path: str) -> bool:
-        """Return whether the client declared a capability, e.g. ``can("roots", "listChanged")``."""
-        return declares(self.capabilities, *path)
-
-
 # Requests of the client -----------------------------------------------------------------------------------------------
 
 INITIALIZE: Final = "initialize"
@@ -135,7 +108,7 @@ def read_request(method: str, params: JsonObject) -> ClientRequest:
 
     Args:
         method: its method.
-        params: its params; taken apart, not kept.
+        params: its params; what is understood is taken out of them, the rest is kept.
 
     Raises:
         DownstreamError: there is no such method, or one of the params is missing or wrong.
@@ -145,9 +118,13 @@ def read_request(method: str, params: JsonObject) -> ClientRequest:
     reader = _READERS.get(method)
     if reader is None:
         raise DownstreamError(METHOD_NOT_FOUND, f"Method not found: {printable(method, 100)}")
-    rest = dict(params)
-    token, meta = pop_progress_token(rest)
-    return ClientRequest(reader(rest), token, meta)
+    try:
+        if "_meta" not in params:
+            return ClientRequest(reader(params))
+        token, meta = pop_progress_token(params)
+        return ClientRequest(reader(params), token, meta)
+    except ValueError as error:
+        raise DownstreamError(INVALID_PARAMS, f"Invalid params: {error}") from None
 
 
 def pop_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObject | None]:
@@ -155,11 +132,9 @@ def pop_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObject
 
     Tokens belong to one connection; the other side gets one of dmcp's own. One that is no token is dropped.
     """
-    if "_meta" not in params:
+    if not isinstance(meta := members(params.pop("_meta", None)), dict):
         return None, None
-    if not isinstance(meta := opened(params.pop("_meta")), dict):
-        return None, None
-    token = opened(meta.get("progressToken"))
+    token = scalar(meta.get("progressToken"))
     rest = {key: value for key, value in meta.items() if key != "progressToken"}
     is_number = isinstance(token, int) and not isinstance(token, bool)
     is_text = isinstance(token, str) and len(token) <= MAX_ID
@@ -172,7 +147,7 @@ def require_str(params: JsonObject, name: str) -> str:
     Raises:
         DownstreamError: it is missing or something else.
     """
-    if not isinstance(value := params.get(name), str):
+    if (value := text_of(params.get(name))) is None:
         raise DownstreamError(INVALID_PARAMS, f"Invalid params: {name} must be a string")
     return value
 
@@ -190,28 +165,34 @@ def require_object(params: JsonObject, name: str) -> JsonObject:
 
 
 def _pop_str(params: JsonObject, name: str) -> str:
-    require_str(params, name)
-    return str(params.pop(name))
+    value = require_str(params, name)
+    del params[name]
+    return value
 
 
 def _pop_group(params: JsonObject) -> str | None:
-    if (group := params.pop("group", None)) is not None and not isinstance(group, str):
+    if (group := opened(params.pop("group", None))) is not None and not isinstance(group, str):
         raise DownstreamError(INVALID_PARAMS, "Invalid params: group must be a string")
     return group
 
 
+_USUAL_MEMBERS: Final = 2  # of a tool's call: its name and arguments
+
+
 def _read_call_tool(params: JsonObject) -> ops.CallTool:
-    name = _pop_str(params, "name")
-    arguments = require_object(params, "arguments")
-    params.pop("arguments", None)
-    params.pop("task", None)  # dmcp declares no tasks: their ids are unique per server only
-    return ops.CallTool(name, arguments, params or None)
+    name = require_str(params, "name")
+    arguments = params.get("arguments")
+    if arguments is None or not is_object(arguments):
+        arguments = require_object(params, "arguments")
+    if len(params) <= _USUAL_MEMBERS:
+        return ops.CallTool(name, arguments)
+    # Nor a task: dmcp declares none, because their ids are unique per server only.
+    return ops.CallTool(name, arguments, _without(params, "name", "arguments", "task") or None)
 
 
 def _read_list(kind: Kind) -> Callable[[JsonObject], ops.ListItems]:
     def read(params: JsonObject) -> ops.ListItems:
-        group = params.pop("group", None)
-        cursor = params.pop("cursor", None)
+        group, cursor = opened(params.pop("group", None)), opened(params.pop("cursor", None))
         # Of tools there is one list, and what is no group's name is nobody's: the client gets the list of all.
         return ops.ListItems(kind, cursor, group if isinstance(group, str) else None, params or None)
 
@@ -306,10 +287,16 @@ def request(
     Raises:
         ValueError: the params nest too deeply to be written.
     """
-    params = params_of(operation)
     if wants_progress:
-        params["_meta"] = {**(meta or {}), "progressToken": number}
-    elif meta is not None:
+        meta = {"progressToken": number} if meta is None else {**meta, "progressToken": number}
+    if isinstance(operation, ops.CallTool) and is_raw(operation.arguments):
+        # As nearly all requests. Arguments are copied once, into their place: they may be large.
+        more = operation.extra if meta is None else {**(operation.extra or {}), "_meta": meta}
+        rest = b"," + encode(more)[1:] if more else b"}"
+        head = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%b,"arguments":'
+        return b"".join((head % (number, encode(operation.name)), operation.arguments, rest, b"}"))
+    params = params_of(operation)
+    if meta is not None:
         params["_meta"] = meta
     return jsonrpc.request(b"%d" % number, ops.label(operation), params)
 
@@ -325,9 +312,10 @@ _QUESTIONS: Final[Mapping[str, type[ops.Question]]] = {
 
 def read_question(method: str, params: JsonObject) -> ops.Question | None:
     """Understand a request of a server; ``None`` for a method that no server may call."""
-    rest, form = dict(params), _QUESTIONS.get(method)
+    form = _QUESTIONS.get(method)
     if form is None:
         return None
+    rest = {name: value if is_compound(value) else opened(value) for name, value in params.items()}
     token, meta = pop_progress_token(rest)
     return form(rest if meta is None else {**rest, "_meta": meta}, token)
 
@@ -354,16 +342,18 @@ def read_server_notification(method: str, params: JsonObject) -> ops.ServerNotif
     """Understand a notification of a server; ``None`` for what MCP does not define for servers."""
     match method:
         case "notifications/progress":
-            return ops.Progress(params.get("progressToken"), _without(params, "progressToken"))
+            return ops.Progress(scalar(params.pop("progressToken", None)), params)
         case "notifications/message":
             return ops.LogMessage(
                 params.get("level"), params.get("logger"), _without(params, "level", "logger")
             )
         case "notifications/resources/updated":
-            uri = params.get("uri")
-            return ops.ResourceUpdated(uri, _without(params, "uri")) if isinstance(uri, str) else None
+            uri = text_of(params.get("uri"))
+            return None if uri is None else ops.ResourceUpdated(uri, _without(params, "uri"))
         case "notifications/elicitation/complete":
-            return ops.ElicitationCompleted(params.get("elicitationId"), _without(params, "elicitationId"))
+            return ops.ElicitationCompleted(
+                scalar(params.get("elicitationId")), _without(params, "elicitationId")
+            )
         case "notifications/cancelled":
             return _read_cancelled(params)
         case _:
@@ -378,7 +368,7 @@ def read_client_notification(method: str, params: JsonObject) -> ops.ClientNotif
         case "notifications/cancelled":
             return _read_cancelled(params)
         case "notifications/progress":
-            return ops.Progress(params.get("progressToken"), _without(params, "progressToken"))
+            return ops.Progress(scalar(params.pop("progressToken", None)), params)
         case "notifications/roots/list_changed":
             return ops.RootsChanged()
         case _:
@@ -386,8 +376,7 @@ def read_client_notification(method: str, params: JsonObject) -> ops.ClientNotif
 
 
 def _read_cancelled(params: JsonObject) -> ops.Cancelled:
-    reason = params.get("reason")
-    return ops.Cancelled(params.get("requestId"), reason if isinstance(reason, str) else "")
+    return ops.Cancelled(scalar(params.get("requestId")), text_of(params.get("reason")) or "")
 
 
 def _without(params: JsonObject, *names: str) -> JsonObject:
@@ -443,7 +432,7 @@ class ServerSession:
     __slots__ = ("operating", "profile")
 
     def __init__(self) -> None:
-        self.profile: ClientProfile | None = None
+        self.profile: ops.ClientProfile | None = None
         self.operating = False
 
     def __repr__(self) -> str:
@@ -479,7 +468,7 @@ class ServerSession:
             if name in params and not isinstance(opened(params[name]), dict):
                 raise DownstreamError(INVALID_PARAMS, f"Invalid params: {name} must be an object")
         capabilities, info = require_object(params, "capabilities"), require_object(params, "clientInfo")
-        self.profile = ClientProfile(revision, capabilities, info)
+        self.profile = ops.ClientProfile(revision, capabilities, info)
         return {
             "protocolVersion": revision,
             "capabilities": _server_capabilities(revision),
@@ -541,7 +530,7 @@ class ClientSession:
 
     def has(self, *path: str) -> bool:
         """Return whether the server declared a capability, e.g. ``has("resources", "subscribe")``."""
-        return declares(self.capabilities, *path)
+        return ops.declares(self.capabilities, *path)
 
     def describe(self) -> JsonObject:
         """Return what the server says of itself: names, description, beginning of its instructions."""
@@ -549,7 +538,7 @@ class ClientSession:
 
     @staticmethod
     def initialize_params(
-        profile: ClientProfile, withheld: frozenset[str] = frozenset(), revision: str = LATEST
+        profile: ops.ClientProfile, withheld: frozenset[str] = frozenset(), revision: str = LATEST
     ) -> JsonObject:
         """Return the params of ``initialize``: the client's own capabilities and name; nothing is promised for it.
 
@@ -568,7 +557,7 @@ class ClientSession:
         }
 
     def initialize(
-        self, number: int, profile: ClientProfile, withheld: frozenset[str], revision: str = LATEST
+        self, number: int, profile: ops.ClientProfile, withheld: frozenset[str], revision: str = LATEST
     ) -> bytes:
         """Return the frame that opens the session, and take note of what was asked for. Args as above."""
         self.offered.append(revision)

@@ -13,8 +13,8 @@ from dmcp.actors.upstream import MAX_IN_FLIGHT, Phase, Upstream
 from dmcp.config.model import ServerConfig, StdioServer, Timeouts
 from dmcp.messages import catalog, frontend, supervisor, upstream
 from dmcp.messages.lifecycle import ChildStopped
-from dmcp.protocol.eras.handshake import ClientProfile
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.operations import ClientProfile
 from unit.actors.fakes import CLIENT, DeafLink, Inbox, answer_of, call_id, submit, subscribed
 
 pytestmark = pytest.mark.anyio

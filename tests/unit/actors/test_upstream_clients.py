@@ -10,7 +10,7 @@ import pytest
 from dmcp.messages import frontend, upstream
 from dmcp.messages.upstream import CallContext
 from dmcp.protocol.clients import EVERYTHING
-from dmcp.protocol.eras.handshake import ClientProfile
+from dmcp.protocol.operations import ClientProfile
 from dmcp.protocol.pending import CallId
 from unit.actors.fakes import Inbox, answer_of, asked
 from unit.actors.test_upstream import PROFILE, Stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmcp.protocol.clients import EVERYTHING, Client, Clients
-from dmcp.protocol.eras.handshake import ClientProfile
+from dmcp.protocol.operations import ClientProfile
 
 
 def clients(*levels: str | None) -> Clients[str]:

@@ -11,9 +11,9 @@ import pytest
 from dmcp.config.model import ToolSelection
 from dmcp.errors import DownstreamError, UpstreamError
 from dmcp.protocol import tools, verdicts
-from dmcp.protocol.eras.handshake import ClientProfile, ClientSession, ServerSession
+from dmcp.protocol.eras.handshake import ClientSession, ServerSession
 from dmcp.protocol.jsonrpc import Answer
-from dmcp.protocol.operations import CallTool, is_repeatable
+from dmcp.protocol.operations import CallTool, ClientProfile, is_repeatable
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
 

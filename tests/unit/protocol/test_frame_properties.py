@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dmcp.protocol import jsonrpc, scan, wire
+from dmcp.protocol import jsonrpc, scan, tools, wire
+from dmcp.protocol.eras import handshake
+from dmcp.protocol.operations import CallTool
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20)  # lone surrogates too
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
@@ -26,7 +28,12 @@ EASY = settings(max_examples=150, deadline=None, suppress_health_check=list(Heal
 def both(frame: bytes) -> list[jsonrpc.Message]:
     """What the fast way and the one in slices make of it."""
     wire.speed_up()
-    return [jsonrpc.read(frame), scan.at_once(jsonrpc.read_in_slices(frame))]
+    return [jsonrpc.read_at_once(frame) or jsonrpc.read(frame), scan.at_once(jsonrpc.read_in_slices(frame))]
+
+
+def frame_of(method: str, params: bytes) -> bytes:
+    """A request with these params."""
+    return b'{"jsonrpc":"2.0","id":7,"method":"%b","params":%b}' % (method.encode(), params)
 
 
 def text(value: Any, space: str, *, plain: bool) -> bytes:
@@ -49,16 +56,19 @@ def test_params_arrive_equal_and_the_arguments_of_a_tool_byte_by_byte(
     value: dict[str, Any], space: str
 ) -> None:
     body = text(value, space, plain=False)
-    for message in both(b'{"jsonrpc":"2.0","id":7,"method":"x","params":%b}' % body):
+    for message in both(frame_of("x", body)):
         assert isinstance(message, jsonrpc.Call)
-        assert message.params == value
+        assert {name: wire.opened(member) for name, member in message.params.items()} == value
+    assert jsonrpc.read(frame_of("x", body)).params == value  # type: ignore[union-attr]  # as above
     arguments = b'{"group":"g","name":"n","args":%b}' % body
-    frame = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t","arguments":%b}}' % arguments
-    for message in both(frame):
+    for message in both(frame_of("tools/call", b'{"name":"t","arguments":%b}' % arguments)):
         assert isinstance(message, jsonrpc.Call)
-        assert bytes(message.params["arguments"]["args"]) == body
-        sent = jsonrpc.request(b"1", "tools/call", {"arguments": message.params["arguments"]["args"]})
-        assert body in sent
+        operation = handshake.read_request(message.method, message.params).operation
+        assert isinstance(operation, CallTool)
+        call = tools.read_call(operation.arguments)
+        assert isinstance(call, tools.ToolCall)
+        assert bytes(call.arguments) == body
+        assert body in handshake.request(1, CallTool(call.name, call.arguments))
 
 
 @EASY

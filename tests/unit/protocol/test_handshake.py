@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dmcp.config.model import Timeouts
 from dmcp.errors import DownstreamError
-from dmcp.protocol import jsonrpc, operations, wire
+from dmcp.protocol import jsonrpc, operations, scan, wire
 from dmcp.protocol.eras import handshake
 from dmcp.protocol.operations import (
     CallTool,
@@ -202,3 +202,32 @@ def test_a_server_is_asked_for_older_revisions_once_each() -> None:
     assert handshake.next_offer(["2025-11-25"], 0, json.dumps({"supported": ["2024-11-05"]})) == "2024-11-05"
     assert handshake.next_offer(["2025-11-25"], -32601, "no such method") is None
     assert handshake.next_offer([*handshake.REVISIONS], 0, "version") is None
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+def test_what_dmcp_only_passes_on_keeps_its_bytes_in_both_directions(slowly: bool) -> None:
+    """Numbers no float holds, spelling, order: decoding and encoding again would change them (``1e400`` to null)."""
+    wire.speed_up()
+    body = b'{"n" : 1e400, "m":1.50,"big":123456789012345678901234567890,"s":"\\u00e9"}'
+
+    def read(method: bytes, params: bytes) -> Any:
+        frame = b'{"jsonrpc":"2.0","id":3,"method":"%b","params":%b}' % (method, params)
+        return scan.at_once(jsonrpc.read_in_slices(frame)) if slowly else jsonrpc.read_at_once(frame)
+
+    asked = read(
+        b"sampling/createMessage", b'{"messages":[%b],"_meta":{"progressToken":5,"k":%b}}' % (body, body)
+    )
+    question = handshake.read_question(asked.method, asked.params)
+    assert question is not None
+    assert question.progress_token == 5
+    assert handshake.write_question(9, question).count(body) == 2
+    note = read(b"notifications/message", b'{"level":"info","data":%b}' % body)
+    news = handshake.read_server_notification(note.method, note.params)
+    assert isinstance(news, LogMessage)
+    assert body in handshake.notification(news._replace(logger="g"))
+    request = read(
+        b"prompts/get", b'{"name":"p","arguments":%b,"_meta":{"progressToken":5,"k":%b}}' % (body, body)
+    )
+    found = handshake.read_request(request.method, request.params)
+    assert not isinstance(found.operation, handshake.Initialize)
+    assert handshake.request(9, found.operation, meta=found.meta).count(body) == (1 if slowly else 2)

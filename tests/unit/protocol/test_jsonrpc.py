@@ -188,3 +188,11 @@ def test_the_id_of_an_unreadable_answer_is_found_if_it_stands_where_it_should(
 )
 def test_which_of_our_own_numbers_an_id_is_meant_to_be(identifier: object, number: int | None) -> None:
     assert jsonrpc.own_number(identifier) == number
+
+
+@pytest.mark.parametrize(("length", "taken"), [(1000, True), (1024, True), (1025, False)])
+def test_a_methods_name_has_one_limit_however_the_message_is_read(length: int, taken: bool) -> None:
+    wire.speed_up()
+    frame = b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % (b"m" * (length - 2))
+    for message in (jsonrpc.read(frame), scan.at_once(jsonrpc.read_in_slices(frame))):
+        assert isinstance(message, jsonrpc.Call) is taken

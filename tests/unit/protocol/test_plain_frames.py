@@ -22,6 +22,8 @@ def _slowly(frame: bytes) -> jsonrpc.Message:
 
 def _shown(message: jsonrpc.Message | None) -> object:
     """A message, comparable: a view and the bytes it shows are the same."""
+    if isinstance(message, jsonrpc.Call):
+        return message._replace(params={name: wire.opened(value) for name, value in message.params.items()})
     if not isinstance(message, Answer):
         return message
     return (
