@@ -24,6 +24,7 @@ from dmcp.messages.frontend import (
     ClientGone,
     Finish,
     GraceOver,
+    HoldOver,
     Moved,
     Progressed,
     Routed,
@@ -66,6 +67,7 @@ from dmcp.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from dmcp.actors.staged_calls import StagedCalls
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import Body, JsonObject
     from dmcp.protocol.operations import Operation, ServerNotification
@@ -158,6 +160,7 @@ class Frontend(LoopActor):
         self._context = upstream.CallContext(self.actor_ref)
         self._context_with_progress = upstream.CallContext(self.actor_ref, wants_progress=True)
         self._questions = ClientQuestions(client, self._session, write, supervisor_)
+        self._staged: StagedCalls | None = None  # exists where a server has stages
         self._log_level: str | None = None
         self._paused = False  # the client does not keep up with reading
         self._joined: list[Address] = []  # the upstreams that know the client
@@ -177,7 +180,7 @@ class Frontend(LoopActor):
             case lifecycle.SlicesDone():
                 self._slices.on_done(message)
             case Settled():
-                self._on_reply(message)
+                self.settle(message)
             case Routed():
                 self._on_routed(message)
             case Moved(call, address):
@@ -190,6 +193,8 @@ class Frontend(LoopActor):
                 self._questions.withdraw(message)
             case SendNotification(news):
                 self._announce(news)
+            case upstream.AnswerServerRequest() | HoldOver():
+                self._on_staged(message)
             case SignInOffered(group, url):
                 self._questions.offer_sign_in(group, url)
             case SignInEnded(group, succeeded):
@@ -341,7 +346,7 @@ class Frontend(LoopActor):
     ) -> None:
         if not post(directory.catalog, message):
             error = verdicts.lost("dmcp", "it is shutting down", may_have_run=False)
-            self._on_reply(Settled(message.call, Error(error)))
+            self.settle(Settled(message.call, Error(error)))
 
     def _open(self, accepted: _Accepted) -> CallId:
         pending: PendingRequest[Address] = PendingRequest(
@@ -383,6 +388,10 @@ class Frontend(LoopActor):
             self._forward(call, wanted.group, tool)
 
     def _forward(self, call: CallId, name: str, operation: Operation) -> None:
+        if self._staged is None or not self._staged.begin(call, name, operation):
+            self.submit(call, name, operation)
+
+    def submit(self, call: CallId, name: str, operation: Operation) -> None:
         """Give a request to the upstream of a group. It is pending, so every way out answers it."""
         pending = self._pending.get(call)
         group = self._directory.groups.get(name) if self._directory else None
@@ -390,7 +399,7 @@ class Frontend(LoopActor):
             return
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
-            self._on_reply(Settled(call, Error(verdicts.unavailable(name, reason))))
+            self.settle(Settled(call, Error(verdicts.unavailable(name, reason))))
             return
         pending.upstream, pending.group = group.upstream, name
         context = self._context if pending.progress_token is None else self._context_with_progress
@@ -424,6 +433,8 @@ class Frontend(LoopActor):
         pending = self._pending.close(call) if call is not None else None
         if pending is None or call is None:
             return
+        if self._staged is not None:
+            self._staged.forget(call)
         if self._calls is not None:
             self._calls.end(call, pending.group, "cancelled", 0)
         if pending.upstream is not None:
@@ -442,13 +453,33 @@ class Frontend(LoopActor):
             if early.batch is not None:
                 self._send_batch(early.batch.add(None))
 
+    def _on_staged(self, message: upstream.AnswerServerRequest | HoldOver) -> None:
+        if self._staged is None:
+            return
+        if isinstance(message, HoldOver):
+            self._staged.resume(message.call)
+        else:
+            self._staged.on_answer(message)
+
+    def _build_stages(self, directory: Directory) -> None:
+        from dmcp.stages.pipeline import build  # noqa: PLC0415 - the first answer does not wait for it
+
+        found = {name: stages for name, group in directory.groups.items() if (stages := build(group.config))}
+        if self._staged is not None:
+            self._staged.stages = found
+        elif found:
+            from dmcp.actors.staged_calls import StagedCalls  # noqa: PLC0415 - seldom needed
+
+            self._staged = StagedCalls(self, self._questions, found)
+
     # From the upstreams -------------------------------------------------------------------------------------------
 
-    def _on_reply(self, reply: Settled) -> None:
+    def settle(self, reply: Settled) -> None:
+        """Answer a call of the client, unless it has been answered or cancelled."""
         pending = self._pending.close(reply.call)
         if pending is None:
             return  # cancelled, or answered already
-        match reply.outcome:
+        match reply.outcome if self._staged is None else self._staged.after(reply.call, reply.outcome):
             case Result(body):
                 parts = jsonrpc.passed_on(pending.id, "result", body)
             case Error(body):
@@ -487,6 +518,7 @@ class Frontend(LoopActor):
     def _on_directory(self, directory: Directory) -> None:
         problem, before = directory.problem, self._directory.problem if self._directory else ""
         self._directory = directory
+        self._build_stages(directory)
         self._join()
         if problem != before:
             level, text = "error", tools.invalid_configuration(problem)
@@ -523,7 +555,7 @@ class Frontend(LoopActor):
         self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
         error = verdicts.lost(message.group, message.reason, may_have_run=True)
         for call in self._pending.of_upstream(message.upstream):
-            self._on_reply(Settled(call, Error(error)))
+            self.settle(Settled(call, Error(error)))
 
     # Writing and the end ------------------------------------------------------------------------------------------
 
@@ -560,7 +592,7 @@ class Frontend(LoopActor):
         for call, pending in self._pending.all():
             sent = pending.upstream is not None
             error = verdicts.lost(pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent)
-            self._on_reply(Settled(call, Error(error)))
+            self.settle(Settled(call, Error(error)))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()
 

@@ -177,8 +177,8 @@ class Questions:
             self._refuse(call.id, jsonrpc.UPSTREAM_FAILED, text)
         else:
             client = self._pass_on(call.id, asked, during)
-            if client is not None and asked.params.get("mode") == "url":
-                self.expect_completion(str(call.params["elicitationId"]), client)
+            if client is not None and question is not None and asked.params.get("mode") == "url":
+                self.expect_completion(str(question.params["elicitationId"]), client)
 
     def _pass_on(self, identifier: bytes, question: Question, during: int | None) -> int | None:
         """Give a question to the client it is for, and return which one that is; ``None`` if there is none."""

@@ -91,6 +91,12 @@ class SendNotification(NamedTuple):
     news: ServerNotification
 
 
+class HoldOver(NamedTuple):
+    """From a timer: a stage has held this call as long as it wanted."""
+
+    call: CallId
+
+
 class UpstreamGone(NamedTuple):
     """An upstream actor has failed: answer what it still owes."""
 

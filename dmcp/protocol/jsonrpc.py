@@ -176,6 +176,7 @@ _BATCH_AT_ONCE: Final = 2 * KIB
 """Bytes up to which what may be a batch is read at once: each of its messages costs as much as a message does."""
 _SHOWN: Final = 100  # characters of a peer's word in an error
 _NULL: Final = b"null"
+_TOO_LONG: Final = object()  # in the place of a method's name
 _VERSION: Final = b'"2.0"'
 _NUMBER_STARTS: Final = frozenset(b"%c" % each for each in b"-0123456789")
 _LONGEST_WORD: Final = 128 * KIB  # bytes of an id or method that are looked at to find that it is too long
@@ -346,7 +347,7 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
         text = yield from _one_line(frame, spans[name])
         raw[name] = text if name in ("result", "error") else bytes(text[:_LONGEST_WORD])
     if "params" in spans and "method" in raw and raw.get("jsonrpc") == _VERSION:
-        method = decode(raw["method"][:MAX_METHOD]) if len(raw["method"]) <= MAX_METHOD else None
+        method = _method_of(raw["method"])
         params: Any
         try:
             params = yield from _params_in_slices(frame, spans["params"])
@@ -398,10 +399,14 @@ def _params_in_slices(frame: bytes, span: scan.Span) -> scan.Steps[Any]:
         size += at.end - at.start
         if size > MAX_SERVER_REQUEST:
             raise ValueError(f"longer than {MAX_SERVER_REQUEST // MIB} MiB")
-        text = yield from _one_line(frame, at)
-        if weight(bytes(text)) > MAX_VALUES:
+        values = 1
+        for start in range(at.start, at.end, MIB):
+            end = min(start + MIB, at.end)
+            values += sum(frame.count(mark, start, end) for mark in (b",", b"[", b"{"))
+            yield
+        if values > MAX_VALUES:
             raise ValueError(f"more than {MAX_VALUES:,} values")
-        params[name] = kept(text)
+        params[name] = kept((yield from _one_line(frame, at)))
         yield
     return params
 
@@ -413,7 +418,7 @@ def _read_members(raw: dict[str, Any]) -> Single:
         text = 'Invalid request: "jsonrpc" must be "2.0"'
         return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_foreign=_is_foreign(raw))
     if "method" in raw:
-        method = decode(raw["method"]) if len(raw["method"]) <= MAX_METHOD else None
+        method = _method_of(raw["method"])
         return _read_request(raw.get("id"), method, raw.get("params"))
     error = raw.get("error", _NULL)
     if error != _NULL:
@@ -434,6 +439,12 @@ def _flat(body: Body) -> Body:
     return body if isinstance(body, memoryview) else one_line(body)
 
 
+def _method_of(raw: bytes) -> Any:
+    if len(raw) <= MAX_METHOD:
+        return decode(raw)
+    return _TOO_LONG if raw[:1] == b'"' else None
+
+
 def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:
     """Build a request or notification; ``raw`` are its params as bytes, ``None`` if it has none."""
     params: Any = None
@@ -445,10 +456,12 @@ def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:
     return _request(identifier, method, params)
 
 
-def _request(identifier: bytes | None, method: Any, params: Any) -> Single:
+def _request(identifier: bytes | None, method: Any, params: Any) -> Single:  # noqa: PLR0911 - one return for each fault
     if not isinstance(method, str):
-        text = f'Invalid request: "method" must be a string of at most {MAX_METHOD} bytes'
-        return Malformed(_id(identifier), INVALID_REQUEST, text)
+        text, surely = f'"method" must be a string of at most {MAX_METHOD} bytes', method is _TOO_LONG
+        if surely and identifier is not None:
+            return Malformed(_id(identifier), METHOD_NOT_FOUND, f"Method not found: {text}", is_request=True)
+        return Malformed(_id(identifier), INVALID_REQUEST, f"Invalid request: {text}", is_note=surely)
     if params is None:
         params = {}
     elif not isinstance(params, dict):

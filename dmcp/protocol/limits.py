@@ -83,6 +83,9 @@ MAX_SIGN_IN_FILE: Final = 1 * MIB
 MAX_PAUSE: Final = 300.0
 """Seconds the clock of one call stands still in all while a person answers what its server asks."""
 
+MAX_HOLD: Final = 300.0
+"""Seconds a call is held by stages in all, before it goes to its server."""
+
 MAX_SERVER_REQUEST: Final = 16 * MIB
 """Bytes of one request of a server (a sampling request may carry images)."""
 

@@ -103,11 +103,6 @@ def text_of(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def is_compound(value: Any) -> bool:
-    """Return whether a value that is kept as the bytes it was is an object or an array."""
-    return is_raw(value) and memoryview(value)[0] in _OPENINGS
-
-
 def is_object(value: Any) -> bool:
     """Return whether a value is an object, decoded or not."""
     return memoryview(value)[0] == _OBJECT if is_raw(value) else isinstance(value, dict)

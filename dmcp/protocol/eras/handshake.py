@@ -17,7 +17,7 @@ from dmcp.protocol import jsonrpc
 from dmcp.protocol import operations as ops
 from dmcp.protocol.jsonrpc import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND
 from dmcp.protocol.limits import MAX_ID
-from dmcp.protocol.wire import encode, is_compound, is_object, is_raw, members, opened, scalar, text_of
+from dmcp.protocol.wire import encode, is_object, is_raw, members, opened, scalar, text_of
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -310,12 +310,16 @@ _QUESTIONS: Final[Mapping[str, type[ops.Question]]] = {
 }
 
 
+# What dmcp reads and may change; all else may be large, and is passed on as it is.
+_READ_OF_QUESTIONS: Final = frozenset({"mode", "message", "url", "elicitationId", "includeContext"})
+
+
 def read_question(method: str, params: JsonObject) -> ops.Question | None:
     """Understand a request of a server; ``None`` for a method that no server may call."""
     form = _QUESTIONS.get(method)
     if form is None:
         return None
-    rest = {name: value if is_compound(value) else opened(value) for name, value in params.items()}
+    rest = {name: scalar(value) if name in _READ_OF_QUESTIONS else value for name, value in params.items()}
     token, meta = pop_progress_token(rest)
     return form(rest if meta is None else {**rest, "_meta": meta}, token)
 
@@ -345,7 +349,7 @@ def read_server_notification(method: str, params: JsonObject) -> ops.ServerNotif
             return ops.Progress(scalar(params.pop("progressToken", None)), params)
         case "notifications/message":
             return ops.LogMessage(
-                params.get("level"), params.get("logger"), _without(params, "level", "logger")
+                scalar(params.get("level")), scalar(params.get("logger")), _without(params, "level", "logger")
             )
         case "notifications/resources/updated":
             uri = text_of(params.get("uri"))

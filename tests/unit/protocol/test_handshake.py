@@ -99,6 +99,11 @@ def plain(value: Any) -> Any:
     return plain(wire.opened(value)) if wire.is_raw(value) else value
 
 
+def only_extra_kept(news: Any) -> Any:
+    """A notification whose other members have to be decoded already."""
+    return news._replace(extra=plain(news.extra)) if hasattr(news, "extra") else news
+
+
 def sent(frame: bytes) -> Any:
     """The message in a frame."""
     wire.speed_up()
@@ -120,13 +125,13 @@ def test_an_operation_that_was_sent_is_read_as_the_same(
 @given(FROM_SERVERS)
 def test_a_notification_of_a_server_is_read_as_the_same(news: operations.ServerNotification) -> None:
     note = sent(handshake.notification(news))
-    assert plain(handshake.read_server_notification(note.method, note.params)) == news
+    assert only_extra_kept(handshake.read_server_notification(note.method, note.params)) == news
 
 
 @given(FROM_CLIENTS)
 def test_a_notification_of_the_client_is_read_as_the_same(news: operations.ClientNotification) -> None:
     note = sent(handshake.notification(news))
-    assert plain(handshake.read_client_notification(note.method, note.params)) == news
+    assert only_extra_kept(handshake.read_client_notification(note.method, note.params)) == news
 
 
 @pytest.mark.parametrize("form", [ListRoots, Sample, Elicit])
