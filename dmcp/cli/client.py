@@ -73,9 +73,11 @@ def runner() -> tuple[str, ...] | None:
     ``uvx`` and ``pipx run`` put a program where it is cleaned up some day, so that path must be written nowhere.
     """
     parts = [part.lower() for part in Path(sys.prefix).parts]
-    given = os.environ.get("UV_CACHE_DIR")
-    if given and Path(sys.prefix).is_relative_to(Path(given).absolute()):
-        return ("uvx",)
+    for variable, command in (("UV_CACHE_DIR", ("uvx",)), ("PIPX_HOME", ("pipx", "run"))):
+        given = os.environ.get(variable)
+        folder = Path(given).absolute() / (".cache" if variable == "PIPX_HOME" else "") if given else None
+        if folder is not None and Path(sys.prefix).is_relative_to(folder):
+            return command
     in_cache = any(part in {".cache", "cache", "caches"} or part.startswith(_UV_CACHES) for part in parts)
     if (in_cache and "uv" in parts) or any(part.startswith(_UV_CACHES) for part in parts):
         return ("uvx",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -127,6 +128,8 @@ def session(
     browser for a server that needs a sign-in: commands that only look should not. With ``only`` these groups alone are
     there, and started.
     """
+    if not sys.stderr.isatty():
+        log.serve()  # a pipe that nobody reads must not hold a command up while servers run
     level = os.environ.get("DMCP_LOG") or "error"
     pinned = {ADVISED: named(), **({PINNED: _TRUSTED[path]} if path in _TRUSTED else {})}
     if not signs_in:

@@ -54,9 +54,12 @@ _STARTER: Final = """\
 
 def _notes() -> list[str]:
     """How to start the demonstration server, in words that are good for as long as the file."""
-    if runner() == ("uvx",):
-        return ["uvx", "--from", "dmcp", "python", "-m", "dmcp.demo.notes"]
-    return python("-m", "dmcp.demo.notes")
+    where_python_is = {
+        ("uvx",): ["uvx", "--from", "dmcp"],
+        ("pipx", "run"): ["pipx", "run", "--spec", "dmcp"],
+    }
+    run = where_python_is.get(runner() or ())
+    return [*run, "python", "-m", "dmcp.demo.notes"] if run else python("-m", "dmcp.demo.notes")
 
 
 def _json(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Block = Mapping[str, Any]
+
+
+_OVERVIEW: Final = 200  # characters of a description in an overview
 
 
 def tool_result(result: Block) -> str:
@@ -88,7 +91,7 @@ def parameters(schema: Any) -> list[str]:
 def first_sentence(text: Any) -> str:
     """Enough of a description for an overview."""
     line = str(text).strip().partition("\n")[0]
-    return formatting.line(line.split(". ")[0].strip().rstrip("."))
+    return formatting.line(line.split(". ")[0].strip().rstrip("."), _OVERVIEW)
 
 
 def _kind(shape: Block) -> str:

@@ -52,11 +52,16 @@ def write_beside(config: Path, *, links: files.Links = "follow") -> str:
 
 
 def check_name(config: Path) -> None:
-    """Whether a configuration of this name leaves its schema a place beside it.
+    """Check that a configuration can be put here, with its schema beside it.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it cannot.
     """
+    folder = config.expanduser().parent
+    if not folder.exists():
+        raise ConfigError(
+            f"{config}: there is no directory {folder}: create it (mkdir -p), or name another file"
+        )
     if config.name == SCHEMA.removeprefix("./"):
         raise ConfigError(f"{config}: this is where the schema of a configuration is put; name another file")
 

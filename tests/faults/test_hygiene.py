@@ -18,7 +18,7 @@ import pytest
 
 from dmcp import log
 from faults.inner import PATIENCE, InnerHouse, server
-from harness import RawClient, RpcError, dmcp_command, gone, write_config
+from harness import EVENTS, RawClient, RpcError, dmcp_command, gone, write_config
 from harness.configs import TESTS, python_server
 
 if TYPE_CHECKING:
@@ -207,11 +207,16 @@ async def test_a_hundred_killed_processes_leave_no_file_thread_or_child_behind(t
         assert psutil.Process(client.pid).memory_info().rss <= size + MEMORY_ALLOWANCE
 
 
+def restarts_of(client: RawClient) -> int:
+    """How many reloads have restarted a server."""
+    return sum(e["event"] == "ConfigurationApplied" and e["restarted"] == 1 for e in client.events)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="reload by hand is a signal of POSIX")
 async def test_fifty_reloads_of_processes_leave_no_file_thread_or_child_behind(tmp_path: Path) -> None:
     config = tmp_path / "dmcp.json"
     write_config(config, {"kept": light(), "g": light(env={"ROUND": "first"})})
-    async with RawClient(dmcp_command(config), env={"DMCP_LOG": "info"}) as client:
+    async with RawClient(dmcp_command(config), env=EVENTS) as client:
         await client.initialize()
         await client.call("kept", "echo", {"text": "here"})
         (kept,) = [child.pid for child in children_of(client) if "ROUND" not in child.environ()]
@@ -220,8 +225,8 @@ async def test_fifty_reloads_of_processes_leave_no_file_thread_or_child_behind(t
             write_config(config, {"kept": light(), "g": light(env={"ROUND": str(number)})})
             client.process.send_signal(signal.SIGUSR1)
             # Whoever is first, the signal or the watch, the other finds nothing changed.
-            restarts = client.stderr.count("1 restarted")
-            await client.until(lambda seen=restarts: client.stderr.count("1 restarted") > seen, "reload")
+            restarts = restarts_of(client)
+            await client.until(lambda seen=restarts: restarts_of(client) > seen, "reload")
             await client.call("g", "echo", {"text": "here"})
             if number == 4:
                 before = holdings(client)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from faults.faulty import echoes, faulty, lives, pid_of
-from harness import RawClient, RpcError, dmcp_command, gone, write_config
+from harness import EVENTS, RawClient, RpcError, dmcp_command, gone, write_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,7 +197,7 @@ async def test_a_reload_starts_no_lazy_server_that_sleeps_whether_it_is_kept_upd
     config = write_config(
         tmp_path / "dmcp.json", {name: faulty(tmp_path, name) for name in names}, startup="lazy"
     )
-    async with RawClient(dmcp_command(config), env={"DMCP_LOG": "info"}) as client:
+    async with RawClient(dmcp_command(config), env=EVENTS) as client:
         await client.initialize()
         await echoes(client, "kept")
         first = lives(tmp_path, "kept")
@@ -205,7 +205,7 @@ async def test_a_reload_starts_no_lazy_server_that_sleeps_whether_it_is_kept_upd
         servers["updated"]["description"] = "Another one"
         servers["changed"]["env"] = {"ACCOUNT": "another"}
         write_config(config, servers, startup="lazy")
-        await client.until(lambda: "1 restarted, 0 stopped, 1 updated, 2 kept" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, restarted=1, updated=1, kept=2)
         await echoes(client, "g")
         assert [len(lives(tmp_path, name)) for name in names] == [1, 0, 0, 1]
         await echoes(client, "kept")

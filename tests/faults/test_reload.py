@@ -16,7 +16,7 @@ from dmcp.config.loading import load
 from faults.faulty import PROMPT, echoes, faulty, lives, pid_of
 from faults.inner import PATIENCE, InnerHouse
 from faults.inner import server as inner_server
-from harness import RawClient, RpcError, dmcp_command, gone, write_config
+from harness import EVENTS, RawClient, RpcError, dmcp_command, gone, write_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -326,26 +326,25 @@ async def test_a_new_server_that_cannot_start_does_not_undo_the_rest(tmp_path: P
 
 
 async def test_a_reload_that_changes_nothing_visible_announces_nothing(tmp_path: Path) -> None:
-    log = {"DMCP_LOG": "info"}
-    async with start(tmp_path, content(tmp_path, "g"), **log) as client:
+    async with start(tmp_path, content(tmp_path, "g"), **EVENTS) as client:
         await client.initialize()
         await echoes(client, "g")
         await description(client)
         await client.request("prompts/list")
         await client.request("resources/list")
         write_config(tmp_path / "dmcp.json", {"g": faulty(tmp_path, "g", timeout={"tools": 29})})
-        await client.until(lambda: "1 updated, 0 kept" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, updated=1)
         await echoes(client, "g")
         assert not [note for note in client.inbox if "list_changed" in note["method"]]
 
 
 @POSIX
 async def test_a_person_can_ask_for_a_reload_with_a_signal(tmp_path: Path) -> None:
-    async with start(tmp_path, content(tmp_path, "g"), DMCP_LOG="info") as client:
+    async with start(tmp_path, content(tmp_path, "g"), **EVENTS) as client:
         await client.initialize()
         pid = await pid_of(client, "g")
         client.process.send_signal(signal.SIGUSR1)
-        await client.until(lambda: "0 updated, 1 kept" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, kept=1)
         assert await pid_of(client, "g") == pid
 
 

@@ -13,7 +13,7 @@ import pytest
 from dmcp.fault.journal import read_journal
 from dmcp.fault.script import build
 from faults.faulty import acted, echoes, faulty, journal, lives, pid_of
-from harness import RawClient, RpcError, descendants, dmcp_command, gone, write_config
+from harness import EVENTS, RawClient, RpcError, descendants, dmcp_command, gone, write_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ PARKING = {"intensity": 2, "backoff_min": "10ms", "backoff_max": "20ms"}
 
 
 def start(room: Path, servers: dict[str, Entry], **env: str) -> RawClient:
-    return RawClient(dmcp_command(write_config(room / "dmcp.json", servers)), env=env)
+    return RawClient(dmcp_command(write_config(room / "dmcp.json", servers)), env={**EVENTS, **env})
 
 
 def runs(room: Path, name: str) -> Counter[str]:
@@ -143,7 +143,7 @@ async def test_a_restart_that_changes_what_is_offered_is_announced(tmp_path: Pat
 
 async def parked(client: RawClient) -> None:
     """Wait until the server is parked."""
-    await client.until(lambda: "parked, next try in 300.0 s" in client.stderr, "parking")
+    await client.event("ReconnectScheduled", when="parked", delay=300.0)
 
 
 def refusing(room: Path) -> tuple[Path, Entry]:

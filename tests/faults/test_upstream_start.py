@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from faults.front_door import dmcp, echoes, failure_of, journal_of, newcomer, rogue, text_of
-from harness import RpcError
+from harness import EVENTS, RpcError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -135,9 +135,9 @@ async def test_a_server_that_fails_too_often_is_parked_and_says_why(tmp_path: Pa
     journal = tmp_path / "journal"
     policy = {"backoff_min": "10ms", "backoff_max": "20ms", "intensity": 3}
     bad = newcomer("crasher", restart=policy, env={"ROGUE_JOURNAL": str(journal)})
-    async with dmcp(tmp_path, {"bad": bad}) as client:
+    async with dmcp(tmp_path, {"bad": bad}, env=EVENTS) as client:
         await client.initialize()
-        await client.until(lambda: "parked, next try" in client.stderr, "a word about parking")
+        await client.event("ReconnectScheduled", when="parked")
         assert len(journal_of(journal)) == 4
         assert (await state_of(client, "bad")).message == "bad is unavailable: exited with status 7"
 
@@ -146,9 +146,9 @@ async def test_a_parked_server_is_tried_again_by_the_next_call(tmp_path: Path) -
     journal = tmp_path / "journal"
     policy = {"backoff_min": "10ms", "backoff_max": "20ms", "intensity": 1}
     bad = newcomer("crasher", restart=policy, env={"ROGUE_JOURNAL": str(journal)})
-    async with dmcp(tmp_path, {"bad": bad}) as client:
+    async with dmcp(tmp_path, {"bad": bad}, env=EVENTS) as client:
         await client.initialize()
-        await client.until(lambda: "parked, next try" in client.stderr, "a word about parking")
+        await client.event("ReconnectScheduled", when="parked")
         await failure_of(client, "bad", "echo")
         assert len(journal_of(journal)) == 3
 

@@ -3,7 +3,7 @@
 Not here: fixtures (``tests/conftest.py``) and the servers that stand behind dmcp (``tests/servers``, ``tests/npm``).
 """
 
-from harness.child import WAIT, Child
+from harness.child import EVENTS, WAIT, Child
 from harness.configs import Entry, npm_server, sdk_server, tapped, write_config
 from harness.official import OfficialClient, text_of
 from harness.processes import alive, descendants, gone, marked
@@ -11,6 +11,7 @@ from harness.raw import LongLineClient, RawClient, RpcError, dmcp_command
 from harness.wire import Ledger, read_tap
 
 __all__ = [
+    "EVENTS",
     "WAIT",
     "Child",
     "Entry",

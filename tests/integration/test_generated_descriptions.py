@@ -8,7 +8,7 @@ import pytest
 
 from dmcp.config.model import ServerConfig, StdioServer
 from dmcp.protocol.descriptions import GENERATED, MAX_GENERATED, filled_in, names_to_keep
-from harness import RawClient, dmcp_command, write_config
+from harness import EVENTS, RawClient, dmcp_command, write_config
 from security.claims import claimer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ TOOLS = [{"name": name} for name in ("page_open", "page_close", "page_print", "i
 def serving(room: Path, description: str, tools: list[dict[str, Any]] = TOOLS) -> RawClient:
     entry = {**claimer(room, "g", tools=tools), "description": description}
     config = write_config(room / "dmcp.json", {"g": entry})
-    return RawClient(dmcp_command(config), env={"XDG_CACHE_HOME": str(room / "cache"), "DMCP_LOG": "info"})
+    return RawClient(dmcp_command(config), env={"XDG_CACHE_HOME": str(room / "cache"), **EVENTS})
 
 
 async def described(client: RawClient) -> str:
@@ -67,7 +67,7 @@ async def test_a_reload_within_a_session_changes_no_generated_description(tmp_pa
         assert await described(client) == PLAIN
         entry = {**claimer(tmp_path, "g", tools=TOOLS), "description": PLAIN, "timeout": {"tools": "29s"}}
         write_config(tmp_path / "dmcp.json", {"g": entry})
-        await client.until(lambda: "1 updated, 0 kept" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, updated=1)
         assert await described(client) == PLAIN
         assert not [note for note in client.inbox if "list_changed" in note["method"]]
 

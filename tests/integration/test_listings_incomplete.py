@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from faults.front_door import newcomer
 from harness import write_config
 from harness.cli import run_dmcp
 from security.claims import behind_dmcp, claimer
@@ -38,6 +39,13 @@ async def test_a_listing_that_breaks_off_is_shown_and_said_to_be_a_part(tmp_path
         assert [prompt["name"] for prompt in prompts["prompts"]] == ["ask"]
         assert "cannot list now" in prompts["_meta"]["dmcp/incomplete"]
         assert "_meta" not in await client.request("resources/list", {"group": "g"})
+
+
+def test_check_says_that_a_listing_without_an_end_is_cut(tmp_path: Path) -> None:
+    done = run_dmcp("check", write_config(tmp_path / "dmcp.json", {"g": newcomer("looping")}))
+    assert done.returncode == 1
+    assert "g      incomplete" in done.stdout
+    assert "without an end; cut after 2 pages: what follows is missing" in done.stdout
 
 
 def test_check_and_list_say_so_and_end_with_1(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.config.exposure import exposed, has_secrets
-from harness import RawClient, dmcp_command, sdk_server, write_config
+from harness import EVENTS, RawClient, dmcp_command, sdk_server, write_config
 from harness.cli import run_dmcp
 
 if TYPE_CHECKING:
@@ -65,11 +65,11 @@ def test_so_is_a_directory_in_which_others_could_exchange_it(mode: int, said: bo
 async def test_a_dmcp_that_serves_says_it_once_however_often_the_file_is_read(tmp_path: Path) -> None:
     path = write_config(tmp_path / "dmcp.json", {"sdk": sdk_server(**SECRET)})
     path.chmod(0o644)
-    async with RawClient(dmcp_command(path), env={"DMCP_LOG": "info"}) as client:
+    async with RawClient(dmcp_command(path), env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
         write_config(path, {"sdk": sdk_server(**SECRET, description="Another")})
-        await client.until(lambda: "1 updated" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, updated=1)
         assert client.stderr.count(f"chmod 600 {path}") == 1
         assert "hunter2" not in client.stderr
 

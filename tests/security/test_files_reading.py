@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import RawClient, dmcp_command, sdk_server, write_config
+from harness import EVENTS, RawClient, dmcp_command, sdk_server, write_config
 from harness.cli import run_dmcp
 from harness.watched import LoopWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TALKING = {"DMCP_LOG": "info"}
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="named pipes of POSIX")
 WRAPPED = "import sys\n{}\nfrom dmcp.__main__ import main\nsys.exit(main())\n"
 
@@ -43,13 +42,13 @@ async def test_a_reload_of_a_large_commented_configuration_does_not_hold_the_loo
 ) -> None:
     path, watch = tmp_path / "dmcp.json", LoopWatch(tmp_path)
     path.write_text(_big(sdk_server(), "Before", json5=json5))
-    async with RawClient(LoopWatch.command(path), env={**watch.env, **TALKING}) as client:
+    async with RawClient(LoopWatch.command(path), env={**watch.env, **EVENTS}) as client:
         await client.initialize()
         await client.tools("sdk")
         watch.start_watching()
         await client.call("sdk", "echo", {"text": "warm"})
         path.write_text(_big(sdk_server(), "After", json5=json5))
-        await client.until(lambda: "1 updated" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, updated=1)
         await client.call("sdk", "echo", {"text": "still there"})
     assert 0 < watch.held().cpu < 50
 
@@ -88,7 +87,7 @@ async def test_a_pipe_in_place_of_the_file_holds_up_nothing_and_the_next_change_
     tmp_path: Path,
 ) -> None:
     path = write_config(tmp_path / "dmcp.json", {"sdk": sdk_server()})
-    async with RawClient(dmcp_command(path), env=TALKING) as client:
+    async with RawClient(dmcp_command(path), env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
         path.unlink()
@@ -97,7 +96,7 @@ async def test_a_pipe_in_place_of_the_file_holds_up_nothing_and_the_next_change_
         await client.call("sdk", "echo", {"text": "still there"})
         path.unlink()
         write_config(path, {"sdk": sdk_server(description="Another")})
-        await client.until(lambda: "1 updated" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, updated=1)
 
 
 @pytest.mark.anyio
@@ -115,14 +114,14 @@ async def test_a_reading_that_never_ends_stops_neither_the_next_one_nor_the_end(
         "    return content\n"
         "loading.content_of = slow\n"
     )
-    async with RawClient([sys.executable, "-c", WRAPPED.format(hanging), str(path)], env=TALKING) as client:
+    async with RawClient([sys.executable, "-c", WRAPPED.format(hanging), str(path)], env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
         write_config(path, {"sdk": sdk_server(description="never read")})
         await client.until(lambda: "HANGING" in client.stderr, "the reading that hangs")
         await client.call("sdk", "echo", {"text": "still there"})
         write_config(path, {"sdk": sdk_server(description="The latest")})
-        await client.until(lambda: "1 updated" in client.stderr, "the next reading")
+        await client.event("ConfigurationApplied", first=False, updated=1)
 
 
 @pytest.mark.anyio
@@ -140,13 +139,13 @@ async def test_a_watch_that_breaks_is_said_and_begun_again(tmp_path: Path) -> No
         "    return real(path)\n"
         "watching.directories = directories\n"
     )
-    async with RawClient([sys.executable, "-c", WRAPPED.format(breaking), str(path)], env=TALKING) as client:
+    async with RawClient([sys.executable, "-c", WRAPPED.format(breaking), str(path)], env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
         await client.until(lambda: "the watch on" in client.stderr, "the word of it")
         assert "ValueError: a bug" in client.stderr
         write_config(path, {"sdk": sdk_server(description="Another")})
-        await client.until(lambda: "1 updated" in client.stderr, "reload")
+        await client.event("ConfigurationApplied", first=False, updated=1)
 
 
 def test_references_bring_in_so_much_and_no_more(tmp_path: Path) -> None:

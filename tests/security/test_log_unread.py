@@ -93,6 +93,15 @@ async def test_what_did_not_fit_is_counted_and_said_when_there_is_room_again() -
     assert lines[-1] == "a library's words"
 
 
+async def test_a_command_ends_though_nobody_reads_what_it_logs(tmp_path: Path) -> None:
+    bad = {f"b{n}": {"command": "/no/such/" + "x" * 3000} for n in range(60)}
+    config = write_config(tmp_path / "dmcp.json", bad)
+    async with Child([sys.executable, "-m", "dmcp", "-vv", "check", str(config)]) as program:
+        program.leave_stderr_unread()
+        await program.until(lambda: any(b"of 60 servers ready" in line for line in program.lines), "the sum")
+        assert await program.exited() == 1
+
+
 async def test_a_server_is_remarked_on_twenty_times_a_minute_then_counted(tmp_path: Path) -> None:
     config = write_config(
         tmp_path / "dmcp.json", {"loud": python_server(NOISY), "quiet": python_server(NOISY)}

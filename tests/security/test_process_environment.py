@@ -14,7 +14,7 @@ from dmcp.cli.coding_tools import install as installing
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.config.model import StdioServer
 from dmcp.protocol.environment import helper_environment, not_given, server_environment
-from harness import RawClient, RpcError, dmcp_command, write_config
+from harness import EVENTS, RawClient, RpcError, dmcp_command, write_config
 from harness.cli import run_dmcp
 from harness.configs import TESTS, Entry, python_server
 
@@ -141,13 +141,13 @@ async def test_a_list_gives_the_least_and_what_is_named(tmp_path: Path) -> None:
 
 async def test_a_reload_counts_at_the_next_start_and_restarts_no_other_server(tmp_path: Path) -> None:
     config = write_config(tmp_path / "c.json", {"a": reporting(), "b": reporting()})
-    env = {**OUTSIDE, "DMCP_LOG": "info"}
+    env = {**OUTSIDE, **EVENTS}
     async with RawClient(dmcp_command(config), env=env) as client:
         await client.initialize()
         first = json.loads((await client.call("b", "report"))["content"][0]["text"])
         assert first["env"]["A_TOKEN"]
         write_config(config, {"a": reporting("${A_TOKEN}"), "b": reporting()})
-        await client.until(lambda: "1 restarted, 0 stopped, 0 updated, 1 kept" in client.stderr, "a reload")
+        await client.event("ConfigurationApplied", first=False, restarted=1, kept=1)
         second = json.loads((await client.call("b", "report"))["content"][0]["text"])
         assert second["pid"] == first["pid"]
         os.kill(first["pid"], signal.SIGKILL)

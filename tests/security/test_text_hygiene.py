@@ -14,6 +14,7 @@ from harness import RawClient, dmcp_command, write_config
 from harness.cli import run_dmcp
 from harness.configs import TESTS, python_server
 from harness.raw import RpcError
+from security.claims import claimer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,24 @@ def test_what_a_failing_server_says_is_escaped_everywhere(tmp_path: Path, how: s
         words = [str(config), "g", "plain"] if command[0] == "call" else [str(config)]
         done = run_dmcp("-vv", *command, *words)
         assert_clean(done.stdout, done.stderr)
+
+
+def test_names_are_cut_for_people_and_whole_in_json(tmp_path: Path) -> None:
+    long = "n" * 1_000_000
+    prompts = [{"name": long, "description": long}]
+    says = {
+        "tools": [{"name": long, "description": long}],
+        "resources": [{"uri": f"x:{long}"}],
+        "prompts": prompts,
+    }
+    config = write_config(tmp_path / "dmcp.json", {"g": claimer(tmp_path, "g", **says)})
+    for words in ([config], [config, "g"]):
+        done = run_dmcp("list", *words)
+        assert done.returncode == 0
+        assert len(done.stdout) < 30_000
+        assert "n" * 100 in done.stdout
+    done = run_dmcp("list", "--json", config)
+    assert json.loads(done.stdout)["groups"][0]["tools"][0]["name"] == long
 
 
 def test_json_is_exact(tmp_path: Path) -> None:
