@@ -251,7 +251,10 @@ class Conversation:
             return
         link = self.link
         if link is None or link.backlog > MAX_BACKLOG:
-            self.reply(request, error=verdicts.unavailable(self._group, "it does not read what it is sent"))
+            self.reply(
+                request,
+                error=verdicts.unavailable(self._group, "it does not read what it is sent", operation),
+            )
             return
         if isinstance(operation, Subscribe | Unsubscribe) and self._is_subscription_settled(
             request, operation
@@ -653,7 +656,12 @@ class Conversation:
             if fault.kind in _CONNECTION and self.may_repeat(cargo, may_have_run=may_have_run):
                 return cargo._replace(may_have_run=may_have_run)
             reason = log.mask(fault.reason)
-            self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=may_have_run))
+            self.reply(
+                cargo,
+                error=verdicts.lost(
+                    self._group, reason, may_have_run=may_have_run, operation=cargo.operation
+                ),
+            )
             self._owner.landed()
         return None
 
@@ -667,7 +675,10 @@ class Conversation:
             if self.may_repeat(cargo, may_have_run=True):
                 repeat.append(cargo._replace(may_have_run=True))
             else:
-                self.reply(cargo, error=verdicts.lost(self._group, reason, may_have_run=True))
+                self.reply(
+                    cargo,
+                    error=verdicts.lost(self._group, reason, may_have_run=True, operation=cargo.operation),
+                )
         self.questions.withdraw_all(reason)
         return repeat + self.take_doubtful()
 

@@ -399,7 +399,7 @@ class Frontend(LoopActor):
             return
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
-            self.settle(Settled(call, Error(verdicts.unavailable(name, reason))))
+            self.settle(Settled(call, Error(verdicts.unavailable(name, reason, operation))))
             return
         pending.upstream, pending.group = group.upstream, name
         context = self._context if pending.progress_token is None else self._context_with_progress

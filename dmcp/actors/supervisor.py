@@ -320,7 +320,9 @@ class Supervisor(LoopActor):
     def _redeliver(self, group: str, request: upstream.Submit) -> None:
         child = self._children.get(group)
         if child is None or child.address is None or self._closing:
-            error = verdicts.given_up(group, "dmcp is stopping it", may_have_run=request.may_have_run)
+            error = verdicts.given_up(
+                group, "dmcp is stopping it", request.operation, may_have_run=request.may_have_run
+            )
             post(request.context.reply_to, frontend.Settled(request.call, Error(error)))
         elif not post(child.address, request):
             # Its end is in our inbox behind this message: the next generation will be there when we come back to it.

@@ -475,7 +475,7 @@ class Upstream(LoopActor):
             self._refuse(request, reason)
 
     def _refuse(self, request: Submit, reason: str) -> None:
-        error = verdicts.given_up(self._group, reason, may_have_run=request.may_have_run)
+        error = verdicts.given_up(self._group, reason, request.operation, may_have_run=request.may_have_run)
         self._talk.reply(request, error=error)
 
     def _lose_patience(self) -> None:

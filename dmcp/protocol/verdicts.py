@@ -13,7 +13,7 @@ from dmcp.protocol.jsonrpc import (
     error_object,
 )
 from dmcp.protocol.limits import MAX_RESULT_SEARCHED
-from dmcp.protocol.operations import label
+from dmcp.protocol.operations import CallTool, label
 from dmcp.protocol.wire import encode, member_at
 from dmcp.text import printable
 
@@ -26,6 +26,13 @@ _LARGEST_CODE: Final = 2**53  # of an error: a client need not know larger integ
 _SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
 _LONGEST_CODE: Final = 64  # characters of a number that are read
 _NUMBER: Final = frozenset(b"+-.0123456789Ee")
+
+
+def _outcome(operation: Operation | None, *, may_have_run: bool) -> str:
+    """Return what is known of a request, as the end of a sentence."""
+    told = "; the call may have run, its outcome is unknown" if may_have_run else "; the call has not run"
+    is_call = operation is None or isinstance(operation, CallTool)
+    return told if is_call else told.replace("call", "request")
 
 
 def timed_out(group: str, operation: Operation, seconds: float, sign_in: SignIn | None = None) -> bytes:
@@ -60,15 +67,16 @@ def no_listing(group: str, reason: str) -> bytes:
     return error_object(UPSTREAM_FAILED, text)
 
 
-def lost(group: str, reason: str, *, may_have_run: bool) -> bytes:
+def lost(group: str, reason: str, *, may_have_run: bool, operation: Operation | None = None) -> bytes:
     """The error for a request whose connection has gone."""
-    outcome = "the call may have run, its outcome is unknown" if may_have_run else "the call has not run"
-    return error_object(UPSTREAM_FAILED, f"{group}: {reason}; {outcome}")
+    outcome = _outcome(operation, may_have_run=may_have_run)
+    return error_object(UPSTREAM_FAILED, f"{group}: {reason}{outcome}")
 
 
-def unavailable(group: str, reason: str) -> bytes:
+def unavailable(group: str, reason: str, operation: Operation | None = None) -> bytes:
     """The error for a request to a server that cannot be reached."""
-    return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}; the call has not run")
+    outcome = _outcome(operation, may_have_run=False)
+    return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}{outcome}")
 
 
 def down(group: str, category: str, reason: str) -> bytes:
@@ -81,9 +89,11 @@ def down(group: str, category: str, reason: str) -> bytes:
     return error_object(UPSTREAM_FAILED, text, {"reason": reason} if reason else None)
 
 
-def given_up(group: str, reason: str, *, may_have_run: bool) -> bytes:
+def given_up(group: str, reason: str, operation: Operation, *, may_have_run: bool) -> bytes:
     """The error for a request that waited in vain for a server to come back."""
-    return lost(group, reason, may_have_run=True) if may_have_run else unavailable(group, reason)
+    if may_have_run:
+        return lost(group, reason, may_have_run=True, operation=operation)
+    return unavailable(group, reason, operation)
 
 
 def overloaded(group: str, limit: int) -> bytes:
