@@ -305,7 +305,13 @@ class _Stream(io.TextIOBase):
         return self._number
 
     def write(self, text: str, /) -> int:
-        """Have a text written soon."""
+        """Have a text written soon.
+
+        Raises:
+            TypeError: it is none; libraries tell by this that the stream is not binary.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"a text is written here, not {type(text).__name__}")
         if _writes_json:
             *lines, rest = (self._begun + text[:MAX_LOG_BYTES]).split("\n")
             self._begun = rest[:MAX_LOG_LINE]

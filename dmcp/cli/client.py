@@ -141,6 +141,7 @@ class Client:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE if self._on_event else None,
                 env=self._env,
+                start_new_session=True,  # Ctrl-C is for this process, which ends that one in order
                 limit=_MAX_LINE,
             )
         except OSError as error:
