@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dmcp import log
 from dmcp.actors.dispatch import report
 from dmcp.actors.runtime import LoopActor
-from dmcp.messages import events, supervisor
+from dmcp.messages import auth, events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,11 +90,11 @@ _SENTENCES: Final[dict[type, _Sentence]] = {
     events.ListingCut: _Sentence("warning", lambda e: e.reason),
     events.ConfigurationApplied: _Sentence("info", _applied),
     events.CallFinished: _Sentence("debug", _call),
-    supervisor.SignInOffered: _Sentence("debug"),
-    supervisor.SignInElsewhere: _Sentence(
+    auth.SignInStarted: _Sentence("debug"),
+    auth.SignInInOtherProcess: _Sentence(
         "warning", lambda _: "waits for another dmcp process, which is signing in to it"
     ),
-    supervisor.SignInEnded: _Sentence("debug"),
+    auth.SignInEnded: _Sentence("debug"),
 }
 _BY_FIELD: Final[dict[type, Callable[[Any], str]]] = {
     events.ListingFailed: lambda e: "warning" if e.attempt == 1 else "debug",

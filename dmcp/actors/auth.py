@@ -20,13 +20,15 @@ from dmcp.messages.auth import (
     Accepted,
     Authorize,
     Challenged,
-    ClientShows,
     Configured,
-    Declined,
     Forget,
+    SignInDeclined,
+    SignInEnded,
+    SignInInOtherProcess,
+    SignInStarted,
     Subscribe,
+    Unsubscribe,
 )
-from dmcp.messages.supervisor import SignInElsewhere, SignInEnded, SignInOffered
 from dmcp.protocol.sign_in import command
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
     from dmcp.actors.account import Decision
     from dmcp.config.model import RemoteServer
-    from dmcp.messages import Address
 
 
 _CHANGED = "its configuration has changed"
@@ -73,12 +74,14 @@ class _Flight:
 
     Attributes:
         in_use: whether it was begun for the client, so that the person could be asked.
+        url: where the person is asked to sign in; empty while it waits for another process.
     """
 
     account: Account
     group: str
     in_use: bool = True
     task: asyncio.Task[Any] | None = None
+    url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,8 +131,7 @@ class AuthActor(LoopActor):
         self._accounts: dict[str, tuple[Account, ...]] = {}  # the present one first; two at most
         self._flights: dict[Account, _Flight] = {}
         self._waiters: dict[Account, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
-        self._listeners: list[Address] = []
-        self._client_shows = False
+        self._subscriptions: list[Subscribe] = []
 
     def __repr__(self) -> str:
         flying = [f"{flight.group}: {account.flight}" for account, flight in self._flights.items()]
@@ -145,10 +147,10 @@ class AuthActor(LoopActor):
                 if account is not None:
                     account.accepted(message.authorization)
             case Subscribe():
-                self._listeners.append(message.listener)
-            case ClientShows(addresses=addresses):
-                self._client_shows = addresses
-            case Declined():
+                self._subscribe(message)
+            case Unsubscribe(listener):
+                self._subscriptions = [each for each in self._subscriptions if each.listener != listener]
+            case SignInDeclined():
                 self._decline(message.group)
             case Configured():
                 self._configured(message.group, message.server)
@@ -243,7 +245,7 @@ class AuthActor(LoopActor):
                 rejected=question.rejected,
                 renew=fly.renew,
                 ask=fly.ask,
-                client_shows=self._client_shows,
+                client_shows=any(each.shows_urls for each in self._subscriptions),
                 announce=lambda url: post(self.actor_ref, _Offered(flight, url)),
                 elsewhere=lambda: post(self.actor_ref, _FoundElsewhere(flight)),
             )
@@ -253,13 +255,14 @@ class AuthActor(LoopActor):
         flight = offer.flight
         if self._flights.get(flight.account) is flight:
             flight.account.offered(self._clock())
-            self._tell(SignInOffered(flight.group, offer.url))
+            flight.url = offer.url
+            self._publish(SignInStarted(flight.group, offer.url))
             self._reconsider(flight.account)  # requests that only wanted a header need not wait for a person
 
     def _found_elsewhere(self, flight: _Flight) -> None:
         if self._flights.get(flight.account) is flight:
             flight.account.found_elsewhere()
-            self._tell(SignInElsewhere(flight.group))
+            self._publish(SignInInOtherProcess(flight.group))
             self._reconsider(flight.account)  # nor for another process's person
 
     def _decline(self, group: str) -> None:
@@ -291,7 +294,7 @@ class AuthActor(LoopActor):
                 )
             account.crashed(error, now)
         if awaited:
-            self._tell(SignInEnded(group, str(error or "")))
+            self._publish(SignInEnded(group, str(error or "")))
         for waiter in self._waiters.pop(account, []):
             # A flight begun for these very questions has given its answer; others may need another flight.
             if error is not None and (
@@ -308,19 +311,37 @@ class AuthActor(LoopActor):
     def _forget(self, group: str, why: str) -> None:
         for account in self._accounts.pop(group, ()):
             self._drop(account, group, why)
+        self._subscriptions = [each for each in self._subscriptions if each.group != group]
 
     def _drop(self, account: Account, group: str, why: str) -> None:
         flight = self._flights.pop(account, None)
         if flight is not None and flight.task is not None:
             flight.task.cancel()
         if account.awaits:
-            self._tell(SignInEnded(group, why))
+            self._publish(SignInEnded(group, why))
         for waiter in self._waiters.pop(account, []):
             _refuse(waiter, AuthError(why))
 
-    def _tell(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
-        for listener in self._listeners:
-            post(listener, news)
+    def _subscribe(self, new: Subscribe) -> None:
+        # One for each group: a connection that takes the place of another takes its subscription too.
+        replaced = [
+            each
+            for each in self._subscriptions
+            if each.group == new.group and (new.group is not None or each.listener == new.listener)
+        ]
+        self._subscriptions = [each for each in self._subscriptions if each not in replaced] + [new]
+        if any(each.listener == new.listener for each in replaced):
+            return  # it knows what is open
+        for group in (new.group,) if new.group is not None else tuple(self._accounts):
+            account = self._present(group)
+            if account is not None and account.awaits:
+                url = self._flights[account].url
+                post(new.listener, SignInStarted(group, url) if url else SignInInOtherProcess(group))
+
+    def _publish(self, news: SignInStarted | SignInInOtherProcess | SignInEnded) -> None:
+        for each in self._subscriptions:
+            if each.group is None or each.group == news.group:
+                post(each.listener, news)
 
 
 def _is_answered(flight: _Flight, question: Authorize | Challenged, error: AuthError) -> bool:

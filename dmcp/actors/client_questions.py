@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import upstream
-from dmcp.messages.supervisor import SignInDeclined
 from dmcp.protocol import jsonrpc, server_requests, sign_in
 from dmcp.protocol.eras.handshake import notification, write_question
 from dmcp.protocol.operations import CAPABILITY, Cancelled, Elicit, ElicitationCompleted, label
@@ -29,18 +28,31 @@ class ClientQuestions:
         client: its number.
         session: with the client; before it operates questions are held, and what it does not offer is refused.
         write: sends a frame to the client.
-        supervisor: is told when the person declines a sign-in.
+        decline_sign_in: called with the group whose sign-in the user does not want.
     """
 
-    __slots__ = ("_client", "_held", "_held_offers", "_offers", "_session", "_supervisor", "_table", "_write")
+    __slots__ = (
+        "_client",
+        "_decline_sign_in",
+        "_held",
+        "_held_offers",
+        "_offers",
+        "_session",
+        "_table",
+        "_write",
+    )
 
     def __init__(
-        self, client: int, session: ServerSession, write: Callable[[bytes], None], supervisor: Address
+        self,
+        client: int,
+        session: ServerSession,
+        write: Callable[[bytes], None],
+        decline_sign_in: Callable[[str], None],
     ) -> None:
         self._client = client
         self._session = session
         self._write = write
-        self._supervisor = supervisor
+        self._decline_sign_in = decline_sign_in
         self._table: PendingServerRequests[Address] = PendingServerRequests()
         self._held: list[ServerRequest] = []
         self._held_offers: dict[str, str] = {}
@@ -123,7 +135,7 @@ class ClientQuestions:
         if answer.error is not None:
             log.warning("the client could not show the address to sign in at", group)
         elif action == "decline":
-            post(self._supervisor, SignInDeclined(group))
+            self._decline_sign_in(group)
 
     def on_unreadable(self, identifier: bytes) -> bool:
         """The client has sent an answer nobody can read; returns whether it was asked something under this id."""

@@ -18,6 +18,7 @@ from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
+from dmcp.messages.auth import SignInDeclined, SignInEnded, SignInInOtherProcess, SignInStarted, Subscribe
 from dmcp.messages.events import CallFinished
 from dmcp.messages.frontend import (
     ClientFrames,
@@ -32,8 +33,6 @@ from dmcp.messages.frontend import (
     ServerRequest,
     ServerRequestCancelled,
     Settled,
-    SignInEnded,
-    SignInOffered,
     UpstreamGone,
     Writable,
 )
@@ -159,7 +158,7 @@ class Frontend(LoopActor):
         self._pending: PendingRequests[Address] = PendingRequests(client)
         self._context = upstream.CallContext(self.actor_ref)
         self._context_with_progress = upstream.CallContext(self.actor_ref, wants_progress=True)
-        self._questions = ClientQuestions(client, self._session, write, supervisor_)
+        self._questions = ClientQuestions(client, self._session, write, self._decline_sign_in)
         self._staged: StagedCalls | None = None  # exists where a server has stages
         self._log_level: str | None = None
         self._paused = False  # the client does not keep up with reading
@@ -195,10 +194,12 @@ class Frontend(LoopActor):
                 self._announce(news)
             case upstream.AnswerServerRequest() | HoldOver():
                 self._on_staged(message)
-            case SignInOffered(group, url):
+            case SignInStarted(group, url):
                 self._questions.offer_sign_in(group, url)
-            case SignInEnded(group, succeeded):
-                self._questions.end_sign_in(group, succeeded=succeeded)
+            case SignInInOtherProcess():
+                pass  # that process asks the user
+            case SignInEnded(group, reason):
+                self._questions.end_sign_in(group, succeeded=not reason)
             case Directory():
                 self._on_directory(message)
             case UpstreamGone():
@@ -534,18 +535,20 @@ class Frontend(LoopActor):
         self._finish_if_idle()
 
     def _join(self) -> None:
-        """Tell the upstreams that do not know the client yet who it is. Auth learns how it can help with a sign-in."""
+        """Tell the upstreams that do not know the client yet who it is, and subscribe to sign-ins."""
         profile, directory = self._session.profile, self._directory
         if profile is None or directory is None:
             return
-        from dmcp.messages.auth import ClientShows  # noqa: PLC0415 - the first answer does not wait for it
-
-        post(directory.auth, ClientShows(profile.can("elicitation", "url")))
+        post(directory.auth, Subscribe(self.actor_ref, shows_urls=profile.can("elicitation", "url")))
         known, self._joined = self._joined, _upstreams(directory)
         message = upstream.ClientJoined(self._client, self.actor_ref, profile, self._log_level, self._paused)
         for address in self._joined:
             if not any(address is one for one in known):
                 post(address, message)
+
+    def _decline_sign_in(self, group: str) -> None:
+        if self._directory is not None:
+            post(self._directory.auth, SignInDeclined(group))
 
     def _tell_upstreams(self, message: object) -> None:
         for address in self._joined:

@@ -17,6 +17,7 @@ from dmcp.actors.children import Child, Core, Factories, group_of, why_not
 from dmcp.actors.restart import MISSING_DELAY, UNWELCOME_DELAY, after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.messages import events, frontend, upstream
+from dmcp.messages.auth import Subscribe
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
@@ -25,10 +26,6 @@ from dmcp.messages.supervisor import (
     Directory,
     IdleLongEnough,
     Shutdown,
-    SignInDeclined,
-    SignInElsewhere,
-    SignInEnded,
-    SignInOffered,
     Undelivered,
     UpstreamLost,
     UpstreamReady,
@@ -78,7 +75,6 @@ class Supervisor(LoopActor):
         self._children: dict[str, Child] = {}
         self._stopping: dict[tuple[str, int], Address] = {}
         self._generation = 0
-        self._signing_in: dict[str, str] = {}  # group -> where the person is to sign in, empty: elsewhere
         self._problem = ""
         self._ending: Shutdown | None = None
         self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
@@ -98,9 +94,6 @@ class Supervisor(LoopActor):
             auth=self._make.auth(Watch(self.actor_ref, "auth")),
             catalog=self._make.catalog(Watch(self.actor_ref, "catalog")),
         )
-        from dmcp.messages.auth import Subscribe  # noqa: PLC0415 - the first answer does not wait for it
-
-        post(core.auth, Subscribe(self.actor_ref))
         post(core.auth, Subscribe(self._audit))
         return core
 
@@ -128,10 +121,6 @@ class Supervisor(LoopActor):
                 child = self._present(group, generation)
                 if child is not None:
                     self._let_sleep(child)
-            case SignInOffered() | SignInElsewhere() | SignInEnded():
-                self._on_sign_in(message)
-            case SignInDeclined(group):
-                self._decline_sign_in(group)
             case ChildFailed():
                 self._on_failed(message)
             case ChildStopped(name, generation):
@@ -185,27 +174,6 @@ class Supervisor(LoopActor):
         post(self._audit, applied)
         self._publish()
 
-    def _on_sign_in(self, news: SignInOffered | SignInElsewhere | SignInEnded) -> None:
-        group = news.group
-        match news:
-            case SignInOffered(url=url):
-                self._signing_in[group] = url
-                self._tell_one(group, upstream.SignInPending(pending=True, url=url))
-                post(self._frontend, frontend.SignInOffered(group, url))
-            case SignInElsewhere():
-                self._signing_in[group] = ""
-                self._tell_one(group, upstream.SignInPending(pending=True))
-            case SignInEnded(reason=reason):
-                self._signing_in.pop(group, None)
-                self._tell_one(group, upstream.SignInPending(pending=False))
-                post(self._frontend, frontend.SignInEnded(group, not reason))
-
-    def _decline_sign_in(self, group: str) -> None:
-        from dmcp.messages.auth import Declined  # noqa: PLC0415 - the first answer does not wait for it
-
-        if self._core is not None:
-            post(self._core.auth, Declined(group))
-
     @staticmethod
     def _tell_auth(core: Core, group: str, target: object) -> None:
         """What the group's server is from now on; only a remote one has credentials."""
@@ -227,12 +195,9 @@ class Supervisor(LoopActor):
         peers = Peers(self.actor_ref, self._core.catalog, self._audit)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
         child.address = self._make.upstream(child.config, beginning, peers, watch)
-        url = self._signing_in.get(child.config.name)
-        if url is not None:
-            post(child.address, upstream.SignInPending(pending=True, url=url))
+        post(self._core.auth, Subscribe(child.address, child.config.name))
 
     def _retire(self, child: Child) -> None:
-        self._signing_in.pop(child.config.name, None)  # auth begins anew with what takes its place
         if child.address is not None:
             self._stopping[child.config.name, child.generation] = child.address
             if not post(child.address, upstream.Stop(RELOAD_GRACE)):
@@ -251,11 +216,6 @@ class Supervisor(LoopActor):
     def _present(self, group: str, generation: int) -> Child | None:
         child = self._children.get(group)
         return child if child is not None and child.generation == generation else None
-
-    def _tell_one(self, group: str, message: object) -> None:
-        child = self._children.get(group)
-        if child is not None and child.address is not None:
-            post(child.address, message)
 
     def _tell_all(self, message: object) -> None:
         for child in self._children.values():

@@ -22,6 +22,7 @@ from dmcp.actors.slices import Slices
 from dmcp.config.model import StdioServer
 from dmcp.errors import AuthError, CommandMissing
 from dmcp.messages import catalog, events, lifecycle, supervisor
+from dmcp.messages.auth import SignInEnded, SignInInOtherProcess, SignInStarted
 from dmcp.messages.upstream import (
     AnswerServerRequest,
     Beginning,
@@ -38,7 +39,6 @@ from dmcp.messages.upstream import (
     RequestFailed,
     SetFlow,
     SetLogLevel,
-    SignInPending,
     Stop,
     Submit,
     TakeOver,
@@ -218,8 +218,10 @@ class Upstream(LoopActor):
                 self._on_clients_changed()
             case TakeOver(subscriptions):
                 self._take_over(subscriptions)
-            case SignInPending(pending, url):
-                self._on_sign_in(SignIn(url) if pending else None)
+            case SignInStarted(url=url):
+                self._on_sign_in(SignIn(url))
+            case SignInInOtherProcess() | SignInEnded():
+                self._on_sign_in(None if isinstance(message, SignInEnded) else SignIn())
             case LinkOpened(link, error):
                 self._on_opened(link, error)
             case NoiseArrived(text):

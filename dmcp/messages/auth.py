@@ -1,4 +1,4 @@
-"""What the auth actor accepts. Those who subscribe get the supervisor's ``SignIn...`` messages."""
+"""What the auth actor accepts, and what it sends to those who subscribe to sign-ins."""
 
 from __future__ import annotations
 
@@ -49,19 +49,48 @@ class Accepted(NamedTuple):
 
 
 class Subscribe(NamedTuple):
-    """Tell this actor about sign-ins from now on."""
+    """Send the ``SignIn...`` messages below to this listener, those of open sign-ins at once.
+
+    Attributes:
+        listener: who wants to know.
+        group: of this group only, taking the place of whoever subscribed for it before; ``None``: of all groups.
+        shows_urls: whether it shows the user an address to sign in at when told of one (a client with URL elicitation).
+            Subscribing again changes this.
+    """
+
+    listener: Address
+    group: str | None = None
+    shows_urls: bool = False
+
+
+class Unsubscribe(NamedTuple):
+    """Send this listener nothing more."""
 
     listener: Address
 
 
-class ClientShows(NamedTuple):
-    """Whether the client shows the person an address when it is asked to (URL elicitation)."""
+class SignInStarted(NamedTuple):
+    """To subscribers: this group waits for the user to sign in at ``url``."""
 
-    addresses: bool
+    group: str
+    url: str
 
 
-class Declined(NamedTuple):
-    """The person has been offered this group's sign-in and does not want it."""
+class SignInInOtherProcess(NamedTuple):
+    """To subscribers: another dmcp process has asked the user to sign in to this group; its sign-in is waited for."""
+
+    group: str
+
+
+class SignInEnded(NamedTuple):
+    """To subscribers: the sign-in to this group is over; ``reason`` is empty when it succeeded."""
+
+    group: str
+    reason: str = ""
+
+
+class SignInDeclined(NamedTuple):
+    """The user has been offered this group's sign-in and does not want it."""
 
     group: str
 

@@ -1,7 +1,7 @@
 """What has happened, for whoever watches: the log, ``dmcp check``, ``dmcp import --probe``, tests.
 
 Actors send these to the audit actor and wait for nothing. Sign-ins are told by the auth actor's own messages, which
-count as events too (``SignInOffered``, ``SignInElsewhere``, ``SignInEnded``).
+count as events too (``SignInStarted``, ``SignInInOtherProcess``, ``SignInEnded``).
 """
 
 from __future__ import annotations

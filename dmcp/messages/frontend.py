@@ -105,20 +105,6 @@ class UpstreamGone(NamedTuple):
     reason: str
 
 
-class SignInOffered(NamedTuple):
-    """The person has to sign in to this server at this address."""
-
-    group: str
-    url: str
-
-
-class SignInEnded(NamedTuple):
-    """The sign-in to this server is over."""
-
-    group: str
-    succeeded: bool
-
-
 class Finish(NamedTuple):
     """Take no new requests; end when the last is answered, or after ``grace`` seconds.
 

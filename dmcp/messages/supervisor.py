@@ -80,32 +80,6 @@ class IdleLongEnough(NamedTuple):
     generation: int
 
 
-class SignInOffered(NamedTuple):
-    """From auth: this group waits for the person to sign in at ``url``."""
-
-    group: str
-    url: str
-
-
-class SignInElsewhere(NamedTuple):
-    """From auth: another dmcp process has asked the person to sign in to this group; its sign-in is waited for."""
-
-    group: str
-
-
-class SignInDeclined(NamedTuple):
-    """From the frontend: the person has been offered the sign-in to this group and does not want it."""
-
-    group: str
-
-
-class SignInEnded(NamedTuple):
-    """From auth: the sign-in is over; ``reason`` is empty when it succeeded."""
-
-    group: str
-    reason: str = ""
-
-
 class Shutdown(NamedTuple):
     """Stop everything, in the reverse order of the start.
 

@@ -161,17 +161,6 @@ class TakeOver(NamedTuple):
     subscriptions: frozenset[Subscription]
 
 
-class SignInPending(NamedTuple):
-    """The person is being asked to sign in (or no longer): the connect deadline waits.
-
-    Attributes:
-        url: where; empty when another dmcp process asks them.
-    """
-
-    pending: bool
-    url: str = ""
-
-
 class Stop(NamedTuple):
     """Finish what is in flight within ``grace`` seconds, close the connection, end."""
 

@@ -9,15 +9,11 @@ import pytest
 
 from dmcp.config.model import RemoteServer, ServerConfig
 from dmcp.messages import frontend, upstream
-from dmcp.messages.auth import Configured, Declined, Forget
+from dmcp.messages.auth import Configured, Forget, Subscribe
 from dmcp.messages.lifecycle import ChildStopped
 from dmcp.messages.supervisor import (
     Bequeathed,
     Shutdown,
-    SignInDeclined,
-    SignInElsewhere,
-    SignInEnded,
-    SignInOffered,
     Undelivered,
 )
 from unit.actors.fakes import Inbox, call_id, submit, subscribed
@@ -31,13 +27,11 @@ async def house() -> House:
     return House()
 
 
-async def test_a_life_that_begins_while_a_person_signs_in_waits_for_that(house: House) -> None:
-    url = "https://example.org/sign-in"
-    house.hand(configured(server()), SignInOffered("g", url))
+async def test_each_life_of_a_server_is_subscribed_to_the_sign_ins_of_its_group(house: House) -> None:
+    house.hand(configured(server()))
     house.hand(lost(house.make.last))
-    assert house.make.last.of(upstream.SignInPending) == [upstream.SignInPending(pending=True, url=url)]
-    house.hand(SignInEnded("g"), lost(house.make.last))
-    assert house.make.last.of(upstream.SignInPending) == []
+    said = [(each.listener, each.group) for each in house.make.core_auth.of(Subscribe)]
+    assert [each for each in said if each[1] is not None] == [(life, "g") for life in house.make.lives]
 
 
 async def test_asked_to_end_twice_the_client_still_gets_its_answers_first(house: House) -> None:
@@ -87,21 +81,6 @@ async def test_subscriptions_wait_for_the_next_life_when_the_present_one_has_jus
     assert house.actor.actor_inbox.get().message == news  # behind what tells of the end
     house.hand(lost(house.make.last), news)
     assert house.make.last.of(upstream.TakeOver) == [upstream.TakeOver(news.subscriptions)]
-
-
-async def test_a_sign_in_of_another_process_is_told_to_every_life_and_offered_to_nobody(house: House) -> None:
-    house.hand(configured(server()), SignInElsewhere("g"))
-    house.hand(lost(house.make.last))
-    assert [life.of(upstream.SignInPending) for life in house.make.lives] == [
-        [upstream.SignInPending(pending=True)]
-    ] * 2
-    assert house.make.core_frontend.of(frontend.SignInOffered) == []
-
-
-async def test_what_the_person_declines_is_told_to_auth(house: House) -> None:
-    house.hand(SignInDeclined("g"))  # before there is a configuration there is nobody to tell
-    house.hand(configured(server()), SignInDeclined("g"))
-    assert [message.group for message in house.make.core_auth.of(Declined)] == ["g"]
 
 
 async def test_auth_is_told_of_every_server_that_has_another_configuration_or_none(house: House) -> None:

@@ -10,6 +10,7 @@ from dmcp.actors.conversation import PING_PATIENCE
 from dmcp.actors.upstream import Phase
 from dmcp.config.model import Timeouts
 from dmcp.messages import catalog, supervisor, upstream
+from dmcp.messages.auth import SignInEnded, SignInStarted
 from dmcp.protocol.link import FaultKind, LinkFault
 from unit.actors.fakes import CLIENT, submit, subscribed
 from unit.actors.test_upstream import Stage
@@ -40,11 +41,11 @@ async def test_a_sign_in_does_not_keep_a_server_that_waits_for_its_next_try_from
     beginning = upstream.Beginning(delay=1000.0)
     stage = Stage(beginning=beginning)
     stage.actor.on_start()
-    stage.hand(upstream.SignInPending(pending=True, url="https://example.org/sign-in"))
+    stage.hand(SignInStarted("g", "https://example.org/sign-in"))
     retry = stage.actor._patience
     assert retry is not None
     assert not retry.cancelled()
-    stage.hand(upstream.SignInPending(pending=False))
+    stage.hand(SignInEnded("g"))
     stage.hand(upstream.Tick("retry"))
     assert stage.actor._phase is Phase.OPENING
     stage.actor.end()
@@ -54,8 +55,8 @@ async def test_a_server_somebody_has_signed_in_to_is_tried_at_once() -> None:
     stage = Stage(beginning=upstream.Beginning(delay=1000.0))
     stage.actor.on_start()
     stage.now = 500.0
-    stage.hand(upstream.SignInPending(pending=True, url="https://example.org/sign-in"))
-    stage.hand(upstream.SignInPending(pending=False))
+    stage.hand(SignInStarted("g", "https://example.org/sign-in"))
+    stage.hand(SignInEnded("g"))
     retry = stage.actor._patience
     assert retry is not None
     assert retry.when() - retry._loop.time() < 1.0  # type: ignore[attr-defined]  # uvloop and asyncio both have it

@@ -12,8 +12,14 @@ from dmcp.actors.credentials import AskedCredentials
 from dmcp.auth.tokens import Tokens
 from dmcp.config.model import OAuthSettings, RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
-from dmcp.messages.auth import Challenged, Configured, Forget, Subscribe
-from dmcp.messages.supervisor import SignInEnded, SignInOffered
+from dmcp.messages.auth import (
+    Challenged,
+    Configured,
+    Forget,
+    SignInEnded,
+    SignInStarted,
+    Subscribe,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -207,7 +213,7 @@ async def test_while_a_person_signs_in_other_requests_go_on_and_listeners_know_t
     announce: Callable[[str], object] = house.work.calls[-1][2]["announce"]
     announce("https://sign.in")
     assert await soon(waiting) is None
-    assert isinstance(house.listener.heard[0], SignInOffered)
+    assert isinstance(house.listener.heard[0], SignInStarted)
     assert (house.listener.heard[0].group, house.listener.heard[0].url) == ("one", "https://sign.in")
     house.work.open["one"].set_result(house.tokens("new"))
     assert await soon(refused) == "Bearer new"

@@ -9,9 +9,17 @@ import pytest
 
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
-from dmcp.messages.auth import Configured, Declined, Forget
-from dmcp.messages.supervisor import SignInElsewhere, SignInEnded
-from unit.auth.test_auth_actor import SERVER, House, settle, soon
+from dmcp.messages.auth import (
+    Configured,
+    Forget,
+    SignInDeclined,
+    SignInEnded,
+    SignInInOtherProcess,
+    SignInStarted,
+    Subscribe,
+    Unsubscribe,
+)
+from unit.auth.test_auth_actor import SERVER, House, Listener, settle, soon
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +48,7 @@ async def test_a_declined_sign_in_is_ended_and_everybody_who_waits_for_it_is_tol
     refused = await offered(house)
     second = asyncio.create_task(house.credentials().challenged(401, "", None))
     await settle()
-    house.ref.tell(Declined("one"))
+    house.ref.tell(SignInDeclined("one"))
     for waiting in (refused, second):
         with pytest.raises(SignInNeeded, match="declined: run `dmcp auth login one`"):
             await soon(waiting)
@@ -57,22 +65,22 @@ async def test_a_declined_sign_in_is_ended_and_everybody_who_waits_for_it_is_tol
 async def test_declining_what_was_not_offered_or_is_done_already_changes_nothing(house: House) -> None:
     refused = asyncio.create_task(house.credentials().challenged(401, "", None))
     await settle()
-    house.ref.tell(Declined("one"))  # nobody has been asked yet: it belongs to an offer of before
-    house.ref.tell(Declined("unheard of"))
+    house.ref.tell(SignInDeclined("one"))  # nobody has been asked yet: it belongs to an offer of before
+    house.ref.tell(SignInDeclined("unheard of"))
     await settle()
     assert not refused.done()
     house.work.calls[-1][2]["announce"]("https://sign.in")
     await settle()
     house.work.open["one"].set_result(house.tokens("new"))
     await asyncio.sleep(0)  # the work is done, and nobody has heard of it
-    house.ref.tell(Declined("one"))
+    house.ref.tell(SignInDeclined("one"))
     assert await soon(refused) == "Bearer new"
 
 
 async def test_work_that_was_declined_and_ends_well_all_the_same_is_not_heard_any_more(house: House) -> None:
     house.work.stubborn = True
     refused = await offered(house)
-    house.ref.tell(Declined("one"))
+    house.ref.tell(SignInDeclined("one"))
     with pytest.raises(SignInNeeded):
         await soon(refused)
     late = house.work.open["one"]
@@ -93,8 +101,8 @@ async def test_while_another_process_signs_in_other_requests_go_on_and_listeners
     waiting = asyncio.create_task(house.credentials().authorization())
     house.work.calls[-1][2]["elsewhere"]()
     assert await soon(waiting) is None
-    assert house.listener.heard == [SignInElsewhere("one")]
-    house.ref.tell(Declined("one"))  # nothing of ours to decline
+    assert house.listener.heard == [SignInInOtherProcess("one")]
+    house.ref.tell(SignInDeclined("one"))  # nothing of ours to decline
     await settle()
     house.work.open["one"].set_exception(AuthUnavailable("busy"))
     with pytest.raises(AuthUnavailable, match="busy"):
@@ -165,3 +173,40 @@ async def test_the_server_of_before_that_comes_back_may_ask_the_person_again(hou
     refused = await offered(house)
     house.work.open["one"].set_result(house.tokens("new"))
     assert await soon(refused) == "Bearer new"
+
+
+async def test_who_subscribes_is_told_of_what_is_open_and_of_its_own_group_only(house: House) -> None:
+    refused = await offered(house)
+    every, one, other = Listener(), Listener(), Listener()
+    started = SignInStarted("one", "https://sign.in")
+    for listener, group in ((every, None), (one, "one"), (other, "other")):
+        house.ref.tell(Subscribe(listener, group))
+    await settle()
+    assert (every.heard, one.heard, other.heard) == ([started], [started], [])
+    house.ref.tell(Subscribe(every, shows_urls=True))  # which changes what it can, and tells it nothing twice
+    next_life = Listener()
+    house.ref.tell(Subscribe(next_life, "one"))
+    await settle()
+    house.work.open["one"].set_result(house.tokens("new"))
+    await soon(refused)
+    await settle()
+    assert every.heard == next_life.heard == [started, SignInEnded("one")]
+    assert (one.heard, other.heard) == ([started], [])
+
+
+async def test_the_client_shows_addresses_while_one_that_can_is_subscribed(house: House) -> None:
+    async def client_shows() -> bool:
+        refused = asyncio.create_task(house.credentials().challenged(401, "", None))
+        await settle()
+        refused.cancel()
+        house.work.open["one"].set_exception(AuthUnavailable("busy"))
+        await settle()
+        house.now += 60
+        return bool(house.work.calls[-1][2]["client_shows"])
+
+    able = Listener()
+    assert not await client_shows()
+    house.ref.tell(Subscribe(able, shows_urls=True))
+    assert await client_shows()
+    house.ref.tell(Unsubscribe(able))
+    assert not await client_shows()
