@@ -119,8 +119,10 @@ class StdioLink:
             and _LARGE < len(data) - data.find(b"\n") <= len(data)
             and data.count(b"\n") > _PORTION
         ):
-            while b"\n\n" in data:  # blank lines mean nothing, and a chunk may hold a quarter of a million
-                data = data.replace(b"\n\n", b"\n")
+            # Blank lines mean nothing, and a chunk may hold a million: long runs of them first, which is much faster.
+            for run in (b"\n" * 64, b"\n" * 8, b"\n\n"):
+                while run in data:
+                    data = data.replace(run, b"\n")
         lines = self._frames.feed(data)
         if self._lines or self._held or len(lines) > _PORTION:
             self._lines += lines

@@ -24,7 +24,7 @@ sys.path.insert(0, str(TESTS))
 from harness.raw import RawClient, RpcError, dmcp_command  # noqa: E402 - the suite runs this file by its path
 
 GROUP = "conformance"
-PATIENCE = 25.0  # seconds for one answer; the suite itself gives up after thirty
+ANSWER_TIMEOUT = 25.0  # seconds for one answer; the suite itself gives up after thirty
 CLIENT_METADATA = "https://conformance-test.local/client-metadata.json"  # the one address the suite knows
 SAMPLES: dict[str, Any] = {
     "string": "text",
@@ -85,7 +85,7 @@ async def perform(client: RawClient) -> bool:
     client.answers["elicitation/create"] = accept_defaults
     await client.initialize(capabilities={"elicitation": {"form": {}}})
     params = {"name": "get_dynamic_tools", "arguments": {"group": GROUP}}
-    listing = await client.request("tools/call", params, within=PATIENCE)
+    listing = await client.request("tools/call", params, within=ANSWER_TIMEOUT)
     if listing.get("isError"):
         print(listing, file=sys.stderr)
         return False
@@ -99,7 +99,7 @@ async def perform(client: RawClient) -> bool:
             "name": "call_dynamic_tool",
             "arguments": {"group": GROUP, "name": tool["name"], "args": args},
         }
-        result = await client.request("tools/call", call, within=PATIENCE)
+        result = await client.request("tools/call", call, within=ANSWER_TIMEOUT)
         print(tool["name"], json.dumps(result)[:500], file=sys.stderr)
         well = well and not result.get("isError", False)
     return well

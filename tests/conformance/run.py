@@ -17,7 +17,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 NODE_MODULES = HERE.parent / "npm" / "conformance" / "node_modules"
 SUITE = NODE_MODULES / "@modelcontextprotocol" / "conformance" / "dist" / "index.js"
-PATIENCE = 90.0  # seconds for a scenario
+SCENARIO_TIMEOUT = 90.0  # seconds for a scenario
 REVISION = "2025-11-25"
 SCORED = (
     "initialize",
@@ -73,7 +73,9 @@ class Outcome(NamedTuple):
 def required() -> list[str]:
     """The client scenarios that the suite itself says the revision requires."""
     arguments = [node(), SUITE, "list", "--client", "--requirements", REVISION]
-    listed = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=True).stdout
+    listed = subprocess.run(
+        arguments, capture_output=True, text=True, timeout=SCENARIO_TIMEOUT, check=True
+    ).stdout
     client = listed.partition("Client scenarios")[2].partition("Run and reported")[0]
     return re.findall(r"^ +- (\S+)", client, re.MULTILINE)
 
@@ -85,7 +87,9 @@ def run(scenario: str, command: str = "") -> Outcome:
     arguments = [node(), SUITE, "client", "--command", command, "--scenario", scenario]
     arguments += ["--spec-version", REVISION, *(["--force"] if scenario in UNSCORED else [])]
     env = {**os.environ, "NO_COLOR": "1"}
-    ran = subprocess.run(arguments, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    ran = subprocess.run(
+        arguments, env=env, capture_output=True, text=True, timeout=SCENARIO_TIMEOUT, check=False
+    )
     said = ran.stdout + ran.stderr
     counted = re.search(r"Passed: (\d+/\d+), (\d+) failed, (\d+) warnings", said)
     checks, *misses = counted.groups() if counted else ("0/0", "0", "0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ def faulty(room: Path, name: str, *faults: Any, server: Server | None = None, **
     script = Script(faults=faults, seed=1, journal=str(journal(room, name)), server=server or Server())
     path = script.write(room / f"{name}.script.json")
     arguments = ["-m", "dmcp.fault", "--script", str(path)]
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:  # a server is given no variable that it has no need of
+        more["env"] = {"COVERAGE_PROCESS_CONFIG": "${COVERAGE_PROCESS_CONFIG}", **more.get("env", {})}
     return {"command": sys.executable, "args": arguments, "restart": PROMPT, **more}
 
 
