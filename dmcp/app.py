@@ -35,6 +35,7 @@ from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
 from dmcp.downstream.stdio import Downstream
 from dmcp.errors import ConfigError, InternalError
+from dmcp.messages import events
 from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
 from dmcp.protocol import wire
@@ -59,7 +60,6 @@ _FLUSH_PATIENCE = 2.0  # seconds the client gets to read the last answers
 _SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very end
 _READERS = 2  # readings of a changed configuration at the same time; one of them may never end
 _WATCH_AGAIN = 5.0  # seconds until a watch that failed is begun again
-_NAMED = 20  # servers that are named in the line of a healthy start
 _LAST_READING = 1.0  # seconds the first configuration gets to be read when dmcp has to end meanwhile
 _LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
 
@@ -133,13 +133,8 @@ class House:
         return status
 
     def _say_started(self) -> None:
-        """Log the one line of a healthy start."""
-        servers = self._configuration.servers
-        names = ", ".join([*servers][:_NAMED]) + (
-            f" and {len(servers) - _NAMED} more" if len(servers) > _NAMED else ""
-        )
-        many = f"{len(servers)} server{'' if len(servers) == 1 else 's'}"
-        log.notice(f"dmcp {__version__} serves {self._config}: {many}{f' ({names})' if names else ''}")
+        """Tell of a healthy start: one line in the log."""
+        post(self._audit, events.Started(__version__, self._config, tuple(self._configuration.servers)))
         log.start()
 
     @staticmethod
@@ -170,7 +165,7 @@ class House:
 
         def leave(name: str) -> None:
             self._watchdog.took_over()
-            log.info(f"{name}: shutting down")
+            post(self._audit, events.Stopping(name))
             post(supervisor, Shutdown(SIGNAL_GRACE))
 
         for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):  # the last two: POSIX, and Windows
@@ -308,8 +303,8 @@ class House:
             if isinstance(outcome, ConfigError)
             else f"{type(outcome).__name__}: {outcome}"
         )
-        told = outcome if isinstance(outcome, ConfigError) else problem
-        log.error(f"the changed configuration is invalid, the previous one stays in force: {told}")
+        problems = outcome.problems if isinstance(outcome, ConfigError) else (problem,)
+        post(self._audit, events.ConfigurationRejected(problems))
         post(supervisor, ConfigurationRejected(log.mask(problem)))
 
     async def _reload_on_change(self, supervisor: Address) -> None:

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_NAMED: Final = 20  # servers that are named in the line of a healthy start
+
+
 class Audit(LoopActor):
     """The actor that hands events to subscribers. A subscriber that raises is reported, and stays subscribed."""
 
@@ -79,7 +82,22 @@ def _call(event: events.CallFinished) -> str:
     return f"{named}: {event.outcome} of {event.bytes:,} bytes after {event.seconds * 1000:.1f} ms"
 
 
+def _rejected(event: events.ConfigurationRejected) -> str:
+    problems = "\n".join(event.problems)
+    return f"the changed configuration is invalid, the previous one stays in force: {problems}"
+
+
+def _started(event: events.Started) -> str:
+    names, many = event.servers, len(event.servers)
+    shown = ", ".join(names[:_NAMED]) + (f" and {many - _NAMED} more" if many > _NAMED else "")
+    servers = f"{many} server{'' if many == 1 else 's'}{f' ({shown})' if names else ''}"
+    return f"dmcp {event.version} serves {event.configuration}: {servers}"
+
+
 _SENTENCES: Final[dict[type, _Sentence]] = {
+    events.Started: _Sentence("notice", _started),
+    events.Stopping: _Sentence("info", lambda e: f"{e.signal}: shutting down"),
+    events.ConfigurationRejected: _Sentence("error", _rejected),
     events.ServerState: _Sentence("debug"),
     events.ConnectionReady: _Sentence("info", lambda e: f"ready, protocol {e.revision}"),
     events.ConnectionLost: _Sentence("debug"),

@@ -22,6 +22,20 @@ class Subscribe(NamedTuple):
     subscriber: Callable[[object], None]
 
 
+class Started(NamedTuple):
+    """A dmcp has started well and serves this configuration."""
+
+    version: str
+    configuration: str
+    servers: tuple[str, ...]
+
+
+class Stopping(NamedTuple):
+    """A dmcp has got this signal, and ends."""
+
+    signal: str
+
+
 class ServerState(NamedTuple):
     """A server is asleep, connecting, ready or unavailable.
 
@@ -151,6 +165,12 @@ class ConfigurationApplied(NamedTuple):
     updated: int
     kept: int
     first: bool
+
+
+class ConfigurationRejected(NamedTuple):
+    """A changed configuration file is invalid, for these reasons; the previous one stays in force."""
+
+    problems: tuple[str, ...]
 
 
 class CallFinished(NamedTuple):
