@@ -15,6 +15,7 @@ from dmcp.config.loading import load
 from dmcp.config.manual import filled, tables
 from dmcp.config.model import StdioServer, Unresolved
 from dmcp.config.schema import json_schema
+from harness.cli import run_dmcp
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted(
@@ -116,10 +117,10 @@ def test_the_plan_command_says_so_when_nothing_changes(tmp_path: Path) -> None:
 def test_the_plan_command_refuses_an_invalid_file_with_status_2_and_prints_no_plan(tmp_path: Path) -> None:
     good = write(tmp_path / "good.json", a=server("x"))
     bad = write(tmp_path / "bad.json", a={"command": "x"})
-    result = CliRunner().invoke(plan_command, [good, bad])
-    assert result.exit_code == 2
-    assert not result.stdout
-    assert "mcpServers.a has no description" in result.stderr
+    done = run_dmcp("plan", good, bad)
+    assert done.returncode == 2
+    assert not done.stdout
+    assert "mcpServers.a has no description" in done.stderr
 
 
 def test_files_of_the_predecessor_load_unchanged(tmp_path: Path) -> None:
