@@ -109,7 +109,7 @@ class House:
             return await self._done
         await self._downstream.open()
         await self._look()
-        wire.speed_up()
+        wire.use_fast_json()
         try:
             await self._load_first(supervisor)
         except ConfigError as error:
@@ -214,13 +214,13 @@ class House:
         What has been taken once stays, as long as this process runs and nothing else is configured: it stands in the
         model's prompt. Blocks; runs in any thread.
         """
-        from dmcp.protocol import descriptions, kept  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.protocol import cached_listings, descriptions  # noqa: PLC0415 - the first answer does not wait for it
         from dmcp.store.listings import ListingFiles  # noqa: PLC0415 - likewise
 
         files = ListingFiles()
 
         def choose(server: ServerConfig) -> str:
-            key = (server.name, kept.about(server), server.description)
+            key = (server.name, cached_listings.about(server), server.description)
             if key not in self._descriptions:
                 self._descriptions[key] = descriptions.filled_in(server, files.read(key[1]))
             return self._descriptions[key]

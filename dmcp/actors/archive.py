@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from dmcp.actors.dispatch import Dispatcher
 from dmcp.messages.catalog import Recalled
-from dmcp.protocol.kept import Kept, about, fingerprint, pack, unpack
+from dmcp.protocol.cached_listings import CachedListings, about, dump, fingerprint, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -51,8 +51,8 @@ class Archive:
     def __init__(self, owner: Owner, store: Store | None) -> None:
         self._owner = owner
         self._store = store
-        self._kept: dict[str, Kept] = {}
-        self._changed: dict[str, Kept] = {}  # not yet written
+        self._kept: dict[str, CachedListings] = {}
+        self._changed: dict[str, CachedListings] = {}  # not yet written
         self._writing: set[str] = set()
         self._told: dict[str, bytes] = {}  # names of tools that were written
 
@@ -67,7 +67,7 @@ class Archive:
         self._owner.own(_read(name, self._store), lambda done: Recalled(config.name, name, done.value))
         return name
 
-    def keep(self, config: ServerConfig, kept: Kept) -> None:
+    def keep(self, config: ServerConfig, kept: CachedListings) -> None:
         """Write down what a server offers now, if that is worth it and new."""
         if config.startup != "lazy" or self._store is None:
             return
@@ -96,16 +96,16 @@ class Archive:
     async def _write(self, name: str, store: Store) -> None:
         """Write until nothing has changed meanwhile."""
         while (kept := self._changed.pop(name, None)) is not None:
-            await store.save(name, await asyncio.to_thread(pack, name, kept))
+            await store.save(name, await asyncio.to_thread(dump, name, kept))
         self._writing.discard(name)
 
 
-async def _read(name: str, store: Store) -> Kept | None:
+async def _read(name: str, store: Store) -> CachedListings | None:
     """What a store has under a name. Megabytes of JSON are read in a thread."""
-    return await asyncio.to_thread(unpack, name, await store.load(name))
+    return await asyncio.to_thread(load, name, await store.load(name))
 
 
-def _same(one: Kept | None, two: Kept) -> bool:
+def _same(one: CachedListings | None, two: CachedListings) -> bool:
     try:
         return one == two
     except RecursionError:  # nested too deeply to be compared

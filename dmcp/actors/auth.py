@@ -29,7 +29,7 @@ from dmcp.messages.auth import (
     Subscribe,
     Unsubscribe,
 )
-from dmcp.protocol.sign_in import command
+from dmcp.protocol.upstream_errors import sign_in_command
 
 if TYPE_CHECKING:
     import asyncio
@@ -269,7 +269,8 @@ class AuthActor(LoopActor):
         account = self._present(group)
         flight = self._flights.get(account) if account is not None else None
         if flight is not None and flight.account.awaits == "person":
-            reason = f"its sign-in was declined: run {command('login', group, self._config)} to sign in all the same"
+            login = sign_in_command("login", group, self._config)
+            reason = f"its sign-in was declined: run {login} to sign in all the same"
             self._break_off(flight, SignInNeeded(reason))
 
     def _break_off(self, flight: _Flight, error: AuthError) -> None:

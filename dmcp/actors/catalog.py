@@ -35,10 +35,10 @@ from dmcp.messages.catalog import (
     ShowTools,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import categories, jsonrpc, operations, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, operations, tools, upstream_errors
+from dmcp.protocol.cached_listings import CachedListings
 from dmcp.protocol.descriptions import names_to_keep
 from dmcp.protocol.hints import quoted
-from dmcp.protocol.kept import Kept
 from dmcp.protocol.limits import MAX_CATEGORY
 from dmcp.protocol.listing import KEY, KINDS, MEMBERS
 from dmcp.protocol.merge import Contribution
@@ -193,7 +193,7 @@ class Catalog(LoopActor):
     def _remember(self, shelf: Shelf) -> None:
         if not shelf.partial:
             listings = {kind: shelf.listings.get(kind, ()) for kind in shelf.offered}
-            self._archive.keep(shelf.group.config, Kept(listings, frozenset(shelf.offered)))
+            self._archive.keep(shelf.group.config, CachedListings(listings, frozenset(shelf.offered)))
 
     def _on_recalled(self, news: Recalled) -> None:
         shelf = self._shelves.get(news.group)
@@ -334,13 +334,13 @@ class Catalog(LoopActor):
             text = f"The tools of {quoted(message.group)} are switched off in dmcp's configuration."
             return frontend.Settled(message.call, Result(tools.text_result(text, failed=True)))
         if "tools" in shelf.failed and not shelf.listings.get("tools"):
-            error = verdicts.no_listing(message.group, shelf.failed["tools"])
+            error = upstream_errors.no_listing(message.group, shelf.failed["tools"])
             return frontend.Settled(message.call, Error(error))
         if shelf.is_known and "tools" in shelf.listings and (final or "tools" not in shelf.stale):
             return self._rendered(message, shelf)
         if final or shelf.group.upstream is None:
             category = shelf.category or "still connecting, try again"
-            error = verdicts.down(message.group, category, shelf.reason)
+            error = upstream_errors.group_unavailable(message.group, category, shelf.reason)
             return frontend.Settled(message.call, Error(error))
         return None
 

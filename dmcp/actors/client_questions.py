@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import upstream
-from dmcp.protocol import jsonrpc, server_requests, sign_in
+from dmcp.protocol import jsonrpc, server_requests, upstream_errors
 from dmcp.protocol.eras.handshake import notification, write_question
 from dmcp.protocol.operations import CAPABILITY, Cancelled, Elicit, ElicitationCompleted, label
 from dmcp.protocol.pending import PendingServerRequest, PendingServerRequests
@@ -106,7 +106,7 @@ class ClientQuestions:
                 "mode": "url",
                 "elicitationId": self._offers[group],
                 "url": url,
-                "message": f"{server_requests.DMCP}{sign_in.request(group, url)}",
+                "message": f"{server_requests.DMCP}{upstream_errors.sign_in_request(group, url)}",
             }
             self._send(number, Elicit(params))
 
@@ -119,7 +119,7 @@ class ClientQuestions:
         if offered is not None and succeeded:
             self._write(notification(ElicitationCompleted(offered)))
 
-    def on_answer(self, answer: jsonrpc.Answer) -> None:
+    def on_answer(self, answer: jsonrpc.Response) -> None:
         """The client has answered."""
         asked = self._table.answered(answer.id)
         if asked is None:
@@ -129,7 +129,7 @@ class ClientQuestions:
         else:
             self._on_sign_in_answer(asked.id.decode(), answer)
 
-    def _on_sign_in_answer(self, group: str, answer: jsonrpc.Answer) -> None:
+    def _on_sign_in_answer(self, group: str, answer: jsonrpc.Response) -> None:
         """Only a plain "no" ends a sign-in: whatever else becomes of the client's dialog, the browser is open too."""
         action = answer.value.get("action") if isinstance(answer.value, dict) else None
         if answer.error is not None:

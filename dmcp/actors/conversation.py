@@ -21,7 +21,7 @@ from dmcp.actors.runtime import post
 from dmcp.errors import UpstreamError
 from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Submit
-from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, verdicts
+from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, upstream_errors
 from dmcp.protocol.eras import handshake
 from dmcp.protocol.eras.handshake import ClientSession
 from dmcp.protocol.flights import FlightTable
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.operations import Operation
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.scan import Steps
-    from dmcp.protocol.sign_in import SignIn
+    from dmcp.protocol.upstream_errors import SignIn
 
 PING_PATIENCE: Final = 10.0
 """Seconds a silent server gets to answer a ping before it counts as hung."""
@@ -230,7 +230,7 @@ class Conversation:
             self.link.send(self.session.initialize(number, profile, withheld, revision), number)
         self._owner.arm()
 
-    def _on_refused(self, answer: jsonrpc.Answer, failure: str) -> None:
+    def _on_refused(self, answer: jsonrpc.Response, failure: str) -> None:
         """Ask once more with another revision where that is what the server refuses; else it is of no use."""
         self._refused = self._refused or failure
         error = answer.value if isinstance(answer.value, dict) else {}
@@ -253,7 +253,7 @@ class Conversation:
         if link is None or link.backlog > MAX_BACKLOG:
             self.reply(
                 request,
-                error=verdicts.unavailable(self._group, "it does not read what it is sent", operation),
+                error=upstream_errors.unavailable(self._group, "it does not read what it is sent", operation),
             )
             return
         if isinstance(operation, Subscribe | Unsubscribe) and self._is_subscription_settled(
@@ -269,7 +269,7 @@ class Conversation:
             )
         except ValueError as error:  # the client's doing: it must not cost the others their connection
             self.flights.land(number)
-            self.reply(request, error=verdicts.unsendable(self._group, str(error)))
+            self.reply(request, error=upstream_errors.unsendable(self._group, str(error)))
             return
         link.send(frame, number)
         self._owner.arm()
@@ -290,11 +290,13 @@ class Conversation:
             return False
         if len({*self.subscriptions, *self.subscribing()}) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI:
             return False
-        self.reply(request, error=verdicts.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
+        self.reply(
+            request, error=upstream_errors.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI)
+        )
         return True
 
     def _passes(self, request: Submit, name: str, *, doubted: bool) -> bool:
-        known = self.listings.toolbox.knows(name)
+        known = self.listings.tool_index.knows(name)
         if tools.is_selected(self.config.tools, name) and (known or not doubted):
             if known:
                 return True
@@ -302,7 +304,9 @@ class Conversation:
             self._doubtful.append(request)
             self.listings.fetch("tools")
             return False
-        self.reply(request, result=self.listings.toolbox.refusal(name, self.config.tools, self._group))
+        self.reply(
+            request, result=self.listings.tool_index.unknown_tool_result(name, self.config.tools, self._group)
+        )
         return False
 
     def reply(
@@ -354,11 +358,11 @@ class Conversation:
         """
         self.heard = self._clock()
         match message:
-            case jsonrpc.Answer():
+            case jsonrpc.Response():
                 self._on_answer(message)
-            case jsonrpc.Note(method, params):
+            case jsonrpc.Notification(method, params):
                 self._on_note(method, params, size)
-            case jsonrpc.Call():
+            case jsonrpc.Request():
                 self._on_call(message, size, during)
             case jsonrpc.Malformed():
                 self._on_malformed(message)
@@ -386,7 +390,7 @@ class Conversation:
         if rest:
             self._owner.begin_slices(None, lambda _: self._handle_portion(rest, size, during))
 
-    def _on_answer(self, answer: jsonrpc.Answer) -> None:
+    def _on_answer(self, answer: jsonrpc.Response) -> None:
         number = jsonrpc.own_number(answer.id) or _NO_CALL
         cargo = self.flights.land(number)
         match cargo:
@@ -404,20 +408,23 @@ class Conversation:
         if self.questions.pending:
             self.questions.call_landed(number)
 
-    def _on_outcome(self, request: Submit, answer: jsonrpc.Answer) -> None:
+    def _on_outcome(self, request: Submit, answer: jsonrpc.Response) -> None:
         if answer.error is not None:
             self.reply(request, error=self._error_of(answer, answer.error, request.call.client))
             return
         if (
             answer.result is None or answer.result[:1] != b"{"
         ):  # a client would stumble over it (MCP: schema, Result)
-            self.reply(request, error=verdicts.unreadable(self._group, "the result must be an object"))
+            self.reply(
+                request,
+                error=upstream_errors.unreadable_response(self._group, "the result must be an object"),
+            )
             return
         self.reply(request, result=answer.result)
         operation = request.operation
         if isinstance(operation, CallTool):
             # Looking through a large result costs as much as all the rest of its way.
-            uris = verdicts.resources_named(answer)[:_LEARNED] if self._has_resources else ()
+            uris = upstream_errors.resources_named(answer)[:_LEARNED] if self._has_resources else ()
             if uris:
                 post(self._peers.catalog, catalog.Learned(self._group, uris))
         elif isinstance(operation, Subscribe):
@@ -427,21 +434,21 @@ class Conversation:
         ):
             self.run(Errand("subscribe"), Subscribe(operation.uri))  # another client came meanwhile
 
-    def _error_of(self, answer: jsonrpc.Answer, error: jsonrpc.Body, client: int) -> jsonrpc.Body:
+    def _error_of(self, answer: jsonrpc.Response, error: jsonrpc.Body, client: int) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
-        if verdicts.error_code(answer) != server_requests.URL_NEEDED:
-            return verdicts.with_group(self._group, answer)
+        if upstream_errors.error_code(answer) != server_requests.URL_NEEDED:
+            return upstream_errors.name_group(self._group, answer)
         # A larger one is not looked through for addresses, so it does not pass either.
         value = answer.value if len(error) <= MAX_QUESTION else None
         if isinstance(value, dict) and not server_requests.names_addresses(value):
-            return verdicts.with_group(self._group, answer)
+            return upstream_errors.name_group(self._group, answer)
         error, identifiers = server_requests.url_error(self._group, value)
         for identifier in identifiers:
             self.questions.expect_completion(identifier, client)
         return error
 
-    def _on_errand_done(self, errand: Errand, answer: jsonrpc.Answer) -> None:
-        failure = verdicts.error_text(answer) if answer.error is not None else ""
+    def _on_errand_done(self, errand: Errand, answer: jsonrpc.Response) -> None:
+        failure = upstream_errors.error_text(answer) if answer.error is not None else ""
         if errand.purpose == "initialize":
             if failure:
                 self._on_refused(answer, failure)
@@ -454,7 +461,7 @@ class Conversation:
         elif failure:
             log.warning(f"{errand.purpose} failed: {failure}", self._group)
 
-    def _on_welcome(self, answer: jsonrpc.Answer) -> None:
+    def _on_welcome(self, answer: jsonrpc.Response) -> None:
         result = answer.value
         if result is None and answer.result != b"null":
             self._owner.lose(None, _LONG_WELCOME, categories.NO_MCP)
@@ -476,11 +483,11 @@ class Conversation:
         cargo = None if message.is_foreign else self.flights.land(number)
         if isinstance(cargo, Submit):
             self._landed(number)
-            self.reply(cargo, error=verdicts.unreadable(self._group, message.message))
+            self.reply(cargo, error=upstream_errors.unreadable_response(self._group, message.message))
             self._owner.landed()
         elif isinstance(cargo, Errand):
             error = jsonrpc.error_object(message.code, message.message)
-            self._on_errand_done(cargo, jsonrpc.Answer(message.id, None, error))
+            self._on_errand_done(cargo, jsonrpc.Response(message.id, None, error))
         else:
             log.warning(f"sent something that is no message: {message.message}", self._group)
             if message.is_request:
@@ -535,7 +542,7 @@ class Conversation:
             self.flights.extend(token, self._clock())
             self.notifications.progress(token, cargo, figures, size)
 
-    def _on_call(self, call: jsonrpc.Call, size: int, during: int | None) -> None:
+    def _on_call(self, call: jsonrpc.Request, size: int, during: int | None) -> None:
         if call.method == "ping":
             self.transmit(jsonrpc.result(call.id, b"{}"))
             return
@@ -603,11 +610,13 @@ class Conversation:
         for number, cargo in self.flights.overrun(now):
             if isinstance(cargo, Submit):
                 longest = self._longest(timeout_of(cargo.operation, self.config.timeout))
-                self._time_out(number, cargo, verdicts.overran(self._group, cargo.operation, longest))
+                self._time_out(
+                    number, cargo, upstream_errors.call_time_exceeded(self._group, cargo.operation, longest)
+                )
         for number, cargo in self.flights.due(now):
             if isinstance(cargo, Submit):
                 seconds = timeout_of(cargo.operation, self.config.timeout)
-                error = verdicts.timed_out(self._group, cargo.operation, seconds, self.sign_in)
+                error = upstream_errors.timed_out(self._group, cargo.operation, seconds, self.sign_in)
                 self._time_out(number, cargo, error)
                 if now - self.heard >= seconds:
                     self._ask_for_life()
@@ -636,7 +645,7 @@ class Conversation:
         """Whether a request may be sent to the next generation."""
         if request.repeated:
             return False
-        return not may_have_run or is_repeatable(request.operation, self.listings.toolbox.tools)
+        return not may_have_run or is_repeatable(request.operation, self.listings.tool_index.tools)
 
     def on_failed(self, number: int, fault: LinkFault) -> Submit | None:
         """The link says that a request gets no answer. Returns it if it is to be asked again."""
@@ -658,7 +667,7 @@ class Conversation:
             reason = log.mask(fault.reason)
             self.reply(
                 cargo,
-                error=verdicts.lost(
+                error=upstream_errors.connection_lost(
                     self._group, reason, may_have_run=may_have_run, operation=cargo.operation
                 ),
             )
@@ -677,7 +686,9 @@ class Conversation:
             else:
                 self.reply(
                     cargo,
-                    error=verdicts.lost(self._group, reason, may_have_run=True, operation=cargo.operation),
+                    error=upstream_errors.connection_lost(
+                        self._group, reason, may_have_run=True, operation=cargo.operation
+                    ),
                 )
         self.questions.withdraw_all(reason)
         return repeat + self.take_doubtful()

@@ -37,7 +37,7 @@ from dmcp.messages.frontend import (
     Writable,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import jsonrpc, tools, verdicts
+from dmcp.protocol import jsonrpc, tools, upstream_errors
 from dmcp.protocol.eras.handshake import (
     ClientRequest,
     Initialize,
@@ -264,21 +264,21 @@ class Frontend(LoopActor):
 
     def _on_single(self, message: jsonrpc.Single, batch: BatchAnswer | None) -> None:
         match message:
-            case jsonrpc.Call():
+            case jsonrpc.Request():
                 self._on_request(message, batch)
-            case jsonrpc.Note(method, params):
+            case jsonrpc.Notification(method, params):
                 self._on_note(method, params)
-            case jsonrpc.Answer():
+            case jsonrpc.Response():
                 self._questions.on_answer(message)
             case jsonrpc.Malformed():
                 self._on_malformed(message, batch)
 
     def _on_malformed(self, message: jsonrpc.Malformed, batch: BatchAnswer | None) -> None:
-        if message.is_note:
+        if message.is_notification:
             log.remark(
                 "notification", f"ignored a notification of the client: {message.message}", level="debug"
             )
-        elif not message.is_answer:
+        elif not message.is_response:
             self._refuse(message.id, message.code, message.message, batch)
         elif self._questions.on_unreadable(message.id):
             if batch is not None:
@@ -288,7 +288,7 @@ class Frontend(LoopActor):
             identifier = b"null" if message.id in self._pending else message.id
             self._refuse(identifier, message.code, message.message, batch)
 
-    def _on_request(self, message: jsonrpc.Call, batch: BatchAnswer | None) -> None:
+    def _on_request(self, message: jsonrpc.Request, batch: BatchAnswer | None) -> None:
         identifier = message.id
         if identifier in self._pending or (
             self._early and any(early.id == identifier for early in self._early)
@@ -346,7 +346,7 @@ class Frontend(LoopActor):
         self, directory: Directory, message: catalog.Browse | catalog.FindRoute | catalog.ShowTools
     ) -> None:
         if not post(directory.catalog, message):
-            error = verdicts.lost("dmcp", "it is shutting down", may_have_run=False)
+            error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
             self.settle(Settled(message.call, Error(error)))
 
     def _open(self, accepted: _Accepted) -> CallId:
@@ -400,7 +400,7 @@ class Frontend(LoopActor):
             return
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
-            self.settle(Settled(call, Error(verdicts.unavailable(name, reason, operation))))
+            self.settle(Settled(call, Error(upstream_errors.unavailable(name, reason, operation))))
             return
         pending.upstream, pending.group = group.upstream, name
         context = self._context if pending.progress_token is None else self._context_with_progress
@@ -482,13 +482,13 @@ class Frontend(LoopActor):
             return  # cancelled, or answered already
         match reply.outcome if self._staged is None else self._staged.after(reply.call, reply.outcome):
             case Result(body):
-                parts = jsonrpc.passed_on(pending.id, "result", body)
+                parts = jsonrpc.forward_response(pending.id, "result", body)
             case Error(body):
-                parts = jsonrpc.passed_on(pending.id, "error", body)
+                parts = jsonrpc.forward_response(pending.id, "error", body)
             case _:  # input is required: no server of the handshake era ends a call like this
                 text = f"{pending.group}: asked for input in a way this client cannot be told of"
                 error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, text)
-                parts = jsonrpc.passed_on(pending.id, "error", error)
+                parts = jsonrpc.forward_response(pending.id, "error", error)
         if self._calls is not None:
             outcome = "result" if isinstance(reply.outcome, Result) else "error"
             self._calls.end(reply.call, pending.group, outcome, len(parts[1]))
@@ -556,7 +556,7 @@ class Frontend(LoopActor):
 
     def _on_upstream_gone(self, message: UpstreamGone) -> None:
         self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
-        error = verdicts.lost(message.group, message.reason, may_have_run=True)
+        error = upstream_errors.connection_lost(message.group, message.reason, may_have_run=True)
         for call in self._pending.of_upstream(message.upstream):
             self.settle(Settled(call, Error(error)))
 
@@ -594,7 +594,9 @@ class Frontend(LoopActor):
             self._refuse_late(early.id, early.batch)
         for call, pending in self._pending.all():
             sent = pending.upstream is not None
-            error = verdicts.lost(pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent)
+            error = upstream_errors.connection_lost(
+                pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent
+            )
             self.settle(Settled(call, Error(error)))
         post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
         self.end()

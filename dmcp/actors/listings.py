@@ -12,9 +12,9 @@ from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import catalog, events
 from dmcp.messages.upstream import Tick
-from dmcp.protocol import jsonrpc, listing, pages_in, tools, verdicts, wire
+from dmcp.protocol import jsonrpc, listing, tools, upstream_errors, wire
 from dmcp.protocol.limits import MAX_LISTING_RETRY
-from dmcp.protocol.toolbox import Toolbox, kinds
+from dmcp.protocol.tool_index import ToolIndex, kinds
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -71,7 +71,7 @@ class Listings:
         "_owner",
         "_session",
         "_stale",
-        "toolbox",
+        "tool_index",
     )
 
     def __init__(
@@ -98,10 +98,10 @@ class Listings:
         self._failures: dict[Kind, int] = {}  # listings that did not come, and how often in a row
         self._known: set[Kind] = set()  # listings that have come
         self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
-        self.toolbox = Toolbox()
+        self.tool_index = ToolIndex()
 
     def __repr__(self) -> str:
-        return f"<Listings of {self._group}: {self.toolbox!r}, failed {sorted(self._failures)}>"
+        return f"<Listings of {self._group}: {self.tool_index!r}, failed {sorted(self._failures)}>"
 
     def reconfigure(self, config: ServerConfig) -> None:
         """Use these features and limits from now on."""
@@ -113,7 +113,7 @@ class Listings:
 
     def fetch(self, kind: Kind) -> None:
         """Fetch a listing, from its first page."""
-        collector = self.toolbox.fetch(kind, self._config.limits)
+        collector = self.tool_index.fetch(kind, self._config.limits)
         if collector is not None:
             self._ask(collector, None)
 
@@ -125,7 +125,7 @@ class Listings:
                     self._say_stale(kind, stale=True)
                 self.fetch(kind)
 
-    def on_answer(self, collector: Collector, answer: jsonrpc.Answer) -> None:
+    def on_answer(self, collector: Collector, answer: jsonrpc.Response) -> None:
         """Take a page, or the server's reason not to give it."""
         if answer.error is None:
             self._on_listing(collector, answer.result or b"")
@@ -133,7 +133,7 @@ class Listings:
             # A server that has resources and no templates: many say so by an error.
             self._on_page(collector, {listing.MEMBERS["templates"]: []}, 0)
         else:
-            self.fail(collector, verdicts.error_text(answer))
+            self.fail(collector, upstream_errors.error_text(answer))
 
     def _on_listing(self, collector: Collector, answer: jsonrpc.Body) -> None:
         """Decode a page: at once, or in slices when it is large; what is too large is not decoded at all."""
@@ -142,10 +142,10 @@ class Listings:
             self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(answer))
             return
         page = bytes(answer)
-        if pages_in.is_light(page):
+        if listing.is_light_page(page):
             self._on_page(collector, wire.decode(page), len(page))
         else:
-            work = pages_in.decode(page, listing.MEMBERS[collector.kind], limits.listing_entries)
+            work = listing.decode_page(page, listing.MEMBERS[collector.kind], limits.listing_entries)
             self._owner.begin_slices(work, lambda decoded: self._on_decoded(collector, decoded, len(page)))
 
     def _on_decoded(self, collector: Collector, page: JsonObject | str, size: int) -> None:
@@ -164,7 +164,7 @@ class Listings:
             self.fail(collector, collector.problem)
             return
         collector.finish()
-        for remark in collector.remarks:
+        for remark in collector.warnings:
             log.warning(remark, self._group)
         if collector.cut:
             post(self._audit, events.ListingCut(self._group, kind, collector.cut))
@@ -195,11 +195,11 @@ class Listings:
 
     def fetch_rested(self, kind: Kind) -> None:
         """A listing that changed while it was being fetched has rested: fetch it once more."""
-        self.toolbox.rested(kind)
+        self.tool_index.rested(kind)
         self.fetch(kind)
 
     def _end(self, kind: Kind) -> None:
-        if self.toolbox.fetched(kind):
+        if self.tool_index.fetched(kind):
             self._say_stale(kind, stale=True)
             self._owner.later(LISTING_REST, Tick(("listing", kind)))
         self._on_fetched(kind)
@@ -209,7 +209,7 @@ class Listings:
     ) -> None:
         """Tell the catalog a listing."""
         if kind == "tools":
-            self.toolbox.take_tools(entries, complete=complete)
+            self.tool_index.take_tools(entries, complete=complete)
             entries = [entry for entry in entries if tools.is_selected(self._config.tools, entry["name"])]
         self._stale.discard(kind)
         listed = catalog.Listed(self._group, self._generation, kind, tuple(entries), offered, complete)
@@ -221,5 +221,5 @@ class Listings:
         post(self._catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
 
 
-def _code(answer: jsonrpc.Answer) -> object:
+def _code(answer: jsonrpc.Response) -> object:
     return answer.value.get("code") if isinstance(answer.value, dict) else None

@@ -14,7 +14,7 @@ from dmcp.messages import catalog, frontend
 from dmcp.messages.upstream import Submit, Tick
 from dmcp.protocol.limits import MAX_LATE_BYTES, MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
 from dmcp.protocol.operations import LogMessage
-from dmcp.protocol.rates import Bucket
+from dmcp.protocol.timing import Bucket
 from dmcp.text import printable
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from dmcp.protocol import jsonrpc, server_requests
 from dmcp.protocol.eras.handshake import read_question
 from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
 from dmcp.protocol.operations import ANSWERED_BY_USER
-from dmcp.protocol.rates import Bucket
+from dmcp.protocol.timing import Bucket
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Questions:
         self._config = config
         self._bucket.change(*_rate(config))
 
-    def put(self, call: jsonrpc.Call, size: int, during: int | None = None) -> None:
+    def put(self, call: jsonrpc.Request, size: int, during: int | None = None) -> None:
         """Pass a request of the server on, or refuse it.
 
         Args:

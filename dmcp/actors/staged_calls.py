@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dmcp import log
 from dmcp.messages.frontend import HoldOver, ServerRequest, ServerRequestCancelled, Settled
-from dmcp.protocol import jsonrpc, verdicts
+from dmcp.protocol import jsonrpc, upstream_errors
 from dmcp.protocol.limits import MAX_HOLD
 from dmcp.protocol.operations import Error, Result
 from dmcp.stages.pipeline import Answer, Ask, Continue, Hold, Passage, StagedCall
@@ -119,7 +119,9 @@ class StagedCalls:
             case Ask(question):
                 self._questions.put(ServerRequest(_name(call), group, self._owner.actor_ref, call, question))
             case Hold(seconds, reason) if passage.held + seconds > MAX_HOLD:
-                self._owner.settle(Settled(call, Error(verdicts.lost(group, reason, may_have_run=False))))
+                self._owner.settle(
+                    Settled(call, Error(upstream_errors.connection_lost(group, reason, may_have_run=False)))
+                )
             case Hold(seconds):
                 passage.held += seconds
                 self._owner.later(seconds, HoldOver(call))

@@ -31,7 +31,7 @@ from dmcp.messages.supervisor import (
     UpstreamReady,
 )
 from dmcp.messages.upstream import Beginning, Peers
-from dmcp.protocol import categories, verdicts
+from dmcp.protocol import categories, upstream_errors
 from dmcp.protocol.link import FaultKind
 from dmcp.protocol.operations import Error
 
@@ -280,7 +280,7 @@ class Supervisor(LoopActor):
     def _redeliver(self, group: str, request: upstream.Submit) -> None:
         child = self._children.get(group)
         if child is None or child.address is None or self._closing:
-            error = verdicts.given_up(
+            error = upstream_errors.retry_expired(
                 group, "dmcp is stopping it", request.operation, may_have_run=request.may_have_run
             )
             post(request.context.reply_to, frontend.Settled(request.call, Error(error)))

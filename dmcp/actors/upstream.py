@@ -45,8 +45,7 @@ from dmcp.messages.upstream import (
     Tick,
     Wake,
 )
-from dmcp.protocol import categories, jsonrpc, verdicts
-from dmcp.protocol.activity import Activity, ShowsActivity, StartClock
+from dmcp.protocol import categories, jsonrpc, upstream_errors
 from dmcp.protocol.clients import Client, Clients
 from dmcp.protocol.eras.handshake import notification
 from dmcp.protocol.limits import MAX_START, MAX_UNHANDLED
@@ -55,7 +54,8 @@ from dmcp.protocol.listing import KINDS
 from dmcp.protocol.noise import telling, unexpanded
 from dmcp.protocol.operations import RootsChanged, Subscribe, Unsubscribe
 from dmcp.protocol.operations import SetLogLevel as SetServerLogLevel
-from dmcp.protocol.sign_in import SignIn
+from dmcp.protocol.timing import Activity, ShowsActivity, StartClock
+from dmcp.protocol.upstream_errors import SignIn
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -401,7 +401,7 @@ class Upstream(LoopActor):
 
     def listed(self) -> None:
         """See ``Owner``: with the last listing the upstream is ready."""
-        if self._phase is not Phase.LISTING or self._talk.listings.toolbox.fetching:
+        if self._phase is not Phase.LISTING or self._talk.listings.tool_index.fetching:
             return
         self.cancel(self._patience)
         self._phase = Phase.READY
@@ -452,7 +452,7 @@ class Upstream(LoopActor):
 
     def _on_request(self, request: Submit) -> None:
         if self._talk.load + len(self._queue) + len(self._repeat) >= MAX_IN_FLIGHT:
-            self._talk.reply(request, error=verdicts.overloaded(self._group, MAX_IN_FLIGHT))
+            self._talk.reply(request, error=upstream_errors.overloaded(self._group, MAX_IN_FLIGHT))
         elif self._failing:
             self._repeat.append(request)
         elif self._phase is Phase.READY:
@@ -477,7 +477,9 @@ class Upstream(LoopActor):
             self._refuse(request, reason)
 
     def _refuse(self, request: Submit, reason: str) -> None:
-        error = verdicts.given_up(self._group, reason, request.operation, may_have_run=request.may_have_run)
+        error = upstream_errors.retry_expired(
+            self._group, reason, request.operation, may_have_run=request.may_have_run
+        )
         self._talk.reply(request, error=error)
 
     def _lose_patience(self) -> None:
@@ -532,7 +534,7 @@ class Upstream(LoopActor):
             case "patience":
                 self._lose_patience()
             case "sign-in" if self._sign_in is not None:
-                self._fail_queue(self._sign_in.advice)
+                self._fail_queue(self._sign_in.action)
             case "idle":
                 self._sleep_if_idle()
             case "grace":

@@ -20,7 +20,7 @@ from dmcp.auth import challenge as challenges
 from dmcp.auth.record import ANY, Bond, Entry, Record
 from dmcp.auth.unhurried import unhurried
 from dmcp.errors import AuthError, SignInNeeded
-from dmcp.protocol.sign_in import command
+from dmcp.protocol.upstream_errors import sign_in_command
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Authorizer:
             if better is not None:
                 return better
             if server.oauth.grant != "client_credentials" and not ask:
-                how = command("login", name, self._config)
+                how = sign_in_command("login", name, self._config)
                 raise SignInNeeded(f"it needs a sign-in: run {how}{_left(name, record, self._config)}")
             async with self._web(server) as web:
                 fresh = await self._granted(
@@ -350,7 +350,9 @@ class Authorizer:
         settings = server.oauth
         if not settings.client_id:
             return
-        registration.check_issuer(settings.issuer or bound, issuer, command("logout", name, self._config))
+        registration.check_issuer(
+            settings.issuer or bound, issuer, sign_in_command("logout", name, self._config)
+        )
         if bound is not None and discovery.is_same_issuer(bound, issuer):
             return
         bond = Bond(discovery.canonical(server.url), settings.client_id, issuer)
@@ -404,7 +406,8 @@ def _left(name: str, record: Record, config: str) -> str:
     """A hint at what the predecessor left, for the end of a sentence."""
     if record.left is None:
         return ""
-    return f", or {command('adopt', name, config)} to use the sign-in that the predecessor of dmcp kept for this name"
+    adopt = sign_in_command("adopt", name, config)
+    return f", or {adopt} to use the sign-in that the predecessor of dmcp kept for this name"
 
 
 def _tokens_of(entry: Entry) -> Tokens:

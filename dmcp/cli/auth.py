@@ -17,7 +17,7 @@ import click
 from dmcp.cli import context, formatting, trust
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, ConfigError, UpstreamError
-from dmcp.protocol import sign_in
+from dmcp.protocol import upstream_errors
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ async def _rows(store: FileStore, servers: Mapping[str, RemoteServer]) -> list[_
         entry = record.find(canonical(remote.url))
         tokens = entry.tokens if entry else None
         if entry is None or tokens is None:
-            adopt = sign_in.command("adopt", name, context.named())
+            adopt = upstream_errors.sign_in_command("adopt", name, context.named())
             hint = f"{adopt} uses the predecessor's sign-in" if record.left else None
             rows.append(_Row(name, "not signed in", hint=hint))
             continue

@@ -13,7 +13,7 @@ from dmcp.cli.client import reason_of
 from dmcp.cli.formatting import size, tokens
 from dmcp.config.model import StdioServer
 from dmcp.errors import UpstreamError
-from dmcp.protocol import categories, sign_in
+from dmcp.protocol import categories, upstream_errors
 from dmcp.protocol.link import FaultKind
 from dmcp.text import is_suspicious, printable
 
@@ -191,6 +191,6 @@ def advice(group: str, lost: Mapping[str, Any]) -> str | None:
     if category in _ADVICE:
         return _ADVICE[category]
     if category == categories.NEEDS_SIGN_IN:
-        return f"run {sign_in.command('login', group, context.named())}"
+        return f"run {upstream_errors.sign_in_command('login', group, context.named())}"
     ended = lost.get("kind") == FaultKind.EXITED.value and category != categories.HANGS
     return f"{_RUN_IT} to see why" if ended else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from dmcp.protocol.jsonrpc import Call, Note
+    from dmcp.protocol.jsonrpc import Notification, Request
 
 
 class Saying(NamedTuple):
@@ -20,10 +20,10 @@ class Saying(NamedTuple):
 class Behind(Protocol):
     """What stands behind the faults, for one client: this core, or a wrapped server."""
 
-    def work(self, call: Call) -> AsyncIterator[Saying]:
+    def work(self, call: Request) -> AsyncIterator[Saying]:
         """Carry a request out; its answer comes last. Cancelling it cancels the request."""
 
-    def heard(self, note: Note) -> None:
+    def heard(self, note: Notification) -> None:
         """The client sent a notification."""
 
     def answered(self, frame: bytes) -> None:

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from dmcp import __version__
 from dmcp.fault.behind import Saying
 from dmcp.fault.shelf import COMPLETIONS, PROMPTS, RESOURCES, TEMPLATES, contents, prompt
-from dmcp.fault.tools import LEVELS, Toolbox
+from dmcp.fault.tools import LEVELS, ToolIndex
 from dmcp.fault.trouble import Trouble
 from dmcp.protocol.eras import handshake
 from dmcp.protocol.jsonrpc import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dmcp.fault.journal import Journal
     from dmcp.fault.script import Server
-    from dmcp.protocol.jsonrpc import Call, JsonObject, Note
+    from dmcp.protocol.jsonrpc import JsonObject, Notification, Request
 
 
 _METHODS: Final = frozenset(
@@ -64,12 +64,12 @@ class Core:
         self._level = LEVELS.index("info")
         self._subscribed: set[str] = set()
         self._journal = journal
-        self._tools = Toolbox(settings.extra_tools, journal, self._tell)
+        self._tools = ToolIndex(settings.extra_tools, journal, self._tell)
 
     def __repr__(self) -> str:
         return f"<Core {self._revision or 'new'} subscribed={len(self._subscribed)}>"
 
-    async def work(self, call: Call) -> AsyncIterator[Saying]:
+    async def work(self, call: Request) -> AsyncIterator[Saying]:
         """See ``Behind``."""
         try:
             self._admit(call.method)
@@ -81,7 +81,7 @@ class Core:
         except Trouble as trouble:
             yield Saying(failure(call.id, error_object(trouble.code, str(trouble), trouble.details)))
 
-    def heard(self, note: Note) -> None:
+    def heard(self, note: Notification) -> None:
         """See ``Behind``. Nothing a client notifies of changes anything here; cancelling is the session's."""
 
     def answered(self, frame: bytes) -> None:
@@ -109,7 +109,7 @@ class Core:
         if not self._revision and method not in {"initialize", "ping"}:
             raise Trouble(INVALID_REQUEST, "the session is not initialized: send initialize first")
 
-    def _answer(self, call: Call) -> JsonObject:
+    def _answer(self, call: Request) -> JsonObject:
         match call.method:
             case "initialize":
                 return self._initialize(call.params)
@@ -124,7 +124,7 @@ class Core:
             case _:
                 return self._carry_out(call)
 
-    def _carry_out(self, call: Call) -> JsonObject:
+    def _carry_out(self, call: Request) -> JsonObject:
         match call.method:
             case "resources/read":
                 uri = _text(call.params, "uri")

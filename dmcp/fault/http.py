@@ -131,7 +131,7 @@ class HttpServer:
             await wire.whole(400, _JSON, body)
             return
         headers: tuple[tuple[str, str], ...] = ()
-        if isinstance(message, jsonrpc.Call) and message.method == "initialize":
+        if isinstance(message, jsonrpc.Request) and message.method == "initialize":
             visit: Visit | None = self._enter()
             headers = (("mcp-session-id", visit.id),) if visit else ()
         else:
@@ -225,9 +225,9 @@ def _is_local(authority: str) -> bool:
 def _expects_answer(message: jsonrpc.Message) -> bool:
     if isinstance(message, jsonrpc.Batch):
         return not message.messages or any(
-            not isinstance(m, jsonrpc.Note | jsonrpc.Answer) for m in message.messages
+            not isinstance(m, jsonrpc.Notification | jsonrpc.Response) for m in message.messages
         )
-    return isinstance(message, jsonrpc.Call)
+    return isinstance(message, jsonrpc.Request)
 
 
 def _error(message: str) -> bytes:

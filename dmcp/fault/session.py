@@ -71,18 +71,18 @@ class Session:
 
     async def _single(self, message: jsonrpc.Single, frame: bytes, outlet: Outlet) -> None:
         match message:
-            case jsonrpc.Call():
+            case jsonrpc.Request():
                 await self._call(message, outlet)
-            case jsonrpc.Note():
+            case jsonrpc.Notification():
                 await self._note(message, outlet)
-            case jsonrpc.Answer():
+            case jsonrpc.Response():
                 self._behind.answered(frame)
             case jsonrpc.Malformed():
                 await outlet.send(
                     jsonrpc.failure(message.id, jsonrpc.error_object(message.code, message.message))
                 )
 
-    async def _call(self, call: jsonrpc.Call, outlet: Outlet) -> None:
+    async def _call(self, call: jsonrpc.Request, outlet: Outlet) -> None:
         if call.id in self._running:
             body = jsonrpc.error_object(jsonrpc.INVALID_REQUEST, "the id of a request still running")
             await outlet.send(jsonrpc.failure(call.id, body))
@@ -95,7 +95,7 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._performer.process.diagnose(f"dmcp fault: a mistake of its own, please report it: {error!r}")
 
-    async def _exchange(self, call: jsonrpc.Call, due: tuple[Due, ...], outlet: Outlet) -> None:
+    async def _exchange(self, call: jsonrpc.Request, due: tuple[Due, ...], outlet: Outlet) -> None:
         if not await self._performer.perform(rewrite.arriving(due, call.id), outlet):
             return
         async for saying in self._behind.work(call):
@@ -104,7 +104,7 @@ class Session:
             else:
                 await self._performer.perform(rewrite.leaving(saying.frame, due), outlet)
 
-    async def _note(self, note: jsonrpc.Note, outlet: Outlet) -> None:
+    async def _note(self, note: jsonrpc.Notification, outlet: Outlet) -> None:
         due = self._plan.due(Moment(phase_of(note.method), note.method))
         if not await self._performer.perform(rewrite.arriving(due), outlet):
             return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from dmcp.fault.journal import Journal
-    from dmcp.protocol.jsonrpc import Call, JsonObject
+    from dmcp.protocol.jsonrpc import JsonObject, Request
 
 LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 _MAX_BLOB: Final = 256 * 1024 * 1024
@@ -64,7 +64,7 @@ _LISTING: Final[list[JsonObject]] = [
 ]
 
 
-class Toolbox:
+class ToolIndex:
     """The tools of one session."""
 
     def __init__(self, extra: int, journal: Journal, tell: Callable[[str, JsonObject], None]) -> None:
@@ -77,7 +77,7 @@ class Toolbox:
         """All tools, in a stable order."""
         return _LISTING + self._extra + self._novelty
 
-    async def call(self, call: Call) -> AsyncIterator[Saying]:
+    async def call(self, call: Request) -> AsyncIterator[Saying]:
         """Carry out ``tools/call``.
 
         Raises:

@@ -50,7 +50,7 @@ class Wrapped:
     def __repr__(self) -> str:
         return f"<Wrapped {self._command[0]} calls={len(self._calls)}>"
 
-    async def work(self, call: jsonrpc.Call) -> AsyncIterator[Saying]:
+    async def work(self, call: jsonrpc.Request) -> AsyncIterator[Saying]:
         """See ``Behind``."""
         sayings: asyncio.Queue[Saying] = asyncio.Queue()
         self._calls[call.id] = sayings
@@ -68,7 +68,7 @@ class Wrapped:
             self._calls.pop(call.id, None)
             self._tokens.pop(token, None)
 
-    def heard(self, note: jsonrpc.Note) -> None:
+    def heard(self, note: jsonrpc.Notification) -> None:
         """See ``Behind``."""
         self._write(jsonrpc.notification(note.method, note.params or None))
 
@@ -129,14 +129,14 @@ class Wrapped:
     def _take(self, line: bytes) -> None:
         message = jsonrpc.read(line)
         match message:
-            case jsonrpc.Answer():
+            case jsonrpc.Response():
                 if isinstance(message.value, dict) and "protocolVersion" in message.value:
                     self._revision = str(message.value["protocolVersion"])
                 if message.id in self._calls:
                     self._calls[message.id].put_nowait(Saying(line))
-            case jsonrpc.Call():
+            case jsonrpc.Request():
                 self._announce(Saying(line, message.method))
-            case jsonrpc.Note():
+            case jsonrpc.Notification():
                 call = self._tokens.get(message.params.get("progressToken"), b"")
                 if call in self._calls:
                     self._calls[call].put_nowait(Saying(line, message.method))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol import operations
+    from dmcp.protocol.cached_listings import CachedListings
     from dmcp.protocol.jsonrpc import JsonObject
-    from dmcp.protocol.kept import Kept
     from dmcp.protocol.listing import Kind
     from dmcp.protocol.operations import ListItems
     from dmcp.protocol.pending import CallId
@@ -61,7 +61,7 @@ class Recalled(NamedTuple):
 
     group: str
     fingerprint: str
-    kept: Kept | None
+    kept: CachedListings | None
 
 
 class ListingStale(NamedTuple):

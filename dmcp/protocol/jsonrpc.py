@@ -29,7 +29,7 @@ from dmcp.protocol.wire import (
     engine,
     one_line,
     opened,
-    speed_up,
+    use_fast_json,
     weight,
 )
 from dmcp.text import printable
@@ -47,21 +47,21 @@ __all__ = [
     "RESOURCE_NOT_FOUND",
     "UPSTREAM_FAILED",
     "UPSTREAM_TIMEOUT",
-    "Answer",
     "Batch",
-    "Call",
     "JsonObject",
     "Malformed",
     "Message",
-    "Note",
+    "Notification",
+    "Request",
+    "Response",
     "Single",
     "encode",
     "error_object",
     "failure",
+    "forward_response",
     "is_answered",
     "notification",
     "own_number",
-    "passed_on",
     "read",
     "read_at_once",
     "read_in_slices",
@@ -83,7 +83,7 @@ Body: TypeAlias = bytes | memoryview
 """Bytes of a message that are passed on: joined, written or measured, and never searched."""
 
 
-class Call(NamedTuple):
+class Request(NamedTuple):
     """A request.
 
     Attributes:
@@ -97,14 +97,14 @@ class Call(NamedTuple):
     params: JsonObject
 
 
-class Note(NamedTuple):
-    """A notification. Attributes as in ``Call``."""
+class Notification(NamedTuple):
+    """A notification. Attributes as in ``Request``."""
 
     method: str
     params: JsonObject
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """A response: exactly one of ``result`` and ``error`` is set, as the bytes that were sent.
 
     Attributes:
@@ -141,8 +141,8 @@ class Malformed(NamedTuple):
         id: the encoded id if one could be made out, else ``b"null"``.
         code: of the error that says so.
         message: likewise.
-        is_answer: whether it was meant as an answer: then ``id`` is the reader's own.
-        is_note: whether it was meant as a notification, which is never answered (JSON-RPC 2.0, 4.1).
+        is_response: whether it was meant as an answer: then ``id`` is the reader's own.
+        is_notification: whether it was meant as a notification, which is never answered (JSON-RPC 2.0, 4.1).
         is_foreign: whether nothing says that it was meant as a message at all, as of a log line in JSON.
         is_request: whether it surely was meant as a request: then its sender waits for an answer.
     """
@@ -150,8 +150,8 @@ class Malformed(NamedTuple):
     id: bytes
     code: int
     message: str
-    is_answer: bool = False
-    is_note: bool = False
+    is_response: bool = False
+    is_notification: bool = False
     is_request: bool = False
     is_foreign: bool = False
 
@@ -162,7 +162,7 @@ class Batch(NamedTuple):
     messages: tuple[Single, ...]
 
 
-Single: TypeAlias = "Call | Note | Answer | Malformed"
+Single: TypeAlias = "Request | Notification | Response | Malformed"
 Message: TypeAlias = "Single | Batch"
 
 
@@ -200,7 +200,7 @@ class _Fast(NamedTuple):
 
 @cache
 def _fast() -> _Fast:
-    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.speed_up
+    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.use_fast_json
 
     raw, none = msgspec.Raw, msgspec.Raw(b"")
     envelope = msgspec.defstruct(
@@ -232,12 +232,12 @@ def read(frame: bytes) -> Message:
 
 
 def _opened(message: Single) -> Single:
-    if not isinstance(message, Call | Note):
+    if not isinstance(message, Request | Notification):
         return message
     try:
         return message._replace(params={name: opened(value) for name, value in message.params.items()})
     except ValueError as error:
-        return _request(message.id if isinstance(message, Call) else None, message.method, error)
+        return _request(message.id if isinstance(message, Request) else None, message.method, error)
 
 
 def read_at_once(frame: bytes) -> Message | None:  # noqa: C901, PLR0911 - one return for each kind of frame
@@ -249,7 +249,7 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: C901, PLR0911 - one r
         return _read_first(frame)
     envelope, none, unset = _fast()
     if len(frame) > _LENIENT and (plain := plain_text.find(frame, envelope, fast)) is not None:
-        return Answer(_id(plain.id), plain.result, None)
+        return Response(_id(plain.id), plain.result, None)
     try:
         found = envelope(frame)
         if not frame.isascii():
@@ -266,7 +266,7 @@ def read_at_once(frame: bytes) -> Message | None:  # noqa: C901, PLR0911 - one r
             return None
         return _read_request(identifier, found.method, raw_params)
     if found.error is none and found.result is not none and identifier is not None:
-        return Answer(_id(identifier), one_line(bytes(found.result)), None)
+        return Response(_id(identifier), one_line(bytes(found.result)), None)
     raw = {"jsonrpc": _VERSION}
     for name in ("id", "result", "error"):
         if (member := getattr(found, name)) is not none:
@@ -355,7 +355,7 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
             params = error
         return _request(raw.get("id"), method, params)
     message = _read_members(raw)
-    if isinstance(message, Answer) and message.error is not None and len(message.error) > _LENIENT:
+    if isinstance(message, Response) and message.error is not None and len(message.error) > _LENIENT:
         start = spans["error"].start
         found = yield from scan.members(frame, start, ("message", "code"))
         at = {name: span.start - start for name, span in found.spans.items()}
@@ -387,7 +387,7 @@ def _params_in_slices(frame: bytes, span: scan.Span) -> scan.Steps[Any]:
     if frame[span.start : span.start + 1] != b"{":
         return [] if span.end - span.start > _LENIENT else decode(frame[span.start : span.end])
     params: JsonObject = {}
-    kept, size = speed_up().raw, 0
+    kept, size = use_fast_json().raw, 0
     for name, at in (yield from scan.members(frame, span.start)).spans.items():
         if name == "arguments" and frame[at.start : at.start + 1] == b"{":
             arguments: JsonObject = {}
@@ -424,10 +424,10 @@ def _read_members(raw: dict[str, Any]) -> Single:
     if error != _NULL:
         if error[:1] != b"{":
             text = 'Invalid request: "error" must be an object'
-            return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_answer=True)
-        return Answer(_id(raw.get("id")), None, _flat(error))
+            return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_response=True)
+        return Response(_id(raw.get("id")), None, _flat(error))
     if "result" in raw and "id" in raw:
-        return Answer(_id(raw["id"]), _flat(raw["result"]), None)
+        return Response(_id(raw["id"]), _flat(raw["result"]), None)
     return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
 
 
@@ -461,16 +461,22 @@ def _request(identifier: bytes | None, method: Any, params: Any) -> Single:  # n
         text, surely = f'"method" must be a string of at most {MAX_METHOD} bytes', method is _TOO_LONG
         if surely and identifier is not None:
             return Malformed(_id(identifier), METHOD_NOT_FOUND, f"Method not found: {text}", is_request=True)
-        return Malformed(_id(identifier), INVALID_REQUEST, f"Invalid request: {text}", is_note=surely)
+        return Malformed(_id(identifier), INVALID_REQUEST, f"Invalid request: {text}", is_notification=surely)
     if params is None:
         params = {}
     elif not isinstance(params, dict):
         why = f" ({params})" if isinstance(params, ValueError) else ""
         text = f'Invalid params: "params" of {printable(method, _SHOWN)} must be an object{why}'
-        is_note = identifier is None
-        return Malformed(_id(identifier), INVALID_PARAMS, text, is_note=is_note, is_request=not is_note)
+        is_notification = identifier is None
+        return Malformed(
+            _id(identifier),
+            INVALID_PARAMS,
+            text,
+            is_notification=is_notification,
+            is_request=not is_notification,
+        )
     if identifier is None:
-        return Note(method, params)
+        return Notification(method, params)
     encoded = _id(identifier)
     if len(identifier) > MAX_ID:
         text = f"Invalid request: the id is longer than {MAX_ID} bytes"
@@ -478,7 +484,7 @@ def _request(identifier: bytes | None, method: Any, params: Any) -> Single:  # n
     if encoded == _NULL:
         text = 'Invalid request: "id" must be a string or a number'
         return Malformed(_NULL, INVALID_REQUEST, text, is_request=True)
-    return Call(encoded, method, params)
+    return Request(encoded, method, params)
 
 
 def _params(raw: Any) -> Any:
@@ -542,7 +548,7 @@ def own_number(identifier: Any) -> int | None:
 
 def is_answered(message: Single) -> bool:
     """Whether the one who sent this is owed an answer."""
-    return isinstance(message, Call) or (isinstance(message, Malformed) and not message.is_note)
+    return isinstance(message, Request) or (isinstance(message, Malformed) and not message.is_notification)
 
 
 @lru_cache(maxsize=256)
@@ -569,7 +575,7 @@ def result(identifier: bytes, body: Body) -> bytes:
     return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":', body, b"}"))
 
 
-def passed_on(identifier: bytes, name: str, body: Body) -> tuple[bytes, Body, bytes]:
+def forward_response(identifier: bytes, name: str, body: Body) -> tuple[bytes, Body, bytes]:
     """A response frame around a server's own bytes, in its three parts; ``name`` is "result" or "error".
 
     The id stands last: where the server has repeated a member of its answer, the bytes may hold another id, and

@@ -1,11 +1,16 @@
-"""Collects an upstream's paged listing until it is complete, whatever the upstream makes of paging."""
+"""A server's paged listing: its pages decoded, small ones at once and large ones in slices, and put together.
+
+Not here: the pages dmcp itself gives the client (``pages``).
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dmcp.config.model import Limits
-from dmcp.protocol.limits import MAX_PAGES, MAX_REMARKS
+from dmcp.protocol import scan
+from dmcp.protocol.limits import KIB, MAX_PAGES, MAX_REMARKS, MAX_VALUES
+from dmcp.protocol.wire import decode_bounded, weight
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -15,6 +20,9 @@ Kind: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
 KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "templates", "prompts")
 
 _USUAL: Final = Limits()
+_AT_ONCE: Final = 256 * KIB  # bytes
+_AT_ONCE_VALUES: Final = MAX_VALUES // 5
+
 _SHOWN: Final = 100  # characters of a key in a remark
 LABELS: Final[dict[Kind, str]] = {
     "tools": "tools/list",
@@ -43,7 +51,7 @@ class Collector:
 
     Attributes:
         entries: what has been collected; entries without a usable key, and second ones with the same key, are left out.
-        remarks: what was odd about the listing, as finished phrases for the log; the first ones, and a count.
+        warnings: what was odd about the listing, as finished phrases for the log; the first ones, and a count.
         cut: why no more pages were asked for, likewise; empty when they ended by themselves.
         problem: why the listing cannot be used, as a finished phrase; empty while nothing is wrong.
         too_large: whether that is because of a limit: asking again does not help.
@@ -60,14 +68,14 @@ class Collector:
         "entries",
         "kind",
         "problem",
-        "remarks",
         "too_large",
+        "warnings",
     )
 
     def __init__(self, kind: Kind, limits: Limits = _USUAL) -> None:
         self.kind = kind
         self.entries: list[JsonObject] = []
-        self.remarks: list[str] = []
+        self.warnings: list[str] = []
         self.problem = ""
         self.cut = ""  # why pages were not asked for any more
         self.too_large = False
@@ -110,13 +118,15 @@ class Collector:
         return None
 
     def finish(self) -> None:
-        """No page follows: say how many more oddities there were than remarks."""
-        if self._odd > len(self.remarks):
-            self.remarks.append(f"and {self._odd - len(self.remarks)} more like these in {LABELS[self.kind]}")
+        """No page follows: say how many more oddities there were than warnings."""
+        if self._odd > len(self.warnings):
+            self.warnings.append(
+                f"and {self._odd - len(self.warnings)} more like these in {LABELS[self.kind]}"
+            )
 
     def _fail(self, problem: str, *, too_large: bool = False) -> None:
         self.problem = problem
-        self._remark(problem)
+        self._warn(problem)
         if too_large:
             self.too_large = True
             self.entries.clear()  # a part of what is too large would be a part nobody chose
@@ -125,18 +135,18 @@ class Collector:
         text = f"its {LABELS[self.kind]} {what}: raise limits.{key} in its configuration to see it"
         self._fail(text, too_large=True)
 
-    def _remark(self, text: str) -> None:
+    def _warn(self, text: str) -> None:
         self._odd += 1
-        if len(self.remarks) < MAX_REMARKS:
-            self.remarks.append(text)
+        if len(self.warnings) < MAX_REMARKS:
+            self.warnings.append(text)
 
     def _add(self, entry: Any) -> None:
         key = entry.get(KEY[self.kind]) if isinstance(entry, dict) else None
         if not isinstance(key, str) or not key:
-            self._remark(f"lists one of its {self.kind} without a {KEY[self.kind]}; left out")
+            self._warn(f"lists one of its {self.kind} without a {KEY[self.kind]}; left out")
         elif key in self._keys:
             shown = printable(key, _SHOWN)
-            self._remark(f"lists {shown!r} twice among its {self.kind}; the first one counts")
+            self._warn(f"lists {shown!r} twice among its {self.kind}; the first one counts")
         else:
             self._keys.add(key)
             self.entries.append(entry)
@@ -150,3 +160,37 @@ class Collector:
             return None
         self._cursors.add(cursor)
         return cursor
+
+
+def is_light_page(page: bytes) -> bool:
+    """Return whether the page can be decoded in one turn of the loop."""
+    return len(page) <= _AT_ONCE and weight(page) <= _AT_ONCE_VALUES
+
+
+def decode_page(page: bytes, member: str, most: int) -> scan.Steps[JsonObject | str]:
+    """Return the page decoded, or why it cannot be. Never raises.
+
+    Args:
+        page: a result, as bytes.
+        member: its member that holds the entries.
+        most: entries; of more the page holds one more than that, so that whoever counts them sees it.
+    """
+    try:
+        return (yield from _decode_page(page, member, most))
+    except ValueError as error:
+        return str(error)
+
+
+def _decode_page(page: bytes, member: str, most: int) -> scan.Steps[JsonObject]:
+    decoded: JsonObject = {}
+    for name, span in (yield from scan.members(page, 0)).spans.items():
+        if name == member and page[span.start : span.start + 1] == b"[":
+            entries: list[Any] = []
+            for start, end in (yield from scan.elements(page, span.start, most)).spans:
+                entries.append(decode_bounded(page[start:end]))
+                yield
+            decoded[name] = entries
+        else:
+            decoded[name] = decode_bounded(page[span.start : span.end])
+            yield
+    return decoded

@@ -10,7 +10,7 @@ from dmcp.errors import DownstreamError
 from dmcp.protocol.hints import did_you_mean, quoted
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
 from dmcp.protocol.limits import MAX_SHOWN_DESCRIPTION, MAX_TOOL_NAME
-from dmcp.protocol.wire import decode_bounded, encode, is_object, is_raw, members, speed_up, text_of
+from dmcp.protocol.wire import decode_bounded, encode, is_object, is_raw, members, text_of, use_fast_json
 from dmcp.text import printable
 
 if TYPE_CHECKING:
@@ -134,11 +134,11 @@ def _read_usual_call(arguments: Any) -> ToolCall | None:
 
 @cache
 def _usual_decoder() -> tuple[Callable[[Any], Any], tuple[type[Exception], ...]]:
-    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.speed_up
+    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.use_fast_json
 
     members = [("group", str), ("name", str), ("args", msgspec.Raw)]
     form = msgspec.defstruct("Arguments", members, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(form).decode, speed_up().refused
+    return msgspec.json.Decoder(form).decode, use_fast_json().refused
 
 
 def read_group(arguments: Any) -> str:

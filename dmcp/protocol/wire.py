@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _BREAKS = bytes.maketrans(b"\r\n", b"  ")
 _LEVELS: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _NO_BRACKETS: Final = bytes(each for each in range(256) if each not in _LEVELS)
-_ROOM = 60  # frames of the stack that reading leaves to writing: what could be read can be passed on
+_RESERVED_FRAMES = (
+    60  # frames of the stack that reading leaves to writing: what could be read can be passed on
+)
 _OPENINGS: Final = b"[{"
 _OBJECT: Final = 0x7B
 _LONG_NUMBER: Final = 18  # digits
@@ -49,7 +51,7 @@ class Engine(NamedTuple):
     refused: tuple[type[Exception], ...]
 
 
-def speed_up() -> Engine:
+def use_fast_json() -> Engine:
     """Read and write with pydantic_core and msgspec from now on, and return them.
 
     Until then it is the standard library, twenty times slower: importing the two takes longer than anything else before
@@ -180,7 +182,7 @@ def _decode_leniently(text: bytes) -> Any:
         return read(room - 1) if room else json.loads(text.decode("utf-8"), parse_constant=refuse)
 
     try:
-        value = read(_ROOM)
+        value = read(_RESERVED_FRAMES)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeDecodeError:

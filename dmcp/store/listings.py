@@ -3,7 +3,7 @@
 It owns the directory (0700), the files (0600, replaced as a whole) and how many there are. It is a cache: a file that
 is missing, unreadable, too large, a link or writable for others is no file, and one that cannot be written is said and
 forgotten.
-Not here: what stands in a file, which is ``dmcp.protocol.kept``'s.
+Not here: what stands in a file, which is ``dmcp.protocol.cached_listings``'s.
 """
 
 from __future__ import annotations

@@ -77,10 +77,10 @@ def _ids_of(message: jsonrpc.Message) -> tuple[int, ...]:
 
 def _answered_id(message: jsonrpc.Single) -> int | None:
     """The id of the request whose answer its owner takes a message for, be it a bad one."""
-    if isinstance(message, jsonrpc.Answer):
+    if isinstance(message, jsonrpc.Response):
         return jsonrpc.own_number(message.id)
     if isinstance(message, jsonrpc.Malformed) and not (
-        message.is_request or message.is_note or message.is_foreign
+        message.is_request or message.is_notification or message.is_foreign
     ):
         return jsonrpc.own_number(message.id)
     return None

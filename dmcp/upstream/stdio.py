@@ -16,12 +16,12 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from dmcp.protocol.activity import Activity
 from dmcp.protocol.environment import server_environment
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.limits import MAX_FRAME, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.noise import message_in
+from dmcp.protocol.timing import Activity
 from dmcp.upstream import processes
 from dmcp.upstream.activity import of_session
 from dmcp.upstream.diagnostics import Diagnostics

@@ -12,7 +12,7 @@ from dmcp.actors.dispatch import Dispatcher
 from dmcp.config.model import ServerConfig, StdioServer
 from dmcp.messages.catalog import GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
-from dmcp.protocol.kept import fingerprint, unpack
+from dmcp.protocol.cached_listings import fingerprint, load
 from unit.actors.fakes import Inbox
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class SlowDisk:
     def kept(self) -> Iterable[list[str]]:
         """The names of the tools that were written, write by write."""
         for content in self.writes:
-            kept = unpack(fingerprint(SERVER), content)
+            kept = load(fingerprint(SERVER), content)
             assert kept is not None
             yield [tool["name"] for tool in kept.listings["tools"]]
 

@@ -165,4 +165,4 @@ async def test_a_server_whose_listing_changes_with_every_look_is_ready_and_looke
     assert [message["method"] for message in stage.sent].count("tools/list") == 2
     assert stage.catalog.of(catalog.ListingStale)[-1].stale
     stage.listed()
-    assert not stage.actor._talk.listings.toolbox.fetching
+    assert not stage.actor._talk.listings.tool_index.fetching

@@ -12,7 +12,7 @@ from dmcp.fault import forge, steps
 from dmcp.fault.plan import Due
 from dmcp.fault.rewrite import arriving, leaving, outlasts_cancelling
 from dmcp.fault.script import build, combinations
-from dmcp.protocol.jsonrpc import Answer, Malformed, read
+from dmcp.protocol.jsonrpc import Malformed, Response, read
 
 ANSWER = (
     b'{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"a"},{"name":"b"}],"protocolVersion":"2025-11-25"}}'
@@ -76,7 +76,7 @@ def test_pieces_of_a_split_message_begin_inside_characters() -> None:
     assert part.whole
     assert part.cuts
     assert all(0x80 <= part.frame[cut] < 0xC0 for cut in part.cuts)
-    assert isinstance(read(part.frame), Answer)
+    assert isinstance(read(part.frame), Response)
 
 
 def test_half_a_message_is_only_half() -> None:
@@ -88,7 +88,7 @@ def test_half_a_message_is_only_half() -> None:
 def test_an_oversized_message_is_as_much_longer_as_asked() -> None:
     (step,) = _left(_due("oversize", size=1000))
     assert 1000 < len(step.frame) - len(ANSWER) < 1100
-    assert isinstance(read(step.frame), Answer)
+    assert isinstance(read(step.frame), Response)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def json_of(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Which of the two is in force."""
     monkeypatch.setattr(wire, "_engine", None)
     if request.param == "sped up":
-        wire.speed_up()
+        wire.use_fast_json()
     return str(request.param)
 
 

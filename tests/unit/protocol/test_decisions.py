@@ -1,4 +1,4 @@
-"""What sessions, tools and verdicts decide."""
+"""What sessions, tools and upstream_errors decide."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 
 from dmcp.config.model import ToolSelection
 from dmcp.errors import DownstreamError, UpstreamError
-from dmcp.protocol import tools, verdicts
+from dmcp.protocol import tools, upstream_errors
 from dmcp.protocol.eras.handshake import ClientSession, ServerSession
-from dmcp.protocol.jsonrpc import Answer
+from dmcp.protocol.jsonrpc import Response
 from dmcp.protocol.operations import CallTool, ClientProfile, is_repeatable
 
 REVISIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"]
@@ -153,7 +153,7 @@ def test_only_a_tool_that_says_so_is_called_twice(annotations: Any, repeatable: 
 def test_an_error_names_the_group_and_is_otherwise_untouched_where_it_is_one(
     error: bytes, told: bytes
 ) -> None:
-    assert verdicts.with_group("g", Answer(b"1", None, error)) == told
+    assert upstream_errors.name_group("g", Response(b"1", None, error)) == told
 
 
 def test_selecting_among_many_foreign_names_is_linear_in_their_length() -> None:

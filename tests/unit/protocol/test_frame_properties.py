@@ -27,7 +27,7 @@ EASY = settings(max_examples=150, deadline=None, suppress_health_check=list(Heal
 
 def both(frame: bytes) -> list[jsonrpc.Message]:
     """What the fast way and the one in slices make of it."""
-    wire.speed_up()
+    wire.use_fast_json()
     return [jsonrpc.read_at_once(frame) or jsonrpc.read(frame), scan.at_once(jsonrpc.read_in_slices(frame))]
 
 
@@ -46,7 +46,7 @@ def text(value: Any, space: str, *, plain: bool) -> bytes:
 def test_a_result_arrives_byte_by_byte(value: Any, space: str) -> None:
     body = text(value, space, plain=False)
     for message in both(b'{"jsonrpc":"2.0","id":7,"result":%b}' % body):
-        assert isinstance(message, jsonrpc.Answer)
+        assert isinstance(message, jsonrpc.Response)
         assert message.result == body
 
 
@@ -57,12 +57,12 @@ def test_params_arrive_equal_and_the_arguments_of_a_tool_byte_by_byte(
 ) -> None:
     body = text(value, space, plain=False)
     for message in both(frame_of("x", body)):
-        assert isinstance(message, jsonrpc.Call)
+        assert isinstance(message, jsonrpc.Request)
         assert {name: wire.opened(member) for name, member in message.params.items()} == value
     assert jsonrpc.read(frame_of("x", body)).params == value  # type: ignore[union-attr]  # as above
     arguments = b'{"group":"g","name":"n","args":%b}' % body
     for message in both(frame_of("tools/call", b'{"name":"t","arguments":%b}' % arguments)):
-        assert isinstance(message, jsonrpc.Call)
+        assert isinstance(message, jsonrpc.Request)
         operation = handshake.read_request(message.method, message.params).operation
         assert isinstance(operation, CallTool)
         call = tools.read_call(operation.arguments)
@@ -75,7 +75,7 @@ def test_params_arrive_equal_and_the_arguments_of_a_tool_byte_by_byte(
 @given(TEXTS | st.integers(-(10**30), 10**30))
 def test_an_id_comes_back_equal(identifier: Any) -> None:
     for message in both(b'{"jsonrpc":"2.0","id":%b,"method":"ping"}' % text(identifier, "", plain=False)):
-        assert isinstance(message, jsonrpc.Call)
+        assert isinstance(message, jsonrpc.Request)
         assert json.loads(message.id) == identifier
 
 

@@ -106,7 +106,7 @@ def only_extra_kept(news: Any) -> Any:
 
 def sent(frame: bytes) -> Any:
     """The message in a frame."""
-    wire.speed_up()
+    wire.use_fast_json()
     return jsonrpc.read(frame)
 
 
@@ -145,8 +145,8 @@ def test_a_question_is_read_as_the_same(form: type[operations.Question], params:
 
 
 def test_the_bytes_of_arguments_and_of_unknown_members_are_not_touched() -> None:
-    wire.speed_up()
-    raw = wire.speed_up().raw(b'{"a" : 1e400, "b":1.50}')
+    wire.use_fast_json()
+    raw = wire.use_fast_json().raw(b'{"a" : 1e400, "b":1.50}')
     frame = handshake.request(1, CallTool("t", raw, {"later": raw}), meta={"trace": raw})
     assert frame.count(b'{"a" : 1e400, "b":1.50}') == 3
 
@@ -212,7 +212,7 @@ def test_a_server_is_asked_for_older_revisions_once_each() -> None:
 @pytest.mark.parametrize("slowly", [False, True])
 def test_what_dmcp_only_passes_on_keeps_its_bytes_in_both_directions(slowly: bool) -> None:
     """Numbers no float holds, spelling, order: decoding and encoding again would change them (``1e400`` to null)."""
-    wire.speed_up()
+    wire.use_fast_json()
     body = b'{"n" : 1e400, "m":1.50,"big":123456789012345678901234567890,"s":"\\u00e9"}'
 
     def read(method: bytes, params: bytes) -> Any:

@@ -16,12 +16,12 @@ SHAPES = [b"%b", b"[%b]", b'[{"jsonrpc":"2.0","id":1,"result":%b}]', b'{"jsonrpc
 @pytest.mark.parametrize(
     ("frame", "kind"),
     [
-        (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', jsonrpc.Call),
-        (b'{"jsonrpc":"2.0","id":"a","method":"ping","params":null}', jsonrpc.Call),
-        (b'{"jsonrpc":"2.0","method":"note"}', jsonrpc.Note),
-        (b'{"jsonrpc":"2.0","id":1,"result":null}', jsonrpc.Answer),
-        (b'{"jsonrpc":"2.0","id":1,"result":{},"error":null}', jsonrpc.Answer),
-        (b'{"jsonrpc":"2.0","id":null,"error":{}}', jsonrpc.Answer),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping"}', jsonrpc.Request),
+        (b'{"jsonrpc":"2.0","id":"a","method":"ping","params":null}', jsonrpc.Request),
+        (b'{"jsonrpc":"2.0","method":"note"}', jsonrpc.Notification),
+        (b'{"jsonrpc":"2.0","id":1,"result":null}', jsonrpc.Response),
+        (b'{"jsonrpc":"2.0","id":1,"result":{},"error":null}', jsonrpc.Response),
+        (b'{"jsonrpc":"2.0","id":null,"error":{}}', jsonrpc.Response),
         (b"[]", jsonrpc.Batch),
     ],
 )
@@ -63,8 +63,8 @@ def test_a_notification_nobody_can_read_is_owed_no_answer_and_a_request_is() -> 
 def test_a_number_and_the_same_number_as_text_are_two_ids() -> None:
     number = jsonrpc.read(b'{"jsonrpc":"2.0","id":1,"method":"x"}')
     text = jsonrpc.read(b'{"jsonrpc":"2.0","id":"1","method":"x"}')
-    assert isinstance(number, jsonrpc.Call)
-    assert isinstance(text, jsonrpc.Call)
+    assert isinstance(number, jsonrpc.Request)
+    assert isinstance(text, jsonrpc.Request)
     assert number.id != text.id
 
 
@@ -127,9 +127,9 @@ ENVELOPES = [
 @pytest.mark.parametrize("envelope", ENVELOPES)
 @pytest.mark.parametrize("body", ODD_BODIES)
 def test_a_result_keeps_its_bytes_whatever_the_envelope_looks_like(envelope: bytes, body: bytes) -> None:
-    wire.speed_up()
+    wire.use_fast_json()
     for answer in (jsonrpc.read(envelope % body), scan.at_once(jsonrpc.read_in_slices(envelope % body))):
-        assert isinstance(answer, jsonrpc.Answer)
+        assert isinstance(answer, jsonrpc.Response)
         assert answer.result is not None
         assert (answer.id, answer.result.strip()) == (b"1", body.strip())
 
@@ -137,7 +137,7 @@ def test_a_result_keeps_its_bytes_whatever_the_envelope_looks_like(envelope: byt
 def test_a_result_over_several_lines_comes_out_on_one_line_and_means_the_same() -> None:
     frame = b'{"jsonrpc":"2.0","id":1,"result":{\r\n "a":\n1}}'
     answer = jsonrpc.read(frame)
-    assert isinstance(answer, jsonrpc.Answer)
+    assert isinstance(answer, jsonrpc.Response)
     body = answer.result or b""
     assert b"\n" not in body
     assert b"\r" not in body
@@ -159,7 +159,7 @@ def test_the_id_of_an_unreadable_answer_is_found_if_it_stands_where_it_should(
 ) -> None:
     message = jsonrpc.read(frame)
     assert isinstance(message, jsonrpc.Malformed)
-    assert (message.id, message.is_answer) == (identifier, identifier != b"null")
+    assert (message.id, message.is_response) == (identifier, identifier != b"null")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_which_of_our_own_numbers_an_id_is_meant_to_be(identifier: object, numbe
 
 @pytest.mark.parametrize(("length", "taken"), [(1000, True), (1024, True), (1025, False)])
 def test_a_methods_name_has_one_limit_however_the_message_is_read(length: int, taken: bool) -> None:
-    wire.speed_up()
+    wire.use_fast_json()
     frame = b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % (b"m" * (length - 2))
     for message in (jsonrpc.read(frame), scan.at_once(jsonrpc.read_in_slices(frame))):
-        assert isinstance(message, jsonrpc.Call) is taken
+        assert isinstance(message, jsonrpc.Request) is taken

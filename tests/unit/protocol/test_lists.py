@@ -28,7 +28,7 @@ def test_a_listing_is_complete_when_no_cursor_follows() -> None:
     assert collector.take({"tools": [{"name": "a"}], "nextCursor": "x"}) == "x"
     assert collector.take({"tools": [{"name": "b"}]}) is None
     assert collector.entries == [{"name": "a"}, {"name": "b"}]
-    assert collector.remarks == []
+    assert collector.warnings == []
 
 
 def test_an_empty_text_is_a_cursor_like_any_other() -> None:
@@ -56,7 +56,7 @@ def test_a_page_of_the_wrong_shape_ends_the_listing_with_a_remark(page: Any) -> 
     collector = Collector("tools")
     assert collector.take(page) is None
     assert collector.entries == []
-    assert len(collector.remarks) == 1
+    assert len(collector.warnings) == 1
 
 
 def test_entries_without_a_key_or_with_one_that_is_taken_are_left_out_each_with_a_remark() -> None:
@@ -65,15 +65,15 @@ def test_entries_without_a_key_or_with_one_that_is_taken_are_left_out_each_with_
         {"resources": [{"uri": "a:"}, {"name": "n"}, {"uri": 1}, {"uri": ""}, None, {"uri": "a:", "x": 1}]}
     )
     assert collector.entries == [{"uri": "a:"}]
-    assert len(collector.remarks) == 5
+    assert len(collector.warnings) == 5
 
 
 def test_of_many_odd_entries_the_first_are_named_and_the_rest_counted() -> None:
     collector = Collector("tools")
     assert collector.take({"tools": [None] * 1000}) is None
     collector.finish()
-    assert len(collector.remarks) == 21
-    assert "and 980 more" in collector.remarks[-1]
+    assert len(collector.warnings) == 21
+    assert "and 980 more" in collector.warnings[-1]
 
 
 @pytest.mark.parametrize(("entries", "fits"), [(6, True), (7, True), (8, False)])

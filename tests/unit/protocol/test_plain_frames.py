@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dmcp.protocol import jsonrpc, scan, wire
-from dmcp.protocol.jsonrpc import Answer
+from dmcp.protocol.jsonrpc import Response
 
 TEXT = "Some words, here: [and] {there}. " * 4000
 OTHERS = ("x" * 100_000, TEXT, "größer " * 20_000, "\U0001f600" * 30_000)
@@ -13,7 +13,7 @@ OTHERS = ("x" * 100_000, TEXT, "größer " * 20_000, "\U0001f600" * 30_000)
 
 @pytest.fixture(autouse=True)
 def _fast() -> None:
-    wire.speed_up()
+    wire.use_fast_json()
 
 
 def _slowly(frame: bytes) -> jsonrpc.Message:
@@ -22,9 +22,9 @@ def _slowly(frame: bytes) -> jsonrpc.Message:
 
 def _shown(message: jsonrpc.Message | None) -> object:
     """A message, comparable: a view and the bytes it shows are the same."""
-    if isinstance(message, jsonrpc.Call):
+    if isinstance(message, jsonrpc.Request):
         return message._replace(params={name: wire.opened(value) for name, value in message.params.items()})
-    if not isinstance(message, Answer):
+    if not isinstance(message, Response):
         return message
     return (
         message.id,
@@ -48,7 +48,7 @@ def _shown(message: jsonrpc.Message | None) -> object:
 def test_a_plain_result_is_a_view_of_its_frame(shape: str, text: str) -> None:
     frame = shape.replace("%s", text).encode()
     read = jsonrpc.read_at_once(frame)
-    assert isinstance(read, Answer)
+    assert isinstance(read, Response)
     assert isinstance(read.result, memoryview), "it has been copied"
     assert _shown(read) == _shown(_slowly(frame))
 
@@ -106,4 +106,4 @@ def test_what_no_string_may_hold_is_found_in_the_middle_of_a_text(inside: bytes,
     text = b"x" * at + inside + b"x" * (100_000 - at)
     frame = b'{"jsonrpc":"2.0","id":17,"result":{"a":"%b"}}' % text
     assert _shown(jsonrpc.read(frame)) == _shown(_slowly(frame))
-    assert isinstance(jsonrpc.read(frame), Answer) is (inside == b"\\n")
+    assert isinstance(jsonrpc.read(frame), Response) is (inside == b"\\n")

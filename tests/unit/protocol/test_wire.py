@@ -57,7 +57,7 @@ def test_what_is_written_reads_the_same_and_is_one_line(value: Any) -> None:
 
 
 def test_infinity_is_written_as_null_because_json_has_no_word_for_it() -> None:
-    wire.speed_up()  # the first messages have no numbers worth mentioning
+    wire.use_fast_json()  # the first messages have no numbers worth mentioning
     assert wire.encode(wire.decode(b'{"a":1e999}')) == b'{"a":null}'
 
 

@@ -19,12 +19,12 @@ from dmcp.config.model import (
     Timeouts,
     ToolSelection,
 )
-from dmcp.protocol.kept import Kept, fingerprint, pack, unpack
+from dmcp.protocol.cached_listings import CachedListings, dump, fingerprint, load
 
 LOCAL = StdioServer("run", ("--all",), MappingProxyType({"A": "1", "B": "2"}), "/here")
 REMOTE = RemoteServer("https://example.com/mcp", "http", MappingProxyType({"X": "1"}))
 CONFIG = ServerConfig("g", "What it is", LOCAL)
-KEPT = Kept(
+KEPT = CachedListings(
     {"tools": ({"name": "t", "inputSchema": {"n": 1.5}},), "resources": (), "prompts": ({"name": "é"},)},
     frozenset({"tools", "resources", "prompts"}),
 )
@@ -75,21 +75,21 @@ def test_no_value_can_be_read_in_a_fingerprint() -> None:
 
 
 def test_what_was_packed_is_unpacked() -> None:
-    assert unpack("f", pack("f", KEPT)) == KEPT
+    assert load("f", dump("f", KEPT)) == KEPT
 
 
 def test_nothing_at_all_can_be_kept() -> None:
-    nothing = Kept({}, frozenset())
-    assert unpack("f", pack("f", nothing)) == nothing
+    nothing = CachedListings({}, frozenset())
+    assert load("f", dump("f", nothing)) == nothing
 
 
 def test_what_was_kept_for_another_is_not_believed() -> None:
-    assert unpack("g", pack("f", KEPT)) is None
+    assert load("g", dump("f", KEPT)) is None
 
 
 def test_half_of_it_is_never_believed() -> None:
-    whole = pack("f", KEPT)
-    assert all(unpack("f", whole[:end]) is None for end in range(len(whole)))
+    whole = dump("f", KEPT)
+    assert all(load("f", whole[:end]) is None for end in range(len(whole)))
 
 
 @pytest.mark.parametrize(
@@ -110,5 +110,5 @@ def test_half_of_it_is_never_believed() -> None:
     ids=str,
 )
 def test_what_dmcp_would_not_have_written_is_not_believed(change: dict[str, Any]) -> None:
-    content = json.dumps({**json.loads(pack("f", KEPT)), **change}).encode()
-    assert unpack("f", content) is None
+    content = json.dumps({**json.loads(dump("f", KEPT)), **change}).encode()
+    assert load("f", content) is None

@@ -22,7 +22,7 @@ VERSION: Final = 1
 """Of the format. Another one is not read."""
 
 
-class Kept(NamedTuple):
+class CachedListings(NamedTuple):
     """The listings of a server as it gave them last.
 
     Attributes:
@@ -59,13 +59,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def pack(name: str, kept: Kept) -> bytes:
+def dump(name: str, cached: CachedListings) -> bytes:
     """The bytes that keep these listings under the fingerprint ``name``; none if they nest too deeply to be written."""
     content = {
         "version": VERSION,
         "fingerprint": name,
-        "offered": sorted(kept.offered),
-        "listings": {kind: list(entries) for kind, entries in kept.listings.items()},
+        "offered": sorted(cached.offered),
+        "listings": {kind: list(entries) for kind, entries in cached.listings.items()},
     }
     try:
         return encode(content)
@@ -73,8 +73,8 @@ def pack(name: str, kept: Kept) -> bytes:
         return b""
 
 
-def unpack(name: str, content: bytes) -> Kept | None:
-    """The listings in these bytes; ``None`` if they are not exactly what ``pack`` makes for this fingerprint."""
+def load(name: str, content: bytes) -> CachedListings | None:
+    """The listings in these bytes; ``None`` if they are not exactly what ``dump`` makes for this fingerprint."""
     try:
         value = decode(content)
     except ValueError:
@@ -88,7 +88,7 @@ def unpack(name: str, content: bytes) -> Kept | None:
         return None
     if not all(_is_listing(kind, entries) for kind, entries in listings.items()):
         return None
-    return Kept({kind: tuple(entries) for kind, entries in listings.items()}, frozenset(offered))
+    return CachedListings({kind: tuple(entries) for kind, entries in listings.items()}, frozenset(offered))
 
 
 def _is_listing(kind: Kind, entries: Any) -> bool:

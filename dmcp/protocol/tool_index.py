@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.listing import Kind
 
 
-class Toolbox:
+class ToolIndex:
     """The listings of one upstream on their way, and its tools by name when they have come.
 
     Attributes:
@@ -35,7 +35,7 @@ class Toolbox:
         self._resting: set[Kind] = set()
 
     def __repr__(self) -> str:
-        return f"<Toolbox {len(self.tools)} tools, fetching {sorted(self._again)}>"
+        return f"<ToolIndex {len(self.tools)} tools, fetching {sorted(self._again)}>"
 
     @property
     def fetching(self) -> bool:
@@ -79,7 +79,7 @@ class Toolbox:
         """Whether a call of this tool can go out without another look at the listing."""
         return not self.complete or name in self.tools
 
-    def refusal(self, name: str, selection: ToolSelection, group: str) -> bytes:
+    def unknown_tool_result(self, name: str, selection: ToolSelection, group: str) -> bytes:
         """The failed result for a tool that is switched off or does not exist."""
         if not tools.is_selected(selection, name):
             text = f"The tool {quoted(name)} of {group} is switched off in dmcp's configuration."

@@ -1,8 +1,9 @@
-"""What dmcp says of a request that an upstream did not answer, and which requests may be sent twice."""
+"""What dmcp says of a request that an upstream did not answer, of one it answered with an error, and of a sign-in."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from dmcp.protocol.jsonrpc import (
     ABSENT,
@@ -18,11 +19,11 @@ from dmcp.protocol.wire import encode, member_at
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from dmcp.protocol.jsonrpc import Answer, Body
+    from dmcp.protocol.jsonrpc import Body, Response
     from dmcp.protocol.operations import Operation
-    from dmcp.protocol.sign_in import SignIn
 
 _LARGEST_CODE: Final = 2**53  # of an error: a client need not know larger integers (RFC 8259, 6)
+_LONGEST_PATH = 1000  # characters of a configuration's path in an advised command
 _SHOWN: Final = 300  # characters of a server's words in a reason or a line of the log
 _LONGEST_CODE: Final = 64  # characters of a number that are read
 _NUMBER: Final = frozenset(b"+-.0123456789Ee")
@@ -35,15 +36,76 @@ def _outcome(operation: Operation | None, *, may_have_run: bool) -> str:
     return told if is_call else told.replace("call", "request")
 
 
+# A sign-in that is waited for -----------------------------------------------------------------------------------------
+
+
+class SignIn(NamedTuple):
+    """A sign-in that is waited for.
+
+    Attributes:
+        url: where the person is asked to sign in; empty when another dmcp process has asked them.
+    """
+
+    url: str = ""
+
+    @property
+    def state(self) -> str:
+        """What the server is waiting for."""
+        if self.url:
+            return f"waiting for the person to sign in at {self.url}"
+        return "waiting for another dmcp process, which is signing in to it"
+
+    @property
+    def action(self) -> str:
+        """What has to be done before a call to the server can succeed."""
+        if self.url:
+            return f"sign in first, at {self.url}"
+        return "another dmcp process is signing in to it: finish the sign-in in the browser, then try again"
+
+    @property
+    def timeout_hint(self) -> str:
+        """Why a call that was sent has got no answer in time, and what to do."""
+        if self.url:
+            return f"the server waits for a sign-in: ask the person to do it at {self.url}, then try again"
+        return (
+            "the server waits for a sign-in that another dmcp process has begun: ask the person to finish it in the"
+            " browser, then try again"
+        )
+
+
+def sign_in_command(verb: str, group: str, config: str = "") -> str:
+    """Return the command about a group's sign-in as a person types it in a shell, in backquotes.
+
+    Args:
+        verb: "login", "adopt" or "logout".
+        group: the server's name.
+        config: the configuration to be named; empty where the command finds it by itself.
+    """
+    import shlex  # noqa: PLC0415 - only where a sign-in is missing
+
+    named = f"{printable(shlex.quote(config), _LONGEST_PATH)} " if config else ""
+    return f"`dmcp auth {verb} {named}{shlex.quote(group)}`"
+
+
+def sign_in_request(group: str, url: str) -> str:
+    """Return what a client that can open addresses shows the person: which server, and whose page they will see."""
+    parts = urlsplit(url)
+    page = printable(f"{parts.scheme}://{parts.netloc}", 200)
+    return f"{printable(group, 100)}: sign in at {page} to use this MCP server."
+
+
+# Requests that were not answered --------------------------------------------------------------------------------------
+
+
 def timed_out(group: str, operation: Operation, seconds: float, sign_in: SignIn | None = None) -> bytes:
     """The error for a request whose deadline has passed, perhaps because the person has not signed in yet."""
     text = f"{group}: no answer to {label(operation)} within {seconds:g} s; the call was cancelled and may have run"
     if sign_in is not None:
-        text += f"; {sign_in.excuse}"
+        text += f"; {sign_in.timeout_hint}"
     return error_object(UPSTREAM_TIMEOUT, text)
 
 
-def overran(group: str, operation: Operation, seconds: float) -> bytes:
+def call_time_exceeded(group: str, operation: Operation, seconds: float) -> bytes:
     """The error for a call that has taken the longest it may, whatever progress it has shown."""
     text = (
         f"{group}: no answer to {label(operation)} within {seconds:g} s, the longest a call may take whatever "
@@ -67,7 +129,9 @@ def no_listing(group: str, reason: str) -> bytes:
     return error_object(UPSTREAM_FAILED, text)
 
 
-def lost(group: str, reason: str, *, may_have_run: bool, operation: Operation | None = None) -> bytes:
+def connection_lost(
+    group: str, reason: str, *, may_have_run: bool, operation: Operation | None = None
+) -> bytes:
     """The error for a request whose connection has gone."""
     outcome = _outcome(operation, may_have_run=may_have_run)
     return error_object(UPSTREAM_FAILED, f"{group}: {reason}{outcome}")
@@ -79,7 +143,7 @@ def unavailable(group: str, reason: str, operation: Operation | None = None) -> 
     return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}{outcome}")
 
 
-def down(group: str, category: str, reason: str) -> bytes:
+def group_unavailable(group: str, category: str, reason: str) -> bytes:
     """The error for ``get_dynamic_tools`` of a group that cannot be reached.
 
     The message is dmcp's own words, because it answers a question about dmcp itself; what the server wrote on its way
@@ -89,10 +153,10 @@ def down(group: str, category: str, reason: str) -> bytes:
     return error_object(UPSTREAM_FAILED, text, {"reason": reason} if reason else None)
 
 
-def given_up(group: str, reason: str, operation: Operation, *, may_have_run: bool) -> bytes:
+def retry_expired(group: str, reason: str, operation: Operation, *, may_have_run: bool) -> bytes:
     """The error for a request that waited in vain for a server to come back."""
     if may_have_run:
-        return lost(group, reason, may_have_run=True, operation=operation)
+        return connection_lost(group, reason, may_have_run=True, operation=operation)
     return unavailable(group, reason, operation)
 
 
@@ -110,14 +174,14 @@ def unsendable(group: str, reason: str) -> bytes:
     return error_object(INVALID_PARAMS, text)
 
 
-def unreadable(group: str, reason: str) -> bytes:
+def unreadable_response(group: str, reason: str) -> bytes:
     """The error for a request whose answer is no valid JSON-RPC."""
     return error_object(
         INTERNAL_ERROR, f"{group}: sent an answer that cannot be passed on ({reason}); the call has run"
     )
 
 
-def with_group(group: str, answer: Answer) -> Body:
+def name_group(group: str, answer: Response) -> Body:
     """An upstream's error object with the group named in its message, and every other byte as it was.
 
     One that is no error object (JSON-RPC 2.0, 5.1: an integer and a text) is written anew: a client may drop what it
@@ -137,7 +201,7 @@ def with_group(group: str, answer: Answer) -> Body:
     return b"".join((error[: at + 1], encode(f"{group}: ")[1:-1], error[at + 1 :]))
 
 
-def error_code(answer: Answer) -> float | None:
+def error_code(answer: Response) -> float | None:
     """Return the code of an upstream's error, however the number is spelt; ``None`` when it has none.
 
     Not looked for in the bytes: ``-32042`` can be written as ``-3.2042e4``.
@@ -158,7 +222,7 @@ def error_code(answer: Answer) -> float | None:
         return None
 
 
-def error_text(answer: Answer) -> str:
+def error_text(answer: Response) -> str:
     """What an upstream's error says, for the log and for reasons: as much as a person reads."""
     if answer.message_at >= 0:
         raw = bytes((answer.error or b"")[answer.message_at + 1 :][: 2 * _SHOWN])
@@ -172,7 +236,7 @@ def _beginning(error: Body | None) -> str:
     return bytes((error or b"")[:_SHOWN]).decode("utf-8", "replace")
 
 
-def resources_named(answer: Answer) -> tuple[str, ...]:
+def resources_named(answer: Response) -> tuple[str, ...]:
     """The URIs of the resources a tool's result links to or embeds. Of a large result nothing is said."""
     result = answer.result or b""
     if len(result) > MAX_RESULT_SEARCHED or b'"resource' not in bytes(result):

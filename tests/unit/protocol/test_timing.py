@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dmcp.protocol.activity import Activity, StartClock
 from dmcp.protocol.limits import MAX_START
+from dmcp.protocol.timing import Activity, StartClock
 
 
 def looked(before: Activity, after: Activity) -> bool:

@@ -1,7 +1,8 @@
-"""Whether a server that is not ready yet is working on it: downloading or unpacking itself, for example. Pure.
+"""Pure decisions about time: how long a server may take to start, and how many events a second pass.
 
-A package manager that starts a server for the first time may need minutes. It is told from a server that hangs by what
-its processes do. Measuring that is the transports' business (``dmcp.upstream.activity``).
+A package manager that starts a server for the first time may need minutes: downloading it, unpacking it. It is told
+from a server that hangs by what its processes do (``StartClock``). Measuring that is the transports' business
+(``dmcp.upstream.activity``).
 """
 
 from __future__ import annotations
@@ -89,4 +90,38 @@ class StartClock:
         if now - self._refused < self._seconds:
             return False
         self._refused = now
+        return True
+
+
+class Bucket:
+    """Lets ``rate`` events a second pass, and ``burst`` at once after a pause.
+
+    Args:
+        rate: events a second.
+        burst: events that may pass at once; the bucket begins full.
+    """
+
+    __slots__ = ("_at", "_burst", "_left", "_rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = self._left = max(1.0, burst)
+        self._at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Bucket {self._left:.1f} of {self._burst:g}, {self._rate:g} a second>"
+
+    def change(self, rate: float, burst: float) -> None:
+        """Use other numbers from now on."""
+        self._rate, self._burst = rate, max(1.0, burst)
+        self._left = min(self._left, self._burst)
+
+    def take(self, now: float) -> bool:
+        """Return whether one more event may pass at ``now``, in seconds of a monotonic clock, and count it if so."""
+        if self._at is not None and now > self._at:
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        if self._left < 1.0:
+            return False
+        self._left -= 1.0
         return True
