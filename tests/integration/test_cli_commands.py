@@ -70,6 +70,31 @@ def test_check_says_why_a_server_is_unavailable_and_what_to_do(mixed: Path) -> N
     assert "DMCP_TEST_NOT_SET" in found["unset"]["reason"]
 
 
+def test_check_shows_the_last_words_of_one_attempt_only(tmp_path: Path) -> None:
+    """The server fails, is started again while another one is waited for, and fails in other words."""
+    script = tmp_path / "fails.py"
+    script.write_text(
+        "import pathlib, sys\n"
+        "here = pathlib.Path(__file__).with_name('attempts')\n"
+        "number = len(here.read_text()) if here.exists() else 0\n"
+        "here.write_text('x' * (number + 1))\n"
+        "[print(f'attempt {number} line {n}', file=sys.stderr) for n in range(3)]\n"
+        "sys.exit(3)\n"
+    )
+    slow = {
+        "command": sys.executable,
+        "args": ["-c", "import time; time.sleep(600)"],
+        "timeout": {"connect": "3s"},
+    }
+    fails = {"command": sys.executable, "args": [str(script)], "restart": {"backoff_min": "10ms"}}
+    config = write_config(tmp_path / "c.json", {"fails": fails, "slow": slow})
+    found = {server["group"]: server for server in printed("check", config, "--json", status=1)["servers"]}
+    assert len((tmp_path / "attempts").read_text()) > 1
+    lines = [line.split() for line in found["fails"]["stderr"]]
+    assert [line[3] for line in lines] == ["0", "1", "2"]
+    assert len({line[1] for line in lines}) == 1
+
+
 def test_check_prints_a_table_and_the_reasons_below_it(mixed: Path) -> None:
     done = run_dmcp("check", mixed)
     assert (done.returncode, done.stderr) == (1, "")

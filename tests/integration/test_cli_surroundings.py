@@ -135,6 +135,31 @@ def test_check_names_a_server_it_waits_for_and_ends_with_ctrl_c(here: Path) -> N
     assert "Traceback" not in shown
 
 
+def test_ctrl_c_reaches_the_command_and_not_the_dmcp_behind_it(here: Path) -> None:
+    """In a terminal Ctrl-C is for every process of its group, and one that is still starting would show a traceback."""
+    ours, its = pty.openpty()
+    script = (
+        "import asyncio, os, sys\n"
+        "from dmcp.cli.client import Client\n"
+        "async def main():\n"
+        "    async with Client([sys.executable, '-m', 'dmcp', 'dynamic-mcp.json']) as client:\n"
+        "        print(os.getsid(client._process.pid) == os.getsid(0))\n"
+        "asyncio.run(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=here,
+        stdin=its,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+        check=True,
+    )
+    os.close(its)
+    os.close(ours)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize(("press", "status"), [(b"\x03", 130), (b"\x04", 2)])
 @pytest.mark.parametrize(("to", "after"), [("new.json", "good for"), ("dynamic-mcp.json", "Replace it")])
 def test_an_import_stopped_at_a_question_writes_nothing(

@@ -12,7 +12,7 @@ import pytest
 import dmcp.messages.events
 from dmcp.actors import audit
 from harness import RawClient, dmcp_command, write_config
-from harness.child import EVENTS
+from harness.child import EVENTS, Child
 from harness.cli import run_dmcp
 from harness.configs import TESTS, python_server
 
@@ -57,6 +57,23 @@ def test_an_error_of_the_start_is_an_object_too(tmp_path: Path) -> None:
     done = run_dmcp(config, env={"DMCP_LOG_FORMAT": "json"})
     assert done.returncode == 2
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["LogMessage"]
+
+
+async def test_lines_that_did_not_fit_are_an_event_too() -> None:
+    flood = (
+        "import sys\nfrom dmcp import log\nlog.set_level('info')\nlog.set_format('json')\nlog.serve()\n"
+        "for n in range(10_000):\n    log.info(f'line {n} ' + 'x' * 200)\n"
+        "print('written', flush=True)\nsys.stdin.readline()\nlog.info('the last line')\nlog.close()\n"
+    )
+    async with Child([sys.executable, "-c", flood]) as program:
+        program.leave_stderr_unread()
+        await program.until(lambda: program.lines == [b"written"], "end of the flood")
+        program.read_stderr()
+        await program.event("LinesDropped")
+        program.write(b"\n")
+        assert await program.exited() == 0
+    shown = sum(event.get("message", "").startswith("line ") for event in program.events)
+    assert shown + sum(event.get("lines", 0) for event in program.events) == 10_000
 
 
 def test_every_event_has_its_place_in_the_log() -> None:
