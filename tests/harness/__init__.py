@@ -4,7 +4,7 @@ Not here: fixtures (``tests/conftest.py``) and the servers that stand behind dmc
 """
 
 from harness.child import EVENTS, WAIT, Child
-from harness.configs import Entry, npm_server, sdk_server, tapped, write_config
+from harness.configs import Entry, npm_server, plain_server, sdk_server, tapped, write_config
 from harness.official import OfficialClient, text_of
 from harness.processes import alive, descendants, gone, marked
 from harness.raw import LongLineClient, RawClient, RpcError, dmcp_command
@@ -26,6 +26,7 @@ __all__ = [
     "gone",
     "marked",
     "npm_server",
+    "plain_server",
     "read_tap",
     "sdk_server",
     "tapped",

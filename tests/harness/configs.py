@@ -40,6 +40,11 @@ def sdk_server(*arguments: str, **more: Any) -> Entry:
     return python_server(TESTS / "servers" / "sdk_stdio.py", *arguments, **more)
 
 
+def plain_server(**more: Any) -> Entry:
+    """``tests/servers/noisy.py``: a tool ``echo`` and little else, in a tenth of the time the SDK takes to start."""
+    return python_server(TESTS / "servers" / "noisy.py", **more)
+
+
 def npm_server(name: str, *arguments: str, **more: Any) -> Entry:
     """One of the official npm servers: "everything", "filesystem" or "memory".
 

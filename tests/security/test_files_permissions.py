@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.config.exposure import exposed, has_secrets
-from harness import EVENTS, RawClient, dmcp_command, sdk_server, write_config
+from harness import EVENTS, RawClient, dmcp_command, plain_server, write_config
 from harness.cli import run_dmcp
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ SECRET = {"env": {"API_TOKEN": "hunter2hunter2"}}
 def test_check_says_who_else_could_read_or_change_the_file_and_the_command(
     mode: int, secret: bool, said: str | None, tmp_path: Path
 ) -> None:
-    path = write_config(tmp_path / "my dmcp.json", {"sdk": sdk_server(**(SECRET if secret else {}))})
+    path = write_config(tmp_path / "my dmcp.json", {"sdk": plain_server(**(SECRET if secret else {}))})
     path.chmod(mode)
     done = run_dmcp("check", path)
     assert done.returncode == 0
@@ -63,12 +63,12 @@ def test_so_is_a_directory_in_which_others_could_exchange_it(mode: int, said: bo
 
 @pytest.mark.anyio
 async def test_a_dmcp_that_serves_says_it_once_however_often_the_file_is_read(tmp_path: Path) -> None:
-    path = write_config(tmp_path / "dmcp.json", {"sdk": sdk_server(**SECRET)})
+    path = write_config(tmp_path / "dmcp.json", {"sdk": plain_server(**SECRET)})
     path.chmod(0o644)
     async with RawClient(dmcp_command(path), env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
-        write_config(path, {"sdk": sdk_server(**SECRET, description="Another")})
+        write_config(path, {"sdk": plain_server(**SECRET, description="Another")})
         await client.event("ConfigurationApplied", first=False, updated=1)
         assert client.stderr.count(f"chmod 600 {path}") == 1
         assert "hunter2" not in client.stderr

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import EVENTS, RawClient, dmcp_command, sdk_server, write_config
+from harness import EVENTS, RawClient, dmcp_command, plain_server, write_config
 from harness.cli import run_dmcp
 from harness.watched import LoopWatch
 
@@ -41,13 +41,13 @@ async def test_a_reload_of_a_large_commented_configuration_does_not_hold_the_loo
     json5: bool, tmp_path: Path
 ) -> None:
     path, watch = tmp_path / "dmcp.json", LoopWatch(tmp_path)
-    path.write_text(_big(sdk_server(), "Before", json5=json5))
+    path.write_text(_big(plain_server(), "Before", json5=json5))
     async with RawClient(LoopWatch.command(path), env={**watch.env, **EVENTS}) as client:
         await client.initialize()
         await client.tools("sdk")
         watch.start_watching()
         await client.call("sdk", "echo", {"text": "warm"})
-        path.write_text(_big(sdk_server(), "After", json5=json5))
+        path.write_text(_big(plain_server(), "After", json5=json5))
         await client.event("ConfigurationApplied", first=False, updated=1)
         await client.call("sdk", "echo", {"text": "still there"})
     assert 0 < watch.held().cpu < 50
@@ -56,7 +56,7 @@ async def test_a_reload_of_a_large_commented_configuration_does_not_hold_the_loo
 @pytest.mark.anyio
 async def test_the_client_is_answered_while_the_first_configuration_is_read(tmp_path: Path) -> None:
     path = tmp_path / "dmcp.json"
-    path.write_text(_big(sdk_server(), "On", json5=True))  # the slowest reader there is: some seconds
+    path.write_text(_big(plain_server(), "On", json5=True))  # the slowest reader there is: some seconds
     async with RawClient(dmcp_command(path)) as client:
         await client.initialize()
         begin = time.monotonic()
@@ -73,7 +73,7 @@ async def test_a_client_that_leaves_while_the_first_configuration_is_read_gets_i
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "dmcp.json"
-    path.write_text(_big(sdk_server(), "On", json5=True))
+    path.write_text(_big(plain_server(), "On", json5=True))
     async with RawClient(dmcp_command(path)) as client:
         await client.initialize()
         shown = client.ask("tools/list")
@@ -86,7 +86,7 @@ async def test_a_client_that_leaves_while_the_first_configuration_is_read_gets_i
 async def test_a_pipe_in_place_of_the_file_holds_up_nothing_and_the_next_change_counts(
     tmp_path: Path,
 ) -> None:
-    path = write_config(tmp_path / "dmcp.json", {"sdk": sdk_server()})
+    path = write_config(tmp_path / "dmcp.json", {"sdk": plain_server()})
     async with RawClient(dmcp_command(path), env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
@@ -95,13 +95,13 @@ async def test_a_pipe_in_place_of_the_file_holds_up_nothing_and_the_next_change_
         await client.until(lambda: "not a file" in client.stderr, "refusal")
         await client.call("sdk", "echo", {"text": "still there"})
         path.unlink()
-        write_config(path, {"sdk": sdk_server(description="Another")})
+        write_config(path, {"sdk": plain_server(description="Another")})
         await client.event("ConfigurationApplied", first=False, updated=1)
 
 
 @pytest.mark.anyio
 async def test_a_reading_that_never_ends_stops_neither_the_next_one_nor_the_end(tmp_path: Path) -> None:
-    path = write_config(tmp_path / "dmcp.json", {"sdk": sdk_server()})
+    path = write_config(tmp_path / "dmcp.json", {"sdk": plain_server()})
     hanging = (
         "from dmcp.config import loading\n"
         "import threading\n"
@@ -117,16 +117,16 @@ async def test_a_reading_that_never_ends_stops_neither_the_next_one_nor_the_end(
     async with RawClient([sys.executable, "-c", WRAPPED.format(hanging), str(path)], env=EVENTS) as client:
         await client.initialize()
         await client.tools("sdk")
-        write_config(path, {"sdk": sdk_server(description="never read")})
+        write_config(path, {"sdk": plain_server(description="never read")})
         await client.until(lambda: "HANGING" in client.stderr, "the reading that hangs")
         await client.call("sdk", "echo", {"text": "still there"})
-        write_config(path, {"sdk": sdk_server(description="The latest")})
+        write_config(path, {"sdk": plain_server(description="The latest")})
         await client.event("ConfigurationApplied", first=False, updated=1)
 
 
 @pytest.mark.anyio
 async def test_a_watch_that_breaks_is_said_and_begun_again(tmp_path: Path) -> None:
-    path = write_config(tmp_path / "dmcp.json", {"sdk": sdk_server()})
+    path = write_config(tmp_path / "dmcp.json", {"sdk": plain_server()})
     breaking = (
         "from dmcp import app\n"
         "app._WATCH_AGAIN = 0.05\n"
@@ -144,14 +144,14 @@ async def test_a_watch_that_breaks_is_said_and_begun_again(tmp_path: Path) -> No
         await client.tools("sdk")
         await client.until(lambda: "the watch on" in client.stderr, "the word of it")
         assert "ValueError: a bug" in client.stderr
-        write_config(path, {"sdk": sdk_server(description="Another")})
+        write_config(path, {"sdk": plain_server(description="Another")})
         await client.event("ConfigurationApplied", first=False, updated=1)
 
 
 def test_references_bring_in_so_much_and_no_more(tmp_path: Path) -> None:
     huge = {"command": "x", "args": ["${BIG}" * 20_000]}
     many = {"command": "x", "args": ["${BIG}"] * 20_000}
-    path = write_config(tmp_path / "dmcp.json", {"huge": huge, "many": many, "sdk": sdk_server()})
+    path = write_config(tmp_path / "dmcp.json", {"huge": huge, "many": many, "sdk": plain_server()})
     done = run_dmcp("check", "--json", path, env={"BIG": "b" * 100_000})
     found = {one["group"]: one for one in json.loads(done.stdout)["servers"]}
     assert "too long once its environment variables are filled in" in found["huge"]["reason"]

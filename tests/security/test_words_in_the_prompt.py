@@ -15,7 +15,7 @@ from dmcp.messages.catalog import Browse, GroupState, Listed, ShowTools
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import tools
 from dmcp.protocol.operations import ListItems
-from harness import RawClient, RpcError, dmcp_command, sdk_server, write_config
+from harness import RawClient, RpcError, dmcp_command, plain_server, write_config
 from unit.actors.fakes import Inbox, call_id
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def failing(room: Path) -> Entry:
 async def test_while_a_server_comes_and_goes_the_list_of_tools_stays_the_same_and_nothing_is_announced(
     tmp_path: Path,
 ) -> None:
-    servers = {"bad": failing(tmp_path), "good": sdk_server()}
+    servers = {"bad": failing(tmp_path), "good": plain_server()}
     async with RawClient(dmcp_command(write_config(tmp_path / "dmcp.json", servers))) as client:
         await client.initialize()
         before = await client.request("tools/list")
