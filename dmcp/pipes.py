@@ -9,7 +9,7 @@ from typing import Final
 _WANTED: Final = 1024 * 1024  # bytes; the usual 64 KiB cost a 1 MB answer sixteen wake-ups
 
 
-def widen(pipe: int) -> None:
+def enlarge_pipe(pipe: int) -> None:
     """Give a pipe a larger buffer where the system lets us (Linux: fcntl(2), F_SETPIPE_SZ); otherwise leave it."""
     if sys.platform.startswith("linux"):
         import fcntl  # noqa: PLC0415 - not on Windows

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from dmcp.pipes import widen
+from dmcp.pipes import enlarge_pipe
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.limits import MAX_FRAME
 
@@ -26,7 +26,7 @@ HIGH_WATER: Final = 4 * 1024 * 1024
 """Bytes the client may leave unread before dmcp stops reading, from it and from the servers."""
 
 _HALF_CLOSED = getattr(select, "POLLRDHUP", 0)  # Linux; elsewhere POLLHUP says this too
-_HANGUP_LOOK = 1.0  # seconds between two looks whether a client that does not read has closed stdin meanwhile
+_HANGUP_POLL = 1.0  # seconds between two looks whether a client that does not read has closed stdin meanwhile
 _CHUNK = 256 * 1024
 _PORTION = 64  # lines handed on before everybody else has a turn
 
@@ -61,7 +61,7 @@ class Downstream:
         self._held = False  # one of its messages is being worked on
         self._paused = False  # one of the two: no more of its lines are handed on
         self._ended = False  # nothing will arrive any more
-        self._handing_on = False  # the next portion is on its way
+        self._delivering = False  # the next portion is on its way
         self._hung_up = (
             False  # the client has left: what is left to read is little, and its end has to be seen
         )
@@ -69,27 +69,27 @@ class Downstream:
         self._may_read = threading.Event()  # for the reading thread, where there is no transport to pause
         self._may_read.set()
         self._writer: asyncio.WriteTransport | _ThreadWriter
-        self._looking: asyncio.TimerHandle | None = None
+        self._hangup_timer: asyncio.TimerHandle | None = None
         self._gone = False  # has closed stdin
-        self._deaf = False  # no longer reads stdout
+        self._stdout_closed = False  # no longer reads stdout
         self._flushed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Downstream gone={self._gone} deaf={self._deaf}>"
+        return f"<Downstream gone={self._gone} stdout_closed={self._stdout_closed}>"
 
     async def open(self) -> None:
         """Start reading and writing."""
         loop = asyncio.get_running_loop()
         stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
         if _is_pipe(stdout.fileno()):
-            widen(stdout.fileno())
+            enlarge_pipe(stdout.fileno())
             self._writer, _ = await loop.connect_write_pipe(lambda: _WriteSide(self), stdout)
             # No buffer below which a write may wait for the loop's next turn (uvloop does that).
             self._writer.set_write_buffer_limits(high=0)
         else:
             self._writer = _ThreadWriter(stdout.fileno(), self)
         if _is_pipe(stdin.fileno()):
-            widen(stdin.fileno())
+            enlarge_pipe(stdin.fileno())
             self._reader, _ = await loop.connect_read_pipe(lambda: _ReadSide(self), stdin)
         else:
             threading.Thread(target=self._read_in_thread, args=(stdin.fileno(), loop), daemon=True).start()
@@ -115,15 +115,15 @@ class Downstream:
             self._full = True
             self._writable(False)
 
-    async def aclose(self, patience: float) -> None:
+    async def aclose(self, timeout: float) -> None:  # noqa: ASYNC109 - what is left then is thrown away, not raised
         """Write out what is buffered, for so many seconds at most, and stop reading."""
         self._flush()
-        self._stop_looking()
+        self._stop_hangup_timer()
         if self._reader is not None:
             self._reader.close()
         self._writer.close()
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await self._flushed.wait()
         except TimeoutError:
             if not isinstance(self._writer, _ThreadWriter):
@@ -136,8 +136,8 @@ class Downstream:
         lines = self._splitter.feed(data)
         if self._lines or self._paused or len(lines) > _PORTION:
             self._lines += lines
-            self._regulate()
-            self._hand_on_soon()
+            self._update_reading()
+            self._deliver_lines_soon()
         elif lines:
             self._on_frames(tuple(lines))
 
@@ -147,28 +147,28 @@ class Downstream:
             return
         self._ended = True
         self._lines += self._splitter.feed(b"\n") if self._splitter.pending else []
-        self._hand_on()
+        self._deliver_lines()
 
-    def _hand_on_soon(self) -> None:
-        if not self._handing_on and (self._lines or self._ended) and (self._ended or not self._paused):
-            self._handing_on = True
-            asyncio.get_running_loop().call_soon(self._hand_on)
+    def _deliver_lines_soon(self) -> None:
+        if not self._delivering and (self._lines or self._ended) and (self._ended or not self._paused):
+            self._delivering = True
+            asyncio.get_running_loop().call_soon(self._deliver_lines)
 
-    def _hand_on(self) -> None:
+    def _deliver_lines(self) -> None:
         """Hand on a portion of what waits, and see to the rest when everybody else has had a turn."""
-        self._handing_on = False
+        self._delivering = False
         lines = self._lines
         if lines and (self._ended or not self._paused):
             self._on_frames(tuple(lines.popleft() for _ in range(min(_PORTION, len(lines)))))
         if lines:
-            self._hand_on_soon()
+            self._deliver_lines_soon()
         elif self._ended and not self._gone:
             self._gone = True
             self._on_gone(True)
         else:
-            self._regulate()
+            self._update_reading()
 
-    def _regulate(self) -> None:
+    def _update_reading(self) -> None:
         """Read on if nothing waits that has been read and the client takes its answers."""
         wanted = self._hung_up or not (self._paused or self._lines)
         reader = self._reader
@@ -198,38 +198,38 @@ class Downstream:
         self._on_writable(writable)
 
     def _set_paused(self) -> None:
-        self._stop_looking()
+        self._stop_hangup_timer()
         self._paused = self._congested or self._held
-        self._regulate()
+        self._update_reading()
         if not self._paused:
-            self._hand_on_soon()
+            self._deliver_lines_soon()
         elif self._reader is not None and not self._reader.is_closing():
-            self._look_for_hangup(self._reader)
+            self._poll_hangup(self._reader)
 
-    def _look_for_hangup(self, reader: asyncio.ReadTransport) -> None:
+    def _poll_hangup(self, reader: asyncio.ReadTransport) -> None:
         """Who does not read does not notice the end. A client that has left writes no more: the rest fits the pipe."""
         if _has_hung_up(sys.stdin.fileno()):
             self._hung_up = True
-            self._regulate()
+            self._update_reading()
         else:
             again = asyncio.get_running_loop().call_later
-            self._looking = again(_HANGUP_LOOK, self._look_for_hangup, reader)
+            self._hangup_timer = again(_HANGUP_POLL, self._poll_hangup, reader)
 
-    def _stop_looking(self) -> None:
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+    def _stop_hangup_timer(self) -> None:
+        if self._hangup_timer is not None:
+            self._hangup_timer.cancel()
+            self._hangup_timer = None
 
     def write_side_closed(self) -> None:
         """Everything is written, or cannot be."""
         self._flushed.set()
-        if not self._deaf:
-            self._gone = self._deaf = True
+        if not self._stdout_closed:
+            self._gone = self._stdout_closed = True
             self._on_gone(False)
 
     def _received_from_thread(self, chunk: bytes) -> None:
         self.received(chunk)
-        self._regulate()
+        self._update_reading()
 
     def _read_in_thread(self, fd: int, loop: asyncio.AbstractEventLoop) -> None:
         """In a thread of its own, which may be left waiting for input when the process ends."""

@@ -2,7 +2,7 @@
 
 A package manager that starts a server for the first time may need minutes: downloading it, unpacking it. It is told
 from a server that hangs by what its processes do (``StartClock``). Measuring that is the transports' business
-(``dmcp.upstream.activity``).
+(``dmcp.upstream.stdio``).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection as the event loop sees it: bytes in, a head and chunks of a body out.
 
-Not here: whether and when a connection is used again (``direct``). Framing and its rules are llhttp's, by httptools.
+Not here: whether and when a connection is used again (``direct``). Framing and its rules are llhttp's, by
+httptools.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dmcp.protocol.limits import CHUNK_OVERHEAD, KIB, MAX_HEADER_BYTES, MAX_HEAD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Heard = Callable[["Head | httpx.HTTPError"], None]
+    ResponseCallback = Callable[["ResponseHead | httpx.HTTPError"], None]
     """Is told the head of an answer, or why there is none; once."""
 
 _HIGH: Final = 1024 * 1024
@@ -35,7 +36,7 @@ _SLICE: Final = 8 * 1024
 """Bytes that are parsed in one turn of the loop where they are dense."""
 _DENSE: Final = 2000
 """Line ends in what one read brings from which on it is parsed in slices: so many small chunks cost milliseconds."""
-_MOMENT: Final = 0.2
+_BODY_TIMEOUT: Final = 0.2
 """Seconds a short body gets to come with its head."""
 _BETWEEN: Final = 8 * KIB
 """Bytes of what stands around header names and values: the status line, colons, line ends."""
@@ -50,7 +51,7 @@ class BeyondLimitError(httpx.RemoteProtocolError):
 
 
 @dataclass(slots=True)
-class Head:
+class ResponseHead:
     """Status and headers of an answer."""
 
     status: int = 0
@@ -67,11 +68,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._parser = httptools.HttpResponseParser(self)
-        self._head = Head()
+        self._head = ResponseHead()
         self._parts: list[bytes] = []
         self._received = self._body = self._header_bytes = self._header_lines = 0  # of this answer
-        self._arrived: Head | None = None
-        self._heard: Heard | None = None
+        self._arrived: ResponseHead | None = None
+        self._on_response: ResponseCallback | None = None
         self._chunks: deque[bytes] = deque()
         self._held = 0
         self._paused = False
@@ -102,28 +103,28 @@ class Connection(asyncio.Protocol):
         """
         return self._socket is not None and _has_input(self._socket)
 
-    async def ask(self, request: bytes) -> Head:
+    async def ask(self, request: bytes) -> ResponseHead:
         """Send an encoded request and wait for the head of its answer.
 
         Raises:
             httpx.ReadError: the connection ended first.
             httpx.RemoteProtocolError: what came is not HTTP.
         """
-        answer: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[ResponseHead] = asyncio.get_running_loop().create_future()
 
-        def heard(head: Head | httpx.HTTPError) -> None:
+        def on_response(head: ResponseHead | httpx.HTTPError) -> None:
             if answer.done():
                 return
-            if isinstance(head, Head):
+            if isinstance(head, ResponseHead):
                 answer.set_result(head)
             else:
                 answer.set_exception(head)
 
-        self.start(request, heard)
+        self.start(request, on_response)
         return await answer
 
-    def start(self, request: bytes, heard: Heard) -> None:
-        """Send an encoded request. ``heard`` is called by the loop, or by ``close``.
+    def start(self, request: bytes, on_response: ResponseCallback) -> None:
+        """Send an encoded request. ``on_response`` is called by the loop, or by ``close``.
 
         Raises:
             httpx.ReadError, httpx.RemoteProtocolError: the connection has ended.
@@ -131,9 +132,9 @@ class Connection(asyncio.Protocol):
         if self._lost is not None or self._transport is None:
             raise self._lost or httpx.ReadError("not connected")
         self._complete = self._until_close = self._is_short = False
-        self._arrived, self._heard = None, heard
+        self._arrived, self._on_response = None, on_response
         if self._head.headers:
-            self._head = Head()  # trailers of the last answer are not headers of the next
+            self._head = ResponseHead()  # trailers of the last answer are not headers of the next
         self._received = self._body = self._header_bytes = self._header_lines = 0
         self._chunks.clear()  # of the last answer, if nobody wanted to read it
         self._held = 0
@@ -255,7 +256,7 @@ class Connection(asyncio.Protocol):
             if not self._postponed:
                 self._read(on=False)
         self._wake()
-        self._tell_if_worth_it()
+        self._maybe_notify()
 
     def _collect(self) -> None:
         """Make one chunk of all that has come at once: thousands of small ones would cost more than they hold."""
@@ -265,19 +266,19 @@ class Connection(asyncio.Protocol):
             self._chunks.append(chunk)
             self._held += len(chunk) + _COST
 
-    def _tell_if_worth_it(self) -> None:
+    def _maybe_notify(self) -> None:
         """Tell the head, but where little is missing wait for the body as well: most answers need no second look."""
         if not self._complete:
             self._acknowledge_at_once()
         if self._complete or not self._is_short:
-            self._tell()
+            self._notify()
         elif self._arrived is not None:
-            asyncio.get_running_loop().call_later(_MOMENT, self._tell_late, self._arrived)
+            asyncio.get_running_loop().call_later(_BODY_TIMEOUT, self._notify_late, self._arrived)
 
-    def _tell_late(self, head: Head) -> None:
+    def _notify_late(self, head: ResponseHead) -> None:
         """Tell a head whose short body is late: it may never come, and not everybody waits for it."""
         if self._arrived is head:
-            self._tell()
+            self._notify()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: the connection is over."""
@@ -308,7 +309,7 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """httptools: the head is whole. Interim answers (1xx) are passed over."""
-        head, self._head = self._head, Head()
+        head, self._head = self._head, ResponseHead()
         head.status = self._parser.get_status_code()
         if head.status < _FIRST_FINAL:
             self._header_lines += 1
@@ -352,14 +353,14 @@ class Connection(asyncio.Protocol):
         if self._lost is None:
             self._lost = error
         self._wake()
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         """Tell whoever asked, last of all: they may ask again."""
-        outcome, heard = self._lost if self._arrived is None else self._arrived, self._heard
-        if heard is not None and outcome is not None:
-            self._arrived = self._heard = None
-            heard(outcome)
+        outcome, on_response = self._lost if self._arrived is None else self._arrived, self._on_response
+        if on_response is not None and outcome is not None:
+            self._arrived = self._on_response = None
+            on_response(outcome)
 
     def _wake(self) -> None:
         wanted, self._wanted = self._wanted, None

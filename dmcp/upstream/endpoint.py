@@ -19,7 +19,7 @@ from dmcp.protocol import encodings
 from dmcp.protocol.categories import KEY_REFUSED
 from dmcp.protocol.limits import MAX_FRAME
 from dmcp.protocol.link import FaultKind
-from dmcp.upstream import addresses, bodies, faults, origins, refusals
+from dmcp.upstream import faults, pool, responses
 from dmcp.upstream.cookies import CookieJar
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import RemoteServer
     from dmcp.protocol.link import Credentials, LinkFault
-    from dmcp.upstream.answer import Answer, Header, Heard
     from dmcp.upstream.connection import Connection
+    from dmcp.upstream.responses import Header, Response, ResponseCallback
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _LASTING: Final = frozenset({301, 308})
@@ -37,7 +37,7 @@ _BUSY: Final = frozenset({429, 503})
 _DENIED: Final = frozenset({401, 403})
 _UNAUTHORIZED: Final = 401
 _SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
-_MOMENT: Final = 1.0
+_BODY_TIMEOUT: Final = 1.0
 """Seconds for the body of a refusal."""
 _NOT_CONFIGURABLE: Final = frozenset(
     {
@@ -85,7 +85,7 @@ class Endpoint:
         self._has_key = any(name == b"authorization" and value for name, value in self._fixed)
         self._credentials = None if self._has_key else credentials
         self._cookies = CookieJar(self.url.host, secure=self.url.scheme == "https")
-        self._origin = origins.join(self.url, name)
+        self._origin = pool.acquire(self.url, name)
         self.frame = frame
         self._connect_timeout = connect_timeout
         self._closed = False
@@ -98,7 +98,7 @@ class Endpoint:
         """Leave the pool of the origin; the last one to leave closes its connections. Idempotent."""
         if not self._closed:
             self._closed = True
-            await origins.leave(self._origin)
+            await pool.give_back(self._origin)
 
     def resolve(self, reference: str, base: httpx.URL | None = None) -> httpx.URL:
         """The absolute URL of a reference the server gave.
@@ -116,8 +116,8 @@ class Endpoint:
             raise faults.failure(
                 FaultKind.PROTOCOL, "gave an address that is no URL", may_have_run=False
             ) from None
-        if origins.key(url) != origins.key(self.url):
-            reason = addresses.elsewhere(str(self.url), str(url), redirected=base is not None)
+        if pool.key(url) != pool.key(self.url):
+            reason = faults.other_origin(str(self.url), str(url), redirected=base is not None)
             raise faults.failure(FaultKind.REJECTED, reason, may_have_run=False)
         return url
 
@@ -129,7 +129,7 @@ class Endpoint:
         *,
         url: httpx.URL | None = None,
         sign_in: bool = True,
-    ) -> Answer:
+    ) -> Response:
         """Send one request and return the answer, its body unread: the caller closes it.
 
         Redirects, refused credentials and ``Retry-After`` are dealt with. There is no deadline here: whoever
@@ -150,12 +150,12 @@ class Endpoint:
         response = await self._send(request, authorization)
         return await self._settle(response, request, authorization, sign_in=sign_in)
 
-    def start(self, request: Request, heard: Heard) -> Connection | None:
+    def start(self, request: Request, on_response: ResponseCallback) -> Connection | None:
         """Send a request at once, if nothing has to be waited for but the answer.
 
         Args:
             request: what and where to.
-            heard: is told the answer, for which ``settle`` may be needed, or why there is none.
+            on_response: is told the answer, for which ``settle`` may be needed, or why there is none.
 
         Returns:
             The connection, to be closed by who gives the answer up; ``None`` if nothing was sent.
@@ -163,21 +163,21 @@ class Endpoint:
         if self._cookies or (self._credentials is not None and self._credentials.needed):
             return None
         return self._origin.transport.start(
-            request.method, request.url, self._headers(request, None), request.body, heard
+            request.method, request.url, self._headers(request, None), request.body, on_response
         )
 
     def fault(self, error: httpx.HTTPError) -> LinkFault:
         """The fault behind an exception of a request to this server; it names the proxy, if there is one."""
         return faults.from_exception(error, self._origin.transport.proxy)
 
-    async def settle(self, answer: Answer, request: Request) -> Answer:
+    async def settle(self, answer: Response, request: Request) -> Response:
         """What ``open`` would have returned after this answer to a request of ``start``; raises as it does."""
         self._keep_cookies(answer, request)
         return await self._settle(answer, request, None, sign_in=True)
 
     async def _settle(
-        self, response: Answer, request: Request, authorization: str | None, *, sign_in: bool
-    ) -> Answer:
+        self, response: Response, request: Request, authorization: str | None, *, sign_in: bool
+    ) -> Response:
         redirects = 0
         denied: set[int] = set()
         while True:
@@ -187,9 +187,9 @@ class Endpoint:
                 request = request._replace(url=await self._redirected(response, request.url))
             elif status in _DENIED:
                 if not sign_in or status in denied:
-                    raise await _denied(response, self._has_key)
+                    raise await _auth_error(response, self._has_key)
                 denied.add(status)
-                authorization = await self._better(response, authorization)
+                authorization = await self._reauthorize(response, authorization)
             elif (
                 status in _BUSY
                 and (wait := faults.retry_after(response.headers.get("retry-after"))) is not None
@@ -203,7 +203,7 @@ class Endpoint:
                 return response
             response = await self._send(request, authorization)
 
-    async def _send(self, request: Request, authorization: str | None) -> Answer:
+    async def _send(self, request: Request, authorization: str | None) -> Response:
         headers = self._headers(request, authorization)
         try:
             answer = await self._origin.transport.ask(
@@ -225,7 +225,7 @@ class Endpoint:
             headers.append((b"cookie", cookie))
         return headers
 
-    def _keep_cookies(self, answer: Answer, request: Request) -> None:
+    def _keep_cookies(self, answer: Response, request: Request) -> None:
         if "set-cookie" in answer.headers:
             self._cookies.keep(answer.raw_headers, request.url.path)
 
@@ -237,12 +237,12 @@ class Endpoint:
         except AuthError as error:
             raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
 
-    async def _better(self, response: Answer, rejected: str | None) -> str:
+    async def _reauthorize(self, response: Response, rejected: str | None) -> str:
         """Credentials in place of the ones just refused."""
         challenge = response.headers.get("www-authenticate", "")
         status = response.status_code
         if self._credentials is None or (status != _UNAUTHORIZED and "insufficient_scope" not in challenge):
-            raise await _denied(response, self._has_key)
+            raise await _auth_error(response, self._has_key)
         said = await _words(response)
         try:
             return await self._credentials.challenged(status, challenge, rejected)
@@ -250,7 +250,7 @@ class Endpoint:
             reason = f"{error} (it answered HTTP {status}: {said})" if said else str(error)
             raise faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False) from error
 
-    async def _redirected(self, response: Answer, asked: httpx.URL) -> httpx.URL:
+    async def _redirected(self, response: Response, asked: httpx.URL) -> httpx.URL:
         await response.aclose()
         target = self.resolve(response.headers.get("location", ""), asked)
         if response.status_code in _LASTING and asked == self.url:
@@ -258,7 +258,7 @@ class Endpoint:
         return target
 
 
-async def _denied(response: Answer, has_key: bool) -> faults.LinkFailure:
+async def _auth_error(response: Response, has_key: bool) -> faults.LinkFailure:
     said = await _words(response)
     status = response.status_code
     wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
@@ -270,14 +270,14 @@ async def _denied(response: Answer, has_key: bool) -> faults.LinkFailure:
     return faults.failure(FaultKind.UNAUTHORIZED, reason, may_have_run=False, category=category)
 
 
-async def _words(response: Answer) -> str:
+async def _words(response: Response) -> str:
     """What the server says with a refusal, if it says it soon. Closes the answer."""
     try:
-        async with asyncio.timeout(_MOMENT):
-            body, _ = await bodies.refusal(response, _ALWAYS)
+        async with asyncio.timeout(_BODY_TIMEOUT):
+            body, _ = await responses.refusal(response, _ALWAYS)
     except TimeoutError:
         return ""
-    return refusals.words(body)
+    return faults.words(body)
 
 
 class _Always(asyncio.Event):

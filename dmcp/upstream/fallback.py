@@ -50,7 +50,7 @@ class FallbackLink:
         self._endpoint = endpoint
         self._events = events
         self._remember = remember
-        self._first = StreamableHttpLink(endpoint, events, self._older)
+        self._first = StreamableHttpLink(endpoint, events, self._try_sse)
         self._link: Link = self._first
         self._paused = False
 
@@ -101,7 +101,7 @@ class FallbackLink:
         """See ``Link``."""
         return self._link.stderr_tail()
 
-    async def _older(self, frame: bytes, request_id: int, refused: LinkFault) -> None:
+    async def _try_sse(self, frame: bytes, request_id: int, refused: LinkFault) -> None:
         """Ask over HTTP+SSE; both reasons are told if that fails too. Runs in the first link's task."""
         try:
             link = await SseLink.connect(self._endpoint, self._events)

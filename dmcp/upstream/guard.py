@@ -1,13 +1,15 @@
 """Sees to it that nothing dmcp has started outlives it, even when dmcp is killed and can do nothing any more.
 
-A small shell program, the guard, waits at the other end of a pipe. dmcp tells it which process groups it has started
-and which have ended. When dmcp is gone, however that came, the pipe ends, and the guard kills the groups that are left.
-This takes the place of the parent-death signal, which only the child itself can ask for: that would need Python code
-between fork and exec, or a helper program in every start. It also ends what a server has started itself.
+A small shell program, the guard, waits at the other end of a pipe. dmcp tells it which process groups it has
+started and which have ended. When dmcp is gone, however that came, the pipe ends, and the guard kills the
+groups that are left. This takes the place of the parent-death signal, which only the child itself can ask
+for: that would need Python code between fork and exec, or a helper program in every start. It also ends what
+a server has started itself.
 
-The guard learns a group's number only after the fork. For the moment between, dmcp names, before it forks, the pipe
-that will be the server's standard input. The forked child holds the guard's pipe open until it has become the server,
-so the guard cannot see the end before the server can be found by its standard input (``/proc``; on Linux).
+The guard learns a group's number only after the fork. For the moment between, dmcp names, before it forks,
+the pipe that will be the server's standard input. The forked child holds the guard's pipe open until it has
+become the server, so the guard cannot see the end before the server can be found by its standard input
+(``/proc``; on Linux).
 
 Threads: every method may be called from any thread. Not on Windows.
 """
@@ -72,7 +74,7 @@ class Guard:
         """Say that a server is about to be started with this descriptor as its input; returns the pipe's inode."""
         inode = os.fstat(stdin).st_ino
         with self._lock:
-            self._tell(f"< {inode}\n")
+            self._write(f"< {inode}\n")
         return inode
 
     def started(self, inode: int, pid: int | None) -> None:
@@ -80,17 +82,17 @@ class Guard:
         with self._lock:
             if pid is not None:
                 self._groups.add(pid)
-                self._tell(f"+ {pid}\n")
-            self._tell(f"> {inode}\n")
+                self._write(f"+ {pid}\n")
+            self._write(f"> {inode}\n")
 
     def ended(self, pid: int) -> None:
         """Say that nothing of this group is left."""
         with self._lock:
             if pid in self._groups:
                 self._groups.discard(pid)
-                self._tell(f"- {pid}\n")
+                self._write(f"- {pid}\n")
 
-    def _tell(self, what: str) -> None:
+    def _write(self, what: str) -> None:
         if self._pipe is None and not self._failed:
             self._start()
         if self._pipe is None:

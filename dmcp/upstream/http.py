@@ -15,10 +15,9 @@ from dmcp import log
 from dmcp.protocol.limits import MAX_REFUSAL
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.text import printable
-from dmcp.upstream import bodies
-from dmcp.upstream.direct import let_go
-from dmcp.upstream.envelope import one_line
+from dmcp.upstream import responses
 from dmcp.upstream.faults import LinkFailure
+from dmcp.upstream.responses import as_frame, release
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
 
     from dmcp.protocol.link import LinkEvents
-    from dmcp.upstream.answer import Answer
     from dmcp.upstream.endpoint import Endpoint
+    from dmcp.upstream.responses import Response
 
 _POST_DEADLINE: Final = 30.0
 """Seconds a notification, or an answer to the server, may take to be accepted: its only deadline."""
 _SHOWN: Final = 200
-_ENDING: Final = 1.0
+_BODY_END_TIMEOUT: Final = 1.0
 """Seconds the body of an answer nobody reads gets to end."""
 
 
@@ -49,8 +48,8 @@ class HttpLink(ABC):
         self._reading.set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._requests: dict[int, asyncio.Task[None]] = {}
-        self._lane: deque[bytes] = deque()
-        self._lane_task: asyncio.Task[None] | None = None
+        self._ordered_queue: deque[bytes] = deque()
+        self._queue_task: asyncio.Task[None] | None = None
         self._backlog = 0
         self._unsent: dict[int, int] = {}
         self._closed = False
@@ -80,19 +79,19 @@ class HttpLink(ABC):
         self._backlog += len(frame)
         if request_id is not None:
             self._unsent[request_id] = len(frame)
-            self._begin(frame, request_id)
+            self._start_request(frame, request_id)
             return
-        self._lane.append(frame)
+        self._ordered_queue.append(frame)
         if not self._is_posting:
-            self._lane_task = self._own(self._drain())
+            self._queue_task = self._spawn_task(self._drain())
 
-    def _begin(self, frame: bytes, request_id: int) -> None:
-        self._pursue(request_id, self._ask(frame, request_id))
+    def _start_request(self, frame: bytes, request_id: int) -> None:
+        self._track(request_id, self._ask(frame, request_id))
 
-    def _pursue(self, request_id: int, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _track(self, request_id: int, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """See to a request of ours in a task of its own."""
-        task = self._requests[request_id] = self._own(work)
-        task.add_done_callback(lambda task: self._asked(request_id, task))
+        task = self._requests[request_id] = self._spawn_task(work)
+        task.add_done_callback(lambda task: self._on_request_done(request_id, task))
         return task
 
     def abandon(self, request_id: int) -> None:
@@ -103,7 +102,7 @@ class HttpLink(ABC):
 
     @property
     def _is_posting(self) -> bool:
-        return self._lane_task is not None and not self._lane_task.done()
+        return self._queue_task is not None and not self._queue_task.done()
 
     def pause(self) -> None:
         """See ``Link``."""
@@ -116,7 +115,7 @@ class HttpLink(ABC):
     async def aclose(self, grace: float) -> None:
         """See ``Link``."""
         await self._stop()
-        await self._leave(grace)
+        await self._close_session(grace)
 
     @abstractmethod
     async def _ask(self, frame: bytes, request_id: int) -> None:
@@ -127,7 +126,7 @@ class HttpLink(ABC):
         """Send a message that expects no answer; raises ``LinkFailure``."""
 
     @abstractmethod
-    async def _leave(self, grace: float) -> None:
+    async def _close_session(self, grace: float) -> None:
         """Say goodbye to the server and give the connections back. Called again if ``aclose`` is."""
 
     async def _stop(self) -> None:
@@ -139,30 +138,30 @@ class HttpLink(ABC):
         if tasks:
             await asyncio.wait(tasks)
 
-    def _own(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def _spawn_task(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _let_end(self, response: Answer) -> None:
+    def _finish_body(self, response: Response) -> None:
         """Done with an answer nobody reads. Its body gets a moment to end, which saves the connection."""
-        if bodies.ready(response) is not None:
-            let_go(response)
+        if responses.ready(response) is not None:
+            release(response)
         else:
-            self._own(self._ending(response))
+            self._spawn_task(self._ending(response))
 
-    async def _ending(self, response: Answer) -> None:
+    async def _ending(self, response: Response) -> None:
         with suppress(TimeoutError, LinkFailure):
-            async with asyncio.timeout(_ENDING):
-                await bodies.whole(response, self._reading, MAX_REFUSAL)
+            async with asyncio.timeout(_BODY_END_TIMEOUT):
+                await responses.whole(response, self._reading, MAX_REFUSAL)
 
-    def _taken(self, request_id: int) -> None:
+    def _mark_sent(self, request_id: int) -> None:
         """The server has read this request."""
         self._backlog -= self._unsent.pop(request_id, 0)
 
-    def _asked(self, request_id: int, task: asyncio.Task[None]) -> None:
-        self._taken(request_id)
+    def _on_request_done(self, request_id: int, task: asyncio.Task[None]) -> None:
+        self._mark_sent(request_id)
         if self._requests.get(request_id) is task:
             del self._requests[request_id]
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -171,8 +170,8 @@ class HttpLink(ABC):
             self._fail(request_id, LinkFault(FaultKind.PROTOCOL, "could not be asked: dmcp itself failed"))
 
     async def _drain(self) -> None:
-        while self._lane:
-            frame = self._lane.popleft()
+        while self._ordered_queue:
+            frame = self._ordered_queue.popleft()
             try:
                 async with asyncio.timeout(_POST_DEADLINE):
                     await self._post(frame)
@@ -187,7 +186,7 @@ class HttpLink(ABC):
         if not self._closed:
             self._events.on_failed(request_id, fault)
 
-    def _lose(self, fault: LinkFault) -> None:
+    def _fail_link(self, fault: LinkFault) -> None:
         """The link is gone: no event after this one."""
         if self._closed:
             return
@@ -211,7 +210,7 @@ class HttpLink(ABC):
 
     def _pass_on(self, body: bytes, during: int | None = None) -> bytes | None:
         """Hand a body on as a frame; returns the frame, or ``None`` if it cannot be a message."""
-        frame = one_line(body)
+        frame = as_frame(body)
         if frame.startswith((b"{", b"[")):
             self._events.on_frame(frame, during)
             return frame

@@ -1,12 +1,16 @@
 """What starting and ending a process group takes on each platform. No event loop here.
 
-A server runs in a session (on Windows: a process group) of its own, so that signals meant for dmcp do not reach it
-and everything it starts can be ended with it.
+A server runs in a session (on Windows: a process group) of its own, so that signals meant for dmcp do not
+reach it and everything it starts can be ended with it. A command that cannot be found is answered with advice
+on the usual mistakes.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
 import sys
 from contextlib import suppress
@@ -15,13 +19,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.errors import CommandMissing
 from dmcp.programs import find_program
-from dmcp.upstream.command_lines import advice, advice_on_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CREATE_NO_WINDOW: Final = 0x08000000  # subprocess has it on Windows only
-_TASKKILL_PATIENCE = 5.0  # seconds
+_TASKKILL_TIMEOUT = 5.0  # seconds
 
 
 def resolve_command(command: str, env: Mapping[str, str], cwd: str | None, args: int = 0) -> str:
@@ -97,7 +100,7 @@ def _end_tree(pid: int) -> bool:
             stderr=subprocess.DEVNULL,
             creationflags=_CREATE_NO_WINDOW,
             env={name: os.environ[name] for name in ("SYSTEMROOT", "PATH") if name in os.environ},
-            timeout=_TASKKILL_PATIENCE,
+            timeout=_TASKKILL_TIMEOUT,
             check=False,
         )
         if ended.returncode == 0:
@@ -118,7 +121,7 @@ def is_group_alive(pid: int) -> bool:
     return False
 
 
-def how_it_ended(status: int | None) -> str:
+def describe_exit(status: int | None) -> str:
     """An exit status in words: "exited with status 3", "was killed by SIGSEGV"."""
     if status is None:
         return "ended"
@@ -127,3 +130,87 @@ def how_it_ended(status: int | None) -> str:
             return f"was killed by {signal.Signals(-status).name}"
         return f"was killed by signal {-status}"
     return f"exited with status {status}"
+
+
+_OPERATORS: Final = frozenset({"&&", "||", "|", ";", "&", ">", "<", ">>", "cd", "export", "source", "exec"})
+_VARIABLE: Final = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_ASSIGNMENT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
+_SECRETIVE: Final = re.compile(r"token|secret|passw|key|auth|credential", re.IGNORECASE)
+_LONGEST: Final = 2000  # characters of a command that are looked at
+
+
+def advice(command: str, args: int) -> str | None:
+    """Return what is wrong with a command that was not found, and the mended line; ``None`` if nothing is to be seen.
+
+    Args:
+        command: as the configuration has it.
+        args: how many arguments stand beside it.
+    """
+    command = command[:_LONGEST]
+    words = _words(command)
+    if len(words) > 1 or command != command.strip():
+        return _advice_on_line(command, words, args)
+    if command.startswith("~"):
+        return f'~ is not expanded: write "command": {json.dumps(os.path.expanduser(command))}'  # noqa: PTH111 - keeps the rest as it is
+    if _VARIABLE.search(command):
+        return f'$ alone is not filled in: write "command": {json.dumps(_braced(command))}'
+    if command[:1] in "\"'" and words:
+        return f'the quotes belong to a shell: write "command": {json.dumps(words[0])}'
+    return None
+
+
+def advice_on_directory(directory: str) -> str | None:
+    """As ``advice``, for a working directory that does not exist."""
+    if directory.startswith("~"):
+        return f'~ is not expanded: write "cwd": {json.dumps(os.path.expanduser(directory))}'  # noqa: PTH111 - likewise
+    if _VARIABLE.search(directory):
+        return f'$ alone is not filled in: write "cwd": {json.dumps(_braced(directory))}'
+    return None
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command, posix=sys.platform != "win32")
+    except ValueError:  # a quote that does not end
+        return command.split()
+
+
+def _advice_on_line(command: str, words: list[str], args: int) -> str:
+    if not words:
+        return "it is blank"
+    if len(words) == 1:
+        return f'there is a space around it: write "command": {json.dumps(words[0])}'
+    if any(word in _OPERATORS or word.endswith(";") for word in words):
+        line = json.dumps(["-c", " ".join(_masked(command.split()))])
+        return f'it is a line for a shell: write "command": "sh", "args": {line}'
+    given = [word for word in words if _ASSIGNMENT.match(word)]
+    given = given[: next((at for at, word in enumerate(words) if word not in given), len(given))]
+    program, *rest = [_expanded(word) for word in words[len(given) :]] or [""]
+    more = f", and after them the {args} there are" if args else ""
+    env = "".join(f', "{name}": "..."' for name in (word.partition("=")[0] for word in given))
+    shown = f', "env": {{{env[2:]}}}' if env else ""
+    mended = f'"command": {json.dumps(program)}, "args": {json.dumps(_masked(rest))}{shown}'
+    return f"it is a whole command line: write {mended}{more}"
+
+
+def _expanded(word: str) -> str:
+    return _braced(os.path.expanduser(word) if word.startswith("~") else word)  # noqa: PTH111 - likewise
+
+
+def _braced(text: str) -> str:
+    return _VARIABLE.sub(r"${\1}", text)
+
+
+def _masked(words: list[str]) -> list[str]:
+    """The words without the values of options that sound like a secret: this is shown and logged."""
+    shown: list[str] = []
+    hides = False
+    for word in words:
+        name, sign, _ = word.partition("=")
+        secretive = bool(_SECRETIVE.search(name)) and word.startswith("-")
+        if hides and not word.startswith("-"):
+            shown.append("...")
+        else:
+            shown.append(f"{name}=..." if secretive and sign else word)
+        hides = secretive and not sign
+    return shown

@@ -20,7 +20,7 @@ def remote_opener(
     server: RemoteServer,
     credentials: Credentials | None = None,
     name: str = "",
-    patience: float = 30.0,
+    timeout: float = 30.0,
     frame: int = MAX_FRAME,
 ) -> OpenLink:
     """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
@@ -32,7 +32,7 @@ def remote_opener(
         server: where to, and how. ``kind`` "auto" is Streamable HTTP first, then HTTP+SSE.
         credentials: where the ``Authorization`` header comes from, beyond the configured headers.
         name: the group's, for log lines.
-        patience: seconds its owner waits for it to connect. A host that has accepted no connection in half of them is
+        timeout: seconds its owner waits for it to connect. A host that has accepted no connection in half of them is
             taken for one that cannot be reached, so that this can be told from a server that is slow to answer.
         frame: bytes of one message of the server (``limits.frame``).
     """
@@ -48,7 +48,7 @@ def remote_opener(
         from dmcp.upstream.endpoint import Endpoint  # noqa: PLC0415 - needs httpx, see above
         from dmcp.upstream.fallback import open_over  # noqa: PLC0415 - needs httpx, see above
 
-        endpoint = Endpoint(server, credentials, name, patience / 2, frame)
+        endpoint = Endpoint(server, credentials, name, timeout / 2, frame)
         return await open_over(kind, endpoint, events, remember)
 
     return open_link

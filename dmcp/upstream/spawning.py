@@ -1,9 +1,10 @@
 """Starts a server's process with pipes of its own, off the loop, and tells what comes out of it.
 
-The work of a start (looking for the program, forking) is done in a thread of its own, because a directory in PATH may
-be on a mount that hangs. Forks are made one at a time. No Python code runs between fork and exec, so the interpreter
-uses ``vfork`` and no thread is copied half-way. Pipes are plain ones: the loop's own for subprocesses cost a turn
-more for each chunk. On Windows the loop cannot read plain pipes; there its own are used.
+The work of a start (looking for the program, forking) is done in a thread of its own, because a directory in
+PATH may be on a mount that hangs. Forks are made one at a time. No Python code runs between fork and exec, so
+the interpreter uses ``vfork`` and no thread is copied half-way. Pipes are plain ones: the loop's own for
+subprocesses cost a turn more for each chunk. On Windows the loop cannot read plain pipes; there its own are
+used.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import suppress
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from dmcp.errors import LinkRefused
-from dmcp.pipes import widen
+from dmcp.pipes import enlarge_pipe
 from dmcp.upstream import processes
 from dmcp.upstream.guard import GUARD
 
@@ -155,7 +156,7 @@ def _fork(start: Start) -> _Forked:
             theirs.append(reading if reads else writing)
             ours.append(writing if reads else reading)
         for pipe in ours[:2]:
-            widen(pipe)
+            enlarge_pipe(pipe)
         inode = GUARD.expect(theirs[0])
         try:
             with _FORKING:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp.errors import AuthError, LinkRefused
 from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.upstream import bodies, faults, refusals
+from dmcp.upstream import faults, responses
 from dmcp.upstream.http import HttpLink
 
 if TYPE_CHECKING:
     import httpx
 
     from dmcp.protocol.link import LinkEvents
-    from dmcp.upstream.answer import Answer
     from dmcp.upstream.endpoint import Endpoint
+    from dmcp.upstream.responses import Response
 
 _OK: Final = 200
 _SUCCESS: Final = range(200, 300)
@@ -42,7 +42,7 @@ class SseLink(HttpLink):
             AuthError: the server wants credentials that cannot be had.
         """
         link = cls(endpoint, events)
-        link._own(link._listen())
+        link._spawn_task(link._listen())
         try:
             await asyncio.shield(link._address)
         except faults.LinkFailure as error:
@@ -63,24 +63,24 @@ class SseLink(HttpLink):
         except faults.LinkFailure as error:
             self._fail(request_id, error.fault)
             if error.fault.kind is FaultKind.SESSION_LOST:
-                self._lose(_SESSION_LOST)
+                self._fail_link(_SESSION_LOST)
 
     async def _post(self, frame: bytes) -> None:
         response = await self._endpoint.open("POST", body=frame, url=self._address.result())
         if response.status_code in _SUCCESS:
-            self._let_end(response)
+            self._finish_body(response)
             return
-        body, fault = await bodies.refusal(response, self._reading)
-        raise faults.LinkFailure(_NOT_RUN if refusals.forgets_session(response.status_code, body) else fault)
+        body, fault = await responses.refusal(response, self._reading)
+        raise faults.LinkFailure(_NOT_RUN if faults.is_session_expired(response.status_code, body) else fault)
 
-    async def _leave(self, grace: float) -> None:  # noqa: ARG002 - the interface's; there is no goodbye here
+    async def _close_session(self, grace: float) -> None:  # noqa: ARG002 - the interface's; there is no goodbye here
         await self._endpoint.aclose()
 
     async def _listen(self) -> None:
         fault = LinkFault(FaultKind.UNREACHABLE, "ended its event stream", may_have_run=True)
         try:
             response = await self._stream()
-            async for event in bodies.events(response, self._reading, self._endpoint.frame):
+            async for event in responses.events(response, self._reading, self._endpoint.frame):
                 if self._address.done():
                     self._deliver(event)
                     if not self._reading.is_set():
@@ -90,15 +90,15 @@ class SseLink(HttpLink):
         except faults.LinkFailure as error:
             fault = error.fault
         if self._address.done():
-            self._lose(fault)
+            self._fail_link(fault)
         else:
             self._address.set_exception(faults.LinkFailure(fault))
 
-    async def _stream(self) -> Answer:
+    async def _stream(self) -> Response:
         response = await self._endpoint.open("GET")
         if response.status_code != _OK:
-            raise faults.LinkFailure((await bodies.refusal(response, self._reading))[1])
-        if (kind := bodies.content_type(response)) != "text/event-stream":
+            raise faults.LinkFailure((await responses.refusal(response, self._reading))[1])
+        if (kind := responses.content_type(response)) != "text/event-stream":
             await response.aclose()
             raise faults.LinkFailure(faults.not_mcp(kind))
         return response

@@ -1,11 +1,10 @@
 """The stdio transport: a server dmcp starts itself and talks to over its standard input and output.
 
 Pipes are read and written through protocol callbacks, not awaited streams, which cost several times as much.
-A line is a frame if it could be a JSON object or array, with nothing but terminal control around it; everything else on
-stdout is noise. What one chunk brings is
-handed on in portions, with a turn for everybody else between two: a server that writes flat out is read no faster than
-it is served.
-Starting the process is in ``spawning``, ending it in ``processes``.
+A line is a frame if it could be a JSON object or array, with nothing but terminal control around it;
+everything else on stdout is noise. What one chunk brings is handed on in portions, with a turn for everybody
+else between two: a server that writes flat out is read no faster than it is served. Starting the process is
+in ``spawning``, ending it in ``processes``.
 """
 
 from __future__ import annotations
@@ -18,13 +17,11 @@ from typing import TYPE_CHECKING, Final
 
 from dmcp.protocol.environment import server_environment
 from dmcp.protocol.frames import LineSplitter
-from dmcp.protocol.limits import MAX_FRAME, MIB
+from dmcp.protocol.limits import MAX_FRAME, MAX_STDERR, MAX_STDERR_LINE, MAX_STDERR_LINES, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.noise import message_in
 from dmcp.protocol.timing import Activity
 from dmcp.upstream import processes
-from dmcp.upstream.activity import of_session
-from dmcp.upstream.diagnostics import Diagnostics
 from dmcp.upstream.guard import GUARD
 from dmcp.upstream.spawning import Start, off_loop, spawn
 
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 _PORTION: Final = 256  # lines handed on before everybody else has a turn
 _LARGE = 4096  # bytes of a chunk that may hold more
 _SHOWN = 200  # characters of a noise line that reach the log
-_LAST_WORDS = 0.5  # seconds the rest of an ending process gets: its status, and what it still has to say
+_EXIT_GRACE = 0.5  # seconds the rest of an ending process gets: its status, and what it still has to say
 _POLL = 0.02  # seconds between looks at a process group that should end
 
 
@@ -89,9 +86,9 @@ class StdioLink:
         self._held = False  # the owner has asked to wait
         self._noise = 0  # lines of this portion that are no messages
         self._noise_text = ""  # the first of them
-        self._diagnostics = Diagnostics(events.on_stderr)
-        self._silent = False  # stdout has ended
-        self._mute = False  # stderr has ended
+        self._stderr = StderrTail(events.on_stderr)
+        self._stdout_eof = False  # stdout has ended
+        self._stderr_eof = False  # stderr has ended
         self._exited = asyncio.Event()
         self._ending: asyncio.TimerHandle | None = None
         self._closed = False
@@ -105,7 +102,7 @@ class StdioLink:
         # No buffer below which a write may wait for the loop's next turn (uvloop does that).
         if not process.stdin.is_closing():  # it is when the process has ended already
             process.stdin.set_write_buffer_limits(high=0)
-        self._regulate()
+        self._update_reading()
 
     # ProcessEvents ------------------------------------------------------------------------------------------------
 
@@ -126,14 +123,14 @@ class StdioLink:
         lines = self._frames.feed(data)
         if self._lines or self._held or len(lines) > _PORTION:
             self._lines += lines
-            self._hand_on()
+            self._deliver_lines()
             return
         for line in lines:
             self._on_line(line)
         if self._noise:
-            self._tell_noise()
+            self._report_noise()
 
-    def _hand_on(self) -> None:
+    def _deliver_lines(self) -> None:
         """Hand on a portion of what waits, and see to the rest when everybody else has had a turn."""
         lines = self._lines
         for _ in range(min(_PORTION, len(lines))):
@@ -141,18 +138,18 @@ class StdioLink:
                 break
             self._on_line(lines.popleft())
         if self._noise:
-            self._tell_noise()
-        self._regulate()
+            self._report_noise()
+        self._update_reading()
         if self._closed:
             lines.clear()
         elif lines and not self._held:
-            asyncio.get_running_loop().call_soon(self._hand_on)
-        elif self._silent:
+            asyncio.get_running_loop().call_soon(self._deliver_lines)
+        elif self._stdout_eof:
             self._end_soon()
 
-    def _regulate(self) -> None:
+    def _update_reading(self) -> None:
         """Read from the process if nothing that it wrote waits and the owner wants more."""
-        if self._process is None or self._silent or self._process.stdout.is_closing():
+        if self._process is None or self._stdout_eof or self._process.stdout.is_closing():
             return
         wanted = not (self._held or self._lines)
         if wanted != self._process.stdout.is_reading():
@@ -175,10 +172,10 @@ class StdioLink:
 
     def _on_message(self, frame: bytes) -> None:
         if self._noise:
-            self._tell_noise()
+            self._report_noise()
         self._events.on_frame(frame)
 
-    def _tell_noise(self) -> None:
+    def _report_noise(self) -> None:
         """Tell of the lines of this portion that are no messages: all in one remark, for there may be many."""
         more = f" (and {self._noise - 1} more lines)" if self._noise > 1 else ""
         text, self._noise, self._noise_text = self._noise_text + more, 0, ""
@@ -189,18 +186,18 @@ class StdioLink:
         """See ``ProcessEvents``."""
         if self._frames.pending and not self._closed:
             self._events.on_noise("half a line, and then the end of its output")
-        self._silent = True
+        self._stdout_eof = True
         self._end_soon()
 
     def on_stderr(self, data: bytes) -> None:
         """See ``ProcessEvents``."""
-        self._diagnostics.feed(data)
+        self._stderr.feed(data)
 
     def on_stderr_end(self) -> None:
         """See ``ProcessEvents``."""
-        self._diagnostics.end()
-        self._mute = True
-        if self._silent:
+        self._stderr.end()
+        self._stderr_eof = True
+        if self._stdout_eof:
             self._end_soon()
 
     def on_stdin_end(self) -> None:
@@ -215,21 +212,21 @@ class StdioLink:
     def _end_soon(self) -> None:
         if self._closed:
             return
-        if self._silent and self._mute and self._exited.is_set():
+        if self._stdout_eof and self._stderr_eof and self._exited.is_set():
             self._report_end()
         elif self._ending is None:
-            self._ending = asyncio.get_running_loop().call_later(_LAST_WORDS, self._report_end)
+            self._ending = asyncio.get_running_loop().call_later(_EXIT_GRACE, self._report_end)
 
     def _report_end(self) -> None:
         self._ending = None
         if self._lines:
             return  # what it said before comes first; _hand_on comes back to this
         if self._exited.is_set():
-            reason = category = processes.how_it_ended(
+            reason = category = processes.describe_exit(
                 self._process.status if self._process is not None else None
             )
         else:
-            end = "output" if self._silent else "input"
+            end = "output" if self._stdout_eof else "input"
             reason, category = f"closed its {end} while still running", ""
         self._close(LinkFault(FaultKind.EXITED, reason, category=category))
 
@@ -275,24 +272,24 @@ class StdioLink:
     def pause(self) -> None:
         """See ``Link``."""
         self._held = True
-        self._regulate()
+        self._update_reading()
 
     def resume(self) -> None:
         """See ``Link``."""
         self._held = False
         if self._lines:
-            asyncio.get_running_loop().call_soon(self._hand_on)
-        self._regulate()
+            asyncio.get_running_loop().call_soon(self._deliver_lines)
+        self._update_reading()
 
     def stderr_tail(self) -> Sequence[str]:
         """See ``Link``."""
-        return self._diagnostics.tail()
+        return self._stderr.tail()
 
     async def activity(self) -> Activity:
         """See ``ShowsActivity``."""
         pid = self.pid
-        cpu, io = await off_loop(lambda: of_session(pid)) if pid is not None else (0.0, 0)
-        return Activity(cpu, io, self._diagnostics.total)
+        cpu, io = await off_loop(lambda: session_activity(pid)) if pid is not None else (0.0, 0)
+        return Activity(cpu, io, self._stderr.total)
 
     async def aclose(self, grace: float) -> None:
         """Close stdin, wait, SIGTERM to the group, wait, SIGKILL to the group. See ``Link``."""
@@ -317,10 +314,10 @@ class StdioLink:
             GUARD.ended(process.pid)
             process.close()
 
-    async def _is_over(self, process: Process, patience: float) -> bool:
+    async def _is_over(self, process: Process, timeout: float) -> bool:  # noqa: ASYNC109 - returned, not raised
         """Whether the whole group ends within so many seconds."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience
+        deadline = loop.time() + timeout
         try:
             async with asyncio.timeout_at(deadline):
                 await self._exited.wait()
@@ -338,3 +335,92 @@ async def _signal(pid: int, *, kill: bool) -> None:
         await off_loop(lambda: processes.signal_group(pid, kill=kill))
     else:
         processes.signal_group(pid, kill=kill)
+
+
+_CUT = " [...]"
+
+
+class StderrTail:
+    """The last lines of a byte stream. A line that is too long is cut at once: its rest is never held in memory.
+
+    Args:
+        on_line: called with each line as it is complete.
+
+    Attributes:
+        total: bytes there have been.
+    """
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._kept: deque[str] = deque()
+        self._size = 0
+        self.total = 0
+        self._part = bytearray()
+        self._cut = False
+
+    def __repr__(self) -> str:
+        return f"<Diagnostics {len(self._kept)} lines, {self._size} characters>"
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        self.total += len(data)
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self._append(line)
+            self._finish()
+        self._append(rest)
+
+    def end(self) -> None:
+        """Take the end of the stream: a last line without its ending counts."""
+        if self._part:
+            self._finish()
+
+    def tail(self) -> tuple[str, ...]:
+        """Return the lines that are kept, oldest first."""
+        return tuple(self._kept)
+
+    def _append(self, part: bytes) -> None:
+        room = MAX_STDERR_LINE - len(self._part)
+        self._cut = self._cut or len(part) > room
+        self._part += part[:room]
+
+    def _finish(self) -> None:
+        text = self._part.decode("utf-8", "replace").rstrip("\r") + (_CUT if self._cut else "")
+        self._part.clear()
+        self._cut = False
+        self._kept.append(text)
+        self._size += len(text)
+        while len(self._kept) > MAX_STDERR_LINES or self._size > MAX_STDERR:
+            self._size -= len(self._kept.popleft())
+        self._on_line(text)
+
+
+_SESSION: Final = 3  # fields of /proc/PID/stat behind the name (proc_pid_stat(5)), counted from the state
+_TIMES: Final = slice(11, 15)  # its own user and system time, and that of children it has waited for
+_COUNTED: Final = (b"wchar:", b"read_bytes:")
+
+
+def session_activity(session: int) -> tuple[float, int]:
+    """Return the seconds of processor time and the bytes read and written by all processes of a session."""
+    if not sys.platform.startswith("linux"):
+        return 0.0, 0
+    ticks = io = 0
+    for name in os.listdir("/proc"):  # noqa: PTH208 - hundreds of names
+        if not name.isdecimal():
+            continue
+        fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()
+        if len(fields) < _TIMES.stop or int(fields[_SESSION]) != session:
+            continue
+        ticks += sum(map(int, fields[_TIMES]))
+        for line in _read(f"/proc/{name}/io").splitlines():
+            label, _, number = line.partition(b" ")
+            io += int(number) if label in _COUNTED else 0
+    return ticks / os.sysconf("SC_CLK_TCK"), io
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - likewise
+            return file.read()
+    except OSError:  # it has ended, or is somebody else's
+        return b""

@@ -9,16 +9,16 @@ import httpx
 import pytest
 
 from dmcp.protocol.limits import MAX_CONNECTIONS, MAX_COOKIE, MAX_COOKIES
-from dmcp.upstream import origins
+from dmcp.upstream import pool
 from dmcp.upstream.cookies import CookieJar
-from dmcp.upstream.direct import DirectTransport
+from dmcp.upstream.pool import DirectTransport
 from harness import RawClient, dmcp_command, write_config
 from servers.raw_http import Peer, Request, offer_tool, raw_server
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.upstream.answer import Header
+    from dmcp.upstream.responses import Header
 
 pytestmark = pytest.mark.anyio
 
@@ -50,15 +50,15 @@ async def test_no_request_of_one_server_goes_over_a_connection_of_another(tmp_pa
 
 async def test_a_pool_is_one_servers_and_one_origins() -> None:
     url = httpx.URL("http://host.test/a")
-    one, two = origins.join(url, "one"), origins.join(url, "two")
+    one, two = pool.acquire(url, "one"), pool.acquire(url, "two")
     again, other = (
-        origins.join(httpx.URL("http://HOST.test:80/b"), "one"),
-        origins.join(url.copy_with(port=81), "one"),
+        pool.acquire(httpx.URL("http://HOST.test:80/b"), "one"),
+        pool.acquire(url.copy_with(port=81), "one"),
     )
     assert one.transport is again.transport
     assert len({id(each.transport) for each in (one, two, other)}) == 3
     for each in (one, two, again, other):
-        await origins.leave(each)
+        await pool.give_back(each)
 
 
 async def test_connections_to_one_server_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ async def test_connections_to_one_server_have_a_limit(monkeypatch: pytest.Monkey
         server.on("GET", slow)
         url = httpx.URL(server.url)
         pool = DirectTransport("127.0.0.1", url.port or 0, tls=False)
-        monkeypatch.setattr("dmcp.upstream.direct.MAX_CONNECTIONS", 3)
+        monkeypatch.setattr("dmcp.upstream.pool.MAX_CONNECTIONS", 3)
         asked = [asyncio.ensure_future(pool.ask("GET", url, [], b"", 20.0)) for _ in range(3)]
         await server.arrived("GET", times=3)
         with pytest.raises(httpx.PoolTimeout, match="3 connections"):

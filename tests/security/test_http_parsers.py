@@ -15,12 +15,11 @@ import pytest
 
 from dmcp.auth import challenge
 from dmcp.protocol import encodings, proxies
-from dmcp.upstream import bodies, faults, refusals
-from dmcp.upstream.answer import Answer
+from dmcp.upstream import faults, responses
 from dmcp.upstream.connection import Connection
 from dmcp.upstream.cookies import CookieJar
-from dmcp.upstream.envelope import answers, one_line
-from dmcp.upstream.shortcut import only_data
+from dmcp.upstream.responses import Response, as_frame, is_response_to
+from dmcp.upstream.streamable_http import single_data
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -63,7 +62,7 @@ def timed(work: Callable[[], object]) -> float:
     ],
 )
 def test_the_shortcut_for_short_event_streams(body: bytes) -> None:
-    assert timed(lambda: only_data(body)) < BOUND
+    assert timed(lambda: single_data(body)) < BOUND
 
 
 @pytest.mark.parametrize(
@@ -96,21 +95,21 @@ def test_a_challenge(header: str) -> None:
         lambda: proxies.choose("http://host.test/", {"http": "p:1", "no": text(b"a.b,")}),
         lambda: proxies.choose("http://host.test/", {"http": "p:1", "no": text(b"[::")}),
         lambda: proxies.choose("http://host.test/", {"http": "p:1", "no": text(b"1.2.3.4/")}),
-        lambda: bodies.content_type(answer({"content-type": text(b"; ")})),
-        lambda: bodies.content_type(answer({"content-type": text(b"application/json, ")})),
-        lambda: one_line(fill(b"\r\n")),
-        lambda: answers(fill(b'{"result":'), 1),
-        lambda: answers(b'{"jsonrpc":"2.0","id":' + fill(b"1"), 1),
-        lambda: answers(b'{"result":' + fill(b'"id":1'), 1),
-        lambda: answers(b'{"result":"' + fill(b"\\"), 1),
+        lambda: responses.content_type(answer({"content-type": text(b"; ")})),
+        lambda: responses.content_type(answer({"content-type": text(b"application/json, ")})),
+        lambda: as_frame(fill(b"\r\n")),
+        lambda: is_response_to(fill(b'{"result":'), 1),
+        lambda: is_response_to(b'{"jsonrpc":"2.0","id":' + fill(b"1"), 1),
+        lambda: is_response_to(b'{"result":' + fill(b'"id":1'), 1),
+        lambda: is_response_to(b'{"result":"' + fill(b"\\"), 1),
         lambda: faults.from_status(400, fill(b"[")),
         lambda: faults.from_status(400, fill(b'{"error":')),
         lambda: faults.from_status(400, fill(b"<title>")),
         lambda: faults.from_status(400, fill(b"<")),
         lambda: faults.from_status(400, b"<html><title>" + fill(b"<!--", b"</title>")),
         lambda: faults.from_status(400, fill(b" ", b"x")),
-        lambda: refusals.forgets_session(400, fill(b"session ")),
-        lambda: refusals.forgets_session(400, fill(b"no ")),
+        lambda: faults.is_session_expired(400, fill(b"session ")),
+        lambda: faults.is_session_expired(400, fill(b"no ")),
     ],
 )
 def test_headers_and_refusals(read: Callable[[], object]) -> None:
@@ -122,9 +121,9 @@ def encodings_of(header: str) -> None:
         encodings.decoder(header + "br")
 
 
-def answer(headers: dict[str, str]) -> Answer:
+def answer(headers: dict[str, str]) -> Response:
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-    return Answer(200, raw, httpx.ByteStream(b""))
+    return Response(200, raw, httpx.ByteStream(b""))
 
 
 @pytest.mark.parametrize(
@@ -224,11 +223,11 @@ async def test_an_event_stream_never_keeps_the_loop_for_long(content: bytes, siz
             loop.call_soon(note)
 
     loop, done = asyncio.get_running_loop(), False
-    response = Answer(200, [(b"content-type", b"text/event-stream")], Pieces(content, size))
+    response = Response(200, [(b"content-type", b"text/event-stream")], Pieces(content, size))
     before = time.process_time()
     beat = time.thread_time()
     loop.call_soon(note)
-    async for _ in bodies.events(response, reading):
+    async for _ in responses.events(response, reading):
         pass
     done = True
     assert time.process_time() - before < 5 * BOUND

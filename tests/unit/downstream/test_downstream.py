@@ -174,7 +174,7 @@ async def test_a_client_that_does_not_read_has_no_more_of_its_lines_handled_unti
     reader: Any = Reader()
     pipes._reader = reader
     pipes._on_frames = lambda frames: told.append(len(frames))
-    monkeypatch.setattr(pipes, "_look_for_hangup", lambda reader: None)
+    monkeypatch.setattr(pipes, "_poll_hangup", lambda reader: None)
     pipes.received(b"x\n" * 1000)
     pipes._writable(False)
     for _ in range(20):

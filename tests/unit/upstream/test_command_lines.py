@@ -10,8 +10,7 @@ import pytest
 
 from dmcp.errors import LinkRefused
 from dmcp.protocol.noise import unexpanded
-from dmcp.upstream.command_lines import advice, advice_on_directory
-from dmcp.upstream.processes import resolve_command
+from dmcp.upstream.processes import advice, advice_on_directory, resolve_command
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dmcp.protocol.limits import MAX_STDERR, MAX_STDERR_LINE, MAX_STDERR_LINES
-from dmcp.upstream.diagnostics import Diagnostics
+from dmcp.upstream.stdio import StderrTail
 
 
 def kept_of(*chunks: bytes) -> tuple[tuple[str, ...], list[str]]:
     told: list[str] = []
-    diagnostics = Diagnostics(told.append)
+    diagnostics = StderrTail(told.append)
     for chunk in chunks:
         diagnostics.feed(chunk)
     diagnostics.end()
@@ -33,7 +33,7 @@ def test_of_a_long_line_the_beginning_is_kept() -> None:
 
 
 def test_a_line_that_never_ends_costs_no_more_than_its_limit() -> None:
-    diagnostics = Diagnostics(lambda _: None)
+    diagnostics = StderrTail(lambda _: None)
     for _ in range(1000):
         diagnostics.feed(b"x" * 65536)
     assert len(diagnostics._part) == MAX_STDERR_LINE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmcp.upstream.addresses import elsewhere, is_inside
+from dmcp.upstream.faults import is_private_host, other_origin
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from dmcp.upstream.addresses import elsewhere, is_inside
     ],
 )
 def test_a_redirect_elsewhere_names_the_right_configuration(own: str, target: str, advice: str) -> None:
-    reason = elsewhere(own, target, redirected=True)
+    reason = other_origin(own, target, redirected=True)
     assert reason.startswith("points to another origin (")
     assert advice in reason
     assert "token" not in reason
@@ -40,7 +40,7 @@ def test_a_redirect_elsewhere_names_the_right_configuration(own: str, target: st
 
 
 def test_an_address_for_messages_that_is_inside_names_what_it_should_be() -> None:
-    reason = elsewhere("https://h.example/sse", "http://app:8000/messages/?session_id=1", redirected=False)
+    reason = other_origin("https://h.example/sse", "http://app:8000/messages/?session_id=1", redirected=False)
     assert "messages go to https://h.example/messages/" in reason
     assert "session_id" not in reason
 
@@ -64,4 +64,4 @@ def test_an_address_for_messages_that_is_inside_names_what_it_should_be() -> Non
     ],
 )
 def test_an_inside_host_is_recognised(host: str, *, inside: bool) -> None:
-    assert is_inside(host) is inside
+    assert is_private_host(host) is inside

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from dmcp.upstream.answer import Answer
+from dmcp.upstream.responses import Response
 
 if TYPE_CHECKING:
-    from dmcp.upstream.answer import Header
+    from dmcp.upstream.responses import Header
 
 pytestmark = pytest.mark.anyio
 
 
-def answer_of(*headers: Header, body: bytes = b"") -> Answer:
-    return Answer(200, headers, httpx.ByteStream(body))
+def answer_of(*headers: Header, body: bytes = b"") -> Response:
+    return Response(200, headers, httpx.ByteStream(body))
 
 
 def test_headers_are_found_by_their_name_in_lower_case_and_repeated_ones_are_joined() -> None:

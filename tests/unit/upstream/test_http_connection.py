@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from dmcp.protocol.limits import MAX_HEADER_BYTES, MAX_HEADER_LINES
-from dmcp.upstream.connection import BeyondLimitError, Connection, Head
+from dmcp.upstream.connection import BeyondLimitError, Connection, ResponseHead
 
 pytestmark = pytest.mark.anyio
 
@@ -37,10 +37,10 @@ class Wire(asyncio.Transport):
         self.closed = True
 
 
-def asked() -> tuple[Connection, Wire, list[Head | httpx.HTTPError]]:
+def asked() -> tuple[Connection, Wire, list[ResponseHead | httpx.HTTPError]]:
     connection, wire = Connection(lambda _: None), Wire()
     connection.connection_made(wire)
-    heard: list[Head | httpx.HTTPError] = []
+    heard: list[ResponseHead | httpx.HTTPError] = []
     connection.start(b"", heard.append)
     return connection, wire, heard
 
@@ -60,7 +60,7 @@ async def test_a_read_of_many_small_chunks_is_parsed_over_several_turns_and_noth
     connection.data_received(CHUNKED + chunks + b"0\r\n\r\n")
     assert not wire.reading
     assert await body_of(connection) == content
-    assert isinstance(heard[0], Head)
+    assert isinstance(heard[0], ResponseHead)
     await asyncio.sleep(0)
     assert wire.reading
     assert connection.idle
@@ -104,7 +104,7 @@ async def test_trailers_are_no_headers_of_the_next_answer() -> None:
     connection.start(b"", heard.append)
     connection.data_received(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
     head = heard[-1]
-    assert isinstance(head, Head)
+    assert isinstance(head, ResponseHead)
     assert head.headers == [(b"content-length", b"0")]
 
 
@@ -119,7 +119,7 @@ async def test_bytes_behind_an_answer_cost_the_connection_and_not_the_answer(ext
         if not together:
             connection.data_received(extra)
         assert wire.closed or not connection.idle
-        assert isinstance(heard[0], Head)
+        assert isinstance(heard[0], ResponseHead)
         assert connection.whole() == b"[]"
         assert not connection.idle
 

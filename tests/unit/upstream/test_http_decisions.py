@@ -11,9 +11,9 @@ from pydantic_core import from_json
 
 from dmcp.protocol.limits import MAX_HEADER_VALUE
 from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.upstream import faults, refusals
-from dmcp.upstream.envelope import answers, one_line
-from dmcp.upstream.streams import Place, may_resume
+from dmcp.upstream import faults
+from dmcp.upstream.responses import as_frame, is_response_to
+from dmcp.upstream.streamable_http import StreamPosition, may_resume
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ from dmcp.upstream.streams import Place, may_resume
     ],
 )
 def test_an_answer_is_recognised_however_it_is_spelt(frame: bytes) -> None:
-    assert answers(frame, 7)
-    assert not answers(frame, 8)
+    assert is_response_to(frame, 7)
+    assert not is_response_to(frame, 8)
 
 
 @pytest.mark.parametrize(
@@ -51,17 +51,17 @@ def test_an_answer_is_recognised_however_it_is_spelt(frame: bytes) -> None:
     ],
 )
 def test_what_only_looks_like_the_answer_is_none(frame: bytes) -> None:
-    assert not answers(frame, 7)
+    assert not is_response_to(frame, 7)
 
 
 def test_true_is_not_the_id_one() -> None:
-    assert not answers(b'{"id":true,"result":{},"jsonrpc":"2.0"}', 1)
+    assert not is_response_to(b'{"id":true,"result":{},"jsonrpc":"2.0"}', 1)
 
 
 def test_a_body_of_several_lines_becomes_one_with_the_same_content() -> None:
     body = b'\xef\xbb\xbf{\r\n  "a": "b\\nc"\n}\n'
-    assert b"\n" not in one_line(body)
-    assert from_json(one_line(body)) == {"a": "b\nc"}
+    assert b"\n" not in as_frame(body)
+    assert from_json(as_frame(body)) == {"a": "b\nc"}
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
 
 
 def test_the_wait_for_a_stream_is_the_servers_then_doubles_up_to_a_limit() -> None:
-    place = Place()
+    place = StreamPosition()
     place.note(ServerSentEvent(id="1", retry=200))
     waits = [place.wait() for _ in range(12)]
     assert waits[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6])
@@ -133,7 +133,7 @@ def test_the_wait_for_a_stream_is_the_servers_then_doubles_up_to_a_limit() -> No
 
 
 def test_an_event_makes_the_next_wait_short_again_and_keeps_the_last_id() -> None:
-    place = Place()
+    place = StreamPosition()
     place.note(ServerSentEvent(id="1"))
     first = place.wait()
     place.wait()
@@ -143,7 +143,7 @@ def test_an_event_makes_the_next_wait_short_again_and_keeps_the_last_id() -> Non
 
 
 def test_a_stream_that_ends_at_once_again_and_again_is_asked_for_ever_more_seldom() -> None:
-    place = Place()
+    place = StreamPosition()
     waits = []
     for number in range(300):
         place.note(ServerSentEvent(id=str(number), retry=0))
@@ -155,13 +155,13 @@ def test_a_stream_that_ends_at_once_again_and_again_is_asked_for_ever_more_seldo
 
 @pytest.mark.parametrize("retry", [10**9, 10**4000])
 def test_a_server_that_wishes_for_a_wait_of_years_gets_an_hour(retry: int) -> None:
-    place = Place()
+    place = StreamPosition()
     place.note(ServerSentEvent(id="1", retry=retry))
     assert place.wait() == 3600.0
 
 
 def test_the_id_of_an_event_that_no_header_can_carry_is_not_kept() -> None:
-    place = Place()
+    place = StreamPosition()
     for length, kept in ((MAX_HEADER_VALUE, True), (MAX_HEADER_VALUE + 1, False)):
         place.note(ServerSentEvent(id="x" * length))
         assert bool(place.last_id) is kept
@@ -169,13 +169,13 @@ def test_the_id_of_an_event_that_no_header_can_carry_is_not_kept() -> None:
 
 def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever() -> None:
     away = LinkFault(FaultKind.UNREACHABLE, "away")
-    place = Place()
+    place = StreamPosition()
     tries = 0
     while may_resume(away, place):
         place.wait()
         tries += 1
     assert 1 < tries < 20
-    assert not may_resume(LinkFault(FaultKind.REJECTED, "no"), Place())
+    assert not may_resume(LinkFault(FaultKind.REJECTED, "no"), StreamPosition())
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever()
 )
 def test_a_session_is_forgotten_when_the_server_says_so(status: int, text: str, *, forgotten: bool) -> None:
     body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"%s"}}' % text.encode()
-    assert refusals.forgets_session(status, body) is forgotten
+    assert faults.is_session_expired(status, body) is forgotten

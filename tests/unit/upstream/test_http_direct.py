@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from dmcp.upstream.direct import DirectTransport
+from dmcp.upstream.pool import DirectTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

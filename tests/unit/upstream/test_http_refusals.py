@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dmcp.upstream import refusals
+from dmcp.upstream import faults
 
 
 @pytest.mark.parametrize(
@@ -38,12 +38,12 @@ from dmcp.upstream import refusals
     ],
 )
 def test_a_refusal_is_quoted(body: bytes, said: str) -> None:
-    assert refusals.words(body) == said
+    assert faults.words(body) == said
 
 
 def test_300_characters_are_quoted() -> None:
-    assert refusals.words(b"x" * 300) == "x" * 300
-    assert refusals.words(b"x" * 301) == "x" * 299 + "…"
+    assert faults.words(b"x" * 300) == "x" * 300
+    assert faults.words(b"x" * 301) == "x" * 299 + "…"
 
 
 LOST = [
@@ -82,22 +82,22 @@ NOT_LOST = [
 @pytest.mark.parametrize("text", LOST)
 def test_a_session_that_is_lost_in_other_words_than_404(text: str) -> None:
     for status in (400, 410, 422):
-        assert refusals.forgets_session(status, text.encode())
-        assert refusals.forgets_session(status, b'{"detail":"%s"}' % text.encode())
-        assert refusals.forgets_session(status, b'{"message":"%s"}' % text.encode())
-    assert refusals.forgets_session(404, b"")
-    assert not refusals.forgets_session(500, text.encode())
-    assert not refusals.forgets_session(401, text.encode())
+        assert faults.is_session_expired(status, text.encode())
+        assert faults.is_session_expired(status, b'{"detail":"%s"}' % text.encode())
+        assert faults.is_session_expired(status, b'{"message":"%s"}' % text.encode())
+    assert faults.is_session_expired(404, b"")
+    assert not faults.is_session_expired(500, text.encode())
+    assert not faults.is_session_expired(401, text.encode())
     error = b'{"jsonrpc":"2.0","id":%s,"error":{"code":-32001,"message":"%s"}}'
-    assert refusals.answer_forgets_session(error % (b"7", text.encode()))
-    assert refusals.answer_forgets_session(error % (b"null", text.encode()))
+    assert faults.response_expires_session(error % (b"7", text.encode()))
+    assert faults.response_expires_session(error % (b"null", text.encode()))
 
 
 @pytest.mark.parametrize("text", NOT_LOST)
 def test_an_unrelated_refusal_loses_no_session(text: str) -> None:
-    assert not refusals.forgets_session(400, text.encode())
+    assert not faults.is_session_expired(400, text.encode())
     error = b'{"jsonrpc":"2.0","id":7,"error":{"code":-32001,"message":"%s"}}' % text.encode()
-    assert not refusals.answer_forgets_session(error)
+    assert not faults.response_expires_session(error)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_an_unrelated_refusal_loses_no_session(text: str) -> None:
     ],
 )
 def test_what_only_speaks_of_sessions_is_passed_on(frame: bytes) -> None:
-    assert not refusals.answer_forgets_session(frame)
+    assert not faults.response_expires_session(frame)
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_what_only_speaks_of_sessions_is_passed_on(frame: bytes) -> None:
     ],
 )
 def test_a_refusal_of_a_revision_is_recognised(body: bytes, *, refused: bool) -> None:
-    assert refusals.refuses_revision(body) is refused
+    assert faults.refuses_revision(body) is refused

@@ -9,13 +9,12 @@ import pytest
 
 from contract.owner import Owner
 from dmcp.config.model import RemoteServer
-from dmcp.upstream import origins
-from dmcp.upstream.answer import Answer, Header
+from dmcp.upstream import pool
 from dmcp.upstream.connection import Connection
-from dmcp.upstream.direct import DirectTransport
 from dmcp.upstream.endpoint import Endpoint
-from dmcp.upstream.shortcut import only_message
-from dmcp.upstream.streamable_http import StreamableHttpLink
+from dmcp.upstream.pool import DirectTransport
+from dmcp.upstream.responses import Header, Response
+from dmcp.upstream.streamable_http import StreamableHttpLink, single_message
 
 pytestmark = pytest.mark.anyio
 
@@ -37,13 +36,13 @@ class Wire(asyncio.Transport):
 
 async def answered(
     body: bytes, *headers: Header, status: int = 200, missing: int = 0
-) -> tuple[Answer, DirectTransport]:
+) -> tuple[Response, DirectTransport]:
     """The answer a link would get, and the pool of the connection it came over."""
     pool = DirectTransport("127.0.0.1", 1, tls=False)
     connection = Connection(lambda _: None)
     connection.connection_made(Wire())
     pool.release(connection)
-    heard: list[Answer | httpx.HTTPError] = []
+    heard: list[Response | httpx.HTTPError] = []
     assert pool.start("POST", httpx.URL("http://127.0.0.1:1/"), [], b"", heard.append) is connection
     length = (b"content-length", b"%d" % (len(body) + missing))
     head = [b"HTTP/1.1 %d X" % status, *(b": ".join(pair) for pair in (*headers, length)), b"", body]
@@ -51,7 +50,7 @@ async def answered(
     if missing:
         connection.connection_lost(None)
     (answer,) = heard
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, Response)
     return answer, pool
 
 
@@ -70,7 +69,7 @@ async def test_a_body_that_is_the_answer_and_nothing_else_is_taken_and_its_conne
     body: bytes, kind: Header
 ) -> None:
     answer, pool = await answered(body, kind)
-    message = only_message(answer, 7)
+    message = single_message(answer, 7)
     assert message is not None
     assert httpx.Response(200, content=message).json() == httpx.Response(200, content=MESSAGE).json()
     assert b"\n" not in message
@@ -102,20 +101,20 @@ async def test_anything_else_is_left_as_it_came(
     body: bytes, headers: tuple[Header, ...], status: int
 ) -> None:
     answer, _ = await answered(body, *headers, status=status)
-    assert only_message(answer, 7) is None
+    assert single_message(answer, 7) is None
     assert b"".join([chunk async for chunk in answer.stream]) == body
 
 
 async def test_a_body_that_broke_off_is_left_and_its_end_is_an_error() -> None:
     answer, _ = await answered(MESSAGE, JSON, missing=1)
-    assert only_message(answer, 7) is None
+    assert single_message(answer, 7) is None
     with pytest.raises(httpx.ReadError):
         [chunk async for chunk in answer.stream]
 
 
 async def test_an_answer_that_is_given_up_in_the_turn_it_comes_in_does_not_stay_open() -> None:
     url = "http://127.0.0.1:1/"
-    origin = origins.join(httpx.URL(url))
+    origin = pool.acquire(httpx.URL(url))
     wire, connection = Wire(), Connection(lambda _: None)
     connection.connection_made(wire)
     origin.transport.release(connection)  # type: ignore[attr-defined]  # no proxy here
@@ -127,4 +126,4 @@ async def test_an_answer_that_is_given_up_in_the_turn_it_comes_in_does_not_stay_
     link.abandon(7)
     await link.aclose(0)
     assert wire.closed
-    await origins.leave(origin)
+    await pool.give_back(origin)
