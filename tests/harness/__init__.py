@@ -1,4 +1,4 @@
-"""What the test rooms share: a raw client, the official SDK's client, the wire check, configurations, processes.
+"""What all tests share: a raw client, the official SDK's client, the wire check, configurations, processes.
 
 Not here: fixtures (``tests/conftest.py``) and the servers that stand behind dmcp (``tests/servers``, ``tests/npm``).
 """

@@ -131,18 +131,18 @@ class Child:
 
     @property
     def process(self) -> asyncio.subprocess.Process:
-        """The process, once it is started."""
+        """Return the process, once it is started."""
         assert self._process is not None
         return self._process
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self.process.pid
 
     @property
     def stderr(self) -> str:
-        """What the process wrote to stderr. Who asks for it once has it read from then on."""
+        """Return what the process wrote to stderr. From the first look on it is read as it arrives."""
         if self._stderr is None:
             return self._collected
         self._stderr.read()
@@ -151,7 +151,7 @@ class Child:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The events a dmcp whose environment has ``EVENTS`` has written to stderr."""
+        """Return the events a dmcp whose environment has ``EVENTS`` has written to stderr."""
         whole = self.stderr.rfind("\n") + 1
         for line in self.stderr[self._parsed : whole].splitlines():
             with suppress(ValueError):
@@ -278,7 +278,7 @@ class Child:
         return next(found())
 
     def on_line(self, line: bytes) -> None:
-        """A line of stdout, without its end. For subclasses."""
+        """Take a line of stdout, without its end. For subclasses; runs on the loop."""
 
     def _kill(self) -> None:
         family = descendants(self.pid)

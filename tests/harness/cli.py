@@ -1,4 +1,4 @@
-"""A ``dmcp`` command run to its end by a test, as a script runs it: no terminal, everything captured."""
+"""Run a ``dmcp`` command to its end, as a script does: no terminal, everything captured."""
 
 from __future__ import annotations
 

@@ -31,22 +31,22 @@ def write_config(path: Path, servers: dict[str, Entry], **top_level: Any) -> Pat
 
 
 def python_server(script: Path, *arguments: str, **more: Any) -> Entry:
-    """A server that is a Python script, run by the interpreter of the tests."""
+    """Return the entry of a server that is a Python script, run by the interpreter of the tests."""
     return {"command": sys.executable, "args": [str(script), *arguments], **more}
 
 
 def sdk_server(*arguments: str, **more: Any) -> Entry:
-    """``tests/servers/sdk_stdio.py``: every feature, from the official SDK."""
+    """Return the entry of ``tests/servers/sdk_stdio.py``: every feature, from the official SDK."""
     return python_server(TESTS / "servers" / "sdk_stdio.py", *arguments, **more)
 
 
 def plain_server(**more: Any) -> Entry:
-    """``tests/servers/noisy.py``: a tool ``echo`` and little else, in a tenth of the time the SDK takes to start."""
+    """Return the entry of ``tests/servers/noisy.py``: a tool ``echo``, and it starts ten times as fast as the SDK."""
     return python_server(TESTS / "servers" / "noisy.py", **more)
 
 
 def npm_server(name: str, *arguments: str, **more: Any) -> Entry:
-    """One of the official npm servers: "everything", "filesystem" or "memory".
+    """Return the entry of an official npm server: "everything", "filesystem" or "memory".
 
     Skips the test where they are not installed (``npm ci --prefix tests/npm``); with ``CI=true`` that is a failure.
     """
@@ -60,7 +60,7 @@ def npm_server(name: str, *arguments: str, **more: Any) -> Entry:
 
 
 def tapped(entry: Entry, log: Path) -> Entry:
-    """The same server behind ``tests/servers/tap.py``, which writes all that is said on both sides to ``log``."""
+    """Return the same server behind ``tests/servers/tap.py``, which writes both sides' messages to ``log``."""
     tap = str(TESTS / "servers" / "tap.py")
     return {
         **entry,

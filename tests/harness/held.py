@@ -1,4 +1,4 @@
-"""A real dmcp process whose event loop gets stuck when a file appears: in Python, or in one regular expression.
+"""A real dmcp process whose event loop blocks when a file appears: in Python, or in one regular expression.
 
 Run as a program: ``held.py HOW FILE CONFIG``; HOW is "python" or "pattern". It is ``dmcp CONFIG`` until FILE is there.
 """

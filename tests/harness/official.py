@@ -53,20 +53,20 @@ class OfficialClient:
 
     @classmethod
     def straight_to(cls, server: Entry) -> Self:
-        """A client of this server, with nothing between."""
+        """Return a client of this server, with nothing between."""
         return cls([server["command"], *server["args"]])
 
     @classmethod
-    def through_dmcp(cls, room: Path, **servers: Entry) -> Self:
-        """A client of a dmcp in front of these servers; what dmcp and they say to each other is checked too.
+    def through_dmcp(cls, directory: Path, **servers: Entry) -> Self:
+        """Return a client of a dmcp in front of these servers; what dmcp and they say to each other is checked too.
 
         Args:
-            room: an empty directory for the configuration and the records.
+            directory: an empty directory for the configuration and the records.
             servers: by group.
         """
-        entries = {name: tapped(entry, room / f"{name}.tap") for name, entry in servers.items()}
-        config = write_config(room / "config.json", entries)
-        return cls(dmcp_command(config), [room / f"{name}.tap" for name in servers])
+        entries = {name: tapped(entry, directory / f"{name}.tap") for name, entry in servers.items()}
+        config = write_config(directory / "config.json", entries)
+        return cls(dmcp_command(config), [directory / f"{name}.tap" for name in servers])
 
     async def __aenter__(self) -> Self:
         executable, *arguments = self._command
@@ -111,7 +111,7 @@ class OfficialClient:
             assert not upstream.problems, f"{tap.stem}: " + "\n".join(upstream.problems)
 
     def upstream(self, group: str) -> Ledger:
-        """What has been said between dmcp and one of its servers so far."""
+        """Return what has been said between dmcp and one of its servers so far."""
         return next(read_tap(tap) for tap in self._taps if tap.stem == group)
 
     async def heard_upstream(self, group: str, method: str, params: dict[str, Any] | None = None) -> None:
@@ -131,19 +131,19 @@ class OfficialClient:
         return any(m.get("method") == method and params.items() <= m.get("params", {}).items() for m in said)
 
     async def tools(self, group: str) -> list[dict[str, Any]]:
-        """What ``get_dynamic_tools`` says of a group."""
+        """Return what ``get_dynamic_tools`` says of a group."""
         result = await self.session.call_tool("get_dynamic_tools", {"group": group})
         tools: list[dict[str, Any]] = json.loads(text_of(result))
         return tools
 
     async def call(self, group: str, name: str, args: Any = None, **options: Any) -> types.CallToolResult:
-        """A tool called through dmcp."""
+        """Call a tool through dmcp and return its result."""
         arguments = {"group": group, "name": name, "args": args if args is not None else {}}
         result: types.CallToolResult = await self.session.call_tool("call_dynamic_tool", arguments, **options)
         return result
 
     async def heard(self, matching: Callable[[Any], bool], within: float = WAIT) -> Any:
-        """The first notification that matches, waiting for it if need be."""
+        """Return the first notification that matches, waiting for it if need be."""
         with anyio.move_on_after(within):
             while not (hits := [note for note in self.notes if matching(note)]):
                 await self._news.wait()
@@ -176,7 +176,7 @@ class OfficialClient:
 
 
 def text_of(result: types.CallToolResult) -> str:
-    """The text of a result that is one text."""
+    """Return the text of a result that is one text."""
     (content,) = result.content
     assert isinstance(content, types.TextContent)
     return content.text

@@ -1,4 +1,4 @@
-"""Which processes a test has started, whoever their parent is by now.
+"""Find the processes a test has started, whatever their parent is by now.
 
 Every process started inside a test inherits ``TEST_MARK_OF_DMCP``; that finds orphans which a look at the process
 tree would miss, because they were handed to init.
@@ -17,7 +17,7 @@ MARK = "TEST_MARK_OF_DMCP"
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; a zombie does not."""
+    """Return whether the process runs; a zombie does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -25,7 +25,7 @@ def alive(pid: int) -> bool:
 
 
 def descendants(pid: int) -> list[psutil.Process]:
-    """All children of a process, and theirs, that are alive now."""
+    """Return all children of a process, and theirs, that are alive now."""
     try:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:

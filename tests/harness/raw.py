@@ -34,7 +34,7 @@ class RpcError(Exception):
 
 
 def dmcp_command(config: Path | str, *options: str) -> list[str]:
-    """How to start dmcp; ``DMCP_TEST_COMMAND`` names another binary to compare with."""
+    """Return how to start dmcp; ``DMCP_TEST_COMMAND`` names another binary to compare with."""
     binary = os.environ.get("DMCP_TEST_COMMAND")
     return [binary, str(config)] if binary else [sys.executable, "-m", "dmcp", *options, str(config)]
 
@@ -134,7 +134,7 @@ class RawClient(Child):
         self._say({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": message}})
 
     async def answer(self, identifier: int | str | None, within: float = WAIT) -> dict[str, Any]:
-        """The whole response to a request that was sent before.
+        """Return the whole response to a request that was sent before.
 
         Raises:
             AssertionError: there is none in time, or the process has ended without one.
@@ -157,14 +157,14 @@ class RawClient(Child):
         return response["result"]
 
     async def call(self, group: str, name: str, args: Any = None, **params: Any) -> Any:
-        """The result of a tool called through dmcp."""
+        """Call a tool through dmcp and return its result."""
         arguments = {"group": group, "name": name, "args": args if args is not None else {}}
         return await self.request(
             "tools/call", {"name": "call_dynamic_tool", "arguments": arguments, **params}
         )
 
     async def tools(self, group: str) -> list[dict[str, Any]]:
-        """What ``get_dynamic_tools`` says of a group."""
+        """Return what ``get_dynamic_tools`` says of a group."""
         params = {"name": "get_dynamic_tools", "arguments": {"group": group}}
         result = await self.request("tools/call", params)
         tools: list[dict[str, Any]] = json.loads(result["content"][0]["text"])
@@ -191,7 +191,7 @@ class RawClient(Child):
         capabilities: Mapping[str, Any] | None = None,
         name: str = "raw-client",
     ) -> dict[str, Any]:
-        """Shake hands. Returns the result of ``initialize``."""
+        """Initialize the session. Returns the result of ``initialize``."""
         info = {"name": name, "version": "1"}
         params = {"protocolVersion": revision, "capabilities": dict(capabilities or {}), "clientInfo": info}
         result: dict[str, Any] = await self.request("initialize", params)
@@ -199,7 +199,7 @@ class RawClient(Child):
         return result
 
     def on_line(self, line: bytes) -> None:
-        """Sort what the server said."""
+        """Match a response to its request, answer a server request, or keep the message in the inbox."""
         try:
             message = json.loads(line)
         except ValueError:

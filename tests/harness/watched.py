@@ -62,21 +62,21 @@ class LoopWatch:
 
     @property
     def env(self) -> dict[str, str]:
-        """What to add to the environment of ``command``."""
+        """Return what to add to the environment of ``command``."""
         return {_REPORT: str(self._report), _SETTLED: str(self._from)}
 
     @property
     def files(self) -> tuple[Path, Path]:
-        """What a ``Heartbeat`` is given: the report, and the file whose being there means that it counts."""
+        """Return what a ``Heartbeat`` is given: the report, and the file whose being there means that it counts."""
         return self._report, self._from
 
     @staticmethod
     def command(config: Path | str) -> list[str]:
-        """How to start a watched dmcp that serves this configuration."""
+        """Return how to start a watched dmcp that serves this configuration."""
         return [sys.executable, str(Path(__file__).resolve()), str(config)]
 
     def start_watching(self) -> None:
-        """Forget the start of the process: only what happens from now on counts."""
+        """Ignore what happened so far: only what happens from now on counts."""
         self._from.write_text("from now on")
 
     def held(self) -> Held:

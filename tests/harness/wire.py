@@ -1,4 +1,4 @@
-"""Checks what passes between a client and a server against the official types of ``mcp-types``.
+"""Check what passes between a client and a server against the official types of ``mcp-types``.
 
 It follows one session: which request each answer belongs to, which revision was agreed, that every request is
 answered once at most, and that nobody answers what was not asked. It knows nothing of pipes.
@@ -54,7 +54,7 @@ class Ledger:
         return f"<Ledger {self.revision}: {len(self.heard)} messages, {len(self.problems)} problems>"
 
     def record(self, side: Side, message: Any, *, judged: bool = True) -> None:
-        """Take in what ``side`` said: one message, or a batch.
+        """Record what ``side`` sent: one message, or a batch.
 
         Args:
             side: who said it.
@@ -80,13 +80,13 @@ class Ledger:
             self._complain(side, message, f"{type(error).__name__}: {error}")
 
     def methods(self, side: Side) -> set[str]:
-        """The methods this side has used."""
+        """Return the methods this side has used."""
         return {
             message["method"] for speaker, message in self.heard if speaker == side and "method" in message
         }
 
     def unanswered(self, side: Side) -> list[str]:
-        """Methods of this side's requests that have no answer, cancelled ones left out."""
+        """Return the methods of this side's requests that have no answer, cancelled ones left out."""
         return [
             method
             for key, waiting in self._open.items()
@@ -134,7 +134,7 @@ class Ledger:
 
 
 def read_tap(log: Path) -> Ledger:
-    """The ledger of a session that ``tests/servers/tap.py`` has written down; dmcp is the client in it."""
+    """Return the ledger of a session that ``tests/servers/tap.py`` has written down; dmcp is the client in it."""
     ledger = Ledger()
     written = (
         log.read_bytes() if log.exists() else b""
