@@ -222,6 +222,9 @@ MAX_CURSOR: Final = 512
 MAX_OLD_ENTRIES: Final = 20_000
 """Entries of listings that have changed since, kept for a client that is in the middle of paging through them."""
 
+MAX_OLD_BYTES: Final = 4 * MIB
+"""Bytes of such listings. Of a larger one the next page is refused, and the client begins again."""
+
 MAX_SHOWN_DESCRIPTION: Final = 4 * KIB
 """Characters of a description in what dmcp composes (``tools/list``, ``get_dynamic_tools``). The rest is cut off."""
 

@@ -7,11 +7,11 @@ import binascii
 import os
 from collections import deque
 from itertools import count
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dmcp.errors import DownstreamError
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
-from dmcp.protocol.limits import MAX_CURSOR, MAX_OLD_ENTRIES, MAX_PAGE
+from dmcp.protocol.limits import MAX_CURSOR, MAX_OLD_BYTES, MAX_OLD_ENTRIES, MAX_PAGE
 from dmcp.protocol.wire import encode
 
 if TYPE_CHECKING:
@@ -35,6 +35,14 @@ class Entries(Protocol):
 
     def __getitem__(self, where: slice, /) -> tuple[JsonObject | None, ...]:
         """Some of them; ``None`` in the place of one that cannot be shown."""
+
+
+class _Old(NamedTuple):
+    """A listing as it was in a generation that is over; ``size`` in bytes."""
+
+    generation: int
+    entries: Entries
+    size: int
 
 
 class PagedListing:
@@ -62,7 +70,7 @@ class PagedListing:
             b""  # the first page, if it was asked for: of a merged listing it is asked for again and again
         )
         self._handed_out = False  # whether the client may be in the middle of this generation
-        self._old: deque[tuple[int, Entries]] = deque(maxlen=_KEPT)
+        self._old: deque[_Old] = deque(maxlen=_KEPT)
 
     def __repr__(self) -> str:
         return f"<PagedListing {self._member} generation {self.generation}, {len(self.entries)} entries>"
@@ -71,8 +79,13 @@ class PagedListing:
         """Put the new listing in force; returns whether it differs from the one before."""
         if _same(entries, self.entries):
             return False
-        self._old.append((self.generation, self.entries if self._handed_out else ()))
-        while sum(len(old) for _, old in self._old) > MAX_OLD_ENTRIES:
+        size = _size(self.entries) if self._handed_out else 0
+        keeps = 0 < size <= MAX_OLD_BYTES
+        self._old.append(_Old(self.generation, self.entries if keeps else (), size if keeps else 0))
+        while (
+            sum(len(old.entries) for old in self._old) > MAX_OLD_ENTRIES
+            or sum(old.size for old in self._old) > MAX_OLD_BYTES
+        ):
             self._old.popleft()
         self.generation, self._handed_out, self._first = next(_generations), False, b""
         self.entries = entries
@@ -111,7 +124,7 @@ class PagedListing:
     def _entries_of(self, generation: int) -> Entries | None:
         if generation == self.generation:
             return self.entries
-        return next((entries for number, entries in self._old if number == generation), None)
+        return next((old.entries for old in self._old if old.generation == generation), None)
 
     def _cursor(self, generation: int, start: int) -> bytes:
         return base64.urlsafe_b64encode(f"{generation}:{start}:{self._name}".encode())
@@ -142,6 +155,22 @@ def _same(one: Entries, two: Entries) -> bool:
         return one is two or bool(one == two)
     except RecursionError:  # nested too deeply to be compared
         return False
+
+
+def _size(entries: Entries) -> int:
+    """Return the bytes of a listing; of one beyond the limits as many as are too many: it is looked at no further."""
+    if len(entries) > MAX_OLD_ENTRIES:
+        return MAX_OLD_BYTES + 1
+    size = 0
+    for start in range(0, len(entries), PAGE_SIZE):
+        for entry in entries[start : start + PAGE_SIZE]:
+            try:
+                size += 0 if entry is None else len(encode(entry))
+            except ValueError:  # nested too deeply to be written
+                continue
+            if size > MAX_OLD_BYTES:
+                return size
+    return size
 
 
 def _write(entries: Entries, start: int) -> tuple[list[bytes], int]:

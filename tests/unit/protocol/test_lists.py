@@ -9,7 +9,7 @@ import pytest
 
 from dmcp.config.model import Limits
 from dmcp.errors import DownstreamError
-from dmcp.protocol.limits import MAX_LEARNED, MAX_OLD_ENTRIES, MAX_PAGES, MAX_SUBSCRIBED
+from dmcp.protocol.limits import MAX_LEARNED, MAX_OLD_BYTES, MAX_OLD_ENTRIES, MAX_PAGES, MAX_SUBSCRIBED
 from dmcp.protocol.listing import Collector
 from dmcp.protocol.merge import Contribution, merge, same
 from dmcp.protocol.naming import split_qualified
@@ -231,11 +231,28 @@ def test_listings_that_have_changed_are_kept_only_for_who_is_in_the_middle_of_on
     listing = PagedListing("prompts")
     for generation in range(3):
         listing.update(named(*(f"{generation}-{number}" for number in range(PAGE_SIZE))))
-    assert sum(len(entries) for _, entries in listing._old) == 0
+    assert sum(len(old.entries) for old in listing._old) == 0
     for generation in range(10):
         listing.page()
         listing.update(named(*(f"{generation}-{number}" for number in range(10 * PAGE_SIZE))))
-    assert 0 < sum(len(entries) for _, entries in listing._old) <= MAX_OLD_ENTRIES
+    assert 0 < sum(len(old.entries) for old in listing._old) <= MAX_OLD_ENTRIES
+
+
+@pytest.mark.parametrize(("size", "kept"), [(2000, True), (5000, False)])
+def test_a_listing_that_has_changed_is_kept_only_up_to_so_many_bytes(size: int, kept: bool) -> None:
+    listing = PagedListing("prompts")
+    listing.update(tuple({"name": str(number), "description": "x" * size} for number in range(1100)))
+    cursor = json.loads(listing.page())["nextCursor"]
+    listing.update(named("new"))
+    if kept:
+        assert json.loads(listing.page(cursor))["prompts"]
+    else:
+        with pytest.raises(DownstreamError, match="expired"):
+            listing.page(cursor)
+    for generation in range(4):
+        listing.update(tuple({"name": f"{generation}.{n}", "description": "x" * size} for n in range(1100)))
+        listing.page()
+    assert sum(old.size for old in listing._old) <= MAX_OLD_BYTES
 
 
 def test_of_each_group_so_many_learned_uris_are_remembered_and_no_other_group_pays_for_it() -> None:
