@@ -352,7 +352,7 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
         try:
             params = yield from _params_in_slices(frame, spans["params"])
         except ValueError as error:
-            params = error
+            params = ValueError(str(error))  # without its traceback, which would keep the frame alive
         return _request(raw.get("id"), method, params)
     message = _read_members(raw)
     if isinstance(message, Response) and message.error is not None and len(message.error) > _LENIENT:
@@ -452,7 +452,7 @@ def _read_request(identifier: bytes | None, method: Any, raw: Any) -> Single:
         try:
             params = _params(raw)
         except ValueError as error:
-            params = error
+            params = ValueError(str(error))  # without its traceback, which would keep the frame alive
     return _request(identifier, method, params)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import sys
 
 import pytest
 
@@ -196,3 +198,28 @@ def test_a_methods_name_has_one_limit_however_the_message_is_read(length: int, t
     frame = b'{"jsonrpc":"2.0","id":1,"method":"%b"}' % (b"m" * (length - 2))
     for message in (jsonrpc.read(frame), scan.at_once(jsonrpc.read_in_slices(frame))):
         assert isinstance(message, jsonrpc.Request) is taken
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b'{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"%b"}}' % (b"x" * 17 * 2**20),
+        b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"data":[%b1]}}' % (b"1," * 100_001),
+        b'{"jsonrpc":"2.0","id":1,"method":"x","params":%b}' % (b"[" * 2000),
+        b'{"jsonrpc":"2.0","id":1,"result":{"a":"\xff"}}',
+        b'{"jsonrpc":"2.0","id":1,"method":"x","params":"text"}',
+    ],
+    ids=["long", "many values", "deep", "no UTF-8", "no object"],
+)
+def test_a_message_that_is_refused_is_let_go_at_once(frame: bytes) -> None:
+    """An error kept with its traceback would hold 60 MB until the garbage collector happens to come by."""
+    wire.use_fast_json()
+    gc.disable()
+    try:
+        before = sys.getrefcount(frame)
+        for _ in range(3):
+            assert isinstance(scan.at_once(jsonrpc.read_in_slices(frame)), jsonrpc.Malformed)
+            assert isinstance(jsonrpc.read(frame), jsonrpc.Malformed)
+        assert sys.getrefcount(frame) == before
+    finally:
+        gc.enable()
