@@ -18,9 +18,16 @@ _ROOT = Path(dmcp.__file__).parents[1]
 
 
 def run_dmcp(
-    *arguments: str | Path, stdin: str = "", env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *arguments: str | Path,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = WAIT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``dmcp ARGUMENTS``. Its configuration comes from the arguments only, unless ``env`` says otherwise."""
+    """Run ``dmcp ARGUMENTS``, for ``timeout`` seconds at most.
+
+    Its configuration comes from the arguments only, unless ``env`` says otherwise.
+    """
     inherited = {
         key: value for key, value in os.environ.items() if key not in ("DYNAMIC_MCP_CONFIG", "DMCP_LOG")
     }
@@ -29,7 +36,7 @@ def run_dmcp(
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=WAIT,
+        timeout=timeout,
         check=False,
         env={**inherited, "PYTHONPATH": str(_ROOT), **(env or {})},
         cwd=cwd,

@@ -60,7 +60,7 @@ class Desk:
     def dmcp(self, *arguments: str) -> str:
         """What a dmcp command prints; it has to succeed."""
         # This test's whole environment is the person's, so that nothing of the real one is read or written.
-        done = run_dmcp(*arguments, env=self.env, cwd=self.project)
+        done = run_dmcp(*arguments, env=self.env, cwd=self.project, timeout=_LONGEST)  # it may run the tool
         assert done.returncode == 0, done.stderr
         return done.stdout
 
