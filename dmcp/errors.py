@@ -3,14 +3,14 @@
 ::
 
     DmcpError
-    ├── ConfigError          the configuration file or the command line: the person mends it
+    ├── ConfigError          the configuration file or the command line: the user mends it
     ├── DownstreamError      the client sent something that is not valid MCP
     ├── UpstreamError        a server, or the way to it, failed
     │   ├── LinkRefused      the connection could not be made at all
     │   │   └── CommandMissing    what would have to be started is not there
-    │   └── AuthError        the server wants credentials that cannot be had without the person
+    │   └── AuthError        the server wants credentials that cannot be had without the user
     │       ├── SignInNeeded      only a sign-in in the browser helps
-    │       └── AuthUnavailable   the authorization server does not answer for now: nothing the person can do
+    │       └── AuthUnavailable   the authorization server does not answer for now: nothing the user can do
     └── InternalError        dmcp itself: a bug to report
 
 Not here: JSON-RPC error objects that pass through unchanged. They are payloads, not exceptions.
@@ -25,7 +25,7 @@ ISSUES: Final = "https://github.com/asyrjasalo/dynamic-mcp/issues"
 
 
 class DmcpError(Exception):
-    """Anything dmcp can explain in one sentence. ``str(error)`` is fit to be shown to a person."""
+    """Anything dmcp can explain in one sentence. ``str(error)`` is fit to be shown to a user."""
 
 
 class ConfigError(DmcpError):
@@ -61,7 +61,7 @@ class CommandMissing(LinkRefused):
 
 
 class AuthError(UpstreamError):
-    """The server wants credentials dmcp does not have; the message says what the person should do."""
+    """The server wants credentials dmcp does not have; the message says what the user should do."""
 
 
 class SignInNeeded(AuthError):  # noqa: N818 - says what happened, as LinkRefused does

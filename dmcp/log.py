@@ -89,7 +89,7 @@ class _Window:
         self.last: deque[str] | None = None
 
     def summary(self) -> str:
-        """One line for those that were not shown."""
+        """Return one line for those that were not shown."""
         last = f"{LAST}{' | '.join(self.last)}" if self.last else ""
         return f"... and {self.suppressed:,} more like this in the last minute{last}"
 
@@ -134,7 +134,7 @@ class _Remarks:
         return [w for key, w in list(self._suppressing.items()) if w.end <= now for w in self._drop(key)]
 
     def next_due(self) -> float | None:
-        """When the first of them ends, by the monotonic clock; ``None``: none has a count."""
+        """Return when the first of them ends, by the monotonic clock; ``None``: none has a count."""
         return min((window.end for window in self._suppressing.values()), default=None)
 
     def _drop(self, key: tuple[str, Hashable]) -> list[_Window]:
@@ -170,11 +170,11 @@ class _Writer:
 
     @property
     def encoding(self) -> str:
-        """The encoding of the stream behind."""
+        """Return the encoding of the stream behind."""
         return self._encoding
 
     def isatty(self) -> bool:
-        """Whether a terminal is behind."""
+        """Return whether a terminal is behind."""
         return bool(self._stream is not None and self._stream.isatty())
 
     def put(self, line: Line) -> None:
@@ -206,7 +206,7 @@ class _Writer:
                 self._thread.start()
 
     def forked(self) -> None:
-        """In a child process: nothing of the parent's waits here, and its thread is not here."""
+        """Start anew in a child process: nothing of the parent's waits here, and its thread is not here."""
         self.__init__(self._stream)  # type: ignore[misc]
 
     def close(self) -> None:
@@ -261,7 +261,7 @@ class _Writer:
             return taken
 
     def _write(self, text: str) -> None:
-        """Write it all, however long that takes. A stream that is broken takes nothing and is left in peace."""
+        """Write it all, however long that takes. To a stream that is broken nothing is written any more."""
         left = memoryview(text.encode(self._encoding, "backslashreplace"))
         while left and self._raw is not None:
             self._writing_since = self._writing_since or time.monotonic()
@@ -289,7 +289,7 @@ class _Stream(io.TextIOBase):
 
     @property
     def encoding(self) -> str:  # type: ignore[override] # the base class has an attribute that can be set
-        """The encoding of the stream behind."""
+        """Return the encoding of the stream behind."""
         return self._writer.encoding
 
     def writable(self) -> bool:
@@ -349,7 +349,7 @@ def enabled(name: str) -> bool:
 
 
 def serve() -> None:
-    """From now on nothing that is written to standard error is waited for. For a process that serves a client."""
+    """Write standard error in a thread from now on: nothing waits for it. For a process that serves a client."""
     global _writer  # noqa: PLW0603 - one process, one log
     if _writer is not None:
         return
@@ -378,12 +378,12 @@ def close() -> None:
 
 
 def debug(text: str, server: str = OWN) -> None:
-    """Log an event for whoever looks for a fault. Of one place in the code they are limited as with ``remark``."""
+    """Log an event for debugging. Of one place in the code they are limited as with ``remark``."""
     _event("debug", text, server)
 
 
 def info(text: str, server: str = OWN) -> None:
-    """Log something a person may want to know. What is about a server is limited as with ``debug``."""
+    """Log something a user may want to know. What is about a server is limited as with ``debug``."""
     _event("info", text, server)
 
 
@@ -399,7 +399,7 @@ def warning(text: str, server: str = OWN) -> None:
 
 
 def error(text: str, server: str = OWN) -> None:
-    """Log that something is wrong and a person has to act. Limited as with ``debug``."""
+    """Log that something is wrong and a user has to act. Limited as with ``debug``."""
     _event("error", text, server)
 
 
@@ -500,7 +500,7 @@ def _put(level: str, text: str, server: str, name: str = "", fields: Mapping[str
 
 
 def _formatted(line: Line) -> str:
-    """The line as it is written, with its end. In the log's thread, or at once in a command."""
+    """Return the line as it is written, with its end. In the log's thread, or at once in a command."""
     if _writes_json and line.level:
         return as_json(line)
     return as_text(line, terminal=_writer.isatty() if _writer is not None else sys.stderr.isatty())

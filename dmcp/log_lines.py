@@ -48,7 +48,7 @@ class Line(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Characters that wait."""
+        """Return how many characters wait."""
         return len(self.text) + (_size(self.fields) if self.fields else 0)
 
 
@@ -79,7 +79,7 @@ def _size(value: Any) -> int:
 
 
 def as_text(line: Line, *, terminal: bool) -> str:
-    """The line as it is written, with its end. In the log's thread, or at once in a command."""
+    """Return the line as it is written, with its end. In the log's thread, or at once in a command."""
     if not line.level:
         return printable(line.text, None, lines=True)
     global _logger  # noqa: PLW0603 - one process, one log
@@ -94,7 +94,7 @@ def as_text(line: Line, *, terminal: bool) -> str:
 
 
 def as_json(line: Line) -> str:
-    """The line as a JSON object, with its end: secrets masked, characters a terminal obeys spelled as escapes."""
+    """Return the line as a JSON object, with its end: secrets masked, what a terminal would obey as escapes."""
     value: dict[str, Any] = {
         "time": datetime.fromtimestamp(line.at).astimezone().isoformat(timespec="milliseconds"),
         "level": line.level,

@@ -83,7 +83,7 @@ class _Known:
             self._table = None
 
     def table(self) -> tuple[tuple[str, ...], dict[str, _Head], int]:
-        """All values, the same by their beginnings, and the length of the longest."""
+        """Return all values, the same by their beginnings, and the length of the longest."""
         if self._table is None:
             values = (*tuple(self._configured), *tuple(self._learned))
             self._table = (values, _heads(values), max(map(len, values), default=0))
@@ -98,7 +98,7 @@ def hide(secrets: Iterable[str], *, configured: bool = False) -> None:
 
     Args:
         secrets: the values; those under four characters are left out.
-        configured: they are the person's and are never forgotten. Of others the newest are kept.
+        configured: they are the user's and are never forgotten. Of others the newest are kept.
     """
     _known.add(secrets, configured=configured)
 
@@ -227,7 +227,7 @@ def _find_all(text: str, heads: dict[str, _Head]) -> Iterator[tuple[int, int]]:
 
 
 def _find_cut(text: str, heads: dict[str, _Head]) -> Iterator[tuple[int, int]]:
-    """Where a secret begins that goes on behind the place where a text was cut before it came here."""
+    """Find where a secret begins that goes on behind the place where a text was cut before it came here."""
     for sign in _CUTS:
         stop = text.rfind(sign)
         for _ in range(_MAX_CUTS):
@@ -242,7 +242,7 @@ def _find_cut(text: str, heads: dict[str, _Head]) -> Iterator[tuple[int, int]]:
 
 
 def _longest_at(text: str, at: int, head: _Head) -> int:
-    """The length of the longest secret that stands here; 0 if none does."""
+    """Return the length of the longest secret that stands here; 0 if none does."""
     if head.greedy and text[at : at + _GREEDY] in head.greedy:
         end = _URL_END.search(text, at)
         return (len(text) if end is None else end.start()) - at
@@ -273,7 +273,7 @@ def _head(values: set[str]) -> _Head:
 
 
 def _spellings(value: str) -> set[str]:
-    """A secret as it is, and as URLs and JSON spell it."""
+    """Return a secret as it is, and as URLs and JSON spell it."""
     if len(value.strip()) < SHORTEST_SECRET:
         return set()
     if value.isalnum() and value.isascii():
@@ -290,7 +290,7 @@ def _spellings(value: str) -> set[str]:
 
 
 def _encoded(value: str) -> set[str]:
-    """A secret in other case, in hex, and in Base64 wherever it stands ("Basic" credentials: behind a name)."""
+    """Return a secret in other case, in hex, and in Base64 wherever it stands ("Basic" credentials: behind a name)."""
     plain = value.encode("utf-8", "surrogatepass")
     if len(plain) < _WORDLIKE:
         return set()
@@ -329,7 +329,7 @@ def _without_credentials(text: str, *, cut: bool) -> str:
 
 
 def _without_userinfo_and_query(rest: str, *, cut: bool) -> str:
-    """What follows the "://" of a URL, masked. ``cut``: the text went on behind it."""
+    """Return what follows the "://" of a URL, masked. ``cut``: the text went on behind it."""
     found = _TAIL.search(rest)
     body, tail = (rest, "") if found is None else (rest[: found.start()], rest[found.start() :])
     kept = tail.rstrip(_PUNCTUATION)

@@ -1,7 +1,7 @@
 """Make the text of a stranger safe to show: on a terminal, in the log, in what dmcp composes for the model.
 
 Every text a peer has written (a server's name, error, description, stderr; a client's name; a file's value) goes
-through ``printable`` before a person or a model sees it in a sentence of dmcp's. Results and listings are not shown
+through ``printable`` before a user or a model sees it in a sentence of dmcp's. Results and listings are not shown
 but passed on: they stay byte-exact and never come through here.
 """
 

@@ -207,7 +207,7 @@ def _as_text(row: _Row) -> str:
 
 
 def _address(remote: RemoteServer) -> str:
-    """The address of a server as it may be shown: the query may hold a key."""
+    """Return the address of a server as it may be shown: the query may hold a key."""
     from dmcp.auth.discovery import canonical  # noqa: PLC0415 - needed only when the command really runs
 
     return printable(canonical(remote.url).partition("?")[0], 500)

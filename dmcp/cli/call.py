@@ -158,7 +158,7 @@ async def _request(begun: Client, method: str, params: Mapping[str, Any]) -> dic
 
 
 def pairs_of(words: Sequence[str]) -> dict[str, str]:
-    """The ``key=value`` words.
+    """Return the ``key=value`` words.
 
     Raises:
         click.UsageError: one has no "=", or a key stands twice.
@@ -175,7 +175,7 @@ def pairs_of(words: Sequence[str]) -> dict[str, str]:
 
 
 def object_of(text: str) -> dict[str, Any]:
-    """The object of ``--args``; "-" reads it from standard input.
+    """Return the object of ``--args``; "-" reads it from standard input.
 
     Raises:
         click.UsageError: it is no JSON object.

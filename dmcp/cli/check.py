@@ -61,7 +61,7 @@ def check_command(words: tuple[str, ...], as_json: bool) -> int:
         raise ConfigError(no_group(unknown[0], loaded.servers))
     loaded = loaded.only(names) if names else loaded
     remarks = exposed(path, read(path).values)
-    reports = asyncio.run(_look(path, loaded))
+    reports = asyncio.run(_collect(path, loaded))
     if as_json:
         value = {
             "config": formatting.line(path, None),
@@ -76,7 +76,7 @@ def check_command(words: tuple[str, ...], as_json: bool) -> int:
     return 0 if all(report.ready for report in reports) else 1
 
 
-async def _look(path: Path, loaded: Configuration) -> list[ServerReport]:
+async def _collect(path: Path, loaded: Configuration) -> list[ServerReport]:
     events = EventCollector()
     started = time.monotonic()
     with _progress(list(loaded.servers)) as on_report:
@@ -97,7 +97,7 @@ def _not_given(group: str, loaded: Configuration) -> dict[str, str]:
 
 @contextmanager
 def _progress(waiting: list[str]) -> Iterator[Callable[[str], None]]:
-    """A line on a terminal that says how many servers have been seen, and one waited for; nothing anywhere else."""
+    """Show a line on a terminal that says how many servers have been seen, and one waited for; nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda _group: None
         return
@@ -176,7 +176,7 @@ def _number(value: int | None) -> str:
 
 
 def _in_two_lines(report: ServerReport) -> str:
-    """A row of the table for a terminal that is too narrow for it."""
+    """Return a row of the table for a terminal that is too narrow for it."""
     if report.seconds is None:
         return click.style(f"{formatting.line(report.group)}  {report.state}  {report.transport}", fg="red")
     words = (formatting.line(report.group), report.state, report.transport, report.revision or "?")

@@ -59,9 +59,9 @@ _UV_CACHES = ("archive-v", "environments-v", "builds-v")  # in uv's cache, each 
 
 
 def python(*arguments: str) -> list[str]:
-    """How to start this interpreter so that it finds dmcp where this process found it, and nothing else.
+    """Return how to start this interpreter so that it finds dmcp where this process found it, and nothing else.
 
-    ``-P`` keeps modules that lie in the person's working directory from standing in for the standard library's.
+    ``-P`` keeps modules that lie in the user's working directory from standing in for the standard library's.
     """
     found_here = Path(sys.path[0] or ".").resolve() == Path.cwd()
     return [sys.executable, *([] if found_here else ["-P"]), *arguments]
@@ -85,7 +85,7 @@ def runner() -> tuple[str, ...] | None:
 
 
 def dmcp_serving(config: Path | str) -> list[str]:
-    """How to start a dmcp that serves this configuration."""
+    """Return how to start a dmcp that serves this configuration."""
     return python("-m", "dmcp", str(config))
 
 
@@ -109,7 +109,7 @@ class Client:
 
         Args:
             command: the server to start.
-            on_event: is given each line a dmcp writes to stderr, which is told to log list_all as JSON; without it
+            on_event: is given each line a dmcp writes to stderr, which is told to log everything as JSON; without it
                 stderr is that of this process.
             log_level: dmcp's ``DMCP_LOG``, if it shall be another one than this process's.
             on_tools: is given each group whose tools were asked for, with their definitions.
@@ -180,7 +180,7 @@ class Client:
     async def request(
         self, method: str, params: Mapping[str, Any] | None = None, *, within: float = MAX_WAIT
     ) -> Any:
-        """The result of a request.
+        """Return the result of a request.
 
         Args:
             method: what is asked for.
@@ -203,7 +203,7 @@ class Client:
             raise InternalError(f"{method} was not answered within {within:g} s") from None
 
     async def list_all(self, kind: str, group: str | None = None) -> list[dict[str, Any]]:
-        """All pages of a listing.
+        """Return all pages of a listing.
 
         Args:
             kind: "tools", "resources", "resources/templates" or "prompts".
@@ -221,12 +221,12 @@ class Client:
             params["cursor"] = page["nextCursor"]
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of one of the tools the server shows. Its failure is a result too (``isError``)."""
+        """Return the result of one of the tools the server shows. Its failure is a result too (``isError``)."""
         result: dict[str, Any] = await self.request("tools/call", {"name": tool, "arguments": arguments})
         return result
 
     async def group_tools(self, group: str) -> list[dict[str, Any]]:
-        """The definitions of a group's tools, as dmcp shows them.
+        """Return the definitions of a group's tools, as dmcp shows them.
 
         Raises:
             UpstreamError: the group does not exist, or is not available; the text says why.
@@ -235,7 +235,7 @@ class Client:
             result = await self.call("get_dynamic_tools", {"group": group})
         except RpcError as error:
             if isinstance(error.data, dict) and isinstance(reason := error.data.get("reason"), str):
-                raise Unavailable(group, reason) from None  # the person gets every detail
+                raise Unavailable(group, reason) from None  # the user gets every detail
             raise
         text = result["content"][0]["text"]
         if result.get("isError"):
@@ -252,7 +252,7 @@ class Client:
             self.incomplete.setdefault(group, {})[kind] = str(why)
 
     async def group_call(self, group: str, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """The result of a group's tool."""
+        """Return the result of a group's tool."""
         return await self.call("call_dynamic_tool", {"group": group, "name": tool, "args": arguments})
 
     async def _initialize(self) -> None:

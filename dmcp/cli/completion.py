@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def groups(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The groups whose names begin so, or the shell's files where only a configuration can stand.
+    """Return the groups whose names begin so, or the shell's files where only a configuration can stand.
 
     After the group, for ``dmcp call``, its tools.
     """
@@ -46,14 +46,14 @@ def groups(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 
 
 def _tools(config: Path, named: list[str], incomplete: str) -> list[CompletionItem]:
-    """The tools of a group whose names begin so; nothing after a tool."""
+    """Return the tools of a group whose names begin so; nothing after a tool."""
     group, *tool = named
     names = [] if tool else asyncio.run(remembered(config, group))
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 def coding_tools(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """The coding tools whose names begin so; for ``dmcp import``, files too, where none does."""
+    """Return the coding tools whose names begin so; for ``dmcp import``, files too, where none does."""
     from dmcp.cli.coding_tools.table import TOOLS  # noqa: PLC0415 - for three commands of many
 
     found = [

@@ -34,13 +34,13 @@ _TRUSTED: dict[Path, str] = {}
 """Digests of the configurations that were found and trusted: what is served must be the bytes that were looked at."""
 
 _NAMED: list[str] = []
-"""The configuration the person has named, if they have: commands that are advised name it too."""
+"""The configuration the user has named, if they have: commands that are advised name it too."""
 
 _SUFFIXES = (".json", ".jsonc", ".toml")
 
 
 def names_file(word: str) -> bool:
-    """Whether a word on the command line is a configuration file rather than a group's name.
+    """Return whether a word on the command line is a configuration file rather than a group's name.
 
     That a file has this name says nothing: the folder, which may be a stranger's, could have one called as a group is.
     """
@@ -60,11 +60,11 @@ def split(words: Sequence[str], wanted: int) -> tuple[str | None, tuple[str, ...
 
 
 def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Configuration]:
-    """The configuration a command is about, checked.
+    """Return the configuration a command is about, checked.
 
     Args:
-        given: its path, if the person named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE`` in the
-            working directory, else the person's own (``dmcp.config.places``), which is said. A word that reads like
+        given: its path, if the user named one; else ``DYNAMIC_MCP_CONFIG`` does, else it is ``USUAL_FILE`` in the
+            working directory, else the user's own (``dmcp.config.places``), which is said. A word that reads like
             no file's name (``names_file``) may be a group's, or mistyped: that file counts as found. So does what a
             relative ``DYNAMIC_MCP_CONFIG`` means: another file in each folder.
         starts: whether the command starts or reaches its servers. One that was merely found has to be trusted then.
@@ -102,7 +102,7 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
 
 
 def named() -> str:
-    """Return the configuration as the person has named it; empty: commands find it by themselves."""
+    """Return the configuration as the user has named it; empty: commands find it by themselves."""
     return _NAMED[0] if _NAMED else ""
 
 
@@ -121,9 +121,9 @@ def session(
     signs_in: bool = True,
     only: Iterable[str] | None = None,
 ) -> Client:
-    """A client of a dmcp that serves this configuration, to be entered. See ``Client``.
+    """Return a client of a dmcp that serves this configuration, to be entered. See ``Client``.
 
-    Unless the person has chosen a level, that dmcp logs errors only: what is wrong with servers a command is not about
+    Unless the user has chosen a level, that dmcp logs errors only: what is wrong with servers a command is not about
     would drown what it prints. With ``on_event`` it logs everything, there alone. Without ``signs_in`` it opens no
     browser for a server that needs a sign-in: commands that only look should not. With ``only`` these groups alone are
     there, and started.

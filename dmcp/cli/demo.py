@@ -105,7 +105,7 @@ async def _show_call(client: Client, group: str, tool: str, arguments: dict[str,
 
 
 async def _asked_directly(name: str) -> list[dict[str, Any]]:
-    """The tool definitions a server gives a client that talks to it without dmcp."""
+    """Return the tool definitions a server gives a client that talks to it without dmcp."""
     async with Client(_command_of(name)) as client:
         return await client.list_all("tools")
 

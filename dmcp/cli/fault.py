@@ -94,7 +94,7 @@ def _script(path: Path | None, flags: tuple[str, ...], arguments: tuple[str, ...
 
 
 def _flag(parts: list[str], arguments: tuple[str, ...]) -> dict[str, Any]:
-    """The object a script would have for ``--fault "NAME KEY=VALUE ..."``; the phase is "call" if none is given."""
+    """Return the object a script would have for ``--fault "NAME KEY=VALUE ..."``; the usual phase is "call"."""
     pairs = [*(parts[1].split() if len(parts) > 1 else ()), *arguments]
     value: dict[str, Any] = {"fault": parts[0]}
     for pair in pairs:
@@ -106,7 +106,7 @@ def _flag(parts: list[str], arguments: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _usual_phase(name: str) -> str:
-    """Where a fault acts when it is not said: in calls if it can, else in the first phase it can."""
+    """Return where a fault acts when it is not said: in calls if it can, else in the first phase it can."""
     from dmcp.fault.faults import KINDS  # noqa: PLC0415 - see above
     from dmcp.fault.limits import PHASES, TRANSPORTS  # noqa: PLC0415
 
@@ -117,7 +117,7 @@ def _usual_phase(name: str) -> str:
 
 
 def _value(text: str) -> Any:
-    """JSON if it is JSON, else the text itself."""
+    """Return JSON if it is JSON, else the text itself."""
     try:
         return from_json(text)
     except ValueError:

@@ -55,15 +55,15 @@ def echo_error(text: object) -> None:
 
 
 def size(definitions: Any) -> int:
-    """Bytes of tool definitions as compact JSON, which is about what an assistant puts before its model."""
+    """Return bytes of tool definitions as compact JSON, which is about what an assistant puts before its model."""
     return len(to_json(definitions))
 
 
 def tokens(number_of_bytes: int) -> int:
-    """About how many tokens these bytes are."""
+    """Return about how many tokens these bytes are."""
     return round(number_of_bytes / BYTES_PER_TOKEN)
 
 
 def count(number: int, thing: str) -> str:
-    """For example "1 tool", "12 tools"."""
+    """Return a number with its noun: "1 tool", "12 tools"."""
     return f"{number:,} {thing}" + ("" if number == 1 else "s")

@@ -44,7 +44,7 @@ class ServerReport:
         seconds: from the start of dmcp until its first answer.
         reason: why it is unavailable.
         stderr: the last lines it wrote there, if it is unavailable.
-        hint: what the person can do.
+        hint: what the user can do.
         suspicious: texts of its listings with characters that hide or reorder what is read, escaped.
         not_given: variables of dmcp's environment that the server does not get, each with the reason.
     """
@@ -66,13 +66,13 @@ class ServerReport:
 
     @property
     def state(self) -> str:
-        """In a word."""
+        """Return the state in a word."""
         if self.ready:
             return "ready"
         return "unavailable" if self.seconds is None else "incomplete"
 
     def as_json(self) -> dict[str, Any]:
-        """The report as ``--json`` prints it."""
+        """Return the report as ``--json`` prints it."""
         return {**asdict(self), "approximate_tokens": tokens(self.definition_bytes)}
 
 
@@ -158,7 +158,7 @@ async def examine_all(
     started: float,
     on_report: Callable[[str], None],
 ) -> list[ServerReport]:
-    """All servers at once; reports in the order of the configuration. ``on_report`` is told of each."""
+    """Find out about all servers at once; reports in the order of the configuration. ``on_report`` gets each name."""
 
     async def one(config: ServerConfig) -> ServerReport:
         report = await examine(client, config, started)
@@ -181,7 +181,7 @@ def completed(report: ServerReport, events: EventCollector) -> ServerReport:
 
 
 def advice(group: str, lost: Mapping[str, Any]) -> str | None:
-    """Return what the person can do about a lost connection, where its reason does not say it.
+    """Return what the user can do about a lost connection, where its reason does not say it.
 
     Args:
         group: the server.

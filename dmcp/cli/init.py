@@ -53,7 +53,7 @@ _STARTER: Final = """\
 
 
 def _notes() -> list[str]:
-    """How to start the demonstration server, in words that are good for as long as the file."""
+    """Return how to start the demonstration server, in words that are good for as long as the file."""
     where_python_is = {
         ("uvx",): ["uvx", "--from", "dmcp"],
         ("pipx", "run"): ["pipx", "run", "--spec", "dmcp"],

@@ -48,7 +48,7 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
     servers = dict(loaded.servers)
     if rest:
         servers = {rest[0]: _known(rest[0], servers)}
-    groups = asyncio.run(_look(path, servers))
+    groups = asyncio.run(_collect(path, servers))
     if as_json:
         formatting.echo_json({"groups": groups})
     else:
@@ -64,7 +64,7 @@ def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:
     return servers[group]
 
 
-async def _look(path: Path, servers: Mapping[str, ServerConfig]) -> list[dict[str, Any]]:
+async def _collect(path: Path, servers: Mapping[str, ServerConfig]) -> list[dict[str, Any]]:
     async with session(path, signs_in=False, only=servers) as client:
         return list(await asyncio.gather(*(_of_group(client, server) for server in servers.values())))
 

@@ -95,7 +95,7 @@ class LazyGroup(click.Group):
     """A group that imports a command when it is used, and takes any other first word for a configuration."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the overview."""
+        """Return the names, in the order of the overview."""
         del ctx
         return list(COMMANDS)
 
@@ -119,7 +119,7 @@ class LazyGroup(click.Group):
         return "", _serve, args
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The overview, from the table: importing every command for its one line takes too long."""
+        """Write the overview from the table: importing every command for its one line takes too long."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
@@ -240,13 +240,13 @@ def _is_utf8(word: str) -> bool:
 
 
 def _report_os_error(error: OSError) -> int:
-    """Say what the person can do about an error of the operating system that no command has expected.
+    """Say what the user can do about an error of the operating system that no command has expected.
 
     Returns:
         The exit status.
 
     Raises:
-        OSError: ``error``, if it is nothing the person has to do with.
+        OSError: ``error``, if it is nothing the user has to do with.
     """
     if _has_no_room(error):
         _give_up_output()
@@ -308,17 +308,17 @@ def _is_open(number: int) -> bool:
 
 
 def _give_up_output() -> None:
-    """Nothing more can be written to standard output: what is left in its buffer must not fail once more at the end."""
+    """Write nothing more to standard output: what is left in its buffer must not fail once more at the end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _has_no_room(error: OSError) -> bool:
-    """Whether writing failed because of what is behind the stream; else it is a fault of dmcp's own."""
+    """Return whether writing failed because of what is behind the stream; else it is a fault of dmcp's own."""
     return error.errno in _NO_ROOM
 
 
 def unknown_word_message(word: str) -> str:
-    """What to say of a first word that is neither a command nor a file: a mistyped command, or a wrong path."""
+    """Return what to say of a first word that is neither a command nor a file: a mistyped command, or a wrong path."""
     if Path(word).name != word or Path(word).suffix:
         return f"{word}: there is no such file: check the path to the configuration."
     close = difflib.get_close_matches(word.lower(), COMMANDS, n=1, cutoff=0.6)

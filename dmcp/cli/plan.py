@@ -47,7 +47,7 @@ def plan_command(old: str, new: str, as_json: bool) -> None:
 
 
 def _as_text(result: ReloadPlan, order: Iterable[str]) -> str:
-    """The plan in the order of the new configuration; what is gone comes last."""
+    """Return the plan in the order of the new configuration; what is gone comes last."""
     lines: list[str] = []
     actions = {name: action for action in _MEANING for name in getattr(result, action)}
     for name in dict.fromkeys((*order, *result.stop)):

@@ -43,7 +43,7 @@ _GUIDELINE: Final = re.compile(
 
 
 def ask(entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str] | None = None) -> dict[str, str]:
-    """A sentence for each server that answers. Blocks for as long as the slowest may take to start.
+    """Return a sentence for each server that answers. Blocks for as long as the slowest may take to start.
 
     Args:
         entries: entries of dmcp's configuration, by name. The servers are started, or connected to.
@@ -52,7 +52,7 @@ def ask(entries: Mapping[str, dict[str, Any]], summaries: Mapping[str, str] | No
     if not entries:
         return {}
     click.echo(f"Asking {count(len(entries), 'server')} ...", err=True)
-    # The folder is the person's alone: entries may hold secrets.
+    # The folder is the user's alone: entries may hold secrets.
     with tempfile.TemporaryDirectory(prefix="dmcp-") as folder:
         path = Path(folder) / "probe.json"
         path.write_bytes(to_json({"mcpServers": dict(entries)}))
@@ -87,7 +87,7 @@ async def _ask(
 
 
 def describe_server(said: Mapping[str, Any], tools: list[str], summary: str = "") -> str:
-    """A description out of what a server says of itself and the names of its tools; empty when there is nothing.
+    """Return a description out of what a server says of itself and the names of its tools; empty when there is nothing.
 
     Args:
         said: "title", "name", "description" and "instructions", as far as the server gave them.
@@ -104,7 +104,7 @@ def describe_server(said: Mapping[str, Any], tools: list[str], summary: str = ""
 
 
 def _prose(text: Any) -> str:
-    """The first sentence that says what the server is; instructions to the model are none.
+    """Return the first sentence that says what the server is; instructions to the model are none.
 
     Headings, list items, quotations and code are passed over. "Use this server to find tickets" becomes "Find tickets".
     """
@@ -122,7 +122,7 @@ def _prose(text: Any) -> str:
 
 
 def _cut(text: str, longest: int) -> str:
-    """The text, or its beginning up to a word's end."""
+    """Return the text, or its beginning up to a word's end."""
     return text if len(text) <= longest else text[: longest - 4].rsplit(" ", 1)[0] + " ..."
 
 

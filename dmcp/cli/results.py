@@ -1,4 +1,4 @@
-"""What servers return, as text for a person: escaped (``show``); what is not text is said, not dumped. Pure."""
+"""What servers return, as text for a user: escaped (``formatting``); what is not text is said, not dumped. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OVERVIEW: Final = 200  # characters of a description in an overview
 
 
 def tool_result(result: Block) -> str:
-    """The result of a tool: its content, or its structured content when it has no other."""
+    """Return the result of a tool: its content, or its structured content when it has no other."""
     content = result.get("content")
     if isinstance(content, list) and content:
         return "\n".join(block(item) for item in content)
@@ -27,7 +27,7 @@ def tool_result(result: Block) -> str:
 
 
 def block(item: Any) -> str:
-    """One content block (MCP 2025-11-25, ContentBlock)."""
+    """Return one content block (MCP 2025-11-25, ContentBlock)."""
     if not isinstance(item, dict):
         return formatting.line(f"[not a content block: {item!r}]")
     match item.get("type"):
@@ -48,7 +48,7 @@ def block(item: Any) -> str:
 
 
 def resource(contents: Any) -> str:
-    """One resource's contents."""
+    """Return one resource's contents."""
     if not isinstance(contents, dict):
         return formatting.line(f"[not the contents of a resource: {contents!r}]")
     if "text" in contents:
@@ -58,7 +58,7 @@ def resource(contents: Any) -> str:
 
 
 def messages(items: Any) -> str:
-    """A prompt's messages, each under the role that says it."""
+    """Return a prompt's messages, each under the role that says it."""
     return "\n\n".join(
         f"{formatting.line(item.get('role'))}:\n{block(item.get('content'))}"
         if isinstance(item, dict)
@@ -68,12 +68,12 @@ def messages(items: Any) -> str:
 
 
 def resources(items: Any) -> str:
-    """The contents of all resources that one read has given."""
+    """Return the contents of all resources that one read has given."""
     return "\n".join(map(resource, items if isinstance(items, list) else [items]))
 
 
 def parameters(schema: Any) -> list[str]:
-    """The arguments of a tool, a line each: name, type, whether it may be left out, what it is."""
+    """Return the arguments of a tool, a line each: name, type, whether it may be left out, what it is."""
     schema = schema if isinstance(schema, dict) else {}
     required, properties = schema.get("required"), schema.get("properties")
     required = required if isinstance(required, list) else []
@@ -89,7 +89,7 @@ def parameters(schema: Any) -> list[str]:
 
 
 def first_sentence(text: Any) -> str:
-    """Enough of a description for an overview."""
+    """Return enough of a description for an overview."""
     line = str(text).strip().partition("\n")[0]
     return formatting.line(line.split(". ")[0].strip().rstrip("."), _OVERVIEW)
 
@@ -102,7 +102,7 @@ def _kind(shape: Block) -> str:
 
 
 def _decoded_size(encoded: object) -> str:
-    """How many bytes a base64 text stands for, without decoding it."""
+    """Return how many bytes a base64 text stands for, without decoding it."""
     if not isinstance(encoded, str):
         return "no data"
     return f"{len(encoded) * 3 // 4 - encoded[-2:].count('='):,} bytes"

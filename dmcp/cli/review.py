@@ -1,4 +1,4 @@
-"""Show what a configuration starts, reaches and sends, for a person who decides whether to trust it.
+"""Show what a configuration starts, reaches and sends, for a user who decides whether to trust it.
 
 Whoever wrote the file may want something in it to be overlooked. So nothing that can be a program text is masked as a
 secret (``sh -c "TOKEN=x; ..."``), every variable that is sent is named, words with spaces are quoted, and what is too

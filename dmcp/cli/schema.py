@@ -22,7 +22,7 @@ _TITLE = "dmcp configuration"
 
 
 def rendered() -> str:
-    """The schema as it is printed and as ``schema/dmcp.schema.json`` has it: two spaces, a final newline."""
+    """Return the schema as it is printed and as ``schema/dmcp.schema.json`` has it: two spaces, a final newline."""
     from dmcp.config.schema import json_schema  # noqa: PLC0415 - imports pydantic, which --help does not need
 
     return to_json(json_schema(), indent=2).decode() + "\n"
@@ -36,10 +36,10 @@ def write_beside(config: Path, *, links: files.Links = "follow") -> str:
 
     Args:
         config: the configuration.
-        links: whether the person has named it, so that the directories above it may be links.
+        links: whether the user has named it, so that the directories above it may be links.
 
     Returns:
-        A sentence for the person.
+        A sentence for the user.
     """
     path = config.with_name(SCHEMA.removeprefix("./"))
     if (path.exists() or path.is_symlink()) and not _is_a_schema_of_dmcp(path):

@@ -21,7 +21,7 @@ async def remember(config: Path, group: str, tools: Iterable[dict[str, Any]]) ->
 
 
 async def remembered(config: Path, group: str) -> list[str]:
-    """The names that were kept last; none if there are none, or what is there is no list of names."""
+    """Return the names that were kept last; none if there are none, or what is there is no list of names."""
     files = _files()
     content = await files.load(_key(config, group)) if files is not None else b""
     try:

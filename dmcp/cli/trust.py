@@ -1,7 +1,7 @@
-"""``dmcp trust``: whether dmcp may run what a configuration in a strange folder says, and asking the person about it.
+"""``dmcp trust``: whether dmcp may run what a configuration in a strange folder says, and asking the user about it.
 
 A configuration that is merely found in the working directory came with the folder: whoever made the folder chose the
-commands in it. It is run once the person has said so, and again only as long as it is the same. A path the person has
+commands in it. It is run once the user has said so, and again only as long as it is the same. A path the user has
 named, on the command line or in ``DYNAMIC_MCP_CONFIG`` with its whole path, needs no such word.
 """
 
@@ -45,13 +45,13 @@ def option(command: F) -> F:
 
 
 def is_trusted(path: Path, content: bytes) -> bool:
-    """Return whether the person trusts these bytes at this path."""
+    """Return whether the user trusts these bytes at this path."""
     known = trusted.find(path)
     return known is not None and known.digest == trusted.digest_of(content)
 
 
 def require(path: Path, content: bytes, shown: Mapping[str, str], otherwise: str) -> None:
-    """Return if the person trusts this content, or says so now; a terminal is asked, once.
+    """Return if the user trusts this content, or says so now; a terminal is asked, once.
 
     Args:
         path: the file that was found.
@@ -60,7 +60,7 @@ def require(path: Path, content: bytes, shown: Mapping[str, str], otherwise: str
         otherwise: what to do where nobody can be asked, as the end of a sentence.
 
     Raises:
-        ConfigError: the person does not trust it, or nobody is there to ask.
+        ConfigError: the user does not trust it, or nobody is there to ask.
     """
     if is_trusted(path, content):
         return
@@ -95,7 +95,7 @@ def _keep(path: Path, content: bytes, shown: Mapping[str, str]) -> None:
 
 
 def keep_own(path: Path, text: str) -> None:
-    """Trust a file that the person has just had dmcp write. What goes wrong only means that it is asked for later."""
+    """Trust a file that the user has just had dmcp write. What goes wrong only means that it is asked for later."""
     with_content = text.encode()
     _keep(path, with_content, described(read(path, with_content).values))
 
