@@ -348,9 +348,10 @@ def _read_spans(frame: bytes, spans: dict[str, scan.Span]) -> scan.Steps[Single]
         raw[name] = text if name in ("result", "error") else bytes(text[:_LONGEST_WORD])
     if "params" in spans and "method" in raw and raw.get("jsonrpc") == _VERSION:
         method = _method_of(raw["method"])
-        params: Any
+        params: Any = {}
         try:
-            params = yield from _params_in_slices(frame, spans["params"])
+            if method != "ping":  # it has none that count, and is answered however long it is
+                params = yield from _params_in_slices(frame, spans["params"])
         except ValueError as error:
             params = ValueError(str(error))  # without its traceback, which would keep the frame alive
         return _request(raw.get("id"), method, params)
