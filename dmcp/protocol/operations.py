@@ -302,6 +302,17 @@ _LABELS: Final[Mapping[type[Operation | Question], str]] = {
     Sample: "sampling/createMessage",
     Elicit: "elicitation/create",
 }
+_KINDS: Final[Mapping[type[Operation], Kind]] = {
+    CallTool: "tools",
+    ReadResource: "resources",
+    Subscribe: "resources",
+    Unsubscribe: "resources",
+    GetPrompt: "prompts",
+    Complete: "prompts",
+    SetLogLevel: "tools",
+    Ping: "tools",
+}
+"""Of which kind of thing an operation is: each has a timeout of its own."""
 
 
 def label(operation: Operation | Question) -> str:
@@ -311,15 +322,10 @@ def label(operation: Operation | Question) -> str:
 
 def timeout_of(operation: Operation, timeouts: Timeouts) -> float:
     """Return the seconds an operation may take."""
-    if isinstance(operation, ListItems):
-        kind = operation.kind
-    elif isinstance(operation, ReadResource | Subscribe | Unsubscribe):
-        kind = "resources"
-    else:
-        kind = "prompts" if isinstance(operation, GetPrompt | Complete) else "tools"
-    if kind in ("resources", "templates"):
-        return timeouts.resources
-    return timeouts.prompts if kind == "prompts" else timeouts.tools
+    kind = operation.kind if isinstance(operation, ListItems) else _KINDS[type(operation)]
+    if kind == "tools":
+        return timeouts.tools
+    return timeouts.prompts if kind == "prompts" else timeouts.resources
 
 
 def is_repeatable(operation: Operation, tools: Mapping[str, JsonObject]) -> bool:
