@@ -333,10 +333,10 @@ class House:
     def auth(self, watch: Watch) -> Address:
         """See ``Factories``."""
         from dmcp.actors.auth import AuthActor  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.auth.late import LateAuthorizer  # noqa: PLC0415 - likewise
+        from dmcp.auth.lazy import LazyAuthorizer  # noqa: PLC0415 - likewise
 
         named = self._named_in_advice()
-        authorizer = LateAuthorizer(lambda: self._configuration.oauth_store, named)
+        authorizer = LazyAuthorizer(lambda: self._configuration.oauth_store, named)
         self._auth = AuthActor.start(authorizer, watch=watch, config=named)
         return self._auth
 
@@ -384,7 +384,7 @@ class House:
 
         An opener serves all lives of an upstream, because it remembers which transport worked.
         """
-        from dmcp.actors.credentials import AskedCredentials  # noqa: PLC0415 - the first answer does not wait for it
+        from dmcp.actors.credentials import ActorCredentials  # noqa: PLC0415 - the first answer does not wait for it
         from dmcp.config.model import RemoteServer, StdioServer  # noqa: PLC0415 - likewise
         from dmcp.upstream.remote import remote_opener  # noqa: PLC0415 - likewise
         from dmcp.upstream.stdio import stdio_opener  # noqa: PLC0415 - likewise
@@ -402,7 +402,7 @@ class House:
                 limit=config.limits.frame,
             )
         elif isinstance(config.target, RemoteServer):
-            credentials = AskedCredentials(self._auth, config.name, config.target)
+            credentials = ActorCredentials(self._auth, config.name, config.target)
             opener = credentials.opening(
                 remote_opener(
                     config.target, credentials, config.name, config.timeout.connect, config.limits.frame

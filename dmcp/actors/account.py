@@ -1,6 +1,6 @@
 """What the auth actor knows about one group, and what follows from it. Pure: time is an argument, nothing waits.
 
-The credentials themselves are opaque here (``Held``): ``dmcp.auth`` makes them and knows how to get better ones.
+The credentials themselves are opaque here (``HeldCredentials``): ``dmcp.auth`` makes them and gets better ones.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dmcp.protocol.limits import MAX_CHALLENGE
 if TYPE_CHECKING:
     from dmcp.config.model import RemoteServer
 
-Kind = Literal["load", "renew", "mend"]
+Kind = Literal["load", "refresh", "reauthorize"]
 Awaited = Literal["", "person", "process"]
-FRESH: Final = 5.0
+REFRESH_COOLDOWN: Final = 5.0
 """Seconds. What was renewed because of a refusal, and is refused again within this time, is not renewed again."""
-RENEWALS: Final = 30
+MAX_REFRESHES: Final = 30
 """Renewals an hour because of a refusal; more do not help with a server that refuses everything."""
-PAUSE: Final = 300.0
+PROMPT_COOLDOWN: Final = 300.0
 """Seconds after a sign-in that failed before the person's browser is opened again unasked."""
 _NEW = 1.0  # seconds
 _STEP_UPS = 2  # for one and the same challenge ...
@@ -32,17 +32,17 @@ _HOUR = 3600.0  # ... within so many seconds, whatever the server says
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
 
-class Held(Protocol):
+class HeldCredentials(Protocol):
     """Credentials as the auth actor sees them."""
 
     @property
     def authorization(self) -> str:
         """The header value."""
 
-    def is_due(self, now: float) -> bool:
+    def needs_refresh(self, now: float) -> bool:
         """Whether to renew them."""
 
-    def is_good(self, now: float) -> bool:
+    def is_valid(self, now: float) -> bool:
         """Whether they have not expired."""
 
 
@@ -61,69 +61,74 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
-class Join:
+class WaitForJob:
     """Wait for the flight that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fly:
-    """Begin a flight and wait for it. ``renew`` and ``ask`` are for mending: see ``Authorizer.mend``."""
+class StartJob:
+    """Begin a flight and wait for it. ``refresh`` and ``ask`` are for mending: see ``Authorizer.reauthorize``."""
 
     kind: Kind
-    renew: bool = True
+    refresh: bool = True
     ask: bool = True
 
 
-Decision = Answer | Refuse | Join | Fly
+Decision = Answer | Refuse | WaitForJob | StartJob
 
 
 @dataclass(slots=True, eq=False)
-class Account:
+class CredentialState:
     """The credentials for one group's server and what has been tried for them.
 
     Attributes:
         held: the credentials in use.
         loaded: whether the store has been asked.
-        flight: the flight under way.
+        job: the flight under way.
         awaits: whether that flight waits for a person now, or for another dmcp process that has asked one.
         failure: why the last flight failed, until one succeeds.
         retry_at: not before this time is the authorization server asked again.
-        ask_at: not before this time is the person asked again.
+        prompt_not_before: not before this time is the person asked again.
         asked: when the person was asked, in the last hour.
-        renewing: whether the flight may bring renewed credentials in place of refused ones.
-        renewed: when it did, in the last hour. A renewal that failed is none.
+        refreshing: whether the flight may bring renewed credentials in place of refused ones.
+        refreshes: when it did, in the last hour. A renewal that failed is none.
         proven: whether the server has taken what is held since it was renewed.
         new_until: until when what is held is used whatever its dates say, because it has just come.
         step_ups: when more permissions were asked for, by challenge.
     """
 
     server: RemoteServer
-    held: Held | None = None
+    held: HeldCredentials | None = None
     loaded: bool = False
-    flight: Kind | None = None
+    job: Kind | None = None
     awaits: Awaited = ""
     failure: AuthError | None = None
     failures: int = 0
     retry_at: float = 0.0
-    ask_at: float = 0.0
+    prompt_not_before: float = 0.0
     asked: list[float] = field(default_factory=list)
-    renewing: bool = False
+    refreshing: bool = False
     proven: bool = False
     new_until: float = 0.0
-    renewed: list[float] = field(default_factory=list)
+    refreshes: list[float] = field(default_factory=list)
     step_ups: dict[str, list[float]] = field(default_factory=dict)
 
     def authorize(self, now: float) -> Decision:
         """What to say to a request that is about to be sent. It never waits for a person."""
-        if self.flight is not None and not self.awaits:
-            return Join()
+        if self.job is not None and not self.awaits:
+            return WaitForJob()
         held = self.held
-        if self.flight is None:
+        if self.job is None:
             if not self.loaded:
-                return Fly("load")
-            if held is not None and held.is_due(now) and now >= self.retry_at and not self._is_new(now):
-                return Fly("renew")
-        if held is not None and (held.is_good(now) or self._is_new(now)):
+                return StartJob("load")
+            if (
+                held is not None
+                and held.needs_refresh(now)
+                and now >= self.retry_at
+                and not self._is_new(now)
+            ):
+                return StartJob("refresh")
+        if held is not None and (held.is_valid(now) or self._is_new(now)):
             return Answer(held.authorization)
         if held is not None and isinstance(self.failure, AuthUnavailable) and now < self.retry_at:
             return Refuse(self.failure)
@@ -135,34 +140,34 @@ class Account:
     ) -> Decision:
         """Decide what to say to a request that was refused. The person is asked only while the server is in use."""
         held = self.held
-        if held is not None and held.authorization != rejected and held.is_good(now):
+        if held is not None and held.authorization != rejected and held.is_valid(now):
             return Answer(held.authorization)  # somebody else was refused first, and has mended it
-        if self.flight is not None:
-            return Join()
+        if self.job is not None:
+            return WaitForJob()
         if self.failure is not None and now < self.retry_at and not isinstance(self.failure, SignInNeeded):
             return Refuse(self.failure)
         if status == _FORBIDDEN and in_use and not self._may_step_up(challenge[:MAX_CHALLENGE], now):
             return Refuse(
                 AuthError("it asks for more permissions than a sign-in gives, even when asked for them")
             )
-        self.renewed = [t for t in self.renewed if now - t < _HOUR]
+        self.refreshes = [t for t in self.refreshes if now - t < _HOUR]
         fresh = (
             held is not None
             and held.authorization == rejected
             and not self.proven
-            and self._renewed_since(now - FRESH)
+            and self._refreshed_since(now - REFRESH_COOLDOWN)
         )
-        renew = status == _UNAUTHORIZED and not fresh and len(self.renewed) < RENEWALS
-        self.renewing = renew and held is not None
-        ask = in_use and now >= self.ask_at and sum(now - t < _HOUR for t in self.asked) < _ASKS
-        return Fly("mend", renew=renew, ask=ask)
+        refresh = status == _UNAUTHORIZED and not fresh and len(self.refreshes) < MAX_REFRESHES
+        self.refreshing = refresh and held is not None
+        ask = in_use and now >= self.prompt_not_before and sum(now - t < _HOUR for t in self.asked) < _ASKS
+        return StartJob("reauthorize", refresh=refresh, ask=ask)
 
     def _is_new(self, now: float) -> bool:
         # A clock that jumps, or a lifetime that is over on arrival, must not make a loop of renewals.
         return self.new_until - _NEW <= now < self.new_until
 
-    def _renewed_since(self, time: float) -> bool:
-        return bool(self.renewed) and self.renewed[-1] > time
+    def _refreshed_since(self, time: float) -> bool:
+        return bool(self.refreshes) and self.refreshes[-1] > time
 
     def _may_step_up(self, challenge: str, now: float) -> bool:
         tried = [t for t in self.step_ups.get(challenge, []) if now - t < _STEP_UP_WINDOW]
@@ -173,16 +178,16 @@ class Account:
         self.step_ups = kept | {challenge: [*tried, now]}
         return True
 
-    def take_off(self, kind: Kind) -> None:
+    def job_started(self, kind: Kind) -> None:
         """A flight has begun."""
-        self.flight, self.awaits = kind, ""
+        self.job, self.awaits = kind, ""
 
-    def offered(self, now: float) -> None:
+    def prompted(self, now: float) -> None:
         """The flight waits for the person now."""
         self.awaits = "person"
         self.asked = [*(t for t in self.asked if now - t < _HOUR), now]
 
-    def found_elsewhere(self) -> None:
+    def job_waits_for_other_process(self) -> None:
         """The flight waits for another dmcp process now: the person is being asked already."""
         self.awaits = "process"
 
@@ -191,23 +196,23 @@ class Account:
         if self.held is not None and self.held.authorization == authorization:
             self.proven = True
 
-    def landed(self, held: Held | None, now: float) -> None:
+    def job_succeeded(self, held: HeldCredentials | None, now: float) -> None:
         """The flight brought this; ``None`` only from the store."""
-        if self.renewing and not self.awaits:
-            self.renewed.append(now)
-        if self.flight != "load":
+        if self.refreshing and not self.awaits:
+            self.refreshes.append(now)
+        if self.job != "load":
             self.new_until = now + _NEW
-        self.held, self.loaded, self.renewing, self.proven = held, True, False, False
-        self.flight, self.awaits = None, ""
-        self.failure, self.failures, self.retry_at, self.ask_at = None, 0, 0.0, 0.0
+        self.held, self.loaded, self.refreshing, self.proven = held, True, False, False
+        self.job, self.awaits = None, ""
+        self.failure, self.failures, self.retry_at, self.prompt_not_before = None, 0, 0.0, 0.0
 
-    def crashed(self, error: AuthError, now: float) -> None:
+    def job_failed(self, error: AuthError, now: float) -> None:
         """The flight failed. What is held stays in use as long as it is good."""
         asked = self.awaits == "person"
-        self.renewing = False
-        self.flight, self.awaits, self.failure = None, "", error
+        self.refreshing = False
+        self.job, self.awaits, self.failure = None, "", error
         self.failures += 1
         backoff = min(_LONGEST_BACKOFF, 2.0 ** min(self.failures, 10) / 2)
         self.retry_at = float("inf") if isinstance(error, SignInNeeded) else now + backoff
         if asked:
-            self.ask_at = now + PAUSE
+            self.prompt_not_before = now + PROMPT_COOLDOWN

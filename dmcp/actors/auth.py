@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from dmcp import log
-from dmcp.actors.account import Account, Answer, Fly, Held, Join, Refuse
+from dmcp.actors.account import Answer, CredentialState, HeldCredentials, Refuse, StartJob, WaitForJob
 from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
 from dmcp.errors import AuthError, SignInNeeded
 from dmcp.messages.auth import (
@@ -45,13 +45,13 @@ _CHANGED = "its configuration has changed"
 class Authorizer(Protocol):
     """Does what the actor decides: ``dmcp.auth.authorizer.Authorizer``, or a fake. All of it raises ``AuthError``."""
 
-    async def load(self, name: str, server: RemoteServer) -> Held | None:
+    async def load(self, name: str, server: RemoteServer) -> HeldCredentials | None:
         """What is stored."""
 
-    async def renew(self, name: str, server: RemoteServer) -> Held:
+    async def refresh(self, name: str, server: RemoteServer) -> HeldCredentials:
         """Something that is not due."""
 
-    async def mend(
+    async def reauthorize(
         self,
         name: str,
         server: RemoteServer,
@@ -59,17 +59,17 @@ class Authorizer(Protocol):
         status: int,
         challenge: str,
         rejected: str | None,
-        renew: bool,
+        refresh: bool,
         ask: bool,
         client_shows: bool,
         announce: Callable[[str], object],
-        elsewhere: Callable[[], object],
-    ) -> Held:
+        on_other_process: Callable[[], object],
+    ) -> HeldCredentials:
         """Something better than ``rejected``. Cancelled when the person declines."""
 
 
 @dataclass(slots=True, eq=False)
-class _Flight:
+class _Job:
     """One piece of work for one account. What it says counts while it is its account's, and not after.
 
     Attributes:
@@ -77,7 +77,7 @@ class _Flight:
         url: where the person is asked to sign in; empty while it waits for another process.
     """
 
-    account: Account
+    account: CredentialState
     group: str
     in_use: bool = True
     task: asyncio.Task[Any] | None = None
@@ -85,19 +85,19 @@ class _Flight:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Offered:
-    flight: _Flight
+class _Prompted:
+    job: _Job
     url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _FoundElsewhere:
-    flight: _Flight
+class _OtherProcess:
+    job: _Job
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Ended:
-    flight: _Flight
+class _JobEnded:
+    job: _Job
     outcome: Outcome[Any]
 
 
@@ -128,14 +128,16 @@ class AuthActor(LoopActor):
         self._authorizer = authorizer
         self._clock = clock
         self._config = config
-        self._accounts: dict[str, tuple[Account, ...]] = {}  # the present one first; two at most
-        self._flights: dict[Account, _Flight] = {}
-        self._waiters: dict[Account, list[_Waiter]] = {}  # bounded by the requests in flight of each upstream
+        self._accounts: dict[str, tuple[CredentialState, ...]] = {}  # the present one first; two at most
+        self._jobs: dict[CredentialState, _Job] = {}
+        self._waiters: dict[
+            CredentialState, list[_Waiter]
+        ] = {}  # bounded by the requests in flight of each upstream
         self._subscriptions: list[Subscribe] = []
 
     def __repr__(self) -> str:
-        flying = [f"{flight.group}: {account.flight}" for account, flight in self._flights.items()]
-        return f"<AuthActor groups={len(self._accounts)} flights={flying}>"
+        running = [f"{job.group}: {account.job}" for account, job in self._jobs.items()]
+        return f"<AuthActor groups={len(self._accounts)} flights={running}>"
 
     def on_receive(self, message: object) -> Any:  # noqa: C901 - one line per message
         """Handle one message; ``Authorize`` and ``Challenged`` are asked and answered with a header value."""
@@ -156,12 +158,12 @@ class AuthActor(LoopActor):
                 self._configured(message.group, message.server)
             case Forget():
                 self._forget(message.group, "it is no longer configured")
-            case _Offered():
-                self._offered(message)
-            case _FoundElsewhere():
-                self._found_elsewhere(message.flight)
-            case _Ended():
-                self._ended_flight(message)
+            case _Prompted():
+                self._on_prompted(message)
+            case _OtherProcess():
+                self._on_other_process(message.job)
+            case _JobEnded():
+                self._on_job_ended(message)
             case _:
                 raise TypeError(f"AuthActor does not understand {type(message).__name__}")
         return None
@@ -173,10 +175,10 @@ class AuthActor(LoopActor):
 
     def _answer(self, question: Authorize | Challenged) -> LoopFuture[str | None]:
         waiter = _Waiter(question, LoopFuture())
-        self._consider(waiter)
+        self._answer_or_start(waiter)
         return waiter.answer
 
-    def _consider(self, waiter: _Waiter) -> None:
+    def _answer_or_start(self, waiter: _Waiter) -> None:
         question = waiter.question
         account = self._account(question)
         if account is None:
@@ -188,29 +190,29 @@ class AuthActor(LoopActor):
                 waiter.answer.set(decision.authorization)
             case Refuse():
                 _refuse(waiter, decision.error)
-            case Join():
+            case WaitForJob():
                 self._waiters.setdefault(account, []).append(waiter)
-            case Fly():
+            case StartJob():
                 self._waiters.setdefault(account, []).append(waiter)
-                self._fly(account, decision, question)
+                self._start_job(account, decision, question)
             case _:
                 assert_never(decision)
 
-    def _decide(self, account: Account, question: Authorize | Challenged) -> Decision:
+    def _decide(self, account: CredentialState, question: Authorize | Challenged) -> Decision:
         now = self._clock()
         if isinstance(question, Authorize):
             return account.authorize(now)
         decision = account.challenged(
             now, question.status, question.challenge, question.rejected, in_use=question.in_use
         )
-        if isinstance(decision, Fly) and account is not self._present(question.group):
+        if isinstance(decision, StartJob) and account is not self._current(question.group):
             return Refuse(AuthError(_CHANGED))  # nobody signs in to what is no longer configured
         return decision
 
-    def _present(self, group: str) -> Account | None:
+    def _current(self, group: str) -> CredentialState | None:
         return next(iter(self._accounts.get(group, ())), None)
 
-    def _account(self, question: Authorize | Challenged | Accepted) -> Account | None:
+    def _account(self, question: Authorize | Challenged | Accepted) -> CredentialState | None:
         # Another address or client is another account: nothing of the one may leak into the other.
         accounts = self._accounts.get(question.group, ())
         return next((account for account in accounts if account.server == question.server), None)
@@ -219,105 +221,107 @@ class AuthActor(LoopActor):
         before, *older = self._accounts.get(group, ()) or (None,)
         if before is not None and before.server == server:
             return
-        self._accounts[group] = (Account(server),) if before is None else (Account(server), before)
+        self._accounts[group] = (
+            (CredentialState(server),) if before is None else (CredentialState(server), before)
+        )
         for account in older:
             self._drop(account, group, _CHANGED)
-        flight = self._flights.get(before) if before is not None else None
-        if flight is not None and flight.account.flight == "mend":
+        job = self._jobs.get(before) if before is not None else None
+        if job is not None and job.account.job == "reauthorize":
             # Or it would keep its locks and its port from the account that comes next.
-            self._break_off(flight, AuthError(_CHANGED))
+            self._cancel_job(job, AuthError(_CHANGED))
 
-    def _fly(self, account: Account, fly: Fly, question: Authorize | Challenged) -> None:
+    def _start_job(self, account: CredentialState, fly: StartJob, question: Authorize | Challenged) -> None:
         group, server = question.group, question.server
-        account.take_off(fly.kind)
+        account.job_started(fly.kind)
         in_use = not isinstance(question, Challenged) or question.in_use
-        flight = self._flights[account] = _Flight(account, group, in_use)
+        job = self._jobs[account] = _Job(account, group, in_use)
         if fly.kind == "load":
             work: Any = self._authorizer.load(group, server)
-        elif fly.kind == "renew" or isinstance(question, Authorize):
-            work = self._authorizer.renew(group, server)
+        elif fly.kind == "refresh" or isinstance(question, Authorize):
+            work = self._authorizer.refresh(group, server)
         else:
-            work = self._authorizer.mend(
+            work = self._authorizer.reauthorize(
                 group,
                 server,
                 status=question.status,
                 challenge=question.challenge,
                 rejected=question.rejected,
-                renew=fly.renew,
+                refresh=fly.refresh,
                 ask=fly.ask,
                 client_shows=any(each.shows_urls for each in self._subscriptions),
-                announce=lambda url: post(self.actor_ref, _Offered(flight, url)),
-                elsewhere=lambda: post(self.actor_ref, _FoundElsewhere(flight)),
+                announce=lambda url: post(self.actor_ref, _Prompted(job, url)),
+                on_other_process=lambda: post(self.actor_ref, _OtherProcess(job)),
             )
-        flight.task = self.own(work, lambda outcome: _Ended(flight, outcome))
+        job.task = self.own(work, lambda outcome: _JobEnded(job, outcome))
 
-    def _offered(self, offer: _Offered) -> None:
-        flight = offer.flight
-        if self._flights.get(flight.account) is flight:
-            flight.account.offered(self._clock())
-            flight.url = offer.url
-            self._publish(SignInStarted(flight.group, offer.url))
-            self._reconsider(flight.account)  # requests that only wanted a header need not wait for a person
+    def _on_prompted(self, offer: _Prompted) -> None:
+        job = offer.job
+        if self._jobs.get(job.account) is job:
+            job.account.prompted(self._clock())
+            job.url = offer.url
+            self._publish(SignInStarted(job.group, offer.url))
+            self._reconsider(job.account)  # requests that only wanted a header need not wait for a person
 
-    def _found_elsewhere(self, flight: _Flight) -> None:
-        if self._flights.get(flight.account) is flight:
-            flight.account.found_elsewhere()
-            self._publish(SignInInOtherProcess(flight.group))
-            self._reconsider(flight.account)  # nor for another process's person
+    def _on_other_process(self, job: _Job) -> None:
+        if self._jobs.get(job.account) is job:
+            job.account.job_waits_for_other_process()
+            self._publish(SignInInOtherProcess(job.group))
+            self._reconsider(job.account)  # nor for another process's person
 
     def _decline(self, group: str) -> None:
-        account = self._present(group)
-        flight = self._flights.get(account) if account is not None else None
-        if flight is not None and flight.account.awaits == "person":
+        account = self._current(group)
+        job = self._jobs.get(account) if account is not None else None
+        if job is not None and job.account.awaits == "person":
             login = sign_in_command("login", group, self._config)
             reason = f"its sign-in was declined: run {login} to sign in all the same"
-            self._break_off(flight, SignInNeeded(reason))
+            self._cancel_job(job, SignInNeeded(reason))
 
-    def _break_off(self, flight: _Flight, error: AuthError) -> None:
+    def _cancel_job(self, job: _Job, error: AuthError) -> None:
         # Work that is done cannot be cancelled: the person did sign in, and what it brought is in the inbox.
-        if flight.task is not None and flight.task.cancel():
-            self._ended_flight(_Ended(flight, Outcome(error=error)))
+        if job.task is not None and job.task.cancel():
+            self._on_job_ended(_JobEnded(job, Outcome(error=error)))
 
-    def _ended_flight(self, end: _Ended) -> None:
-        group, account = end.flight.group, end.flight.account
-        if self._flights.get(account) is not end.flight:
+    def _on_job_ended(self, end: _JobEnded) -> None:
+        group, account = end.job.group, end.job.account
+        if self._jobs.get(account) is not end.job:
             return  # of a configuration that is gone, or broken off
-        del self._flights[account]
+        del self._jobs[account]
         error, now = end.outcome.error, self._clock()
-        kind, awaited = account.flight, account.awaits
+        kind, awaited = account.job, account.awaits
         if error is None:
-            account.landed(end.outcome.value, now)
+            account.job_succeeded(end.outcome.value, now)
         else:
             if not isinstance(error, AuthError):
                 log.error(f"signing in failed: {type(error).__name__}: {error}", group)
                 error = AuthError(
                     f"dmcp failed while signing in ({type(error).__name__}): this is a bug of dmcp"
                 )
-            account.crashed(error, now)
+            account.job_failed(error, now)
         if awaited:
             self._publish(SignInEnded(group, str(error or "")))
         for waiter in self._waiters.pop(account, []):
             # A flight begun for these very questions has given its answer; others may need another flight.
             if error is not None and (
-                kind == "load" or (kind == "mend" and _is_answered(end.flight, waiter.question, error))
+                kind == "load" or (kind == "reauthorize" and _is_answered(end.job, waiter.question, error))
             ):
                 _refuse(waiter, error)
             else:
-                self._consider(waiter)
+                self._answer_or_start(waiter)
 
-    def _reconsider(self, account: Account) -> None:
+    def _reconsider(self, account: CredentialState) -> None:
         for waiter in self._waiters.pop(account, []):
-            self._consider(waiter)
+            self._answer_or_start(waiter)
 
     def _forget(self, group: str, why: str) -> None:
         for account in self._accounts.pop(group, ()):
             self._drop(account, group, why)
         self._subscriptions = [each for each in self._subscriptions if each.group != group]
 
-    def _drop(self, account: Account, group: str, why: str) -> None:
-        flight = self._flights.pop(account, None)
-        if flight is not None and flight.task is not None:
-            flight.task.cancel()
+    def _drop(self, account: CredentialState, group: str, why: str) -> None:
+        job = self._jobs.pop(account, None)
+        if job is not None and job.task is not None:
+            job.task.cancel()
         if account.awaits:
             self._publish(SignInEnded(group, why))
         for waiter in self._waiters.pop(account, []):
@@ -334,9 +338,9 @@ class AuthActor(LoopActor):
         if any(each.listener == new.listener for each in replaced):
             return  # it knows what is open
         for group in (new.group,) if new.group is not None else tuple(self._accounts):
-            account = self._present(group)
+            account = self._current(group)
             if account is not None and account.awaits:
-                url = self._flights[account].url
+                url = self._jobs[account].url
                 post(new.listener, SignInStarted(group, url) if url else SignInInOtherProcess(group))
 
     def _publish(self, news: SignInStarted | SignInInOtherProcess | SignInEnded) -> None:
@@ -345,11 +349,11 @@ class AuthActor(LoopActor):
                 post(each.listener, news)
 
 
-def _is_answered(flight: _Flight, question: Authorize | Challenged, error: AuthError) -> bool:
+def _is_answered(job: _Job, question: Authorize | Challenged, error: AuthError) -> bool:
     """Whether a flight that failed like this answers the question; the person may have been left out of it."""
     if not isinstance(question, Challenged):
         return False
-    return flight.in_use or not question.in_use or not isinstance(error, SignInNeeded)
+    return job.in_use or not question.in_use or not isinstance(error, SignInNeeded)
 
 
 def _refuse(waiter: _Waiter, error: AuthError) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.link import Link, LinkEvents, OpenLink
 
 
-class AskedCredentials:
+class ActorCredentials:
     """``Credentials`` (see ``dmcp.protocol.link``) of one group, over the auth actor.
 
     Args:
@@ -30,31 +30,31 @@ class AskedCredentials:
         self._auth = auth
         self._group = group
         self._server = server
-        self._free = False
+        self._anonymous = False
         self._in_use: Callable[[], bool] = lambda: True
 
     def __repr__(self) -> str:
-        return f"<AskedCredentials {self._group}>"
+        return f"<ActorCredentials {self._group}>"
 
     @property
     def needed(self) -> bool:
         """See ``Credentials``."""
-        return not self._free
+        return not self._anonymous
 
     async def authorization(self) -> str | None:
         """See ``Credentials``. Waits for a renewal of this very group at most, never for a person.
 
         While there are no credentials auth is not asked again: a server that wants some says so.
         """
-        if self._free:
+        if self._anonymous:
             return None
         answer: str | None = await self._ask(Authorize(self._group, self._server))
-        self._free = answer is None
+        self._anonymous = answer is None
         return answer
 
     async def challenged(self, status: int, challenge: str, rejected: str | None) -> str:
         """See ``Credentials``. May wait for a person: cancel it to give up; the sign-in itself goes on."""
-        self._free = False
+        self._anonymous = False
         in_use = self._in_use()
         try:
             answer: str | None = await self._ask(
@@ -65,7 +65,7 @@ class AskedCredentials:
                 raise
             # A call has come meanwhile, and for that the person may be asked.
             answer = await self._ask(Challenged(self._group, self._server, status, challenge, rejected))
-        self._free = False  # somebody may have asked meanwhile, and got nothing
+        self._anonymous = False  # somebody may have asked meanwhile, and got nothing
         if answer is None:
             raise AuthError("it needs credentials that dmcp does not have")
         return answer

@@ -10,31 +10,33 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from dmcp import log
 from dmcp.auth import browser, discovery, flow, grants, registration
 from dmcp.auth import challenge as challenges
-from dmcp.auth.record import ANY, Bond, Entry, Record
-from dmcp.auth.unhurried import unhurried
+from dmcp.auth.record import LEGACY, Bond, Entry, Record
 from dmcp.errors import AuthError, SignInNeeded
 from dmcp.protocol.upstream_errors import sign_in_command
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
     from dmcp.auth.challenge import Challenge
     from dmcp.auth.flow import Discovered
     from dmcp.auth.registration import Client
     from dmcp.auth.store import FileStore
     from dmcp.auth.tokens import Tokens
-    from dmcp.auth.web import Web
+    from dmcp.auth.web import AuthHttpClient
     from dmcp.config.model import RemoteServer
 
+T = TypeVar("T")
 _FORBIDDEN = 403
+_CANCEL_GRACE: Final = 5.0
+"""Seconds that work under way is given to end after its caller was cancelled."""
 
 
 class Authorizer:
@@ -44,7 +46,7 @@ class Authorizer:
         store: where they are kept.
         may_ask: whether a person can be reached from this process.
         show: shows them an address: ``(url, server)``.
-        patience: seconds they have to sign in.
+        wait_timeout: seconds they have to sign in.
         request_time: seconds for each HTTP request; ``None`` for the default.
         config: the configuration that advised commands name; empty where they find it by themselves.
     """
@@ -54,7 +56,7 @@ class Authorizer:
         store: FileStore,
         may_ask: Callable[[], bool] = browser.is_available,
         show: Callable[[str, str], None] = browser.show,
-        patience: float = flow.PATIENCE,
+        wait_timeout: float = flow.WAIT_TIMEOUT,
         request_time: float | None = None,
         *,
         config: str = "",
@@ -63,7 +65,7 @@ class Authorizer:
         self._config = config
         self._may_ask = may_ask
         self._show = show
-        self._patience = patience
+        self._wait_timeout = wait_timeout
         self._request_time = request_time
 
     def __repr__(self) -> str:
@@ -78,7 +80,7 @@ class Authorizer:
         entry = (await self._store.read(name)).find(discovery.canonical(server.url))
         return entry.tokens if entry else None
 
-    async def renew(self, name: str, server: RemoteServer, rejected: str | None = None) -> Tokens:
+    async def refresh(self, name: str, server: RemoteServer, rejected: str | None = None) -> Tokens:
         """Tokens that are neither due nor rejected: another process's if it was faster, else new ones.
 
         Args:
@@ -95,11 +97,11 @@ class Authorizer:
             record = await self._store.read(name)
             entry = record.find(discovery.canonical(server.url))
             tokens = entry.tokens if entry else None
-            if tokens and tokens.authorization != rejected and not tokens.is_due(time.time()):
+            if tokens and tokens.authorization != rejected and not tokens.needs_refresh(time.time()):
                 return tokens
-            return await unhurried(self._renewed(name, server, record, entry))
+            return await finish_on_cancel(self._refreshed(name, server, record, entry))
 
-    async def mend(
+    async def reauthorize(
         self,
         name: str,
         server: RemoteServer,
@@ -107,10 +109,10 @@ class Authorizer:
         status: int,
         challenge: str,
         rejected: str | None,
-        renew: bool,
+        refresh: bool,
         ask: bool,
         announce: Callable[[str], object],
-        elsewhere: Callable[[], object] = lambda: None,
+        on_other_process: Callable[[], object] = lambda: None,
         client_shows: bool = False,
     ) -> Tokens:
         """Get something better than what was refused: renewed tokens, or new ones by a sign-in.
@@ -121,10 +123,10 @@ class Authorizer:
             status: 401 or 403.
             challenge: the ``WWW-Authenticate`` header that came with it.
             rejected: the header value that was not accepted, if one was sent.
-            renew: whether to try without a sign-in first.
+            refresh: whether to try without a sign-in first.
             ask: whether the person may be bothered.
             announce: is told the address as soon as a sign-in waits for the person.
-            elsewhere: is told as soon as it waits for another dmcp process, which is signing in.
+            on_other_process: is told as soon as it waits for another dmcp process, which is signing in.
             client_shows: whether whoever is told shows it to the person, so that no browser is needed here.
 
         Raises:
@@ -141,9 +143,9 @@ class Authorizer:
         better = record.better_than(rejected, resource, wanted.missing, time.time())
         if better is not None:
             return better  # somebody ran `dmcp auth login`, or another process was faster
-        if status != _FORBIDDEN and renew:
+        if status != _FORBIDDEN and refresh:
             try:
-                return await self.renew(name, server, rejected)
+                return await self.refresh(name, server, rejected)
             except SignInNeeded as reason:
                 log.info(f"a sign-in is needed: {reason}", name)
         return await self.sign_in(
@@ -152,7 +154,7 @@ class Authorizer:
             wanted=wanted,
             rejected=rejected,
             announce=announce,
-            elsewhere=elsewhere,
+            on_other_process=on_other_process,
             ask=ask and (client_shows or await asyncio.to_thread(self._may_ask)),
         )
 
@@ -164,7 +166,7 @@ class Authorizer:
         wanted: Challenge,
         rejected: str | None,
         announce: Callable[[str], object],
-        elsewhere: Callable[[], object] = lambda: None,
+        on_other_process: Callable[[], object] = lambda: None,
         ask: bool = True,
     ) -> Tokens:
         """Sign in, unless another process does or did so meanwhile. One that ends without tokens is taken over from.
@@ -175,7 +177,7 @@ class Authorizer:
             wanted: its challenge.
             rejected: the header value that is not good enough, if there was one.
             announce: is told the address.
-            elsewhere: is told when another process is at it, and waited for.
+            on_other_process: is told when another process is at it, and waited for.
             ask: whether the person may be bothered; a sign-in of another process is waited for all the same.
 
         Raises:
@@ -184,7 +186,7 @@ class Authorizer:
             AuthUnavailable: the authorization server does not answer.
         """
         resource = discovery.canonical(server.url)
-        async with self._store.locked(name, "sign-in", self._patience + 60, elsewhere):
+        async with self._store.locked(name, "sign-in", self._wait_timeout + 60, on_other_process):
             record = await self._store.read(name)
             better = record.better_than(rejected, resource, wanted.missing, time.time())
             if better is not None:
@@ -197,7 +199,7 @@ class Authorizer:
                     web, name, server, record=record, wanted=wanted, announce=announce
                 )
             async with self._store.locked(name, "refresh"):
-                await unhurried(self._keep(name, fresh))
+                await finish_on_cancel(self._keep(name, fresh))
         return _tokens_of(fresh)
 
     async def adopt(self, name: str, server: RemoteServer) -> bool:
@@ -224,14 +226,14 @@ class Authorizer:
 
     async def _granted(
         self,
-        web: Web,
+        web: AuthHttpClient,
         name: str,
         server: RemoteServer,
         *,
         record: Record,
         wanted: Challenge,
         announce: Callable[[str], object],
-        renewing: bool = False,
+        refreshing: bool = False,
     ) -> Entry:
         # Renewing is done under the lock for it already.
         resource, settings = discovery.canonical(server.url), server.oauth
@@ -239,7 +241,7 @@ class Authorizer:
         with _readable():
             found = await flow.discover(web, server.url, wanted.resource_metadata, settings, bound)
             issuer = found.server.issuer
-            await self._check_bond(name, server, issuer, bound, locked=renewing)
+            await self._check_bond(name, server, issuer, bound, locked=refreshing)
             entry = record.find_issuer(resource, issuer)
             wish = _wish(server, found, entry, wanted)
             fresh = Entry(resource, issuer, token_endpoint=found.server.token_endpoint)
@@ -257,7 +259,7 @@ class Authorizer:
 
     async def _signed_in(  # noqa: PLR0917 - the parts of one sign-in
         self,
-        web: Web,
+        web: AuthHttpClient,
         name: str,
         server: RemoteServer,
         found: Discovered,
@@ -266,7 +268,7 @@ class Authorizer:
         announce: Callable[[str], object],
     ) -> flow.Granted:
         """Have the person sign in. The client registered before is on trial until they have."""
-        known = entry.client if entry is not None and entry.client and not entry.client.doubted else None
+        known = entry.client if entry is not None and entry.client and not entry.client.unconfirmed else None
 
         def offer(url: str) -> None:
             announce(url)
@@ -276,10 +278,10 @@ class Authorizer:
         if known is not None and known.source == "registered" and entry is not None:
             # The server may have forgotten it, which it shows in the browser only; the person may give up then.
             async with self._store.locked(name, "refresh"):
-                await self._replace_client(name, entry, replace(known, doubted=True))
+                await self._replace_client(name, entry, replace(known, unconfirmed=True))
         try:
             return await flow.sign_in(
-                web, found, server.oauth, known=known, wish=wish, offer=offer, patience=self._patience
+                web, found, server.oauth, known=known, wish=wish, offer=offer, wait_timeout=self._wait_timeout
             )
         except grants.GrantRefused as refusal:
             if refusal.code == "access_denied" and known is not None and entry is not None:
@@ -289,7 +291,9 @@ class Authorizer:
                     await self._replace_client(name, entry, known)
             raise
 
-    async def _renewed(self, name: str, server: RemoteServer, record: Record, entry: Entry | None) -> Tokens:
+    async def _refreshed(
+        self, name: str, server: RemoteServer, record: Record, entry: Entry | None
+    ) -> Tokens:
         async with self._web(server) as web:
             if server.oauth.grant == "client_credentials":
                 nothing = challenges.Challenge()
@@ -300,14 +304,14 @@ class Authorizer:
                     record=record,
                     wanted=nothing,
                     announce=lambda _: None,
-                    renewing=True,
+                    refreshing=True,
                 )
                 await self._keep(name, fresh)
                 return _tokens_of(fresh)
             if entry is None or entry.tokens is None:
                 raise SignInNeeded(f"there is no sign-in{_left(name, record, self._config)}")
             with _readable():
-                if entry.issuer == ANY:
+                if entry.issuer == LEGACY:
                     bound = record.issuer_of_configured(entry.resource, server.oauth.client_id)
                     entry = await flow.adopted(web, server.url, server.oauth, entry, bound)
                     await self._check_bond(name, server, entry.issuer, bound, locked=True)
@@ -327,7 +331,7 @@ class Authorizer:
             raise SignInNeeded("its sign-in was revoked or has ended") from refusal
         if refusal.code in {"invalid_client", "unauthorized_client"} and entry.client is not None:
             if entry.client.source == "registered":
-                await self._replace_client(name, entry, replace(entry.client, doubted=True))
+                await self._replace_client(name, entry, replace(entry.client, unconfirmed=True))
             raise SignInNeeded("the authorization server does not know dmcp any more") from refusal
         if refusal.is_dead:
             # Only the one code of the specification has the tokens dropped; in other words it may be a mistake.
@@ -363,11 +367,15 @@ class Authorizer:
         record = await self._store.read(name)
         await self._store.write(name, record.with_client(entry.resource, entry.issuer, client))
 
-    def _web(self, server: RemoteServer) -> Web:
-        from dmcp.auth.web import TIMEOUT, Web  # noqa: PLC0415 - brings httpx, which most runs need late or never
+    @asynccontextmanager
+    async def _web(self, server: RemoteServer) -> AsyncIterator[AuthHttpClient]:
+        """Open an HTTP client for one flow of a server. What that needs is imported in a thread."""
+        from dmcp.auth.web import TIMEOUT, AuthHttpClient  # noqa: PLC0415 - brings httpx, which most runs never need
 
+        await asyncio.to_thread(grants.preload, signing=server.oauth.private_key_file is not None)
         named = (server.oauth.issuer,) if server.oauth.issuer else ()
-        return Web(self._request_time or TIMEOUT, server.url, *named)
+        async with AuthHttpClient(self._request_time or TIMEOUT, server.url, *named) as web:
+            yield web
 
 
 def _wish(server: RemoteServer, found: Discovered, entry: Entry | None, wanted: Challenge) -> flow.Wish:
@@ -414,3 +422,20 @@ def _tokens_of(entry: Entry) -> Tokens:
     if entry.tokens is None:
         raise SignInNeeded("there is no sign-in")
     return entry.tokens
+
+
+async def finish_on_cancel(work: Coroutine[None, None, T], grace: float = _CANCEL_GRACE) -> T:
+    """Await work; when cancelled, let it end first, for ``grace`` seconds at most.
+
+    A rotated refresh token that was sent for and not kept exists nowhere else.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        _, late = await asyncio.wait({task}, timeout=grace)
+        for slow in late:
+            slow.cancel()
+        if not late and not task.cancelled():
+            task.exception()  # nobody is left to be told
+        raise

@@ -97,19 +97,19 @@ class Callback:
                 connection.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def answer(self, is_ours: Callable[[dict[str, str]], bool], patience: float) -> dict[str, str]:
+    async def answer(self, is_ours: Callable[[dict[str, str]], bool], wait_timeout: float) -> dict[str, str]:
         """The query of the first callback that is ours.
 
         Args:
             is_ours: says so, by the ``state`` in it; strangers are turned away and do not end the wait.
-            patience: seconds.
+            wait_timeout: seconds.
 
         Raises:
             TimeoutError: it did not come.
         """
         self._is_ours, self._found = is_ours, asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.wait_for(self._found, patience)
+            return await asyncio.wait_for(self._found, wait_timeout)
         finally:
             self._is_ours = self._found = None
 

@@ -90,7 +90,7 @@ def is_same_issuer(one: str, other: str) -> bool:
     return one.removesuffix("/") == other.removesuffix("/")
 
 
-def may_visit(url: str, server_url: str, home: Kind | None = None) -> bool:
+def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
     """Whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
 
     A remote server must not make dmcp speak to what listens on the person's own machine or in their network, by HTTPS
@@ -139,11 +139,16 @@ def server_metadata_urls(issuer: str) -> tuple[str, ...]:
 
     Source: MCP 2025-11-25, "Authorization Server Metadata Discovery".
     """
-    base, path = origin(issuer), urlsplit(issuer).path.rstrip("/")
-    oauth, oidc = f"{base}/.well-known/oauth-authorization-server", f"{base}/.well-known/openid-configuration"
-    if not path:
-        return (oauth, oidc)
-    return (oauth + path, oidc + path, f"{base}{path}/.well-known/openid-configuration")
+    from authlib.oauth2 import rfc8414  # noqa: PLC0415 - see dmcp.auth.grants
+    from authlib.oidc import discovery as oidc  # noqa: PLC0415 - see dmcp.auth.grants
+
+    place = origin(issuer) + urlsplit(issuer).path.rstrip("/")
+    inserted = (
+        rfc8414.get_well_known_url(place, external=True, suffix=kind)
+        for kind in ("oauth-authorization-server", "openid-configuration")
+    )
+    # Where the issuer has no path the last two are the same.
+    return tuple(dict.fromkeys((*inserted, oidc.get_well_known_url(place, external=True))))
 
 
 def read_resource_metadata(
@@ -155,7 +160,7 @@ def read_resource_metadata(
         document: what was fetched.
         server_url: the MCP server.
         wanted: the issuer to take if it is among those named.
-        home: see ``may_visit``.
+        home: see ``is_allowed_url``.
 
     Raises:
         AuthError: it is no such document, or it describes another server (RFC 9728 section 3.3).
@@ -169,7 +174,7 @@ def read_resource_metadata(
         )
     issuers = _strings(document.get("authorization_servers"))[:MAX_AUTHORIZATION_SERVERS]
     issuer = next((i for i in issuers if wanted and is_same_issuer(i, wanted)), next(iter(issuers), None))
-    if issuer is not None and not may_visit(issuer, server_url, home):
+    if issuer is not None and not is_allowed_url(issuer, server_url, home):
         raise AuthError(
             f"it names an authorization server ({origin_or(issuer)}) whose address is not HTTPS, or is one that a"
             " server elsewhere may not name; the server has to be mended"
@@ -251,7 +256,7 @@ def _endpoint(document: dict[str, Any], key: str, issuer: str) -> str | None:
     url = document.get(key)
     if url is None:
         return None
-    if not isinstance(url, str) or not may_visit(url, issuer):
+    if not isinstance(url, str) or not is_allowed_url(url, issuer):
         raise AuthError(
             f"the authorization server {origin(issuer)} gives a `{key}` that is not an HTTPS address, or is one"
             " that a server elsewhere may not name"

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from dmcp.auth.record import Entry
     from dmcp.auth.registration import Client
-    from dmcp.auth.web import Web
+    from dmcp.auth.web import AuthHttpClient
     from dmcp.config.model import OAuthSettings
 
 T = TypeVar("T")
-PATIENCE: Final = 300.0
+WAIT_TIMEOUT: Final = 300.0
 """Seconds a person has to sign in."""
 LOOKING: Final = 25.0
 """Seconds for finding the authorization server, all places together: less than a call waits by default, which so hears
@@ -82,7 +82,7 @@ class Granted:
 
 
 async def discover(
-    web: Web, server_url: str, named: str | None, settings: OAuthSettings, bound: str | None = None
+    web: AuthHttpClient, server_url: str, named: str | None, settings: OAuthSettings, bound: str | None = None
 ) -> Discovered:
     """Find a server's authorization server.
 
@@ -117,7 +117,7 @@ async def discover(
     # Without metadata the server is its own authorization server (MCP 2025-03-26).
     issuer = settings.issuer or (about.issuer if about else None)
     issuer_url = issuer or discovery.origin(server_url)
-    if not settings.issuer and not discovery.may_visit(issuer_url, server_url, web.home):
+    if not settings.issuer and not discovery.is_allowed_url(issuer_url, server_url, web.home):
         raise AuthError(_NOT_HTTPS)
     urls = discovery.server_metadata_urls(issuer_url)
 
@@ -135,14 +135,14 @@ async def discover(
 
 
 async def sign_in(
-    web: Web,
+    web: AuthHttpClient,
     found: Discovered,
     settings: OAuthSettings,
     *,
     known: Client | None,
     wish: Wish,
     offer: Callable[[str], None],
-    patience: float = PATIENCE,
+    wait_timeout: float = WAIT_TIMEOUT,
 ) -> Granted:
     """The authorization code grant, from the loopback address to the tokens.
 
@@ -153,7 +153,7 @@ async def sign_in(
         known: the client registered there before.
         wish: what to ask for.
         offer: shows the person the address.
-        patience: seconds they have.
+        wait_timeout: seconds they have.
 
     Raises:
         SignInNeeded: the person did not sign in in time, or refused.
@@ -176,9 +176,9 @@ async def sign_in(
             log.hide((request.state, request.verifier))
             offer(request.url)
             try:
-                query = await callback.answer(lambda got: grants.is_answer_to(request, got), patience)
+                query = await callback.answer(lambda got: grants.is_answer_to(request, got), wait_timeout)
             except TimeoutError as error:
-                raise SignInNeeded(f"nobody signed in within {patience / 60:g} minutes") from error
+                raise SignInNeeded(f"nobody signed in within {wait_timeout / 60:g} minutes") from error
             code = grants.code_from(request, query, vouched=_is_vouched_for(web, found.server, settings))
             log.hide((code,))
             form = grants.code_form(request, code, wish.audience)
@@ -188,7 +188,9 @@ async def sign_in(
         return Granted(client, tokens, wish)
 
 
-async def client_credentials(web: Web, found: Discovered, settings: OAuthSettings, wish: Wish) -> Granted:
+async def client_credentials(
+    web: AuthHttpClient, found: Discovered, settings: OAuthSettings, wish: Wish
+) -> Granted:
     """The grant of a client that acts on its own behalf: no person, no browser.
 
     Raises:
@@ -205,7 +207,7 @@ async def client_credentials(web: Web, found: Discovered, settings: OAuthSetting
     return Granted(client, tokens, wish)
 
 
-async def refresh(web: Web, entry: Entry, settings: OAuthSettings) -> Entry:
+async def refresh(web: AuthHttpClient, entry: Entry, settings: OAuthSettings) -> Entry:
     """The entry with new tokens for old ones.
 
     Raises:
@@ -259,7 +261,7 @@ async def _milder(wish: Wish, attempt: Callable[[Wish], Awaitable[Tokens]]) -> t
             wish = less
 
 
-def _is_vouched_for(web: Web, server: discovery.ServerMetadata, settings: OAuthSettings) -> bool:
+def _is_vouched_for(web: AuthHttpClient, server: discovery.ServerMetadata, settings: OAuthSettings) -> bool:
     """Whether an answer without ``iss`` can only be of the issuer whose token endpoint will get the code.
 
     Metadata may name the authorization endpoint of an honest server beside the token endpoint of an attacker, who so
@@ -272,7 +274,7 @@ def _is_vouched_for(web: Web, server: discovery.ServerMetadata, settings: OAuthS
 
 
 async def adopted(
-    web: Web, server_url: str, settings: OAuthSettings, entry: Entry, bound: str | None
+    web: AuthHttpClient, server_url: str, settings: OAuthSettings, entry: Entry, bound: str | None
 ) -> Entry:
     """The predecessor's tokens with what it did not keep: whose they are and where they are renewed.
 
@@ -327,17 +329,17 @@ class _Failure:
 
 
 async def _resource_metadata(
-    web: Web, server_url: str, named: str | None, wanted: str | None, deadline: float
+    web: AuthHttpClient, server_url: str, named: str | None, wanted: str | None, deadline: float
 ) -> tuple[discovery.ResourceMetadata | None, list[_Failure]]:
     urls = discovery.resource_metadata_urls(server_url, None)
     if named is not None:
-        if not discovery.may_visit(named, server_url, web.home):
+        if not discovery.is_allowed_url(named, server_url, web.home):
             raise AuthError(
                 "the address of its protected resource metadata is not HTTPS, or is one that a server elsewhere may"
                 " not name; the server has to be mended"
             )
         urls = (named, *(url for url in urls if url != named))
-    if not all(discovery.may_visit(url, server_url) for url in urls[-1:]):
+    if not all(discovery.is_allowed_url(url, server_url) for url in urls[-1:]):
         raise AuthError(_NOT_HTTPS)
 
     def read(document: object) -> discovery.ResourceMetadata:
@@ -349,7 +351,7 @@ async def _resource_metadata(
 
 
 async def _first(
-    web: Web,
+    web: AuthHttpClient,
     urls: tuple[str, ...],
     read: Callable[[object], T],
     failures: list[_Failure],
@@ -391,7 +393,7 @@ def _listen(settings: OAuthSettings, known: Client | None) -> Callback:
 
 
 async def _client(
-    web: Web,
+    web: AuthHttpClient,
     server: discovery.ServerMetadata,
     settings: OAuthSettings,
     known: Client | None,
@@ -416,7 +418,7 @@ async def _client(
 
 
 async def _ask(
-    web: Web,
+    web: AuthHttpClient,
     server: discovery.ServerMetadata,
     client: Client,
     settings: OAuthSettings,

@@ -1,6 +1,7 @@
 """The requests and responses of the OAuth grants dmcp uses. Pure: forms go in and out, nothing is sent here.
 
-Authlib does PKCE, the request encoding and the signing; it is imported at the first use: most runs need none.
+Authlib does the well-known addresses (in ``discovery``), PKCE, the encoding of both requests and the signing; it is
+imported at the first use, because most runs need none of it (``preload``).
 Source: OAuth 2.1, RFC 7636 (PKCE), RFC 8707 (``resource``), RFC 9207 (``iss``), RFC 7523 (JWT assertions).
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import importlib
 import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -116,6 +118,24 @@ class AuthorizationRequest:
     iss_promised: bool
     state: str = field(repr=False)
     verifier: str = field(repr=False)
+
+
+def preload(*, signing: bool) -> None:
+    """Import what a grant needs. Blocks for up to a tenth of a second: call it in a thread, before anything else here.
+
+    Args:
+        signing: whether assertions are to be signed.
+    """
+    for module in (
+        "authlib.oauth2.rfc6749",
+        "authlib.oauth2.rfc7636",
+        "authlib.oauth2.rfc8414",
+        "authlib.oidc.discovery",
+    ):
+        importlib.import_module(module)
+    if signing:
+        importlib.import_module("authlib.oauth2.rfc7523")
+        importlib.import_module("joserfc.jwk")
 
 
 def check_code_flow(server: ServerMetadata, *, assume_pkce: bool = False) -> str:

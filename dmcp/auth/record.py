@@ -16,7 +16,7 @@ from dmcp.auth.tokens import Tokens, is_usable_token
 
 VERSION = 1
 _ENTRIES = 20  # of one server: a server that names another issuer every time does not fill the disk
-ANY = ""
+LEGACY = ""
 """The resource and the issuer of tokens whose file names neither. They are sent nowhere until they are adopted."""
 
 
@@ -25,8 +25,8 @@ class Entry:
     """Credentials for one resource from one issuer. They are never used with another of either.
 
     Attributes:
-        resource: the canonical address of the MCP server, or ``ANY``.
-        issuer: the authorization server, or ``ANY``.
+        resource: the canonical address of the MCP server, or ``LEGACY``.
+        issuer: the authorization server, or ``LEGACY``.
         audience: the value of the ``resource`` parameter.
         token_endpoint: where the tokens are renewed.
         requested: the scopes asked for so far, which a step-up adds to.
@@ -43,7 +43,7 @@ class Entry:
     def is_better_than(self, rejected: str | None, scopes: tuple[str, ...], now: float) -> bool:
         """Whether its tokens are good, were not rejected and were asked for with at least these scopes."""
         tokens = self.tokens
-        if tokens is None or tokens.authorization == rejected or tokens.is_due(now):
+        if tokens is None or tokens.authorization == rejected or tokens.needs_refresh(now):
             return False
         return set(scopes) <= set(self.requested)
 
@@ -67,7 +67,7 @@ class Record:
     @property
     def left(self) -> Entry | None:
         """What the predecessor kept under this name: tokens of nobody knows which address."""
-        return next((e for e in self.entries if e.resource == ANY and e.tokens is not None), None)
+        return next((e for e in self.entries if e.resource == LEGACY and e.tokens is not None), None)
 
     def find(self, resource: str) -> Entry | None:
         """The newest entry for a resource."""
@@ -102,7 +102,7 @@ class Record:
             if (
                 client
                 and client.source == "configured"
-                and entry.issuer != ANY
+                and entry.issuer != LEGACY
                 and (entry.resource, client.client_id) == (resource, client_id)
             ):
                 return entry.issuer
@@ -113,8 +113,8 @@ class Record:
 
         def is_replaced(other: Entry) -> bool:
             if other.resource != entry.resource:
-                return other.resource == ANY
-            return other.issuer == ANY or is_same_issuer(other.issuer, entry.issuer)
+                return other.resource == LEGACY
+            return other.issuer == LEGACY or is_same_issuer(other.issuer, entry.issuer)
 
         kept = [e for e in self.entries if not is_replaced(e)]
         return replace(self, entries=(entry, *kept)[:_ENTRIES])
@@ -153,7 +153,7 @@ def from_json(document: object) -> Record | None:
         return None
     if isinstance(document.get("access_token"), str):
         tokens = _tokens_from_json(document)
-        return None if tokens is None else Record((Entry(ANY, ANY, tokens=tokens),))
+        return None if tokens is None else Record((Entry(LEGACY, LEGACY, tokens=tokens),))
     entries = document.get("entries")
     if document.get("version") != VERSION or not isinstance(entries, list):
         return None
@@ -184,7 +184,7 @@ def _entry_to_json(entry: Entry) -> dict[str, Any]:
             "redirect_uri": client.redirect_uri,
             "client_secret_expires_at": client.secret_expires_at,
         }
-        if client.doubted:
+        if client.unconfirmed:
             out["client"]["doubted"] = True
     if tokens is not None:
         out["tokens"] = {
@@ -237,7 +237,7 @@ def _client_from_json(document: object) -> Client | None:
         source=source if source in {"configured", "document"} else "registered",
         redirect_uri=_text(document, "redirect_uri"),
         secret_expires_at=seconds_of(expires),
-        doubted=document.get("doubted") is True,
+        unconfirmed=document.get("doubted") is True,
     )
 
 

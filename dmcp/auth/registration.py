@@ -31,7 +31,7 @@ class Client:
         source: where it comes from.
         redirect_uri: the address it was registered with, if that matters to the server.
         secret_expires_at: seconds since the epoch; 0 means never (RFC 7591 section 3.2.1).
-        doubted: whether a sign-in with it has begun and none has succeeded since: the server may have forgotten it,
+        unconfirmed: whether a sign-in with it has begun and none has succeeded since: the server may have forgotten it,
             and shows that in the browser only.
     """
 
@@ -41,7 +41,7 @@ class Client:
     source: Source = "registered"
     redirect_uri: str | None = None
     secret_expires_at: float = 0.0
-    doubted: bool = False
+    unconfirmed: bool = False
 
     def is_usable(self, now: float) -> bool:
         """Whether its secret has not expired."""

@@ -15,7 +15,7 @@ import os
 import re
 import stat
 import sys
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -31,10 +31,11 @@ from dmcp.protocol.limits import MAX_SIGN_IN_FILE
 from dmcp.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
 Purpose = Literal["refresh", "sign-in"]
-PATIENCE: Final = 25.0
+KEYRING_SERVICE: Final = "dmcp"
+WAIT_TIMEOUT: Final = 25.0
 """Seconds to wait for another process to finish its refresh: longer than its request can take, and shorter than the
 30 s a call waits by default, so that the call hears why."""
 _LONG_WAIT = 3.0  # seconds after which the log says that another process is waited for
@@ -97,7 +98,7 @@ class FileStore:
         self,
         server: str,
         purpose: Purpose,
-        patience: float = PATIENCE,
+        wait_timeout: float = WAIT_TIMEOUT,
         taken: Callable[[], object] = lambda: None,
     ) -> AsyncIterator[None]:
         """Hold a server's lock against every other holder, in this process and in others.
@@ -105,7 +106,7 @@ class FileStore:
         Args:
             server: whose.
             purpose: refreshing and signing in have locks of their own: the second waits for a person.
-            patience: seconds to wait for it.
+            wait_timeout: seconds to wait for it.
             taken: is called once, on the loop, if somebody else holds it.
 
         Raises:
@@ -116,11 +117,11 @@ class FileStore:
         path = self._folder / f"{file_name(server)}.{purpose}.lock"
         lock = FileLock(path, mode=0o600, thread_local=False, blocking=False)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(wait_timeout):
                 await self._take(lock, server, purpose, taken)
         except TimeoutError as error:
             raise AuthUnavailable(
-                f"another dmcp process has been busy with its {purpose} for {patience:g} s: if it hangs, end it"
+                f"another dmcp process has been busy with its {purpose} for {wait_timeout:g} s: if it hangs, end it"
             ) from error
         except OSError as error:
             raise AuthError(f"the lock file {path} cannot be used: {error.strerror or error}") from error
@@ -205,6 +206,61 @@ class FileStore:
         return True
 
 
+class KeyringStore(FileStore):
+    """Credentials in the operating system's keyring (the ``keyring`` extra): service ``dmcp``, user the server's name.
+
+    The disk has the locks only. What a file has kept from before is read until it is written again, to the keyring.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Load the keyring.
+
+        Raises:
+            AuthError: it is not installed.
+        """
+        super().__init__(folder)
+        try:
+            import keyring  # noqa: PLC0415 - an extra that may be missing
+        except ModuleNotFoundError as missing:
+            raise AuthError(
+                '`oauth_store` is "keyring" and the keyring package is not installed:'
+                " run `pip install 'dmcp[keyring]'`, or set it to \"file\""
+            ) from missing
+        self._keyring = keyring
+
+    def _load(self, server: str) -> bytes:
+        with self._working():
+            content = self._keyring.get_password(KEYRING_SERVICE, server)
+        return content.encode() if content else super()._load(server)
+
+    def _save(self, server: str, content: bytes) -> None:
+        with self._working():
+            self._keyring.set_password(KEYRING_SERVICE, server, content.decode())
+        super()._delete(server)
+
+    def _delete(self, server: str) -> bool:
+        had_file = super()._delete(server)
+        try:
+            with self._working():
+                self._keyring.delete_password(KEYRING_SERVICE, server)
+        except self._keyring.errors.PasswordDeleteError:
+            return had_file
+        return True
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Put the keyring's own errors into words, all but that there is nothing to delete."""
+        try:
+            yield
+        except self._keyring.errors.PasswordDeleteError:
+            raise
+        except self._keyring.errors.KeyringError as error:
+            raise AuthError(
+                f"the operating system's keyring does not work ({type(error).__name__}):"
+                ' unlock it, or set `oauth_store` to "file" in the configuration'
+            ) from error
+
+
 def open_store(kind: Literal["file", "keyring"]) -> FileStore:
     """The store the configuration asks for.
 
@@ -212,8 +268,6 @@ def open_store(kind: Literal["file", "keyring"]) -> FileStore:
         AuthError: the keyring is asked for and not installed.
     """
     if kind == "keyring":
-        from dmcp.auth.keyring_store import KeyringStore  # noqa: PLC0415 - an extra that may be missing
-
         return KeyringStore()
     return FileStore()
 

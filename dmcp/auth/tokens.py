@@ -48,19 +48,19 @@ class Tokens:
         return (self.access, self.refresh) if self.refresh else (self.access,)
 
     @property
-    def renew_at(self) -> float | None:
+    def refresh_at(self) -> float | None:
         """When to ask for new ones, in seconds since the epoch; ``None`` when they do not expire."""
         if self.expires_at is None:
             return None
         lifetime = self.expires_at - self.obtained_at
         return self.expires_at - (min(AHEAD, max(lifetime, 0.0) / 10) if self.obtained_at else AHEAD)
 
-    def is_due(self, now: float) -> bool:
+    def needs_refresh(self, now: float) -> bool:
         """Whether to renew them now. After a clock went back their expiry means nothing, and they are due."""
-        renew_at = self.renew_at
-        return renew_at is not None and (now >= renew_at or now < self.obtained_at - _CLOCK_STEP)
+        refresh_at = self.refresh_at
+        return refresh_at is not None and (now >= refresh_at or now < self.obtained_at - _CLOCK_STEP)
 
-    def is_good(self, now: float) -> bool:
+    def is_valid(self, now: float) -> bool:
         """Whether they have not expired."""
         return self.expires_at is None or now < self.expires_at
 

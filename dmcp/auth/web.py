@@ -51,7 +51,7 @@ class Answer:
         return self.status in range(200, 300)
 
 
-class Web:
+class AuthHttpClient:
     """A client for the requests of one flow. Use as an async context manager, on the event loop.
 
     Args:
@@ -245,7 +245,7 @@ async def _bounded(response: httpx.Response, where: str) -> bytes:
 
 
 class _Guarded(httpx.AsyncBaseTransport):
-    """The way out of a ``Web``: too many headers are an error, and cookies are not for it."""
+    """The way out of a ``AuthHttpClient``: too many headers are an error, and cookies are not for it."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
         self._inner = inner

@@ -164,7 +164,7 @@ async def _login(store: FileStore, name: str, remote: RemoteServer) -> str:
         wanted=await authorizer.challenge_of(remote),
         rejected=before.authorization if before else None,
         announce=lambda _: None,
-        elsewhere=lambda: click.echo(
+        on_other_process=lambda: click.echo(
             f"{formatting.line(name)}: another dmcp process is signing in to it; finish that in the browser. Waiting.",
             err=True,
         ),
@@ -189,7 +189,7 @@ async def _rows(store: FileStore, servers: Mapping[str, RemoteServer]) -> list[_
             hint = f"{adopt} uses the predecessor's sign-in" if record.left else None
             rows.append(_Row(name, "not signed in", hint=hint))
             continue
-        good, renewable = tokens.is_good(time.time()), bool(tokens.refresh)
+        good, renewable = tokens.is_valid(time.time()), bool(tokens.refresh)
         state = (
             "signed in" if good else "signed in, to be renewed at the next use" if renewable else "expired"
         )

@@ -17,7 +17,7 @@ from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
 from dmcp.actors.upstream import Upstream
-from dmcp.auth.late import LateAuthorizer
+from dmcp.auth.lazy import LazyAuthorizer
 from dmcp.config.model import Configuration, RestartPolicy, ServerConfig, StdioServer
 from dmcp.messages.frontend import ClientFrames
 from dmcp.messages.supervisor import Configure, Shutdown
@@ -71,7 +71,7 @@ class InnerHouse:
     # Factories of the supervisor
 
     def auth(self, watch: Watch) -> Address:
-        self.core["auth"] = AuthActor.start(LateAuthorizer(lambda: "file"), watch=watch)
+        self.core["auth"] = AuthActor.start(LazyAuthorizer(lambda: "file"), watch=watch)
         return self.core["auth"]
 
     def catalog(self, watch: Watch) -> Address:

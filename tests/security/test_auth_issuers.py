@@ -16,7 +16,7 @@ import pytest
 from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.reach import Reach
 from dmcp.auth.store import FileStore
-from dmcp.auth.web import Web
+from dmcp.auth.web import AuthHttpClient
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable
 from harness import RpcError
@@ -231,15 +231,15 @@ async def test_a_server_elsewhere_gets_nothing_connected_to_on_this_machine(
     with closing(socket.create_server(("0.0.0.0", 0))) as inside:
         inside.settimeout(0)
         named = f"https://{host}:{inside.getsockname()[1]}/.well-known/oauth-protected-resource"
-        authorizer = Authorizer(FileStore(tmp_path), lambda: True, lambda *_: None, patience=1)
+        authorizer = Authorizer(FileStore(tmp_path), lambda: True, lambda *_: None, wait_timeout=1)
         with pytest.raises(AuthError, match="server elsewhere may not"):
-            await authorizer.mend(
+            await authorizer.reauthorize(
                 "far",
                 RemoteServer("https://mcp.example.invalid/mcp"),
                 status=401,
                 challenge=f'Bearer resource_metadata="{named}"',
                 rejected=None,
-                renew=True,
+                refresh=True,
                 ask=True,
                 announce=lambda _: None,
             )
@@ -274,13 +274,13 @@ async def test_a_name_that_stands_for_this_machine_by_the_time_it_is_connected_t
 
     monkeypatch.setattr(Reach, "check", looked_up_before)
     inside = await asyncio.start_server(listen, "127.0.0.1", 0)
-    async with inside, Web(5.0, "https://mcp.example.com/mcp") as web:
+    async with inside, AuthHttpClient(5.0, "https://mcp.example.com/mcp") as web:
         port = inside.sockets[0].getsockname()[1]
         with pytest.raises(AuthError, match="this machine"):
             await web.get(f"https://127.0.0.1:{port}/x")
         with pytest.raises(AuthError, match="this machine"):
             await web.post(f"http://127.0.0.1:{port}/x", form={"secret": "hush"})
-        async with Web(5.0, "https://10.0.0.1/mcp", f"http://127.0.0.1:{port}") as named:
+        async with AuthHttpClient(5.0, "https://10.0.0.1/mcp", f"http://127.0.0.1:{port}") as named:
             with pytest.raises(AuthUnavailable):
                 await named.get(
                     f"http://127.0.0.1:{port}/x"

@@ -115,10 +115,10 @@ async def test_a_lock_somebody_holds_for_ever_is_waited_for_a_bounded_time_and_s
     (tmp_path / "far.json.refresh.lock").touch()
     stopped = FileLock(tmp_path / "far.json.refresh.lock")
     with stopped, pytest.raises(AuthUnavailable, match="another dmcp process has been busy"):
-        async with FileStore(tmp_path).locked("far", "refresh", patience=1.0):
+        async with FileStore(tmp_path).locked("far", "refresh", wait_timeout=1.0):
             pass
     assert said == ["far: waits for another dmcp process, which is busy with its refresh"]
-    assert store_module.PATIENCE < 30  # what a call waits for by default: it hears why
+    assert store_module.WAIT_TIMEOUT < 30  # what a call waits for by default: it hears why
 
 
 async def test_a_lock_that_is_won_by_somebody_who_is_cancelled_is_given_back(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ async def test_a_lock_that_is_won_by_somebody_who_is_cancelled_is_given_back(tmp
             await asyncio.sleep(0.002)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with FileStore(tmp_path).locked("far", "refresh", patience=10):
+        async with FileStore(tmp_path).locked("far", "refresh", wait_timeout=10):
             pass
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dmcp.auth.web import Web
+from dmcp.auth.web import AuthHttpClient
 from dmcp.errors import AuthUnavailable
 from servers.raw_http import Peer, RawServer, Request, raw_server
 
@@ -78,7 +78,7 @@ async def test_a_document_is_bounded_and_its_server_named(
 ) -> None:
     server.on("GET", reaction)
     where = server.url.removesuffix("/mcp")
-    async with Web(timeout=0.5 if reaction is trickle else 15.0) as web:
+    async with AuthHttpClient(timeout=0.5 if reaction is trickle else 15.0) as web:
         with pytest.raises(AuthUnavailable, match=f"{where} .*{says}"):
             await web.get(server.url)
 
@@ -89,7 +89,7 @@ async def test_a_compressed_document_is_read(server: RawServer) -> None:
         await peer.body(gzip.compress(b'{"a": 1}'), content_encoding="gzip", set_cookie="a=b")
 
     server.on("GET", packed)
-    async with Web() as web:
+    async with AuthHttpClient() as web:
         for _ in range(2):
             assert (await web.get(server.url)).document == {"a": 1}
     assert "cookie" not in server.requests[-1].headers

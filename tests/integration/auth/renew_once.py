@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from dmcp.actors.auth import AuthActor
-from dmcp.actors.credentials import AskedCredentials
+from dmcp.actors.credentials import ActorCredentials
 from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
@@ -26,7 +26,7 @@ def _say(line: str) -> None:
 async def main(folder: str, url: str) -> None:
     actor = AuthActor.start(Authorizer(FileStore(Path(folder)), lambda: False))
     actor.tell(Configured("srv", RemoteServer(url)))
-    credentials = AskedCredentials(actor, "srv", RemoteServer(url))
+    credentials = ActorCredentials(actor, "srv", RemoteServer(url))
     _say("ready")
     await asyncio.to_thread(sys.stdin.readline)
     headers = await asyncio.gather(*(credentials.authorization() for _ in range(10)))

@@ -38,16 +38,16 @@ class Home:
         self.person = Person()
         self.store = FileStore(folder)
         self.remote = RemoteServer(server.url, oauth=settings or OAuthSettings())
-        self.authorizer = Authorizer(self.store, lambda: True, self.person.show, patience=20)
+        self.authorizer = Authorizer(self.store, lambda: True, self.person.show, wait_timeout=20)
 
     async def sign_in(self, challenge: str = "", status: int = 401, rejected: str | None = None) -> Tokens:
-        return await self.authorizer.mend(
+        return await self.authorizer.reauthorize(
             "srv",
             self.remote,
             status=status,
             challenge=challenge,
             rejected=rejected,
-            renew=True,
+            refresh=True,
             ask=True,
             announce=lambda _: None,
         )
@@ -87,7 +87,7 @@ async def test_a_refresh_rotates_and_keeps_the_new_refresh_token(tmp_path: Path,
     home = Home(tmp_path, server)
     tokens = await home.sign_in()
     for _ in range(3):
-        tokens = await home.authorizer.renew("srv", home.remote, tokens.authorization)
+        tokens = await home.authorizer.refresh("srv", home.remote, tokens.authorization)
     report = server.report()
     assert report["counts"]["token:refresh_token"] == 3
     assert report["last"]["token"]["resource"] == server.url
@@ -97,7 +97,7 @@ async def test_a_refresh_rotates_and_keeps_the_new_refresh_token(tmp_path: Path,
 async def test_tokens_that_are_good_are_not_renewed(tmp_path: Path, server: OAuthServer) -> None:
     home = Home(tmp_path, server)
     tokens = await home.sign_in()
-    assert (await home.authorizer.renew("srv", home.remote)).access == tokens.access
+    assert (await home.authorizer.refresh("srv", home.remote)).access == tokens.access
     assert server.count("token:refresh_token") == 0
 
 
@@ -120,7 +120,7 @@ async def test_a_registered_client_authenticates_as_the_server_wants(
     home = Home(tmp_path, server)
     tokens = await home.sign_in()
     assert server.report()["last"]["token"]["method"] == method
-    await home.authorizer.renew("srv", home.remote, tokens.authorization)
+    await home.authorizer.refresh("srv", home.remote, tokens.authorization)
     assert server.report()["last"]["token"]["method"] == method
 
 
@@ -134,7 +134,7 @@ async def test_a_configured_client_is_used_and_its_secret_stays_out_of_the_store
         OAuthSettings(client_id="mine", client_secret="hush-hush", redirect_port=_free_port()),
     )
     tokens = await home.sign_in()
-    await home.authorizer.renew("srv", home.remote, tokens.authorization)
+    await home.authorizer.refresh("srv", home.remote, tokens.authorization)
     token = server.report()["last"]["token"]
     assert (token["client"], token["method"]) == ("mine", "client_secret_basic")
     assert "hush-hush" not in (tmp_path / "srv.json").read_text()
@@ -144,7 +144,7 @@ async def test_a_machine_client_with_a_secret_needs_no_person(tmp_path: Path, se
     settings = OAuthSettings(client_id="m", client_secret="s", scopes=("a",), grant="client_credentials")
     home = Home(tmp_path, server, settings)
     tokens = await home.sign_in()
-    again = await home.authorizer.renew("srv", home.remote, tokens.authorization)
+    again = await home.authorizer.refresh("srv", home.remote, tokens.authorization)
     assert again.access != tokens.access
     assert home.person.shown == []
     assert server.report()["last"]["token"]["scope"] == "a"
@@ -262,7 +262,7 @@ async def test_the_predecessors_sign_in_is_renewed_with_the_configured_client(
     (tmp_path / "srv.json").write_text(json.dumps(old))
     home = Home(tmp_path, server, settings)
     assert await home.authorizer.adopt("srv", home.remote)
-    assert (await home.authorizer.renew("srv", home.remote)).access != first.access
+    assert (await home.authorizer.refresh("srv", home.remote)).access != first.access
     assert json.loads((tmp_path / "srv.json").read_text())["version"] == 1
 
 
@@ -273,7 +273,7 @@ async def test_the_predecessors_sign_in_without_a_client_id_needs_a_new_one(
     (tmp_path / "srv.json").write_text(json.dumps(old))
     home = Home(tmp_path, server)
     with pytest.raises(SignInNeeded):
-        await home.authorizer.renew("srv", home.remote)
+        await home.authorizer.refresh("srv", home.remote)
 
 
 async def test_a_sign_in_made_elsewhere_meanwhile_is_used(tmp_path: Path, server: OAuthServer) -> None:

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from dmcp.actors.auth import AuthActor
-from dmcp.actors.credentials import AskedCredentials
+from dmcp.actors.credentials import ActorCredentials
 from dmcp.auth.authorizer import Authorizer
 from dmcp.auth.store import FileStore
 from dmcp.config.model import RemoteServer
@@ -26,14 +26,14 @@ _WAIT = 60.0
 
 
 async def _signed_in(folder: Path, server: OAuthServer) -> None:
-    authorizer = Authorizer(FileStore(folder), lambda: True, Person().show, patience=20)
-    await authorizer.mend(
+    authorizer = Authorizer(FileStore(folder), lambda: True, Person().show, wait_timeout=20)
+    await authorizer.reauthorize(
         "srv",
         RemoteServer(server.url),
         status=401,
         challenge="",
         rejected=None,
-        renew=True,
+        refresh=True,
         ask=True,
         announce=lambda _: None,
     )
@@ -58,7 +58,7 @@ async def test_fifty_concurrent_calls_with_an_expired_token_refresh_once_and_all
         _age(tmp_path)
         actor = AuthActor.start(Authorizer(FileStore(tmp_path), lambda: False))
         actor.tell(Configured("srv", RemoteServer(server.url)))
-        credentials = AskedCredentials(actor, "srv", RemoteServer(server.url))
+        credentials = ActorCredentials(actor, "srv", RemoteServer(server.url))
 
         async def call(client: httpx.AsyncClient) -> int:
             header = await credentials.authorization()
@@ -79,7 +79,7 @@ async def test_fifty_calls_refused_at_once_refresh_once_and_all_succeed(tmp_path
         _age(tmp_path, expires="2126-01-01T00:00:00+00:00")
         actor = AuthActor.start(Authorizer(FileStore(tmp_path), lambda: False))
         actor.tell(Configured("srv", RemoteServer(server.url)))
-        credentials = AskedCredentials(actor, "srv", RemoteServer(server.url))
+        credentials = ActorCredentials(actor, "srv", RemoteServer(server.url))
 
         async def call(client: httpx.AsyncClient) -> int:
             header = await credentials.authorization()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.actors.account import FRESH, PAUSE, RENEWALS
+from dmcp.actors.account import MAX_REFRESHES, PROMPT_COOLDOWN, REFRESH_COOLDOWN
 from dmcp.actors.auth import AuthActor
-from dmcp.actors.credentials import AskedCredentials
+from dmcp.actors.credentials import ActorCredentials
 from dmcp.auth.tokens import Tokens
 from dmcp.config.model import OAuthSettings, RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
@@ -42,13 +42,13 @@ class FakeAuthorizer:
         self.calls.append(("load", name, {}))
         return self.stored
 
-    async def renew(self, name: str, server: RemoteServer) -> Tokens:
-        return await self._fly("renew", name, {})
+    async def refresh(self, name: str, server: RemoteServer) -> Tokens:
+        return await self._start_job("refresh", name, {})
 
-    async def mend(self, name: str, server: RemoteServer, **how: Any) -> Tokens:
-        return await self._fly("mend", name, how)
+    async def reauthorize(self, name: str, server: RemoteServer, **how: Any) -> Tokens:
+        return await self._start_job("reauthorize", name, how)
 
-    async def _fly(self, what: str, name: str, how: dict[str, Any]) -> Tokens:
+    async def _start_job(self, what: str, name: str, how: dict[str, Any]) -> Tokens:
         self.calls.append((what, name, how))
         work = self.open[name] = asyncio.get_running_loop().create_future()
         try:
@@ -80,8 +80,8 @@ class House:
         for group in ("one", "good", "stuck", "other"):
             self.ref.tell(Configured(group, SERVER))
 
-    def credentials(self, group: str = "one", server: RemoteServer = SERVER) -> AskedCredentials:
-        return AskedCredentials(self.ref, group, server)
+    def credentials(self, group: str = "one", server: RemoteServer = SERVER) -> ActorCredentials:
+        return ActorCredentials(self.ref, group, server)
 
     def tokens(self, access: str, lifetime: float = 3600.0) -> Tokens:
         return Tokens(access, "rt", self.now, self.now + lifetime)
@@ -110,10 +110,10 @@ async def test_fifty_requests_that_find_an_expiring_token_cause_one_renewal(hous
     house.now += 3400
     asked = [asyncio.create_task(house.credentials().authorization()) for _ in range(50)]
     await settle()
-    assert (house.work.made("load"), house.work.made("renew")) == (1, 1)
+    assert (house.work.made("load"), house.work.made("refresh")) == (1, 1)
     house.work.open["one"].set_result(house.tokens("new"))
     assert set(await soon(asyncio.gather(*asked))) == {"Bearer new"}
-    assert house.work.made("renew") == 1
+    assert house.work.made("refresh") == 1
 
 
 async def test_a_group_whose_token_is_good_never_waits_for_another_groups_renewal(house: House) -> None:
@@ -142,7 +142,7 @@ async def test_a_renewal_that_fails_leaves_a_token_in_use_while_it_is_good(house
     house.work.open["one"].set_exception(AuthUnavailable("down"))
     assert await soon(asked) == "Bearer old"
     assert await soon(house.credentials().authorization()) == "Bearer old"
-    assert house.work.made("renew") == 1  # not again at once
+    assert house.work.made("refresh") == 1  # not again at once
     house.now += 199
     again = asyncio.create_task(house.credentials().authorization())
     await settle()
@@ -162,7 +162,7 @@ async def test_many_refused_requests_are_mended_once(house: House) -> None:
     house.work.open["one"].set_result(house.tokens("new"))
     assert set(await soon(asyncio.gather(*refused))) == {"Bearer new"}
     assert await soon(house.credentials().challenged(401, "Bearer", "Bearer old")) == "Bearer new"
-    assert house.work.made("mend") == 1
+    assert house.work.made("reauthorize") == 1
 
 
 async def test_a_token_refused_as_soon_as_it_was_issued_is_renewed_once_before_anybody_is_asked(
@@ -175,7 +175,7 @@ async def test_a_token_refused_as_soon_as_it_was_issued_is_renewed_once_before_a
         await settle()
         house.work.open["one"].set_result(house.tokens(given))
         await soon(task)
-    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, False]
+    assert [how["refresh"] for what, _, how in house.work.calls if what == "reauthorize"] == [True, False]
 
 
 async def test_a_token_refused_as_soon_as_the_person_has_signed_in_is_renewed_without_asking_them_again(
@@ -188,19 +188,23 @@ async def test_a_token_refused_as_soon_as_the_person_has_signed_in_is_renewed_wi
         house.work.open["one"].set_result(house.tokens(given))
         rejected = await soon(task)
     # The first time there is nothing that could be renewed: the authorizer finds out.
-    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, True, False]
+    assert [how["refresh"] for what, _, how in house.work.calls if what == "reauthorize"] == [
+        True,
+        True,
+        False,
+    ]
 
 
 async def test_a_server_that_refuses_everything_does_not_cause_renewals_for_ever(house: House) -> None:
     house.work.stored = house.tokens("old")
     rejected = await soon(house.credentials().authorization())
-    for turn in range(RENEWALS + 5):
-        house.now += FRESH * 2
+    for turn in range(MAX_REFRESHES + 5):
+        house.now += REFRESH_COOLDOWN * 2
         task = asyncio.create_task(house.credentials().challenged(401, "", rejected))
         await settle()
         house.work.open["one"].set_result(house.tokens(f"t{turn}"))
         rejected = await soon(task)
-    assert sum(how["renew"] for what, _, how in house.work.calls if what == "mend") == RENEWALS
+    assert sum(how["refresh"] for what, _, how in house.work.calls if what == "reauthorize") == MAX_REFRESHES
 
 
 async def test_while_a_person_signs_in_other_requests_go_on_and_listeners_know_the_address(
@@ -246,7 +250,7 @@ async def test_after_a_failed_sign_in_the_person_is_left_alone_for_a_while(house
 
     assert await refused()
     assert not await refused()
-    house.now += PAUSE
+    house.now += PROMPT_COOLDOWN
     assert await refused()
 
 
@@ -286,7 +290,7 @@ async def test_an_authorization_server_that_is_down_is_not_asked_again_at_once(h
         await soon(task)
     with pytest.raises(AuthUnavailable, match="down"):
         await soon(house.credentials().challenged(401, "", None))
-    assert house.work.made("mend") == 1
+    assert house.work.made("reauthorize") == 1
     house.now += 60
     later = asyncio.create_task(house.credentials().challenged(401, "", None))
     await settle()
@@ -340,7 +344,7 @@ async def test_a_renewal_that_failed_for_now_is_none_and_the_next_refusal_is_ren
         else:
             house.work.open["one"].set_result(house.tokens("new"))
             assert await soon(task) == "Bearer new"
-    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, True]
+    assert [how["refresh"] for what, _, how in house.work.calls if what == "reauthorize"] == [True, True]
 
 
 async def test_what_the_server_has_taken_since_it_was_renewed_is_renewed_when_it_is_refused(
@@ -356,7 +360,11 @@ async def test_what_the_server_has_taken_since_it_was_renewed_is_renewed_when_it
         await soon(task)
         if given == "t1":
             credentials.accepted("Bearer t1")
-    assert [how["renew"] for what, _, how in house.work.calls if what == "mend"] == [True, True, False]
+    assert [how["refresh"] for what, _, how in house.work.calls if what == "reauthorize"] == [
+        True,
+        True,
+        False,
+    ]
 
 
 async def test_nobody_is_asked_for_a_server_that_is_not_in_use(house: House) -> None:
@@ -390,7 +398,7 @@ async def test_a_use_that_begins_while_nobody_is_asked_leads_to_a_question_after
     in_use = True
     house.work.open["one"].set_exception(SignInNeeded("run `dmcp auth login one`"))
     await settle()
-    assert [how["ask"] for what, _, how in house.work.calls if what == "mend"] == [False, True]
+    assert [how["ask"] for what, _, how in house.work.calls if what == "reauthorize"] == [False, True]
     house.work.open["one"].set_result(house.tokens("new"))
     assert await soon(task) == "Bearer new"
 
@@ -402,4 +410,4 @@ async def test_what_is_over_on_arrival_is_used_once_and_not_renewed_in_a_loop(ho
     house.work.open["one"].set_result(house.tokens("new", lifetime=0.0))
     assert set(await soon(asyncio.gather(*asked))) == {"Bearer new"}
     await settle()
-    assert house.work.made("renew") == 1
+    assert house.work.made("refresh") == 1

@@ -99,7 +99,7 @@ async def test_while_another_process_signs_in_other_requests_go_on_and_listeners
     refused = asyncio.create_task(house.credentials().challenged(401, "", None))
     await settle()
     waiting = asyncio.create_task(house.credentials().authorization())
-    house.work.calls[-1][2]["elsewhere"]()
+    house.work.calls[-1][2]["on_other_process"]()
     assert await soon(waiting) is None
     assert house.listener.heard == [SignInInOtherProcess("one")]
     house.ref.tell(SignInDeclined("one"))  # nothing of ours to decline
@@ -144,7 +144,7 @@ async def test_a_late_question_of_the_life_before_a_reload_leaves_the_new_sign_i
     assert await soon(late.authorization()) == "Bearer old"
     with pytest.raises(AuthError, match="its configuration has changed"):
         await soon(late.challenged(401, "", "Bearer old"))
-    assert house.work.made("mend") == 1  # nobody is asked to sign in to the old one
+    assert house.work.made("reauthorize") == 1  # nobody is asked to sign in to the old one
     house.work.open["one"].set_result(house.tokens("new"))
     assert await soon(signing_in) == "Bearer new"
 

@@ -63,7 +63,7 @@ def test_a_server_may_name_what_is_public_or_of_its_own_kind() -> None:
 def test_metadata_of_a_server_elsewhere_names_no_inside_address_by_https_either(host: str) -> None:
     host = f"[{host.strip('[]')}]" if ":" in host else host
     url = f"https://{host}/token"
-    assert not discovery.may_visit(url, "https://mcp.example.com/mcp")
+    assert not discovery.is_allowed_url(url, "https://mcp.example.com/mcp")
     server = "https://auth.example.com"
     document = {"issuer": server, "token_endpoint": url}
     with pytest.raises(AuthError, match="token_endpoint"):
@@ -75,10 +75,10 @@ def test_metadata_of_a_server_elsewhere_names_no_inside_address_by_https_either(
 
 def test_a_company_server_may_name_addresses_of_its_network_but_not_this_machine() -> None:
     server = "https://10.1.2.3/mcp"
-    assert discovery.may_visit("https://10.9.9.9/token", server)
-    assert discovery.may_visit("https://auth.example.com", server)
-    assert not discovery.may_visit("https://127.0.0.1/token", server)
-    assert not discovery.may_visit("https://169.254.169.254/token", server)
+    assert discovery.is_allowed_url("https://10.9.9.9/token", server)
+    assert discovery.is_allowed_url("https://auth.example.com", server)
+    assert not discovery.is_allowed_url("https://127.0.0.1/token", server)
+    assert not discovery.is_allowed_url("https://169.254.169.254/token", server)
 
 
 class Names:

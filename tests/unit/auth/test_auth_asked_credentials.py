@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dmcp.actors.credentials import AskedCredentials
+from dmcp.actors.credentials import ActorCredentials
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError
 from dmcp.messages.auth import Authorize, Challenged
@@ -27,8 +27,8 @@ class Auth:
         return self._answers.pop(0)
 
 
-def credentials(auth: Any) -> AskedCredentials:
-    return AskedCredentials(auth, "far", RemoteServer("https://far.example/mcp"))
+def credentials(auth: Any) -> ActorCredentials:
+    return ActorCredentials(auth, "far", RemoteServer("https://far.example/mcp"))
 
 
 async def test_auth_is_asked_for_every_request_while_there_are_credentials() -> None:

@@ -96,7 +96,7 @@ def test_metadata_for_another_server_is_rejected(resource: str | None) -> None:
 def test_only_https_is_visited_or_this_machine_for_a_server_on_it(
     url: str, server: str, expected: bool
 ) -> None:
-    assert discovery.may_visit(url, server) is expected
+    assert discovery.is_allowed_url(url, server) is expected
 
 
 @pytest.mark.parametrize(

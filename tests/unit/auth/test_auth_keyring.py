@@ -10,6 +10,7 @@ import keyring.errors
 import pytest
 
 from dmcp.auth.record import Entry, Record
+from dmcp.auth.store import FileStore, KeyringStore
 from dmcp.auth.tokens import Tokens
 from dmcp.errors import AuthError
 
@@ -47,8 +48,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 async def test_the_keyring_keeps_what_the_files_would(tmp_path: Path) -> None:
-    from dmcp.auth.keyring_store import KeyringStore  # noqa: PLC0415 - needs the extra
-
     before, vault = keyring.get_keyring(), Vault()
     keyring.set_keyring(vault)
     try:
@@ -62,5 +61,21 @@ async def test_the_keyring_keeps_what_the_files_would(tmp_path: Path) -> None:
         vault.locked = True
         with pytest.raises(AuthError, match="keyring"):
             await store.read("odd/name")
+    finally:
+        keyring.set_keyring(before)
+
+
+async def test_what_a_file_kept_from_before_is_read_and_moves_into_the_keyring(tmp_path: Path) -> None:
+    before, vault = keyring.get_keyring(), Vault()
+    keyring.set_keyring(vault)
+    try:
+        await FileStore(tmp_path).write("far", RECORD)
+        store = KeyringStore(tmp_path)
+        assert await store.read("far") == RECORD
+        await store.write("far", RECORD)
+        assert (_files(tmp_path), list(vault.kept)) == ([], [("dmcp", "far")])
+        await FileStore(tmp_path).write("left", RECORD)
+        assert await store.remove("left")
+        assert await store.read("left") == Record()
     finally:
         keyring.set_keyring(before)

@@ -178,7 +178,7 @@ async def test_a_lock_that_is_not_let_go_is_told_after_a_while(folder: Path) -> 
     store = FileStore(folder)
     async with store.locked("s", "refresh"):
         with pytest.raises(AuthUnavailable, match="another dmcp process"):
-            async with FileStore(folder).locked("s", "refresh", patience=0.1):
+            async with FileStore(folder).locked("s", "refresh", wait_timeout=0.1):
                 pass
 
 
@@ -194,7 +194,7 @@ async def test_a_cancelled_wait_for_a_lock_does_not_get_it_later(folder: Path) -
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
-    async with store.locked("s", "refresh", patience=1):
+    async with store.locked("s", "refresh", wait_timeout=1):
         pass
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from dmcp.auth.record import ANY, Entry, Record, from_json, to_json
+from dmcp.auth.record import LEGACY, Entry, Record, from_json, to_json
 from dmcp.auth.registration import Client
 from dmcp.auth.tokens import Tokens, read_token_response
 from dmcp.errors import AuthError
@@ -21,19 +21,19 @@ def test_tokens_are_renewed_five_minutes_ahead_or_a_tenth_of_a_shorter_life(
 ) -> None:
     tokens = Tokens("a", obtained_at=NOW, expires_at=NOW + lifetime)
     due = NOW + lifetime - ahead
-    assert tokens.is_due(due)
-    assert lifetime == 0 or not tokens.is_due(due - 0.01)
+    assert tokens.needs_refresh(due)
+    assert lifetime == 0 or not tokens.needs_refresh(due - 0.01)
 
 
 def test_tokens_that_do_not_expire_are_never_due() -> None:
-    assert not Tokens("a", obtained_at=NOW).is_due(NOW * 2)
-    assert Tokens("a", obtained_at=NOW).is_good(NOW * 2)
+    assert not Tokens("a", obtained_at=NOW).needs_refresh(NOW * 2)
+    assert Tokens("a", obtained_at=NOW).is_valid(NOW * 2)
 
 
 def test_a_clock_that_went_back_makes_tokens_due() -> None:
     tokens = Tokens("a", obtained_at=NOW, expires_at=NOW + 3600)
-    assert tokens.is_due(NOW - 61)
-    assert not tokens.is_due(NOW - 59)
+    assert tokens.needs_refresh(NOW - 61)
+    assert not tokens.needs_refresh(NOW - 59)
 
 
 def test_the_expiry_is_reckoned_by_our_own_clock() -> None:
@@ -108,7 +108,7 @@ def test_the_predecessors_file_is_read() -> None:
     entry = record.left
     assert entry is not None
     assert entry.tokens is not None
-    assert (entry.issuer, entry.tokens.refresh, entry.tokens.expires_at) == (ANY, "rt", 1767323045.123456)
+    assert (entry.issuer, entry.tokens.refresh, entry.tokens.expires_at) == (LEGACY, "rt", 1767323045.123456)
 
 
 @pytest.mark.parametrize(
