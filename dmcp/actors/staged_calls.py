@@ -75,13 +75,13 @@ class StagedCalls:
         return True
 
     def resume(self, call: CallId) -> None:
-        """A call has waited as long as a stage wanted."""
+        """Run the stage again that has made a call wait."""
         passage = self._calls.get(call)
         if passage is not None:
             self._go_on(call, passage, passage.before)
 
     def on_answer(self, answer: AnswerServerRequest) -> None:
-        """The client has answered what a stage asked."""
+        """Give the stage that asked the client the answer."""
         call = next((call for call in self._calls if _name(call) == answer.id), None)
         if call is not None:
             passage = self._calls[call]
@@ -99,7 +99,7 @@ class StagedCalls:
             return Error(self._failed(passage, error, may_have_run=True))
 
     def forget(self, call: CallId) -> None:
-        """The client has cancelled a call: what it was asked because of it is no longer wanted."""
+        """Drop a call that the client has cancelled, and what the client was asked because of it."""
         if self._calls.pop(call, None) is not None:
             self._questions.withdraw(
                 ServerRequestCancelled(self._owner.actor_ref, _name(call), "the call was cancelled")

@@ -60,7 +60,7 @@ def _plain(value: Any) -> Any:
 
 
 def dump(name: str, cached: CachedListings) -> bytes:
-    """The bytes that keep these listings under the fingerprint ``name``; none if they nest too deeply to be written."""
+    """Return the bytes that keep these listings under a fingerprint; none if they nest too deeply to be written."""
     content = {
         "version": VERSION,
         "fingerprint": name,
@@ -74,7 +74,7 @@ def dump(name: str, cached: CachedListings) -> bytes:
 
 
 def load(name: str, content: bytes) -> CachedListings | None:
-    """The listings in these bytes; ``None`` if they are not exactly what ``dump`` makes for this fingerprint."""
+    """Return the listings in these bytes; ``None`` if they are not exactly what ``dump`` makes for this fingerprint."""
     try:
         value = decode(content)
     except ValueError:

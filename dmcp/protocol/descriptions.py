@@ -2,7 +2,7 @@
 
 A description that ``dmcp import`` made up is a plain sentence or ends with ``GENERATED``. Once dmcp has seen what tools
 the server has, their names are kept on disk and stand in the description from the next start of dmcp on. Never within a
-session: the descriptions stand in the model's prompt. A description a person has written stays as it is.
+session: the descriptions stand in the model's prompt. A description a user has written stays as it is.
 The names are the server's own words, so only those of plain letters are taken, and no other word of it.
 """
 

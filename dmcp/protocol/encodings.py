@@ -101,5 +101,5 @@ class Decoder:
 
 
 def _has_zlib_header(head: bytes) -> bool:
-    """Whether the first two bytes are those of the zlib format (RFC 1950, 2.2)."""
+    """Return whether the first two bytes are those of the zlib format (RFC 1950, 2.2)."""
     return head[0] & 0x0F == zlib.DEFLATED and (head[0] << 8 | head[1]) % 31 == 0

@@ -47,7 +47,7 @@ class FlightTable(Generic[K]):
     """Requests in flight by the number they were sent with. Numbers are never used twice.
 
     Two things stop clocks. ``hold`` stops the clock of the whole table: nothing is read from the peer. ``pause`` stops
-    that of one request, while a person answers what the peer asked on its account, for ``MAX_PAUSE`` seconds in all.
+    that of one request, while a user answers what the peer asked on its account, for ``MAX_PAUSE`` seconds in all.
     """
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class FlightTable(Generic[K]):
         return flight.cargo if flight else None
 
     def extend(self, number: int, now: float) -> None:
-        """The peer shows progress: this request's time starts anew, up to the longest it may take."""
+        """Give a request its time anew, because the peer shows progress; up to the longest it may take."""
         flight = self._flights.get(number)
         if flight is None:
             return
@@ -117,7 +117,7 @@ class FlightTable(Generic[K]):
         return late
 
     def next_due(self, now: float) -> float | None:
-        """Seconds until it is worth asking what is due; ``None`` when nothing can become due.
+        """Return the seconds until it is worth asking what is due; ``None`` when nothing can become due.
 
         It is too soon when what would have been due first has landed or shown progress: looking for the next one
         each time would cost as much as there are requests in flight.

@@ -124,7 +124,7 @@ class Response(NamedTuple):
 
     @property
     def value(self) -> Any:
-        """The result or the error, decoded at each use; ``None`` when it is too large, or has too many values."""
+        """Decode the result or the error, at each use; ``None`` when it is too large, or has too many values."""
         body = self.error if self.result is None else self.result
         if body is None or len(body) > MAX_AT_ONCE:
             return None
@@ -548,7 +548,7 @@ def own_number(identifier: Any) -> int | None:
 
 
 def is_answered(message: Single) -> bool:
-    """Whether the one who sent this is owed an answer."""
+    """Return whether the one who sent this is owed an answer."""
     return isinstance(message, Request) or (isinstance(message, Malformed) and not message.is_notification)
 
 
@@ -558,7 +558,7 @@ def _method(name: str) -> bytes:
 
 
 def request(identifier: bytes, method: str, params: JsonObject | None) -> bytes:
-    """A request frame. ``identifier`` is an encoded id."""
+    """Return a request frame. ``identifier`` is an encoded id."""
     head = (b'{"jsonrpc":"2.0","id":', identifier, b',"method":', _method(method))
     if params is None:
         return b"".join((*head, b"}"))
@@ -566,18 +566,18 @@ def request(identifier: bytes, method: str, params: JsonObject | None) -> bytes:
 
 
 def notification(method: str, params: JsonObject | None = None) -> bytes:
-    """A notification frame."""
+    """Return a notification frame."""
     body = b"" if params is None else b',"params":' + encode(params)
     return b'{"jsonrpc":"2.0","method":' + _method(method) + body + b"}"
 
 
 def result(identifier: bytes, body: Body) -> bytes:
-    """A successful response frame around the bytes of a result."""
+    """Return a successful response frame around the bytes of a result."""
     return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":', body, b"}"))
 
 
 def forward_response(identifier: bytes, name: str, body: Body) -> tuple[bytes, Body, bytes]:
-    """A response frame around a server's own bytes, in its three parts; ``name`` is "result" or "error".
+    """Return a response frame around a server's own bytes, in its three parts; ``name`` is "result" or "error".
 
     The id stands last: where the server has repeated a member of its answer, the bytes may hold another id, and
     parsers take the last one.
@@ -586,12 +586,12 @@ def forward_response(identifier: bytes, name: str, body: Body) -> tuple[bytes, B
 
 
 def failure(identifier: bytes, body: Body) -> bytes:
-    """A failed response frame around the bytes of an error object."""
+    """Return a failed response frame around the bytes of an error object."""
     return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"error":', body, b"}"))
 
 
 def error_object(code: int, message: str, details: Any = None) -> bytes:
-    """The bytes of an error object."""
+    """Return the bytes of an error object."""
     body: JsonObject = {"code": code, "message": message}
     if details is not None:
         body["data"] = details

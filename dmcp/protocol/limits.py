@@ -1,6 +1,6 @@
 """Every limit on what a peer can make grow, in one place. ``docs/security.md`` has the same table.
 
-Those a person may need to raise for one server are in ``dmcp.config.model.Limits`` (the key ``limits``).
+Those a user may need to raise for one server are in ``dmcp.config.model.Limits`` (the key ``limits``).
 Units: bytes, entries, characters, seconds. Beyond a limit the peer's own call, listing or message fails and the error
 says which limit it was; nobody else notices.
 """
@@ -81,7 +81,7 @@ MAX_SIGN_IN_FILE: Final = 1 * MIB
 # What a server sends besides its answers ------------------------------------------------------------------------------
 
 MAX_PAUSE: Final = 300.0
-"""Seconds the clock of one call stands still in all while a person answers what its server asks."""
+"""Seconds the clock of one call stands still in all while a user answers what its server asks."""
 
 MAX_HOLD: Final = 300.0
 """Seconds a call is held by stages in all, before it goes to its server."""
@@ -90,13 +90,13 @@ MAX_SERVER_REQUEST: Final = 16 * MIB
 """Bytes of one request of a server (a sampling request may carry images)."""
 
 MAX_QUESTION: Final = 256 * KIB
-"""Bytes of one question to the person (elicitation)."""
+"""Bytes of one question to the user (elicitation)."""
 
 MAX_QUESTION_TEXT: Final = 4000
-"""Characters of a question's message that the person is shown."""
+"""Characters of a question's message that the user is shown."""
 
 MAX_URL: Final = 8192
-"""Characters of an address the person is asked to open."""
+"""Characters of an address the user is asked to open."""
 
 MAX_ID: Final = 1024
 """Bytes of the id of a server's request, of an elicitation's id, of a progress token."""

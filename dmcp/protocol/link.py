@@ -59,18 +59,18 @@ class LinkEvents(Protocol):
         """Something that cannot be a message arrived (an oversized line, an event with a bad body)."""
 
     def on_stderr(self, line: str) -> None:
-        """The server wrote a line of diagnostics."""
+        """Take a line of diagnostics."""
 
     def on_failed(self, request_id: int, fault: LinkFault) -> None:
         """This one request will get no answer. The link stays usable."""
 
     def on_closed(self, fault: LinkFault) -> None:
-        """The link is gone; the last call on this object. Requests in flight will get no answer."""
+        """Take note that the link is gone: the last call on this object. Requests in flight will get no answer."""
 
     def is_in_use(self) -> bool:
         """Return whether the client waits for something of this server right now.
 
-        Only then is a person asked to sign in: no browser opens because a program was started.
+        Only then is a user asked to sign in: no browser opens because a program was started.
         """
 
 
@@ -83,7 +83,7 @@ class Link(Protocol):
 
     @property
     def pid(self) -> int | None:
-        """The process id of a server dmcp started itself."""
+        """Return the process id of a server dmcp started itself."""
 
     def send(self, frame: bytes, request_id: int | None = None) -> None:
         """Send a message; never blocks, never raises for a dead peer (``on_failed``/``on_closed`` say so).
@@ -94,7 +94,7 @@ class Link(Protocol):
         """
 
     def abandon(self, request_id: int) -> None:
-        """The owner no longer waits for this answer; transports with a stream per request close it."""
+        """Wait for this answer no longer; transports with a stream per request close it."""
 
     def established(self, revision: str) -> None:
         """``initialize`` succeeded with this revision and ``notifications/initialized`` has been sent."""
@@ -113,7 +113,7 @@ class Link(Protocol):
         """
 
     def stderr_tail(self) -> Sequence[str]:
-        """The last lines (at most 100) of diagnostics, oldest first."""
+        """Return the last lines (at most 100) of diagnostics, oldest first."""
 
 
 OpenLink: TypeAlias = Callable[["LinkEvents"], Coroutine[Any, Any, "Link"]]
@@ -126,17 +126,17 @@ class Credentials(Protocol):
 
     @property
     def needed(self) -> bool:
-        """Whether ``authorization`` may have more to say than ``None``."""
+        """Return whether ``authorization`` may have more to say than ``None``."""
 
     async def authorization(self) -> str | None:
-        """The header's value for the next request, refreshed ahead of expiry; ``None`` when there is none yet.
+        """Return the header's value for the next request, refreshed ahead of expiry; ``None`` when there is none yet.
 
         Raises:
-            AuthError: credentials existed and can no longer be had without the person.
+            AuthError: credentials existed and can no longer be had without the user.
         """
 
     async def challenged(self, status: int, challenge: str, rejected: str | None) -> str:
-        """The server answered 401, or 403 with ``insufficient_scope``: get something better.
+        """Get something better, because the server answered 401, or 403 with ``insufficient_scope``.
 
         Args:
             status: 401 or 403.
@@ -144,8 +144,8 @@ class Credentials(Protocol):
             rejected: the header value the server refused, so that one refresh serves many callers.
 
         Raises:
-            AuthError: there is nothing better; the message tells the person what to do.
+            AuthError: there is nothing better; the message tells the user what to do.
         """
 
     def accepted(self, authorization: str) -> None:
-        """The server took the header that ``challenged`` gave: when it is refused later it has to be renewed."""
+        """Take note that the server took the header that ``challenged`` gave: refused later, it has to be renewed."""

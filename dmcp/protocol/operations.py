@@ -224,7 +224,7 @@ CAPABILITY: Final[Mapping[type[Question], str]] = {
 """The client's capability each question needs; also the key under ``features`` that switches it off."""
 
 ANSWERED_BY_USER: Final = (Sample, Elicit)
-"""Questions a person answers, who may need minutes."""
+"""Questions a user answers, who may need minutes."""
 
 # What is told and needs no answer -------------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@ def choose(url: str, proxies: Mapping[str, str]) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this host is the machine dmcp runs on, by its name or address."""
+    """Return whether this host is the machine dmcp runs on, by its name or address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     address = _address(host)
@@ -87,7 +87,7 @@ def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
 
 
 def _excepts(entry: str, host: str, port: int | None) -> bool:
-    """Whether one entry of NO_PROXY means this host: a name, an address, a network, each perhaps with a port."""
+    """Return whether one entry of NO_PROXY means this host: a name, an address, a network, each perhaps with a port."""
     if entry == "*":
         return True
     entry = entry.lower().rpartition("://")[2]

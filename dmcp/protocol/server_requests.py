@@ -1,7 +1,7 @@
-"""What a server may ask of the client, and how it is put to the person: pure.
+"""What a server may ask of the client, and how it is put to the user: pure.
 
-Every question to the person begins with the group that asks, in brackets; dmcp's own begin with ``DMCP``. No server
-can write either: where its text would read like such a beginning it is marked as quoted. An address the person is asked
+Every question to the user begins with the group that asks, in brackets; dmcp's own begin with ``DMCP``. No server
+can write either: where its text would read like such a beginning it is marked as quoted. An address the user is asked
 to open is https, or http to this machine.
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.operations import Question
 
 URL_NEEDED: Final = -32042
-"""The error of a call that goes on when the person has opened an address (MCP 2025-11-25, URLElicitationRequired)."""
+"""The error of a call that goes on when the user has opened an address (MCP 2025-11-25, URLElicitationRequired)."""
 
 DMCP: Final = "dmcp: "
 """How dmcp's own dialogs begin."""
@@ -123,7 +123,7 @@ def elicitation_id(group: str, identifier: str) -> str:
 
 
 def question(group: str, message: Any) -> str:
-    """Return what the person is asked: who asks, and then the server's own words, made safe to show."""
+    """Return what the user is asked: who asks, and then the server's own words, made safe to show."""
     text = printable(message, MAX_QUESTION_TEXT, lines=True) if isinstance(message, str) else ""
     lines = [f"{_QUOTED}{line}" if _imitates(line) else line for line in text.split("\n")]
     return f"[{printable(group, 200)}] " + "\n".join(lines)
@@ -131,7 +131,7 @@ def question(group: str, message: Any) -> str:
 
 def _imitates(line: str) -> bool:
     """Return whether a line reads like the beginning of another group's question, or of dmcp's own dialog."""
-    from unicodedata import normalize  # noqa: PLC0415 - only when a server asks the person something
+    from unicodedata import normalize  # noqa: PLC0415 - only when a server asks the user something
 
     # Blanks, quotation marks, bullets and marks of emphasis before it do not change what it reads like.
     start = next((at for at, char in enumerate(line) if char.isalnum()), len(line))
@@ -141,7 +141,7 @@ def _imitates(line: str) -> bool:
 
 
 def url_fault(url: Any) -> str:
-    """Return what is wrong with an address the person is asked to open, as the end of a sentence; empty if nothing."""
+    """Return what is wrong with an address the user is asked to open, as the end of a sentence; empty if nothing."""
     if not isinstance(url, str) or not 0 < len(url) <= MAX_URL:
         return f"must be a text of 1 to {MAX_URL} characters"
     if not (url.isascii() and url.isprintable()) or any(char in _NOT_IN_URLS for char in url):
@@ -182,9 +182,9 @@ def names_addresses(value: JsonObject) -> bool:
 
 
 def url_error(group: str, value: object) -> tuple[bytes, list[str]]:
-    """Return the error object of a call that wants the person to open addresses, and the server's ids of these.
+    """Return the error object of a call that wants the user to open addresses, and the server's ids of these.
 
-    Addresses the person must not be sent to are left out; the rest is put as a question of this group's.
+    Addresses the user must not be sent to are left out; the rest is put as a question of this group's.
 
     Args:
         group: whose error it is.

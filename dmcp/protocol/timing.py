@@ -66,7 +66,7 @@ class StartClock:
 
     @property
     def step(self) -> float:
-        """Seconds between two looks."""
+        """Return the seconds between two looks."""
         return min(_LOOK, self._seconds / 2)
 
     def taken(self, now: float) -> float:

@@ -39,7 +39,7 @@ class ToolIndex:
 
     @property
     def fetching(self) -> bool:
-        """Whether a listing is on its way."""
+        """Return whether a listing is on its way."""
         return bool(self._again)
 
     def fetch(self, kind: Kind, limits: Limits) -> listing.Collector | None:
@@ -60,7 +60,7 @@ class ToolIndex:
         return listing.Collector(kind, limits)
 
     def fetched(self, kind: Kind) -> bool:
-        """A listing has come, or will not; returns whether it has to be fetched once more, after a rest."""
+        """End the fetching of a listing; returns whether it has to be fetched once more, after a rest."""
         again = self._again.pop(kind, False)
         if again:
             self._resting.add(kind)
@@ -76,11 +76,11 @@ class ToolIndex:
         self.complete = complete
 
     def knows(self, name: object) -> bool:
-        """Whether a call of this tool can go out without another look at the listing."""
+        """Return whether a call of this tool can go out without another look at the listing."""
         return not self.complete or name in self.tools
 
     def unknown_tool_result(self, name: str, selection: ToolSelection, group: str) -> bytes:
-        """The failed result for a tool that is switched off or does not exist."""
+        """Return the failed result for a tool that is switched off or does not exist."""
         if not tools.is_selected(selection, name):
             text = f"The tool {quoted(name)} of {group} is switched off in dmcp's configuration."
             return tools.text_result(text, failed=True)
@@ -91,7 +91,7 @@ class ToolIndex:
 
 
 def kinds(features: Features, session: ClientSession) -> list[Kind]:
-    """The listings worth fetching: switched on here and offered there."""
+    """Return the listings worth fetching: switched on here and offered there."""
     wanted: list[Kind] = []
     if features.tools and session.has("tools"):
         wanted.append("tools")

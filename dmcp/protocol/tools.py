@@ -48,7 +48,7 @@ class ToolCall(NamedTuple):
 
 
 def definitions(groups: Sequence[GroupLine]) -> list[JsonObject]:
-    """The two tools as ``tools/list`` shows them: the same as long as the configuration is the same.
+    """Return the two tools as ``tools/list`` shows them: the same as long as the configuration is the same.
 
     They stand in the model's prompt, so nothing is in them that a server has written, nor how it is at the moment.
 
@@ -91,7 +91,7 @@ def _lines(groups: Sequence[GroupLine]) -> str:
 
 
 def _described(text: str) -> str:
-    """The configured description. Its own lines are indented: none of them can be taken for another group's."""
+    """Return the configured description. Its own lines are indented: none of them can be taken for another group's."""
     return printable(text, MAX_SHOWN_DESCRIPTION, lines=True).replace("\n", "\n  ")
 
 
@@ -196,7 +196,7 @@ class Rendering:
 
 
 def listing_result(block: bytes, notes: Iterable[str] = (), meta: JsonObject | None = None) -> bytes:
-    """The result of ``get_dynamic_tools``.
+    """Return the result of ``get_dynamic_tools``.
 
     Args:
         block: what a ``Rendering`` has made.
@@ -231,7 +231,7 @@ PARTIAL: Final = "The server could not be asked for all that it offers; this is 
 
 
 def invalid_configuration(problem: str) -> str:
-    """What the client is told of a configuration file that was changed and cannot be used, empty without a problem."""
+    """Return what the client is told of a changed configuration file that cannot be used; empty without a problem."""
     if not problem:
         return ""
     text = printable(problem, 1000, lines=True)
@@ -239,7 +239,7 @@ def invalid_configuration(problem: str) -> str:
 
 
 def text_result(text: str, *, failed: bool = False) -> bytes:
-    """A tool result of one text block. ``failed`` sets ``isError``, so that the model can correct itself."""
+    """Return a tool result of one text block. ``failed`` sets ``isError``, so that the model can correct itself."""
     result: JsonObject = {"content": [{"type": "text", "text": text}]}
     if failed:
         result["isError"] = True
@@ -247,7 +247,7 @@ def text_result(text: str, *, failed: bool = False) -> bytes:
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "", problem: str = "") -> bytes:
-    """A failed tool result for a name that does not exist; it offers the close matches, or all if they are few.
+    """Return a failed tool result for a name that does not exist; it offers the close matches, or all if they are few.
 
     Args:
         what: "group" or "tool".
@@ -281,7 +281,7 @@ def _is_named(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def is_selected(selection: ToolSelection, name: str) -> bool:
-    """Whether a tool is switched on: included (everything is, without an include list) and not excluded.
+    """Return whether a tool is switched on: included (everything is, without an include list) and not excluded.
 
     A name longer than ``MAX_TOOL_NAME`` is not compared: it is off where anything is included or excluded at all.
     """
@@ -295,7 +295,7 @@ def is_selected(selection: ToolSelection, name: str) -> bool:
 
 
 def may_repeat(tool: JsonObject) -> bool:
-    """Whether the server says of a tool that calling it twice does no harm (MCP 2025-03-26, ToolAnnotations)."""
+    """Return whether the server says of a tool that calling it twice does no harm (MCP 2025-03-26, ToolAnnotations)."""
     hints = tool.get("annotations")
     return isinstance(hints, dict) and (
         hints.get("readOnlyHint") is True or hints.get("idempotentHint") is True

@@ -43,21 +43,21 @@ class SignIn(NamedTuple):
     """A sign-in that is waited for.
 
     Attributes:
-        url: where the person is asked to sign in; empty when another dmcp process has asked them.
+        url: where the user is asked to sign in; empty when another dmcp process has asked them.
     """
 
     url: str = ""
 
     @property
     def state(self) -> str:
-        """What the server is waiting for."""
+        """Return what the server is waiting for."""
         if self.url:
             return f"waiting for the person to sign in at {self.url}"
         return "waiting for another dmcp process, which is signing in to it"
 
     @property
     def action(self) -> str:
-        """What has to be done before a call to the server can succeed."""
+        """Return what has to be done before a call to the server can succeed."""
         if self.url:
             return f"sign in first, at {self.url}"
         return "another dmcp process is signing in to it: finish the sign-in in the browser, then try again"
@@ -74,7 +74,7 @@ class SignIn(NamedTuple):
 
 
 def sign_in_command(verb: str, group: str, config: str = "") -> str:
-    """Return the command about a group's sign-in as a person types it in a shell, in backquotes.
+    """Return the command about a group's sign-in as a user types it in a shell, in backquotes.
 
     Args:
         verb: "login", "adopt" or "logout".
@@ -88,7 +88,7 @@ def sign_in_command(verb: str, group: str, config: str = "") -> str:
 
 
 def sign_in_request(group: str, url: str) -> str:
-    """Return what a client that can open addresses shows the person: which server, and whose page they will see."""
+    """Return what a client that can open addresses shows the user: which server, and whose page they will see."""
     parts = urlsplit(url)
     page = printable(f"{parts.scheme}://{parts.netloc}", 200)
     return f"{printable(group, 100)}: sign in at {page} to use this MCP server."
@@ -98,7 +98,7 @@ def sign_in_request(group: str, url: str) -> str:
 
 
 def timed_out(group: str, operation: Operation, seconds: float, sign_in: SignIn | None = None) -> bytes:
-    """The error for a request whose deadline has passed, perhaps because the person has not signed in yet."""
+    """Return the error for a request whose deadline has passed, perhaps because the user has not signed in yet."""
     text = f"{group}: no answer to {label(operation)} within {seconds:g} s; the call was cancelled and may have run"
     if sign_in is not None:
         text += f"; {sign_in.timeout_hint}"
@@ -106,7 +106,7 @@ def timed_out(group: str, operation: Operation, seconds: float, sign_in: SignIn 
 
 
 def call_time_exceeded(group: str, operation: Operation, seconds: float) -> bytes:
-    """The error for a call that has taken the longest it may, whatever progress it has shown."""
+    """Return the error for a call that has taken the longest it may, whatever progress it has shown."""
     text = (
         f"{group}: no answer to {label(operation)} within {seconds:g} s, the longest a call may take whatever "
         "progress it reports (limits.call_time in dmcp's configuration); the call was cancelled and may have run"
@@ -115,7 +115,7 @@ def call_time_exceeded(group: str, operation: Operation, seconds: float) -> byte
 
 
 def too_many_subscriptions(group: str, limit: int, longest: int) -> bytes:
-    """The error for a subscription beyond the bound."""
+    """Return the error for a subscription beyond the bound."""
     text = (
         f"{group}: there may be {limit} subscriptions to its resources, with URIs of at most {longest} characters; "
         "unsubscribe from some"
@@ -124,7 +124,7 @@ def too_many_subscriptions(group: str, limit: int, longest: int) -> bytes:
 
 
 def no_listing(group: str, reason: str) -> bytes:
-    """The error for what cannot be shown because the server does not say what it offers."""
+    """Return the error for what cannot be shown because the server does not say what it offers."""
     text = f"{group} is connected, but does not say what it offers: {reason}; dmcp asks again by itself"
     return error_object(UPSTREAM_FAILED, text)
 
@@ -132,19 +132,19 @@ def no_listing(group: str, reason: str) -> bytes:
 def connection_lost(
     group: str, reason: str, *, may_have_run: bool, operation: Operation | None = None
 ) -> bytes:
-    """The error for a request whose connection has gone."""
+    """Return the error for a request whose connection has gone."""
     outcome = _outcome(operation, may_have_run=may_have_run)
     return error_object(UPSTREAM_FAILED, f"{group}: {reason}{outcome}")
 
 
 def unavailable(group: str, reason: str, operation: Operation | None = None) -> bytes:
-    """The error for a request to a server that cannot be reached."""
+    """Return the error for a request to a server that cannot be reached."""
     outcome = _outcome(operation, may_have_run=False)
     return error_object(UPSTREAM_FAILED, f"{group} is unavailable: {reason}{outcome}")
 
 
 def group_unavailable(group: str, category: str, reason: str) -> bytes:
-    """The error for ``get_dynamic_tools`` of a group that cannot be reached.
+    """Return the error for ``get_dynamic_tools`` of a group that cannot be reached.
 
     The message is dmcp's own words, because it answers a question about dmcp itself; what the server wrote on its way
     down is in the data, for ``dmcp check`` and whoever else looks there.
@@ -154,14 +154,14 @@ def group_unavailable(group: str, category: str, reason: str) -> bytes:
 
 
 def retry_expired(group: str, reason: str, operation: Operation, *, may_have_run: bool) -> bytes:
-    """The error for a request that waited in vain for a server to come back."""
+    """Return the error for a request that waited in vain for a server to come back."""
     if may_have_run:
         return connection_lost(group, reason, may_have_run=True, operation=operation)
     return unavailable(group, reason, operation)
 
 
 def overloaded(group: str, limit: int) -> bytes:
-    """The error for a request beyond the bound on calls in flight."""
+    """Return the error for a request beyond the bound on calls in flight."""
     text = (
         f"{group} has {limit} calls in flight, the most dmcp sends it at once; try again when some are done"
     )
@@ -169,20 +169,20 @@ def overloaded(group: str, limit: int) -> bytes:
 
 
 def unsendable(group: str, reason: str) -> bytes:
-    """The error for a request that cannot be written down again."""
+    """Return the error for a request that cannot be written down again."""
     text = f"Invalid params: {reason}; the call was not passed on to {group} and has not run"
     return error_object(INVALID_PARAMS, text)
 
 
 def unreadable_response(group: str, reason: str) -> bytes:
-    """The error for a request whose answer is no valid JSON-RPC."""
+    """Return the error for a request whose answer is no valid JSON-RPC."""
     return error_object(
         INTERNAL_ERROR, f"{group}: sent an answer that cannot be passed on ({reason}); the call has run"
     )
 
 
 def name_group(group: str, answer: Response) -> Body:
-    """An upstream's error object with the group named in its message, and every other byte as it was.
+    """Return an upstream's error object with the group named in its message, and every other byte as it was.
 
     One that is no error object (JSON-RPC 2.0, 5.1: an integer and a text) is written anew: a client may drop what it
     does not understand, and would wait for ever.
@@ -223,7 +223,7 @@ def error_code(answer: Response) -> float | None:
 
 
 def error_text(answer: Response) -> str:
-    """What an upstream's error says, for the log and for reasons: as much as a person reads."""
+    """Return what an upstream's error says, for the log and for reasons: as much as a user reads."""
     if answer.message_at >= 0:
         raw = bytes((answer.error or b"")[answer.message_at + 1 :][: 2 * _SHOWN])
         return printable(raw.decode("utf-8", "replace"), _SHOWN)
@@ -237,7 +237,7 @@ def _beginning(error: Body | None) -> str:
 
 
 def resources_named(answer: Response) -> tuple[str, ...]:
-    """The URIs of the resources a tool's result links to or embeds. Of a large result nothing is said."""
+    """Return the URIs of the resources a tool's result links to or embeds. Of a large result nothing is said."""
     result = answer.result or b""
     if len(result) > MAX_RESULT_SEARCHED or b'"resource' not in bytes(result):
         return ()

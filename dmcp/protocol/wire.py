@@ -243,7 +243,7 @@ def encode_id(identifier: Any) -> bytes:
 
 
 def one_line(text: bytes) -> bytes:
-    """The same JSON without line breaks. In valid JSON they stand between tokens only."""
+    """Return the same JSON without line breaks. In valid JSON they stand between tokens only."""
     if b"\n" in text or b"\r" in text:
         return text.translate(_BREAKS)
     return text

@@ -445,7 +445,7 @@ class ServerSession:
 
     @property
     def takes_batches(self) -> bool:
-        """Whether the negotiated revision allows the client to send batches."""
+        """Return whether the negotiated revision allows the client to send batches."""
         return self.profile is not None and allows_batches(self.profile.revision)
 
     def read(self, method: str, params: JsonObject) -> ClientRequest:
@@ -502,7 +502,7 @@ _CAPABILITIES: Final = (
     "resources",
     "tools",
 )  # of a server: those dmcp uses
-_SERVER: Final = ("name", "title", "version")  # of a server's own words: what a person may want to read
+_SERVER: Final = ("name", "title", "version")  # of a server's own words: what a user may want to read
 _INTRODUCTION: Final = 1000  # characters of a server's instructions worth a line in the log
 # Capabilities of the client that an upstream must not be told of: tasks are addressed by ids that are unique
 # per server only, so a task of one upstream could not be told from a task of another.
