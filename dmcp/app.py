@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from dmcp.actors.auth import AuthActor
     from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
-    from dmcp.messages.upstream import Beginning, Peers
+    from dmcp.messages.upstream import Crash, Peers
     from dmcp.protocol.link import OpenLink
 
 SIGNAL_GRACE = 0.5
@@ -372,17 +372,16 @@ class House:
         )
         return self._frontend
 
-    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
+    def upstream(self, config: ServerConfig, peers: Peers, watch: Watch, crash: Crash | None) -> Address:
         """See ``Factories``."""
         from dmcp.actors.upstream import Upstream  # noqa: PLC0415 - the first answer does not wait for it
 
-        opener = self._opener(config)
-        return Upstream.start(config, beginning, open_link=opener, peers=peers, watch=watch)
+        return Upstream.start(config, connect=self._opener, peers=peers, watch=watch, crash=crash)
 
     def _opener(self, config: ServerConfig) -> OpenLink:
         """How to reach a server: the only place that knows which transport is for which configuration.
 
-        An opener serves all lives of an upstream, because it remembers which transport worked.
+        An opener serves all connections to a server, because it remembers which transport worked.
         """
         from dmcp.actors.credentials import ActorCredentials  # noqa: PLC0415 - the first answer does not wait for it
         from dmcp.config.model import RemoteServer, StdioServer  # noqa: PLC0415 - likewise

@@ -137,7 +137,6 @@ class Catalog(LoopActor):
                 or group.config.features != shelf.group.config.features
             ):
                 shelf.tools_changed()
-            moved = group.upstream is not shelf.group.upstream
             changed = name not in old or group.config != shelf.group.config
             shelf.group = group
             if changed and shelf.state == "asleep":
@@ -145,8 +144,6 @@ class Catalog(LoopActor):
             if group.upstream is None:
                 shelf.state, shelf.reason, shelf.settled = "unavailable", group.reason, True
                 shelf.category = printable(group.reason)  # the configuration's fault, in dmcp's words
-            elif moved and any(self._sought(w) is shelf for w in self._waiting.values()):
-                _wake(shelf)
         self._router.rename(self._shelves)
         self._refresh(*MERGED)
         self._refresh_tools()
@@ -224,6 +221,8 @@ class Catalog(LoopActor):
             self._remember(shelf)
         self._refresh(*MERGED)
         self._serve_settled(news.group if news.state in ("ready", "unavailable") else None)
+        if news.state != "ready" and any(self._sought(m) is shelf for m in self._waiting.values()):
+            _wake(shelf)
         self._acquaintance.heard(news.group, news.state)
         self._acquaintance.go_on(self._shelves)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dmcp.actors.runtime import Watch
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
-    from dmcp.messages.upstream import Beginning, Peers
+    from dmcp.messages.upstream import Crash, Peers
 
 
 class Factories(Protocol):
@@ -27,8 +27,8 @@ class Factories(Protocol):
     def frontend(self, supervisor: Address, watch: Watch) -> Address:
         """Start the frontend."""
 
-    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
-        """Start one life of an upstream; the watch has its generation."""
+    def upstream(self, config: ServerConfig, peers: Peers, watch: Watch, crash: Crash | None) -> Address:
+        """Start an upstream, perhaps in the place of one that failed; the watch has its generation."""
 
 
 class Core(NamedTuple):
@@ -44,17 +44,15 @@ class Child:
 
     Attributes:
         config: its configuration.
-        generation: of its present life.
-        address: the actor of its present life, ``None`` if it cannot be started.
-        history: of its failures.
-        missing: what was said of its command that is not there; empty while it is.
+        generation: of its upstream: how often one was started.
+        address: its upstream, ``None`` if it cannot be started.
+        history: of the failures of its upstreams, by bugs of dmcp.
     """
 
     config: ServerConfig
     generation: int = 0
     address: Address | None = None
     history: History = field(default_factory=History)
-    missing: str = ""
 
 
 def why_not(child: Child) -> str:

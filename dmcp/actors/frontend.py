@@ -26,7 +26,6 @@ from dmcp.messages.frontend import (
     Finish,
     GraceOver,
     HoldOver,
-    Moved,
     Progressed,
     Routed,
     SendNotification,
@@ -182,8 +181,6 @@ class Frontend(LoopActor):
                 self.settle(message)
             case Routed():
                 self._on_routed(message)
-            case Moved(call, address):
-                self._on_moved(call, address)
             case Progressed(call, figures):
                 self._on_progressed(call, figures)
             case ServerRequest():
@@ -408,7 +405,12 @@ class Frontend(LoopActor):
             context = context._replace(meta=pending.meta)
         request = upstream.Submit(call, operation, context)
         if not post(group.upstream, request):
-            self._supervisor.tell(supervisor.Undelivered(name, request))
+            self.settle(
+                Settled(
+                    call,
+                    Error(upstream_errors.unavailable(name, "it is being stopped or restarted", operation)),
+                )
+            )
 
     def _on_routed(self, routed: Routed) -> None:
         self._forward(routed.call, routed.group, routed.operation)
@@ -439,7 +441,6 @@ class Frontend(LoopActor):
         if self._calls is not None:
             self._calls.end(call, pending.group, "cancelled", 0)
         if pending.upstream is not None:
-            # If it has ended, the request comes back to us as ``Moved``.
             post(pending.upstream, upstream.Cancel(call, reason))
         elif self._directory is not None:
             post(self._directory.catalog, catalog.Forget(call))
@@ -497,13 +498,6 @@ class Frontend(LoopActor):
         else:
             self._send(b"".join(parts), pending.batch)
         self._finish_if_idle()
-
-    def _on_moved(self, call: CallId, address: Address) -> None:
-        pending = self._pending.get(call)
-        if pending is not None:
-            pending.upstream = address
-        else:
-            post(address, upstream.Cancel(call, "cancelled"))  # it was, while nobody had it
 
     def _on_progressed(self, call: CallId, figures: JsonObject) -> None:
         pending = self._pending.get(call)

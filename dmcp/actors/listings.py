@@ -1,6 +1,6 @@
 """The listings of one server on their way from it to the catalog: page by page, again when they change or failed.
 
-Part of an upstream's conversation. What a listing may have, and what is wrong with one, is in
+Part of a connection. What a listing may have, and what is wrong with one, is in
 ``dmcp.protocol.listing``; what becomes of it for the client is the catalog's business.
 """
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import catalog, events
-from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc, listing, tools, upstream_errors, wire
 from dmcp.protocol.limits import MAX_LISTING_RETRY
 from dmcp.protocol.tool_index import ToolIndex, kinds
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
     from dmcp.protocol.scan import Steps
 
     class Owner(Protocol):
-        """What the listings ask of the conversation they belong to, and of its actor."""
+        """What the listings ask of the connection they belong to."""
 
-        def later(self, seconds: float, message: object) -> TimerHandle:
-            """See ``LoopActor.later``."""
+        def start_timer(self, seconds: float, timer: object) -> TimerHandle:
+            """See ``Timers.start_timer``."""
 
         def begin_slices(self, work: Steps[Any] | None, then: Callable[[Any], None]) -> None:
             """See ``Slices.begin``."""
@@ -47,8 +46,8 @@ class Listings:
 
     Args:
         config: of the server.
-        generation: of the upstream.
-        owner: the upstream actor.
+        generation: the number of the connection.
+        owner: the connection.
         address: of the catalog.
         session: says which listings the server has.
         ask: requests a page; its answer comes back to ``on_answer``, or a reason to ``fail``.
@@ -185,7 +184,7 @@ class Listings:
         post(self._catalog, catalog.ListingFailed(self._group, self._generation, kind, text))
         if not collector.too_large:  # else it is asked for again when it changes, or the limit does
             delay = min(2.0 ** min(failures - 1, 20), MAX_LISTING_RETRY)
-            self._owner.later(delay, Tick(("failed listing", kind)))
+            self._owner.start_timer(delay, ("failed listing", kind))
         self._end(kind)
 
     def fetch_failed(self, kind: Kind) -> None:
@@ -201,7 +200,7 @@ class Listings:
     def _end(self, kind: Kind) -> None:
         if self.tool_index.fetched(kind):
             self._say_stale(kind, stale=True)
-            self._owner.later(LISTING_REST, Tick(("listing", kind)))
+            self._owner.start_timer(LISTING_REST, ("listing", kind))
         self._on_fetched(kind)
 
     def publish(

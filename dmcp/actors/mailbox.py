@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages.events import ServerOutput
-from dmcp.messages.upstream import FrameArrived, LinkClosed, NoiseArrived, RequestFailed
+from dmcp.messages.upstream import FrameArrived, InvalidOutput, LinkClosed, RequestFailed
 from dmcp.protocol.limits import LONG_FRAME, MAX_UNHANDLED
 
 if TYPE_CHECKING:
@@ -71,24 +71,33 @@ class ReadGate:
 
 
 class LinkMailbox:
-    """``LinkEvents`` of one life of one upstream. After its actor has ended everything is dropped.
+    """``LinkEvents`` of one connection. What an old one still says is dropped by its number.
 
     A server that writes faster than its actor handles is read no further until the actor has caught up.
 
     Args:
         owner: the actor.
+        number: of the connection.
         group: for the log.
         in_use: see ``LinkEvents.is_in_use``.
         inbox: the actor's; looked at to see what waits.
         gate: closed when too much waits.
     """
 
-    __slots__ = ("_gate", "_group", "_in_use", "_inbox", "_owner")
+    __slots__ = ("_gate", "_group", "_in_use", "_inbox", "_number", "_owner")
 
     def __init__(
-        self, owner: Address, group: str, in_use: Callable[[], bool], *, inbox: LoopInbox, gate: ReadGate
+        self,
+        owner: Address,
+        number: int,
+        group: str,
+        in_use: Callable[[], bool],
+        *,
+        inbox: LoopInbox,
+        gate: ReadGate,
     ) -> None:
         self._owner = owner
+        self._number = number
         self._group = group
         self._in_use = in_use
         self._inbox = inbox
@@ -99,13 +108,13 @@ class LinkMailbox:
 
     def on_frame(self, frame: bytes, during: int | None = None) -> None:
         """See ``LinkEvents``."""
-        post(self._owner, FrameArrived(frame, during))
+        post(self._owner, FrameArrived(self._number, frame, during))
         if len(self._inbox) > MAX_UNHANDLED or len(frame) > LONG_FRAME:
             self._gate.close(BEHIND)
 
     def on_noise(self, text: str) -> None:
         """See ``LinkEvents``."""
-        post(self._owner, NoiseArrived(text))
+        post(self._owner, InvalidOutput(self._number, text))
         if len(self._inbox) > MAX_UNHANDLED:
             self._gate.close(BEHIND)
 
@@ -117,11 +126,11 @@ class LinkMailbox:
 
     def on_failed(self, request_id: int, fault: LinkFault) -> None:
         """See ``LinkEvents``."""
-        post(self._owner, RequestFailed(request_id, fault))
+        post(self._owner, RequestFailed(self._number, request_id, fault))
 
     def on_closed(self, fault: LinkFault) -> None:
         """See ``LinkEvents``."""
-        post(self._owner, LinkClosed(fault))
+        post(self._owner, LinkClosed(self._number, fault))
 
     def is_in_use(self) -> bool:
         """See ``LinkEvents``. Reads the owner's state: both run on the loop, and nothing is changed."""

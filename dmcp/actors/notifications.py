@@ -1,6 +1,6 @@
 """The notifications of one server on their way to the client: which pass, how many, and what becomes of the rest.
 
-Part of an upstream's conversation. Beyond ``limits.notifications`` a second the newest progress of each call and the
+Part of a connection. Beyond ``limits.notifications`` a second the newest progress of each call and the
 newest update of each resource are kept and delivered a little later; log messages are dropped, counted and told once.
 """
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages import catalog, frontend
-from dmcp.messages.upstream import Submit, Tick
 from dmcp.protocol.limits import MAX_LATE_BYTES, MAX_LATE_UPDATES, MAX_URI, NOTIFICATION_BURST
 from dmcp.protocol.operations import LogMessage
 from dmcp.protocol.timing import Bucket
@@ -21,9 +20,10 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
-    from dmcp.actors.questions import Asker
+    from dmcp.actors.startup import Timers
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
+    from dmcp.messages.upstream import Submit
     from dmcp.protocol.clients import Clients
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.operations import ResourceUpdated, ServerNotification
@@ -55,14 +55,13 @@ class Notifications:
 
     Args:
         config: of the server.
-        asker: the upstream actor.
+        timers: of the connection.
         catalog: is told of changed resources.
         clients: are told the rest.
         clock: seconds of a monotonic clock.
     """
 
     __slots__ = (
-        "_asker",
         "_bucket",
         "_catalog",
         "_clients",
@@ -74,6 +73,7 @@ class Notifications:
         "_late_progress",
         "_late_updates",
         "_telling",
+        "_timers",
         "_told_at",
         "_waiting",
     )
@@ -81,14 +81,14 @@ class Notifications:
     def __init__(
         self,
         config: ServerConfig,
-        asker: Asker,
+        timers: Timers,
         catalog_: Address,
         clients: Clients[Address],
         clock: Callable[[], float],
     ) -> None:
         self._group = config.name
         self._config = config
-        self._asker = asker
+        self._timers = timers
         self._catalog = catalog_
         self._clients = clients
         self._clock = clock
@@ -189,11 +189,11 @@ class Notifications:
             self._flush_later()
         elif self._dropped and self._telling is None:
             wait = 0.0 if self._told_at is None else self._told_at + _TELL_INTERVAL - self._clock()
-            self._telling = self._asker.later(max(0.0, wait), Tick("dropped"))
+            self._telling = self._timers.start_timer(max(0.0, wait), "dropped")
 
     def _flush_later(self) -> None:
         if self._waiting is None:
-            self._waiting = self._asker.later(FLUSH_INTERVAL, Tick("notifications"))
+            self._waiting = self._timers.start_timer(FLUSH_INTERVAL, "notifications")
 
     def _tell_updated(self, news: ResourceUpdated) -> None:
         post(self._catalog, catalog.ResourceUpdated(self._group, news))

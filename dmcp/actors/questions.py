@@ -1,6 +1,6 @@
 """The requests one server has made of the client and not got an answer to: sampling, elicitation, roots.
 
-Part of an upstream's conversation. Only what a person answers stops a clock, and only that of the call it belongs to:
+Part of a connection. Only what a person answers stops a clock, and only that of the call it belongs to:
 over HTTP the stream a request came on says which that is, over stdio it is the oldest call in flight. A call that is
 cancelled takes its server's requests with it.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from dmcp.actors.runtime import post
+from dmcp.actors.startup import Timers
 from dmcp.messages.frontend import SendNotification, ServerRequest, ServerRequestCancelled
-from dmcp.messages.upstream import Tick
 from dmcp.protocol import jsonrpc, server_requests
 from dmcp.protocol.eras.handshake import read_question
 from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
@@ -37,22 +37,17 @@ _NOBODY: Final = (
 )
 
 
-class Asker(Protocol):
-    """The actor the requests come from."""
+class Owner(Timers, Protocol):
+    """The connection the requests come over, and the calls of clients that are in flight on it.
 
-    @property
-    def actor_ref(self) -> Address:
-        """Where answers go."""
+    Attributes:
+        number: of the connection: two connections of a server may use the same ids.
+    """
 
-    def later(self, seconds: float, message: object) -> TimerHandle:
-        """See ``LoopActor.later``."""
+    number: int
 
-    def cancel(self, timer: TimerHandle | None) -> None:
-        """See ``LoopActor.cancel``."""
-
-
-class Calls(Protocol):
-    """The calls of clients that are in flight, as far as a request of the server concerns them."""
+    def transmit(self, frame: bytes) -> None:
+        """Send a frame to the server."""
 
     def call_id(self, number: int) -> CallId | None:
         """Return the name of one, if it is a client's."""
@@ -95,42 +90,40 @@ class Questions:
 
     Args:
         config: of the server.
-        asker: the upstream actor.
+        owner: the connection.
+        address: of the upstream actor, where answers go.
         clients: one of them is asked.
-        transmit: sends a frame to the server.
-        calls: the calls they may belong to.
         clock: seconds of a monotonic clock.
     """
 
     __slots__ = (
-        "_asker",
+        "_address",
         "_bucket",
-        "_calls",
         "_clients",
         "_clock",
         "_config",
         "_elicitations",
         "_group",
         "_open",
-        "_transmit",
+        "_owner",
+        "_prefix",
     )
 
     def __init__(
         self,
         config: ServerConfig,
-        asker: Asker,
+        owner: Owner,
+        address: Address,
         *,
         clients: Clients[Address],
-        transmit: Callable[[bytes], None],
-        calls: Calls,
         clock: Callable[[], float],
     ) -> None:
         self._group = config.name
         self._config = config
-        self._asker = asker
+        self._owner = owner
+        self._prefix = b"%d/" % owner.number
+        self._address = address
         self._clients = clients
-        self._transmit = transmit
-        self._calls = calls
         self._clock = clock
         self._bucket = Bucket(*_rate(config))
         self._open: dict[bytes, _Open] = {}
@@ -183,34 +176,35 @@ class Questions:
     def _pass_on(self, identifier: bytes, question: Question, during: int | None) -> int | None:
         """Give a question to the client it is for, and return which one that is; ``None`` if there is none."""
         by_person = isinstance(question, ANSWERED_BY_USER)
-        known = self._calls.call_id(during) if during is not None else None
+        known = self._owner.call_id(during) if during is not None else None
         client = self._clients.asked_by(
-            known.client if known is not None else None, self._calls.calling() if by_person else ()
+            known.client if known is not None else None, self._owner.calling() if by_person else ()
         )
         address = self._clients.get(client) if client is not None else None
         if client is None or address is None:
             self._refuse(identifier, jsonrpc.UPSTREAM_FAILED, _NOBODY)
             return None
         seconds = PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT
-        timer = self._asker.later(seconds, Tick(("question", identifier)))
-        number = self._calls.oldest_call() if during is None else during
+        timer = self._owner.start_timer(seconds, ("question", identifier))
+        number = self._owner.oldest_call() if during is None else during
         self._open[identifier] = _Open(timer, client, address, number, during is None, by_person)
         if by_person and number is not None:
-            self._calls.pause_call(number)
-        post(address, ServerRequest(identifier, self._group, self._asker.actor_ref, known, question))
+            self._owner.pause_call(number)
+        post(address, ServerRequest(self._prefix + identifier, self._group, self._address, known, question))
         return client
 
     def _refuse(self, identifier: bytes, code: int, text: str) -> None:
-        self._transmit(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)))
+        self._owner.transmit(jsonrpc.failure(identifier, jsonrpc.error_object(code, text)))
 
     def respond(self, answer: AnswerServerRequest) -> None:
         """Pass the client's answer on."""
-        if self._close(answer.id) is None:
+        identifier = answer.id.removeprefix(self._prefix)
+        if self._close(identifier) is None:
             return
         if answer.error is not None:
-            self._transmit(jsonrpc.failure(answer.id, answer.error))
+            self._owner.transmit(jsonrpc.failure(identifier, answer.error))
         else:
-            self._transmit(jsonrpc.result(answer.id, answer.result or b"{}"))
+            self._owner.transmit(jsonrpc.result(identifier, answer.result or b"{}"))
 
     def withdraw(self, identifier: object, reason: object) -> None:
         """The server no longer wants an answer (``notifications/cancelled``); of another id nothing is told."""
@@ -220,13 +214,13 @@ class Questions:
         one = self._close(question)
         if one is not None:
             text = printable(reason) if isinstance(reason, str) else ""
-            post(one.address, ServerRequestCancelled(self._asker.actor_ref, question, text))
+            post(one.address, ServerRequestCancelled(self._address, self._prefix + question, text))
 
     def withdraw_all(self, reason: str) -> None:
         """The server is gone."""
         for question, one in self._open.items():
-            self._asker.cancel(one.timer)
-            post(one.address, ServerRequestCancelled(self._asker.actor_ref, question, reason))
+            self._owner.cancel_timer(one.timer)
+            post(one.address, ServerRequestCancelled(self._address, self._prefix + question, reason))
         self._open.clear()
 
     def client_left(self, client: int) -> None:
@@ -244,10 +238,10 @@ class Questions:
     def call_landed(self, number: int) -> None:
         """A call has its answer. What was only guessed to belong to it may belong to the oldest of the others."""
         for question, one in self._of_call(number):
-            other = self._calls.oldest_call() if one.guessed else None
+            other = self._owner.oldest_call() if one.guessed else None
             self._open[question] = one._replace(call=other)
             if other is not None and one.by_person:
-                self._calls.pause_call(other)
+                self._owner.pause_call(other)
 
     def call_ended(self, number: int, reason: str) -> None:
         """A call was cancelled, or its time is over: nobody waits for what its server asked on its account."""
@@ -261,14 +255,14 @@ class Questions:
         one = self._close(question)
         self._refuse(question, jsonrpc.INTERNAL_ERROR, reason)
         if one is not None:
-            post(one.address, ServerRequestCancelled(self._asker.actor_ref, question, reason))
+            post(one.address, ServerRequestCancelled(self._address, self._prefix + question, reason))
 
     def _close(self, question: bytes) -> _Open | None:
         one = self._open.pop(question, None)
         if one is not None:
-            self._asker.cancel(one.timer)
+            self._owner.cancel_timer(one.timer)
             if one.by_person and one.call is not None:
-                self._calls.resume_call(one.call)
+                self._owner.resume_call(one.call)
         return one
 
     # Elicitation in URL mode --------------------------------------------------------------------------------------
@@ -287,6 +281,11 @@ class Questions:
         if address is not None:
             known = server_requests.elicitation_id(self._group, str(identifier))
             post(address, SendNotification(news._replace(elicitation=known)))
+
+
+def connection_of(identifier: bytes) -> int:
+    """Return the number of the connection a server request came over, from the id its client knows it by."""
+    return int(identifier.partition(b"/")[0])
 
 
 def _rate(config: ServerConfig) -> tuple[float, float]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PARKED_DELAY = 300.0
 """Seconds after which a parked child is tried again."""
 
-UNWELCOME_DELAY = 3600.0
+UNAUTHORIZED_RETRY_DELAY = 3600.0
 """Seconds after which a server that wants credentials nobody has is tried again; its next use tries at once.
 
 Never in a loop: vendors pause accounts for that.
@@ -51,7 +51,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RestartDecision:
     """Start the child again after ``delay`` seconds; ``parked`` says that it has failed too often."""
 
     delay: float
@@ -60,7 +60,7 @@ class Verdict:
 
 def after_failure(
     policy: RestartPolicy, history: History, now: float, jitter: float
-) -> tuple[History, Verdict]:
+) -> tuple[History, RestartDecision]:
     """Decide what follows from a failure at ``now``.
 
     Args:
@@ -74,8 +74,8 @@ def after_failure(
     streak = 0 if stable else history.streak
     # A parked child that is tried and fails again stays parked: its old failures may have left the window meanwhile.
     if history.parked or len(recent) > policy.intensity:
-        return History(recent, streak + 1, parked=True), Verdict(PARKED_DELAY, parked=True)
-    return History(recent, streak + 1), Verdict(_backoff(policy, streak, jitter), parked=False)
+        return History(recent, streak + 1, parked=True), RestartDecision(PARKED_DELAY, parked=True)
+    return History(recent, streak + 1), RestartDecision(_backoff(policy, streak, jitter), parked=False)
 
 
 def _backoff(policy: RestartPolicy, streak: int, jitter: float) -> float:

@@ -164,16 +164,28 @@ class LoopActor(pykka.Actor):
         elif error is not None:
             self._fail(error)
 
-    def later(self, seconds: float, message: object) -> asyncio.TimerHandle:
-        """Get ``message`` after so many seconds, unless the handle is cancelled or the actor ends before."""
+    def later(
+        self, seconds: float, message: object, group: set[asyncio.TimerHandle] | None = None
+    ) -> asyncio.TimerHandle:
+        """Get ``message`` after so many seconds, unless the handle is cancelled or the actor ends before.
 
-        def ring() -> None:
+        Args:
+            seconds: until then.
+            message: the message.
+            group: also holds the handle until the timer has fired, for a part of the actor that may end before it.
+        """
+
+        def fire() -> None:
             self._timers.discard(handle)
+            if group is not None:
+                group.discard(handle)
             if not self._ended:
                 self.actor_ref.tell(message)
 
-        handle = asyncio.get_running_loop().call_later(seconds, ring)
+        handle = asyncio.get_running_loop().call_later(seconds, fire)
         self._timers.add(handle)
+        if group is not None:
+            group.add(handle)
         return handle
 
     def cancel(self, timer: asyncio.TimerHandle | None) -> None:

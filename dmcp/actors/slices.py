@@ -29,15 +29,18 @@ class Slices:
     Args:
         actor: whose; ``SlicesDone`` is sent to it, and what waited is given to its ``on_receive``.
         pause: is told with True to stop reading from the peer when work begins, with False when it has ended.
+        owner: comes back in ``SlicesDone``, for an actor with several peers.
 
     Attributes:
         busy: whether there is work; then messages of the peer belong into ``defer``.
     """
 
-    __slots__ = ("_actor", "_pause", "_then", "_waiting", "_works", "busy")
+    __slots__ = ("_actor", "_owner", "_pause", "_task", "_then", "_waiting", "_works", "busy")
 
-    def __init__(self, actor: LoopActor, pause: Callable[[bool], None]) -> None:
+    def __init__(self, actor: LoopActor, pause: Callable[[bool], None], owner: int = 0) -> None:
         self.busy = False
+        self._owner = owner
+        self._task: asyncio.Task[Any] | None = None
         self._actor = actor
         self._pause = pause
         self._then: Callable[[Any], None] | None = None
@@ -63,7 +66,15 @@ class Slices:
     def _start_next(self) -> None:
         work, self._then = self._works.popleft()
         doing = asyncio.sleep(0) if work is None else _in_slices(work)
-        self._actor.own(doing, lambda done: SlicesDone(done.value, done.error))
+        self._task = self._actor.own(doing, lambda done: SlicesDone(done.value, done.error, self._owner))
+
+    def close(self) -> None:
+        """Drop the work and what waits for it: the peer is gone."""
+        self._works.clear()
+        self._waiting.clear()
+        self._then = None
+        if self._task is not None:
+            self._task.cancel()
 
     def defer(self, message: object) -> None:
         """Keep a message of the peer until the work is done."""

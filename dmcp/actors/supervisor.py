@@ -1,8 +1,8 @@
 """Starts, restarts and stops everything else. Children are data; what a configuration change means is decided purely.
 
-The core (auth, catalog, frontend) is started once: a core actor that fails ends the process. Upstreams are
-one-for-one: each is started again by its own policy, whatever happens to the others. A restart is a new actor
-with a new generation; what an old one still says is dropped.
+The core (auth, catalog, frontend) is started once: a core actor that fails ends the process. Each configured server has
+one upstream, which looks after its connections itself; only one that fails, by a bug of dmcp, is started again, after
+a delay of its server's restart policy. That is another actor with another generation: what the old one says is dropped.
 """
 
 # Long because starting, losing and stopping a child are read side by side; children and policy are elsewhere.
@@ -14,36 +14,27 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp import log
 from dmcp.actors.children import Child, Core, Factories, group_of, why_not
-from dmcp.actors.restart import MISSING_DELAY, UNWELCOME_DELAY, after_failure
+from dmcp.actors.restart import after_failure
 from dmcp.actors.runtime import LoopActor, Watch, post, stop
 from dmcp.messages import events, frontend, upstream
 from dmcp.messages.auth import Subscribe
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
-    Bequeathed,
     ConfigurationRejected,
     Configure,
     Directory,
-    IdleLongEnough,
     Shutdown,
-    Undelivered,
-    UpstreamLost,
-    UpstreamReady,
 )
-from dmcp.messages.upstream import Beginning, Peers
-from dmcp.protocol import categories, upstream_errors
-from dmcp.protocol.link import FaultKind
-from dmcp.protocol.operations import Error
+from dmcp.messages.upstream import Peers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmcp.config.model import Configuration
     from dmcp.messages import Address
-    from dmcp.protocol.subscriptions import Subscription
 
 RELOAD_GRACE: Final = 10.0
-"""Seconds the calls in flight of an upstream that a reload stops or restarts get to finish."""
+"""Seconds the calls in flight of a server get to finish that a reload stops, or gives another connection."""
 
 _STOP_PATIENCE = 6.0  # seconds stopping may take beyond the grace before the process ends all the same
 
@@ -97,7 +88,7 @@ class Supervisor(LoopActor):
         post(core.auth, Subscribe(self._audit))
         return core
 
-    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
+    def on_receive(self, message: Any) -> None:
         """Handle one message, on the loop."""
         # Long because there is a case for each message.
         match message:
@@ -106,21 +97,6 @@ class Supervisor(LoopActor):
             case ConfigurationRejected(problem):
                 self._problem = problem
                 self._publish()
-            case UpstreamReady(group, generation):
-                child = self._present(group, generation)
-                if child is not None:
-                    child.history = child.history.ready(self._clock())
-                    child.missing = ""
-            case UpstreamLost():
-                self._on_lost(message)
-            case Undelivered(group, request):
-                self._redeliver(group, request)
-            case Bequeathed(group, subscriptions):
-                self._hand_down(group, subscriptions)
-            case IdleLongEnough(group, generation):
-                child = self._present(group, generation)
-                if child is not None:
-                    self._let_sleep(child)
             case ChildFailed():
                 self._on_failed(message)
             case ChildStopped(name, generation):
@@ -145,21 +121,17 @@ class Supervisor(LoopActor):
         self._configuration, self._problem = configuration, ""
         old, self._children = self._children, {}
         for name, config in configuration.servers.items():
-            child = old.pop(name, None) or Child(config)
-            self._children[name] = child
-            if name in changes.update:
-                child.config = config
-                if child.address is not None:
-                    post(child.address, upstream.Reconfigure(config))
-            elif name in changes.restart:
+            child = self._children[name] = old.pop(name) if name in old else Child(config)
+            if name in changes.start or name in changes.restart:
+                self._tell_auth(core, name, config.target)
+            child.config = config
+            if why_not(child):
                 self._retire(child)
-                self._children[name] = child = Child(config)
-                self._start_anew(child, core)
-            elif name in changes.start:
-                self._start_anew(child, core)
-            elif (child.history.parked or child.missing) and child.address is not None:
-                # The person may have mended what kept it from starting; that is no use of it.
-                post(child.address, upstream.Wake(only_to_learn=True))
+            elif child.address is None:
+                self._start(child)
+            else:
+                grace = RELOAD_GRACE if name in changes.restart else None
+                post(child.address, upstream.Reconfigure(config, grace))
         for child in old.values():
             self._retire(child)
             self._tell_auth(core, child.config.name, None)
@@ -182,26 +154,20 @@ class Supervisor(LoopActor):
 
         post(core.auth, Configured(group, target) if isinstance(target, RemoteServer) else Forget(group))
 
-    def _start_anew(self, child: Child, core: Core) -> None:
-        """Start the first life of a server that is new, or configured in another way."""
-        self._tell_auth(core, child.config.name, child.config.target)
-        self._start(child, Beginning(asleep=child.config.startup == "lazy"))
-
-    def _start(self, child: Child, beginning: Beginning) -> None:
-        if why_not(child) or self._core is None:
+    def _start(self, child: Child, crash: upstream.Crash | None = None) -> None:
+        if self._core is None:
             return
         self._generation += 1
         child.generation = self._generation
-        peers = Peers(self.actor_ref, self._core.catalog, self._audit)
+        peers = Peers(self.actor_ref, self._core.catalog, self._core.auth, self._audit)
         watch = Watch(self.actor_ref, child.config.name, child.generation)
-        child.address = self._make.upstream(child.config, beginning, peers, watch)
-        post(self._core.auth, Subscribe(child.address, child.config.name))
+        child.address = self._make.upstream(child.config, peers, watch, crash)
 
     def _retire(self, child: Child) -> None:
-        if child.address is not None:
-            self._stopping[child.config.name, child.generation] = child.address
-            if not post(child.address, upstream.Stop(RELOAD_GRACE)):
-                del self._stopping[child.config.name, child.generation]
+        """Stop the upstream of a server that is no longer configured, or that cannot be started as configured."""
+        address, child.address = child.address, None
+        if address is not None and post(address, upstream.Stop(RELOAD_GRACE)):
+            self._stopping[child.config.name, child.generation] = address
 
     def _publish(self) -> None:
         if self._core is None:
@@ -211,92 +177,11 @@ class Supervisor(LoopActor):
         post(self._core.catalog, directory)
         post(self._frontend, directory)
 
-    # The lives of upstreams ---------------------------------------------------------------------------------------
+    # Upstreams that fail ------------------------------------------------------------------------------------------
 
     def _present(self, group: str, generation: int) -> Child | None:
         child = self._children.get(group)
         return child if child is not None and child.generation == generation else None
-
-    def _tell_all(self, message: object) -> None:
-        for child in self._children.values():
-            if child.address is not None:
-                post(child.address, message)
-
-    def _on_lost(self, news: UpstreamLost) -> None:
-        child = self._present(news.group, news.generation)
-        if child is None or self._closing:
-            self._stopping.pop((news.group, news.generation), None)
-            for request in news.repeat:
-                self._redeliver(news.group, request)
-            self._end_if_stopped()
-            return
-        if news.unused and child.config.startup == "lazy":
-            self._let_sleep(child, news.reason)
-            return
-        if news.at_once or (news.kind is FaultKind.SESSION_LOST and news.was_ready):
-            delay = 0.0  # a server that has forgotten us is there
-        elif news.kind is FaultKind.UNAUTHORIZED:
-            delay = UNWELCOME_DELAY
-            self._say_again(news.group, news.reason, "in use", delay)
-        elif news.kind is FaultKind.MISSING:
-            delay = MISSING_DELAY
-            if child.missing != news.reason:
-                self._say_again(news.group, news.reason, "present", delay)
-        else:
-            delay = self._judge(child, news.reason)
-        child.missing = news.reason if news.kind is FaultKind.MISSING else ""
-        beginning = Beginning(
-            delay,
-            news.reason,
-            repeat=news.repeat,
-            subscriptions=news.subscriptions,
-            category=news.category,
-            missing=bool(child.missing),
-        )
-        self._start(child, beginning)
-        if child.address is not None:
-            for request in news.repeat:
-                post(self._frontend, frontend.Moved(request.call, child.address))
-        self._publish()
-
-    def _let_sleep(self, child: Child, reason: str = "") -> None:
-        """Have a lazy server wait for its next use."""
-        if reason:
-            self._say_again(child.config.name, reason, "wanted")
-        self._start(child, Beginning(asleep=True))
-        self._publish()
-
-    def _judge(self, child: Child, reason: str) -> float:
-        child.history, verdict = after_failure(
-            child.config.restart, child.history, self._clock(), self._jitter()
-        )
-        when: events.When = "parked" if verdict.parked else "backoff"
-        self._say_again(child.config.name, reason, when, verdict.delay)
-        return verdict.delay
-
-    def _say_again(self, group: str, reason: str, when: events.When, delay: float = 0.0) -> None:
-        post(self._audit, events.ReconnectScheduled(group, reason, when, delay))
-
-    def _redeliver(self, group: str, request: upstream.Submit) -> None:
-        child = self._children.get(group)
-        if child is None or child.address is None or self._closing:
-            error = upstream_errors.retry_expired(
-                group, "dmcp is stopping it", request.operation, may_have_run=request.may_have_run
-            )
-            post(request.context.reply_to, frontend.Settled(request.call, Error(error)))
-        elif not post(child.address, request):
-            # Its end is in our inbox behind this message: the next generation will be there when we come back to it.
-            self.actor_ref.tell(Undelivered(group, request))
-        else:
-            post(self._frontend, frontend.Moved(request.call, child.address))
-
-    def _hand_down(self, group: str, subscriptions: frozenset[Subscription]) -> None:
-        child = self._children.get(group)
-        if child is None or child.address is None:
-            return
-        if not post(child.address, upstream.TakeOver(subscriptions)):
-            # Its end is in our inbox, and this behind it, as in _redeliver.
-            self.actor_ref.tell(Bequeathed(group, subscriptions))
 
     def _on_failed(self, news: ChildFailed) -> None:
         child = self._present(news.child, news.generation)
@@ -309,7 +194,12 @@ class Supervisor(LoopActor):
         if address is not None:
             post(self._frontend, frontend.UpstreamGone(address, news.child, f"dmcp failed: {reason}"))
         if child is not None and not self._closing:
-            self._start(child, Beginning(self._judge(child, reason), reason, category=categories.FAILED))
+            child.history, decision = after_failure(
+                child.config.restart, child.history, self._clock(), self._jitter()
+            )
+            when: events.When = "parked" if decision.parked else "backoff"
+            post(self._audit, events.ReconnectScheduled(child.config.name, reason, when, decision.delay))
+            self._start(child, upstream.Crash(reason, decision.delay))
             self._publish()
         self._end_if_stopped()
 

@@ -1,38 +1,42 @@
-"""One actor per server and per life of its connection: when it begins, when it is ready, and how it ends.
+"""One actor per configured server, for as long as it is configured: its address never changes.
 
-A life is: (asleep | waiting) -> opening -> open -> initialising -> listing -> ready -> ending. When the connection
-fails the actor tells the supervisor and ends; the supervisor starts the next generation, which takes over what may be
-repeated. So an actor has one link and one session, and nothing of an old life can reach a new one.
-What is said over the link is in ``dmcp.actors.conversation``.
+It owns the queue of calls, the restart policy, the clients' subscriptions, idle stop, and the server's connections
+(``dmcp.actors.connection``). A connection that is lost is replaced inside; one that another configuration makes
+useless is drained while its successor takes over. What an old connection still says is dropped by its number.
+
+    ASLEEP --wanted--> CONNECTED --lost--> WAITING --timer, wanted--> CONNECTED; idle --> ASLEEP; Stop --> STOPPING
 """
 
-# Long because a life has a beginning, waits and several ends; what is said during it is in conversation.py.
+# Long because policy, queue, clients and connections change each other's states; what is pure of it is elsewhere.
 
 from __future__ import annotations
 
 import time
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Any, Final, assert_never, cast
+from itertools import count
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 
-from dmcp import log
-from dmcp.actors.conversation import Conversation, Errand
-from dmcp.actors.mailbox import BEHIND, LinkMailbox
+from dmcp.actors.connection import CLOSE_GRACE, Connection, InternalRequest, Loss
+from dmcp.actors.connection import State as ConnectionState
+from dmcp.actors.mailbox import BEHIND
+from dmcp.actors.questions import connection_of
+from dmcp.actors.request_queue import RequestQueue
+from dmcp.actors.restart import MISSING_DELAY, UNAUTHORIZED_RETRY_DELAY, History, after_failure
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
-from dmcp.actors.slices import Slices
-from dmcp.config.model import StdioServer
-from dmcp.errors import AuthError, CommandMissing
-from dmcp.messages import catalog, events, lifecycle, supervisor
+from dmcp.config.model import RemoteServer, StdioServer
+from dmcp.messages import catalog, events, frontend, lifecycle
 from dmcp.messages.auth import SignInEnded, SignInInOtherProcess, SignInStarted
+from dmcp.messages.auth import Subscribe as SubscribeToSignIns
 from dmcp.messages.upstream import (
     AnswerServerRequest,
-    Beginning,
     Cancel,
     ClientJoined,
     ClientLeft,
+    Crash,
     FrameArrived,
+    InvalidOutput,
     LinkClosed,
     LinkOpened,
-    NoiseArrived,
     Notify,
     Peers,
     Reconfigure,
@@ -41,746 +45,637 @@ from dmcp.messages.upstream import (
     SetLogLevel,
     Stop,
     Submit,
-    TakeOver,
-    Tick,
+    TimerFired,
     Wake,
 )
-from dmcp.protocol import categories, jsonrpc, upstream_errors
+from dmcp.protocol import categories, upstream_errors
 from dmcp.protocol.clients import Client, Clients
 from dmcp.protocol.eras.handshake import notification
-from dmcp.protocol.limits import MAX_START, MAX_UNHANDLED
-from dmcp.protocol.link import FaultKind, LinkFault
-from dmcp.protocol.listing import KINDS
-from dmcp.protocol.noise import telling, unexpanded
-from dmcp.protocol.operations import RootsChanged, Subscribe, Unsubscribe
-from dmcp.protocol.operations import SetLogLevel as SetServerLogLevel
-from dmcp.protocol.timing import Activity, ShowsActivity, StartClock
+from dmcp.protocol.limits import MAX_UNHANDLED
+from dmcp.protocol.link import FaultKind
+from dmcp.protocol.operations import Error, RootsChanged, Unsubscribe
+from dmcp.protocol.subscriptions import Subscriptions
 from dmcp.protocol.upstream_errors import SignIn
-from dmcp.text import printable
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
-    from dmcp.protocol.link import Link, OpenLink
-    from dmcp.protocol.operations import ClientNotification
+    from dmcp.protocol.link import OpenLink
     from dmcp.protocol.pending import CallId
-    from dmcp.protocol.scan import Steps
-    from dmcp.protocol.subscriptions import Subscription
 
 MAX_IN_FLIGHT: Final = 256
 """Requests one server is sent, or that wait for it, at once. More get an error."""
 
-CLOSE_GRACE: Final = 1.0
-"""Seconds a server gets to end after its input closes, and again after SIGTERM."""
-
-ACQUAINTANCE: Final = 5.0
+PROBE_IDLE_TIMEOUT: Final = 5.0
 """Seconds of silence after which a server that was started only to learn what it offers, and not used, is stopped."""
 
-_FORK_TIME = 10.0  # seconds a process may take to be started, at least
-_LAST_LINES = 4  # lines of a failed server's stderr that go into the reason
-_LAST_WORDS = 160  # characters of each of them
-_TAIL = 5  # lines of its stderr that are told with a lost connection
-_NOISE = 200  # characters of what it wrote to stdout that is no message, likewise
+_numbers = count(1)  # of connections; the catalog keeps what the largest one of a group has said
 
 
-class Phase(Enum):
-    """Where in its life an upstream is."""
+class State(Enum):
+    """What an upstream does about a connection."""
 
     ASLEEP = auto()
     WAITING = auto()
-    OPENING = auto()
-    OPEN = auto()
-    INITIALISING = auto()
-    LISTING = auto()
-    READY = auto()
-    ENDING = auto()
+    CONNECTED = auto()
+    STOPPING = auto()
 
 
-_CONNECTING: Final = {
-    Phase.OPENING: "start",
-    Phase.INITIALISING: "answer initialize",
-    Phase.LISTING: "list what it offers",
-}
-"""The phases the connect deadline covers, and what a server failed to do when it passes."""
+class _Failure(NamedTuple):
+    """Why the last connection was lost; empty when there was none, or when it was ready since.
+
+    Attributes:
+        reason: in words.
+        category: see ``dmcp.protocol.categories``.
+        missing: whether the command to start is not there.
+    """
+
+    reason: str = ""
+    category: str = ""
+    missing: bool = False
+
+
+def _random() -> float:
+    import random  # noqa: PLC0415 - the first answer does not wait for it
+
+    return random.random()  # noqa: S311 - spreads retries, keeps no secret
 
 
 class Upstream(LoopActor):
-    """The actor in front of one server."""
+    """The actor in front of one server.
+
+    Args:
+        config: of the server.
+        connect: returns what opens a link, for a configuration.
+        peers: the actors it talks to.
+        watch: who is told of its end.
+        crash: what it takes the place of, if that failed.
+        clock: seconds of a monotonic clock.
+        jitter: a random number from 0 to 1; spreads retries.
+    """
 
     def __init__(
         self,
         config: ServerConfig,
-        beginning: Beginning,
         *,
-        open_link: OpenLink,
+        connect: Callable[[ServerConfig], OpenLink],
         peers: Peers,
         watch: Watch,
+        crash: Crash | None = None,
         clock: Callable[[], float] = time.monotonic,
+        jitter: Callable[[], float] = _random,
     ) -> None:
         super().__init__(watch)
         self._inbox = cast("LoopInbox", self.actor_inbox)  # LoopActor makes no other
         self._group = config.name
-        self._generation = watch.generation
-        self._beginning = beginning
-        self._open_link = open_link
+        self._incarnation = watch.generation
+        self._config = config
+        self._connect = connect
         self._peers = peers
+        self._crash = crash
         self._clock = clock
-        self._born = clock()
-        self._phase = Phase.WAITING
+        self._jitter = jitter
         self._clients: Clients[Address] = Clients()
-        self._talk = Conversation(
-            config, watch.generation, owner=self, peers=peers, clients=self._clients, clock=clock
-        )
-        self._talk.subscriptions.update(beginning.subscriptions)
-        self._slices = Slices(self, self._talk.pause_for_work)
-        self._queue: list[Submit] = []
-        self._wanted = not beginning.asleep or bool(beginning.repeat)
-        # What is asked again as soon as the server is found alive, or in the next life.
-        self._repeat: list[Submit] = []
-        self._noise = ""  # the first thing it wrote before it was ready that is no message
-        self._session_lost = False
-        self._failing = ""  # why the server cannot be reached; what is in flight still may land
+        self._subscriptions = Subscriptions()
+        self._queue = RequestQueue()
+        self._queue_timer: asyncio.TimerHandle | None = None
+        self._state = State.ASLEEP
+        self._number = next(_numbers)  # of the present connection, or of the next one
+        self._connection: Connection | None = None  # the one that takes calls, or will
+        self._connections: dict[int, Connection] = {}  # that one, and those being drained
+        self._history = History()
+        self._failure = _Failure()
+        self._waiting_since = clock()
+        self._retry: asyncio.TimerHandle | None = None
+        self._wanted = config.startup != "lazy"  # somebody uses it; else it may sleep when it is known
+        self._summoned = False  # the catalog waits for it on behalf of a client
+        self._use_told: bool | None = None  # what the link was told when it asked whether it is in use
         self._sign_in: SignIn | None = None
-        self._level_sent: str | None = None
-        self._summoned = False  # the catalog waits for it on behalf of the client
-        self._use_told: bool | None = (
-            None  # what the link was told when the server wanted a sign-in, if it did
-        )
-        self._closing = False
-        self._stillborn: LinkFault | None = None
-        self._deadline: asyncio.TimerHandle | None = None
-        self._deadline_at = 0.0
-        self._patience: asyncio.TimerHandle | None = None
-        self._look: asyncio.TimerHandle | None = None
-        self._start_clock = StartClock(self._born, config.timeout.connect)
+        self._sign_in_timer: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
-        queued = len(self._queue)
-        return (
-            f"<Upstream {self._group}#{self._generation} {self._phase.name} {queued} queued {self._talk!r}>"
-        )
+        return f"<Upstream {self._group} {self._state.name} {self._queue!r} {self._connection!r}>"
 
     def on_start(self) -> None:
-        """Connect now, later or on demand, as the beginning says."""
-        begin = self._beginning
-        self._queue.extend(begin.repeat)
-        if begin.repeat:
-            patience = min(request.wait_until for request in begin.repeat) - self._clock()
-            self.later(max(0.0, patience), Tick("patience"))
-        if begin.asleep and not self._queue:
-            self._phase = Phase.ASLEEP
-            self._say("asleep")
-        elif begin.delay > 0:
-            self._be_patient(begin.delay, "retry")
-        else:
+        """Connect now, later or on demand."""
+        self._follow_sign_ins()
+        if self._crash is not None:
+            self._wanted, self._failure = True, _Failure(self._crash.reason, categories.FAILED)
+            self._wait(self._crash.delay)
+        elif self._wanted:
             self._open()
-
-    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912, PLR0915 - one line per message
-        """Handle one message, on the loop."""
-        # Long because there is a case for each message.
-        match message:
-            case FrameArrived() | RequestFailed() | LinkClosed() if self._slices.busy:
-                self._slices.defer(message)
-            case FrameArrived(frame, during):
-                self._on_bytes(frame, during)
-            case lifecycle.SlicesDone():
-                self._slices.on_done(message)
-            case Submit():
-                self._on_request(message)
-            case Cancel(call, reason):
-                self._on_cancel(call, reason)
-            case AnswerServerRequest():
-                self._talk.questions.respond(message)
-            case Notify(_, news):
-                if self._phase is Phase.READY and self._is_told(news):
-                    self._talk.transmit(notification(news))
-            case ClientJoined(client, address, profile, log_level, paused):
-                self._clients.put(client, Client(address, profile, log_level, paused))
-                self._on_clients_changed()
-                self._initialise()
-            case ClientLeft(client):
-                self._on_client_left(client)
-            case SetLogLevel(client, level):
-                self._clients.set_log_level(client, level)
-                self._on_clients_changed()
-            case Wake(only_to_learn):
-                self._summoned = self._summoned or not (only_to_learn or self._phase is Phase.READY)
-                self._wake(wanted=not only_to_learn)
-            case Reconfigure(config):
-                self._reconfigure(config)
-            case SetFlow(client, paused):
-                self._clients.set_paused(client, paused=paused)
-                self._on_clients_changed()
-            case TakeOver(subscriptions):
-                self._take_over(subscriptions)
-            case SignInStarted(url=url):
-                self._on_sign_in(SignIn(url))
-            case SignInInOtherProcess() | SignInEnded():
-                self._on_sign_in(None if isinstance(message, SignInEnded) else SignIn())
-            case LinkOpened(link, error):
-                self._on_opened(link, error)
-            case NoiseArrived(text):
-                if self._phase is not Phase.READY:
-                    self._noise = self._noise or text[:_NOISE]
-                log.warning(f"sent something that is no message: {text}", self._group)
-            case RequestFailed(number, fault):
-                self._on_request_failed(number, fault)
-            case LinkClosed(fault):
-                self._on_closed(fault)
-            case Tick(what):
-                self._on_tick(what)
-            case Stop(grace):
-                self._stop_within(grace)
-            case _:
-                assert_never(message)
-
-    def _is_told(self, news: ClientNotification) -> bool:
-        """Return whether a notification of the client is for this server: of roots only one that may ask for them."""
-        return self._talk.config.features.roots or not isinstance(news, RootsChanged)
-
-    def _on_bytes(self, frame: bytes, during: int | None) -> None:
-        message = jsonrpc.read_at_once(frame)
-        if self._phase is not Phase.READY and isinstance(message, jsonrpc.Malformed):
-            self._noise = self._noise or frame[:_NOISE].decode("utf-8", "replace")
-        if message is not None:
-            self._talk.on_frame(message, len(frame), during)
         else:
-            work = jsonrpc.read_in_slices(frame)
-            self._slices.begin(work, lambda read: self._talk.on_frame(read, len(frame), during))
+            self._sleep()
 
-    def begin_slices(self, work: Steps[Any] | None, then: Callable[[Any], None]) -> None:
-        """See ``Owner``."""
-        self._slices.begin(work, then)
-
-    # Connecting ---------------------------------------------------------------------------------------------------
-
-    def _say(self, state: catalog.State, reason: str = "", category: str = "") -> None:
-        post(self._peers.catalog, catalog.GroupState(self._group, self._generation, state, reason, category))
-        post(self._peers.audit, events.ServerState(self._group, self._generation, state, category, reason))
-
-    def _be_patient(self, seconds: float, what: str) -> None:
-        self.cancel(self._patience)
-        self._patience = self.later(seconds, Tick(what))
-
-    def _open(self) -> None:
-        self._phase = Phase.OPENING
-        self._start_clock = StartClock(self._clock(), self._talk.config.timeout.connect)
-        if not self._beginning.missing:  # else it is looked whether there is something to start
-            self._say("connecting", self._beginning.reason, self._beginning.category)
-        self._await_start()
-        self.own(self._opening(), lambda done: LinkOpened(done.value, done.error))
-
-    async def _opening(self) -> Link:
-        gate = self._talk.gate
-        mailbox = LinkMailbox(self.actor_ref, self._group, self._is_in_use, inbox=self._inbox, gate=gate)
-        link = await self._open_link(mailbox)
-        gate.attach(link)  # before its frames are handled: there may be many
-        return link
+    def on_receive(self, message: Any) -> None:
+        """Handle one message, on the loop: a table is faster than a long match, and the first case is the usual one."""
+        if type(message) is FrameArrived:
+            self._on_frame(message)
+        else:
+            self._HANDLERS[type(message)](self, message)
 
     def drain(self) -> int:
         """See ``LoopActor``; afterwards the server is read on if what it has sent is handled."""
         handled = super().drain()
-        gate = self._talk.gate
-        if gate.reasons and BEHIND in gate.reasons and len(self._inbox) < MAX_UNHANDLED // 4:
-            gate.open(BEHIND)
+        for connection in self._connections.values():
+            reasons = connection.gate.reasons
+            if reasons and BEHIND in reasons and len(self._inbox) < MAX_UNHANDLED // 4:
+                connection.gate.open(BEHIND)
         return handled
 
-    @property
-    def _start_time(self) -> float:
-        """Seconds for what it does now. A fork takes a moment, but a busy machine may need long: no server's fault."""
-        seconds = self._talk.config.timeout.connect
-        forks = self._phase is Phase.OPENING and isinstance(self._talk.config.target, StdioServer)
-        return max(seconds, _FORK_TIME) if forks else seconds
+    def _follow_sign_ins(self) -> None:
+        if isinstance(self._config.target, RemoteServer):
+            post(self._peers.auth, SubscribeToSignIns(self.actor_ref, self._group))
 
-    def _await_start(self) -> None:
-        seconds = self._talk.config.timeout.connect
-        self._be_patient(self._start_time, "connect")
-        self.cancel(self._look)
-        self._look = self.later(seconds - self._start_clock.step, Tick("look"))
+    # Calls --------------------------------------------------------------------------------------------------------
 
-    def _look_at_start(self, what: str) -> bool:
-        """Measure what the server does, if its link can tell; the result comes as a timer's message named ``what``."""
-        link = self._talk.link
-        if not isinstance(link, ShowsActivity):
-            return False
-        self.own(link.activity(), lambda done: Tick((what, done.value)))
-        return True
-
-    def _on_looked(self, activity: Activity | None) -> None:
-        """The time to become ready is over. A server that works on it gets more: it may be downloading itself."""
-        now, clock = self._clock(), self._start_clock
-        if self._phase not in _CONNECTING or self._sign_in is not None:
-            return
-        if activity is None or not clock.look(activity, now):
-            self._give_up_connecting()
-            return
-        clock.extended = True
-        most = f"{MAX_START / 60:g} minutes"
-        reason = f"still starting after {clock.taken(now):.0f} s; it is working, and gets up to {most}"
-        self._say("connecting", reason)
-        post(self._peers.audit, events.StartExtended(self._group, reason))
-        if clock.refuses(now):
-            self._fail_queue(f"it is {reason}: try again later")
-        self._be_patient(clock.step, "connect")
-
-    def _wake(self, *, wanted: bool = True) -> None:
-        self._wanted = self._wanted or wanted
-        if self._phase is Phase.ASLEEP:
-            self._open()
-        elif self._phase is Phase.WAITING:
-            # Somebody wants the server now. One attempt at once, but no faster than the shortest backoff.
-            waited = self._clock() - self._born
-            self._be_patient(max(0.0, self._talk.config.restart.backoff_min - waited), "retry")
-
-    def _is_in_use(self) -> bool:
-        """Return whether the client waits for this server (see ``LinkEvents``)."""
-        waiting = bool(self._queue or self._repeat or self._summoned or self._talk.is_wanted)
-        self._use_told = self._use_told or waiting
-        return waiting
-
-    def _on_opened(self, link: Link | None, error: BaseException | None) -> None:
-        if link is None:
-            reason = str(error) or type(error).__name__
-            if isinstance(error, AuthError):
-                self.lose(FaultKind.UNAUTHORIZED, reason, error.category)
-            elif isinstance(error, CommandMissing):
-                self.lose(FaultKind.MISSING, reason)
-            elif isinstance(self._talk.config.target, StdioServer):
-                self.lose(FaultKind.UNREACHABLE, reason, categories.NOT_STARTED)
-            else:
-                self.lose(FaultKind.UNREACHABLE, reason)
-            return
-        self._talk.take(link)
-        if self._beginning.missing:
-            self._say("connecting")
-        if self._stillborn is not None:
-            self.lose(self._stillborn.kind, self._stillborn.reason, self._stillborn.category)
-            return
-        self.cancel(self._patience)
-        self._phase = Phase.OPEN
-        self._initialise()
-
-    def _initialise(self) -> None:
-        profile = self._clients.profile
-        if self._phase is Phase.OPEN and profile is not None:
-            self._phase = Phase.INITIALISING
-            self._await_start()
-            self._talk.greet(profile)
-
-    def _on_clients_changed(self) -> None:
-        """Do what the clients want together now."""
-        if self._clients.paused != self._talk.is_held:
-            self._talk.hold_back(self._clients.paused)
-        self._send_log_level()
-
-    def _on_client_left(self, client: int) -> None:
-        """End what a client has left open: its calls, its subscriptions, what the server has asked it."""
-        self._clients.remove(client)
-        gone = [request.call for request in (*self._queue, *self._repeat) if request.call.client == client]
-        unconfirmed = self._talk.subscribing(client)
-        for call in (*gone, *self._talk.calls_of(client)):
-            self._on_cancel(call, "the client has left")
-        self._talk.questions.client_left(client)
-        wanted = {*self._talk.subscriptions, *self._talk.subscribing()}
-        for uri in (*self._talk.subscriptions.drop(client), *(unconfirmed - wanted)):
-            if self._phase is Phase.READY:
-                self._talk.run(Errand("unsubscribe"), Unsubscribe(uri))
-        self._on_clients_changed()
-
-    def welcomed(self) -> None:
-        """See ``Owner``."""
-        self._phase = Phase.LISTING
-        for kind in self._talk.listings.kinds():
-            self._talk.listings.fetch(kind)
-        self.listed()
-
-    def listed(self) -> None:
-        """See ``Owner``: with the last listing the upstream is ready."""
-        if self._phase is not Phase.LISTING or self._talk.listings.tool_index.fetching:
-            return
-        self.cancel(self._patience)
-        self._phase = Phase.READY
-        self._summoned = False
-        self._sign_in = self._talk.sign_in = None
-        for kind in KINDS:
-            if kind not in self._talk.listings.kinds():
-                self._talk.listings.publish(kind, [], offered=False)
-        self._say("ready")
-        post(self._peers.supervisor, supervisor.UpstreamReady(self._group, self._generation))
-        session = self._talk.session
-        news = events.ConnectionReady(self._group, self._generation, session.revision, session.describe())
-        post(self._peers.audit, news)
-        self._send_log_level()
-        self._subscribe(self._talk.subscriptions)
-        queue, self._queue = self._queue, []
-        for request in queue:
-            self._talk.send(request)
-        self._watch_idleness()
-
-    def _take_over(self, subscriptions: frozenset[Subscription]) -> None:
-        if self._phase is Phase.ENDING:
-            self._bequeath(subscriptions)
-            return
-        self._wanted = True
-        new = self._talk.subscriptions.update(subscriptions)
-        if self._phase is Phase.READY:
-            self._subscribe(new)
-        else:
-            self._wake()  # one that sleeps would tell of no update
-
-    def _bequeath(self, subscriptions: frozenset[Subscription]) -> None:
-        if subscriptions:
-            post(self._peers.supervisor, supervisor.Bequeathed(self._group, subscriptions))
-
-    def _subscribe(self, uris: Iterable[str]) -> None:
-        for uri in sorted(uris):
-            self._talk.run(Errand("subscribe"), Subscribe(uri))
-
-    def _send_log_level(self) -> None:
-        level = self._clients.log_level
-        wanted = level is not None and level != self._level_sent
-        if level is not None and wanted and self._phase is Phase.READY and self._talk.session.has("logging"):
-            self._level_sent = level
-            self._talk.run(Errand("log level"), SetServerLogLevel(level))
-
-    # Requests while not ready, and bounds -------------------------------------------------------------------------
-
-    def _on_request(self, request: Submit) -> None:
-        if self._talk.load + len(self._queue) + len(self._repeat) >= MAX_IN_FLIGHT:
-            self._talk.reply(request, error=upstream_errors.overloaded(self._group, MAX_IN_FLIGHT))
-        elif self._failing:
-            self._repeat.append(request)
-        elif self._phase is Phase.READY:
+    def _on_submit(self, request: Submit) -> None:
+        connection = self._connection
+        load = len(self._queue) + (connection.load if connection is not None else 0)
+        if load >= MAX_IN_FLIGHT:
+            self._refuse(request, upstream_errors.overloaded(self._group, MAX_IN_FLIGHT))
+        elif connection is not None and connection.state is ConnectionState.READY:
             self._wanted = True
-            self._talk.send(request)
-        elif self._phase is Phase.ENDING:
-            post(self._peers.supervisor, supervisor.Undelivered(self._group, request))
+            connection.submit(request)
+        elif self._state is State.STOPPING:
+            self._give_up(request, "dmcp is stopping it")
         else:
             self._queue.append(request)
             self._wake()
             self._limit_sign_in_wait()
 
-    def _on_cancel(self, call: CallId, reason: str) -> None:
-        self._queue = [request for request in self._queue if request.call != call]
-        self._repeat = [request for request in self._repeat if request.call != call]
-        self._talk.cancel(call, reason)
-        self.landed()
+    def _on_cancel(self, message: Cancel) -> None:
+        self._cancel_call(message.call, message.reason)
+
+    def _cancel_call(self, call: CallId, reason: str) -> None:
+        if self._queue.take(call) is None:
+            for connection in list(self._connections.values()):
+                connection.cancel(call, reason)
+
+    def _refuse(self, request: Submit, error: bytes) -> None:
+        post(request.context.reply_to, frontend.Settled(request.call, Error(error)))
+
+    def _give_up(self, request: Submit, reason: str) -> None:
+        """Answer a call that waited in vain."""
+        self._refuse(
+            request,
+            upstream_errors.retry_expired(
+                self._group, reason, request.operation, may_have_run=request.may_have_run
+            ),
+        )
 
     def _fail_queue(self, reason: str) -> None:
-        queue, self._queue = self._queue, []
-        for request in queue:
-            self._refuse(request, reason)
+        for request in self._queue.take_all():
+            self._give_up(request, reason)
 
-    def _refuse(self, request: Submit, reason: str) -> None:
-        error = upstream_errors.retry_expired(
-            self._group, reason, request.operation, may_have_run=request.may_have_run
-        )
-        self._talk.reply(request, error=error)
-
-    def _lose_patience(self) -> None:
-        """What an earlier life handed over has waited long enough for the server to come back."""
+    def _expire_queue(self) -> None:
+        """Answer what has waited long enough for the server to come back, and look again when more will have."""
         now = self._clock()
-        overdue = [request for request in self._queue if 0 < request.wait_until <= now]
-        patient = [request.wait_until for request in self._queue if request.wait_until > now]
-        for request in overdue:
-            self._queue.remove(request)
-            self._refuse(request, self._beginning.reason)
-        if patient:
-            self.later(min(patient) - now, Tick("patience"))
+        for request in self._queue.take_expired(now):
+            self._give_up(request, self._failure.reason)
+        self.cancel(self._queue_timer)
+        expiry = self._queue.next_expiry()
+        self._queue_timer = None if expiry is None else self.later(expiry - now, TimerFired("queue"))
 
-    def _take_patient(self, kind: FaultKind | None) -> list[Submit]:
-        """Take back what may wait for yet another life.
+    # Clients ------------------------------------------------------------------------------------------------------
 
-        A remote server that cannot be reached in this life either has vanished: what it never got is answered at once.
-        What may have run there waits: its server is being restarted, and only another life can tell the outcome.
-        """
-        self._lose_patience()
-        vanished = kind is FaultKind.UNREACHABLE and not isinstance(self._talk.config.target, StdioServer)
-        patient = [r for r in self._queue if r.wait_until and (r.may_have_run or not vanished)]
-        self._queue = [r for r in self._queue if not any(r is each for each in patient)]
-        return patient
+    def _on_client_joined(self, message: ClientJoined) -> None:
+        client = Client(message.address, message.profile, message.log_level, message.paused)
+        self._clients.put(message.client, client)
+        self._on_clients_changed()
+        if self._connection is not None:
+            self._connection.initialize()
+
+    def _on_set_log_level(self, message: SetLogLevel) -> None:
+        self._clients.set_log_level(message.client, message.level)
+        self._on_clients_changed()
+
+    def _on_set_flow(self, message: SetFlow) -> None:
+        self._clients.set_paused(message.client, paused=message.paused)
+        self._on_clients_changed()
+
+    def _on_clients_changed(self) -> None:
+        """Do what the clients want together now."""
+        for connection in self._connections.values():
+            connection.set_paused(self._clients.paused)
+        self._send_log_level()
+
+    def _send_log_level(self) -> None:
+        connection = self._ready_connection
+        if connection is not None:
+            connection.set_log_level(self._clients.log_level)
+
+    def _on_client_left(self, message: ClientLeft) -> None:
+        """End what a client has left open: its calls, its subscriptions, what the server has asked it."""
+        client = message.client
+        self._clients.remove(client)
+        connections = list(self._connections.values())
+        sent = [call for connection in connections for call in connection.calls_of(client)]
+        unconfirmed = {uri for connection in connections for uri in connection.subscribing(client)}
+        for call in (*self._queue.of_client(client), *sent):
+            self._cancel_call(call, "the client has left")
+        for connection in connections:
+            connection.questions.client_left(client)
+        gone, ready = self._subscriptions.drop(client), self._ready_connection
+        if ready is not None:
+            wanted = {*self._subscriptions, *ready.subscribing()}
+            for uri in (*gone, *(unconfirmed - wanted)):
+                ready.run(InternalRequest("unsubscribe"), Unsubscribe(uri))
+        self._on_clients_changed()
+
+    def _on_notify(self, message: Notify) -> None:
+        connection = self._ready_connection
+        # Of roots only a server is told that may ask for them.
+        if connection is not None and (
+            self._config.features.roots or not isinstance(message.news, RootsChanged)
+        ):
+            connection.transmit(notification(message.news))
+
+    def _on_server_request_answered(self, message: AnswerServerRequest) -> None:
+        connection = self._connections.get(connection_of(message.id))
+        if connection is not None:
+            connection.questions.respond(message)
+
+    # From the connections -----------------------------------------------------------------------------------------
+
+    @property
+    def _ready_connection(self) -> Connection | None:
+        connection = self._connection
+        return connection if connection is not None and connection.state is ConnectionState.READY else None
+
+    def _on_frame(self, message: FrameArrived) -> None:
+        connection = self._connections.get(message.connection)
+        if connection is None:
+            return  # of one that is gone
+        if connection.slices.busy:
+            connection.slices.defer(message)
+        else:
+            connection.on_frame(message.frame, message.during)
+
+    def _on_request_failed(self, message: RequestFailed) -> None:
+        connection = self._connections.get(message.connection)
+        if connection is not None and connection.slices.busy:
+            connection.slices.defer(message)
+        elif connection is not None:
+            connection.on_request_failed(message.number, message.fault)
+
+    def _on_link_closed(self, message: LinkClosed) -> None:
+        connection = self._connections.get(message.connection)
+        if connection is not None and connection.slices.busy:
+            connection.slices.defer(message)
+        elif connection is not None:
+            connection.on_link_closed(message.fault)
+
+    def _on_invalid_output(self, message: InvalidOutput) -> None:
+        connection = self._connections.get(message.connection)
+        if connection is not None:
+            connection.on_invalid_output(message.text)
+
+    def _on_slices_done(self, message: lifecycle.SlicesDone) -> None:
+        connection = self._connections.get(message.owner)
+        if connection is not None:
+            connection.slices.on_done(message)
+
+    def _on_link_opened(self, message: LinkOpened) -> None:
+        connection = self._connections.get(message.connection)
+        if connection is None:
+            self.on_leftover(message)
+            return
+        if self._failure.missing and message.link is not None and connection is self._connection:
+            self._publish("connecting")
+        connection.on_opened(message.link, message.error)
+
+    def is_in_use(self, connection: Connection) -> bool:
+        """See ``ConnectionEvents``."""
+        if connection is not self._connection:
+            return connection.is_wanted
+        waiting = bool(self._queue or self._summoned or connection.is_wanted)
+        self._use_told = self._use_told or waiting
+        return waiting
+
+    def on_slow_start(self, connection: Connection, reason: str) -> None:
+        """See ``ConnectionEvents``."""
+        self._publish("connecting", reason)
+        post(self._peers.audit, events.StartExtended(self._group, reason))
+        if connection.startup.refuses():
+            self._fail_queue(f"it is {reason}: try again later")
+
+    def on_ready(self, connection: Connection) -> None:
+        """See ``ConnectionEvents``: make the subscriptions, and send what waits."""
+        self._history = self._history.ready(self._clock())
+        self._failure = _Failure()
+        self._summoned = False
+        self._sign_in = None
+        self._publish("ready")
+        session = connection.session
+        news = events.ConnectionReady(self._group, connection.number, session.revision, session.describe())
+        post(self._peers.audit, news)
+        self._send_log_level()
+        for uri in sorted(self._subscriptions):
+            connection.subscribe(uri)
+        for request in self._queue.take_all():
+            connection.submit(request)
+        self._watch_idleness()
+
+    def on_lost(self, connection: Connection, loss: Loss) -> None:
+        """See ``ConnectionEvents``: answer what cannot be sent again, keep what can, decide when to connect anew."""
+        reason = loss.reason
+        kind = loss.kind.value if loss.kind is not None else ""
+        lost = events.ConnectionLost(
+            self._group, connection.number, kind, loss.category, reason, loss.stderr, loss.was_ready
+        )
+        post(self._peers.audit, lost)
+        had_requests = connection.has_client_requests
+        at_once = self._must_ask_for_sign_in(loss)
+        late = self._queue.take_all() if at_once else []
+        self._expire_queue()
+        vanished = loss.kind is FaultKind.UNREACHABLE and not isinstance(self._config.target, StdioServer)
+        retry = connection.take_retryable(reason) + self._queue.take_retryable(vanished=vanished)
+        used = bool(had_requests or retry or self._subscriptions) if loss.was_ready else self._wanted
+        self._fail_queue(reason)
+        if loss.was_ready or not used:  # not used: it is about to sleep
+            self._publish("connecting", f"restarting: {reason}", loss.category)
+        else:
+            self._publish("unavailable", reason, loss.category)
+        self._release(connection)
+        connection.close()
+        until = self._clock() + self._config.timeout.connect
+        for request in retry:
+            self._queue.append(request._replace(repeated=True, wait_until=request.wait_until or until))
+        for request in late:
+            self._queue.append(request)
+        self._reconnect(loss, used=used, at_once=at_once)
+
+    def on_closed(self, connection: Connection) -> None:
+        """See ``ConnectionEvents``."""
+        self._release(connection)
+        if self._state is State.STOPPING and not self._connections:
+            post(self._peers.supervisor, lifecycle.ChildStopped(self._group, self._incarnation))
+            self.end()
+
+    def _release(self, connection: Connection) -> None:
+        """Take a connection out. Whatever it still says is dropped."""
+        self._connections.pop(connection.number, None)
+        if connection is self._connection:
+            self._connection = None
+            self._number = next(_numbers)
+
+    def _must_ask_for_sign_in(self, loss: Loss) -> bool:
+        """Return whether what waits came too late for a sign-in to be asked for: the next attempt asks for it."""
+        return (
+            loss.kind is FaultKind.UNAUTHORIZED
+            and self._use_told is False
+            and bool(self._queue or self._summoned)
+        )
+
+    # The next connection ------------------------------------------------------------------------------------------
+
+    def _reconnect(self, loss: Loss, *, used: bool, at_once: bool) -> None:
+        """Decide when the next connection is opened, and say so."""
+        was_missing, reason = self._failure, loss.reason
+        self._failure = _Failure(reason, loss.category, missing=loss.kind is FaultKind.MISSING)
+        if not used and self._config.startup == "lazy":
+            self._schedule(reason, "wanted", 0.0)
+            self._failure = _Failure()
+            self._sleep()
+            return
+        self._wanted, self._summoned = True, False
+        if at_once or (loss.kind is FaultKind.SESSION_LOST and loss.was_ready):
+            delay = 0.0  # a server that has forgotten the session is there
+        elif loss.kind is FaultKind.UNAUTHORIZED:
+            delay = UNAUTHORIZED_RETRY_DELAY
+            self._schedule(reason, "in use", delay)
+        elif loss.kind is FaultKind.MISSING:
+            delay = MISSING_DELAY
+            if not (was_missing.missing and was_missing.reason == reason):
+                self._schedule(reason, "present", delay)
+        else:
+            self._history, decision = after_failure(
+                self._config.restart, self._history, self._clock(), self._jitter()
+            )
+            delay = decision.delay
+            self._schedule(reason, "parked" if decision.parked else "backoff", delay)
+        self._expire_queue()
+        self._wait(delay)
+
+    def _schedule(self, reason: str, when: events.When, delay: float) -> None:
+        post(self._peers.audit, events.ReconnectScheduled(self._group, reason, when, delay))
+
+    def _wait(self, delay: float) -> None:
+        self._state = State.WAITING
+        self._waiting_since = self._clock()
+        if delay <= 0:
+            self._open()
+            return
+        self._retry_in(delay)
+        if self._sign_in is not None:
+            self._on_sign_in(self._sign_in)
+
+    def _retry_in(self, seconds: float) -> None:
+        self.cancel(self._retry)
+        self._retry = self.later(seconds, TimerFired("retry"))
+
+    def _sleep(self) -> None:
+        """Connect only when somebody asks for something."""
+        self._state = State.ASLEEP
+        self._wanted = self._summoned = False
+        self._publish("asleep")
+
+    def _open(self) -> None:
+        self.cancel(self._retry)
+        self._state = State.CONNECTED
+        self._use_told = None
+        connection = Connection(
+            self._number,
+            self._config,
+            actor=self,
+            events=self,
+            peers=self._peers,
+            clients=self._clients,
+            subscriptions=self._subscriptions,
+            clock=self._clock,
+        )
+        self._connection = self._connections[self._number] = connection
+        connection.set_paused(self._clients.paused)
+        if not self._failure.missing:  # else it is looked whether there is something to start
+            self._publish("connecting", self._failure.reason, self._failure.category)
+        connection.open(self._connect(self._config), self._inbox)
+        if self._sign_in is not None:
+            self._on_sign_in(self._sign_in)
+
+    def _on_wake(self, message: Wake) -> None:
+        if not message.only_to_learn and self._ready_connection is None:
+            self._summoned = True
+        self._wake(wanted=not message.only_to_learn)
+
+    def _wake(self, *, wanted: bool = True) -> None:
+        self._wanted = self._wanted or wanted
+        if self._state is State.ASLEEP:
+            self._open()
+        elif self._state is State.WAITING:
+            # Somebody wants the server now. One attempt at once, but no faster than the shortest backoff.
+            waited = self._clock() - self._waiting_since
+            self._retry_in(max(0.0, self._config.restart.backoff_min - waited))
+
+    def _publish(self, state: catalog.State, reason: str = "", category: str = "") -> None:
+        post(self._peers.catalog, catalog.GroupState(self._group, self._number, state, reason, category))
+        post(self._peers.audit, events.ServerState(self._group, self._number, state, category, reason))
 
     # Time ---------------------------------------------------------------------------------------------------------
 
-    def arm(self) -> None:
-        """See ``Owner``."""
-        now = self._clock()
-        due = self._talk.flights.next_due(now)
-        if due is not None and (self._deadline is None or now + due < self._deadline_at):
-            self.cancel(self._deadline)
-            self._deadline, self._deadline_at = self.later(due, Tick("deadline")), now + due
-
-    def _on_tick(self, what: Any) -> None:  # noqa: C901, PLR0912 - one line per timer
-        match what:
-            case "deadline":
-                self._deadline = None
-                self._talk.expire()
-            case "retry" if self._phase is Phase.WAITING:
+    def _on_timer(self, message: TimerFired) -> None:
+        if message.connection:
+            connection = self._connections.get(message.connection)
+            if connection is not None:
+                connection.on_timer(message.timer)
+            return
+        match message.timer:
+            case "retry" if self._state is State.WAITING:
                 self._open()
-            case "connect" if self._phase in _CONNECTING and self._sign_in is None:
-                if self._talk.is_held or not self._look_at_start("looked"):
-                    self._give_up_connecting()
-            case "look" if self._phase in _CONNECTING:
-                self._look_at_start("first look")
-            case ("first look", Activity() as activity):
-                self._start_clock.look(activity, self._clock())
-            case ("looked", activity):
-                self._on_looked(activity)
-            case "patience":
-                self._lose_patience()
+            case "queue":
+                self._expire_queue()
             case "sign-in" if self._sign_in is not None:
                 self._fail_queue(self._sign_in.action)
             case "idle":
                 self._sleep_if_idle()
-            case "grace":
-                self._close()
-            case "closed":
-                self._finish()
-            case ("question", bytes() as question):
-                self._talk.questions.expire(question)
-            case "notifications":
-                self._talk.notifications.flush()
-            case "dropped":
-                self._talk.notifications.tell_dropped()
-            case ("failed listing", kind):
-                self._talk.listings.fetch_failed(kind)
-            case ("listing", kind):
-                self._talk.listings.fetch_rested(kind)
 
-    def _give_up_connecting(self) -> None:
-        seconds = self._talk.config.timeout.connect
-        if self._talk.is_held:  # it may have answered: dmcp is not listening
-            self._be_patient(seconds, "connect")
-        else:
-            seconds = self._start_time
-            if self._start_clock.extended:
-                seconds = round(self._start_clock.taken(self._clock()))
-            reason = f"did not {_CONNECTING[self._phase]} within {seconds:g} s"
-            self.lose(None, reason, categories.TOO_SLOW)
+    def _on_sign_in_news(self, message: SignInStarted | SignInInOtherProcess | SignInEnded) -> None:
+        match message:
+            case SignInStarted(url=url):
+                self._on_sign_in(SignIn(url))
+            case SignInInOtherProcess():
+                self._on_sign_in(SignIn())
+            case SignInEnded():
+                self._on_sign_in(None)
 
     def _on_sign_in(self, sign_in: SignIn | None) -> None:
-        self._sign_in = self._talk.sign_in = sign_in
-        if sign_in is not None or self._phase is Phase.READY:
-            state: catalog.State = "ready" if self._phase is Phase.READY else "connecting"
-            if sign_in is None:
-                self._say(state)
-            else:
-                self._say(state, sign_in.state, categories.NEEDS_SIGN_IN)
-        if self._phase is Phase.WAITING:
-            if sign_in is None:
-                self._wake()
-        elif sign_in is not None:
-            self.cancel(self._patience)
+        """A person is being asked to sign in, so that the time to connect stands still; or no longer."""
+        self._sign_in = sign_in
+        connection, ready = self._connection, self._ready_connection is not None
+        if sign_in is not None:
+            self._publish("ready" if ready else "connecting", sign_in.state, categories.NEEDS_SIGN_IN)
+        elif ready:
+            self._publish("ready")
+        if connection is not None:
+            connection.set_sign_in(sign_in)
+        if sign_in is not None:
             self._limit_sign_in_wait()
-        elif self._phase in _CONNECTING:
-            self._be_patient(self._talk.config.timeout.connect, "connect")
+        elif self._state is State.WAITING:
+            self._wake()
 
     def _limit_sign_in_wait(self) -> None:
         if self._sign_in is not None and self._queue:
-            self._be_patient(self._talk.config.timeout.tools, "sign-in")
+            self.cancel(self._sign_in_timer)
+            self._sign_in_timer = self.later(self._config.timeout.tools, TimerFired("sign-in"))
 
     @property
     def _idle_limit(self) -> float | None:
-        limit = self._talk.config.idle_stop
-        return ACQUAINTANCE if limit is None and not self._wanted else limit
+        limit = self._config.idle_stop
+        return PROBE_IDLE_TIMEOUT if limit is None and not self._wanted else limit
 
     def _watch_idleness(self) -> None:
         if self._idle_limit is not None:
             self.cancel(self._idle)
-            self._idle = self.later(self._idle_limit, Tick("idle"))
+            self._idle = self.later(self._idle_limit, TimerFired("idle"))
 
     def _sleep_if_idle(self) -> None:
-        limit, talk = self._idle_limit, self._talk
-        if self._phase is not Phase.READY or limit is None:
+        limit, connection = self._idle_limit, self._ready_connection
+        if connection is None or limit is None:
             return
-        if talk.load or talk.subscriptions or talk.questions.pending or self._clock() - talk.heard < limit:
+        silent = self._clock() - connection.last_activity
+        if connection.load or self._subscriptions or connection.questions.pending or silent < limit:
             self._watch_idleness()
             return
-        post(self._peers.supervisor, supervisor.IdleLongEnough(self._group, self._generation))
-        self.end()
+        self._release(connection)
+        connection.close()
+        self._sleep()
 
-    def _reconfigure(self, config: ServerConfig) -> None:
-        before, self._talk.config = self._talk.config, config
-        self._talk.questions.reconfigure(config)
-        self._talk.listings.reconfigure(config)
-        self._talk.notifications.reconfigure(config)
-        changed = _of_listings(config) != _of_listings(before)
-        if self._phase is Phase.READY and changed:
-            wanted = self._talk.listings.kinds()
-            for kind in KINDS:
-                if kind in wanted:
-                    self._talk.listings.fetch(kind)
-                else:
-                    self._talk.listings.publish(kind, [], offered=False)
-        self._watch_idleness()
+    # Other configurations, and the end ----------------------------------------------------------------------------
 
-    # The end ------------------------------------------------------------------------------------------------------
-
-    def _on_closed(self, fault: LinkFault) -> None:
-        if self._phase is Phase.OPENING:
-            self._stillborn = fault  # the link itself, with the server's last words, is still on its way
-        else:
-            self.lose(fault.kind, fault.reason, fault.category)
-
-    def _on_request_failed(self, number: int, fault: LinkFault) -> None:
-        self._session_lost = self._session_lost or fault.kind is FaultKind.SESSION_LOST
-        request = self._talk.on_failed(number, fault)
-        if request is not None:
-            self._repeat.append(request)
-            self.landed()
-
-    def found_alive(self) -> None:
-        """See ``Owner``: what only the connection failed is asked again, once."""
-        if not self._session_lost:  # else the link is about to close, and the next session asks
-            again, self._repeat = self._repeat, []
-            for request in again:
-                self._talk.send(request._replace(repeated=True))
-
-    def missed(self, fault: LinkFault) -> None:
-        """See ``Owner``. A server that is down ends this life, but not before what is in flight has landed."""
-        if fault.kind is FaultKind.UNREACHABLE:
-            self._failing = fault.reason
-            self.landed()
-        else:
-            self.found_alive()  # it answers, if only to refuse a ping
-
-    def lose(self, kind: FaultKind | None, reason: str, category: str = "") -> None:
-        """See ``Owner``. Answers what cannot be repeated, hands over what can, and ends this life."""
-        if self._phase is Phase.ENDING:
-            self._answer_rest(reason)
-            self._finish()
+    def _on_reconfigure(self, message: Reconfigure) -> None:
+        if self._state is State.STOPPING:
             return
-        was_ready = self._phase is Phase.READY
-        tail = self._talk.link.stderr_tail() if self._talk.link is not None else ()
-        category = category or categories.of_kind(kind)
-        reason = log.mask(self._with_last_words(reason, tail))
-        stderr = tuple(tail)[-_TAIL:]
-        kind_name = kind.value if kind is not None else ""
-        post(
-            self._peers.audit,
-            events.ConnectionLost(
-                self._group, self._generation, kind_name, category, reason, stderr, was_ready
-            ),
-        )
-        carrying = self._talk.is_carrying
-        late, summoned = self._take_late(kind)
-        self._repeat += self._talk.break_off(reason) + self._take_patient(kind)
-        used = (carrying or self._repeat or self._talk.subscriptions) if was_ready else self._wanted
-        self._fail_queue(reason)
-        patience = self._clock() + self._talk.config.timeout.connect
-        if was_ready or not used:  # not used: it is about to sleep
-            self._say("connecting", f"restarting: {reason}", category)
-        else:
-            self._say("unavailable", reason, category)
-        news = supervisor.UpstreamLost(
-            self._group,
-            self._generation,
-            kind,
-            reason,
-            repeat=tuple(r._replace(repeated=True, wait_until=r.wait_until or patience) for r in self._repeat)
-            + late,
-            subscriptions=self._talk.subscriptions.all(),
-            was_ready=was_ready,
-            unused=not used,
-            category=category,
-            at_once=bool(late) or summoned,
-        )
-        post(self._peers.supervisor, news)
-        self.end()
+        before, self._config = self._config, message.config
+        if message.grace is not None:
+            self._replace(message.grace)
+        elif message.config != before:
+            if self._connection is not None:
+                self._connection.reconfigure(message.config)
+            self._watch_idleness()
+        elif self._history.parked or self._failure.missing:
+            # The user may have corrected what kept it from starting; that is no use of it.
+            self._wake(wanted=False)
 
-    def _take_late(self, kind: FaultKind | None) -> tuple[tuple[Submit, ...], bool]:
-        """Take out what came so late that nobody was asked to sign in for it: in the next life somebody is.
+    def _replace(self, grace: float) -> None:
+        """Connect with another configuration, while what is in flight on the old connection ends well.
 
-        Returns the requests, and whether the catalog waits too.
+        It starts from the beginning: no failure is remembered, and a lazy server sleeps until it is wanted.
         """
-        if kind is not FaultKind.UNAUTHORIZED or self._use_told is not False:
-            return (), False
-        late, self._queue = tuple(self._queue), []
-        return late, self._summoned
+        old = self._connection
+        self.cancel(self._retry)
+        if old is not None:
+            self._connection, self._number = None, next(_numbers)
+            self._queue.put_first(old.drain(grace))
+        else:
+            self._number = next(_numbers)
+        self._history, self._failure, self._sign_in = History(), _Failure(), None
+        self._follow_sign_ins()
+        self._wanted = self._config.startup != "lazy" or bool(self._queue or self._subscriptions)
+        if self._wanted:
+            self._open()
+        else:
+            self._sleep()
 
-    def _with_last_words(self, reason: str, tail: Sequence[str]) -> str:
-        # Masked before it is cut: half a secret is not known as one.
-        lines = (printable(log.mask(line, None), _LAST_WORDS) for line in telling(tail, _LAST_LINES))
-        words = " | ".join(lines)
-        if (
-            self._noise
-            and self._phase is not Phase.READY
-            and isinstance(self._talk.config.target, StdioServer)
-        ):
-            noise = printable(log.mask(self._noise, None), _NOISE)
-            reason = f"{reason}; it wrote to stdout what is no MCP message: '{noise}'"
-        target = self._talk.config.target
-        if (
-            self._phase is not Phase.READY
-            and isinstance(target, StdioServer)
-            and (sign := unexpanded(target.args))
-        ):
-            reason = f"{reason}; an argument begins with {sign}, which nothing expands: write the whole path"
-        return f"{reason} (its last words: {words})" if words else reason
-
-    def _stop_within(self, grace: float) -> None:
-        if self._phase is Phase.ENDING:
-            self._close()
-            return
-        self._phase = Phase.ENDING
-        self.cancel(self._patience)
-        waiting, self._queue = self._queue + self._talk.take_doubtful(), []
-        for request in waiting:
-            post(self._peers.supervisor, supervisor.Undelivered(self._group, request))
-        self._bequeath(self._talk.subscriptions.all())
-        self.later(grace, Tick("grace"))
-        self.landed()
-
-    def landed(self) -> None:
-        """See ``Owner``: an upstream that is to end does so when nothing of the client's is in flight any more."""
-        if not (self._failing or self._phase is Phase.ENDING) or self._talk.is_carrying:
-            return  # as after nearly every call: whether another one is in flight need not be known then
-        if self._phase is Phase.ENDING:
-            self._close()
-        elif self._failing:
-            self.lose(FaultKind.UNREACHABLE, self._failing)
-
-    def _answer_rest(self, reason: str) -> None:
-        """There is no next life to repeat anything in."""
-        for request in self._repeat + self._talk.break_off(reason):
-            self._refuse(request, reason)
-        self._repeat.clear()
-
-    def _close(self) -> None:
-        self._answer_rest("dmcp is stopping it")
-        self._talk.gate.detach()
-        link, self._talk.link = self._talk.link, None
-        if link is not None:
-            self._closing = True
-            self.own(link.aclose(CLOSE_GRACE), lambda _: Tick("closed"))
-        elif not self._closing:
-            self._finish()
-
-    def _finish(self) -> None:
-        post(self._peers.supervisor, lifecycle.ChildStopped(self._group, self._generation))
-        self.end()
+    def _on_stop(self, message: Stop) -> None:
+        """Finish what is in flight within the grace; asked again, the shorter grace counts."""
+        self._state = State.STOPPING
+        self.cancel(self._retry)
+        self._fail_queue("dmcp is stopping it")
+        self._connection = None
+        for connection in list(self._connections.values()):
+            for request in connection.drain(message.grace):
+                self._give_up(request, "dmcp is stopping it")
+        if not self._connections and not self.actor_stopped.is_set():
+            post(self._peers.supervisor, lifecycle.ChildStopped(self._group, self._incarnation))
+            self.end()
 
     def on_leftover(self, message: object) -> None:
-        """A message that came too late: no request or subscription must be lost, nor a link left open."""
+        """A message that came too late: no call must be left unanswered, nor a link open."""
         if isinstance(message, Submit):
-            post(self._peers.supervisor, supervisor.Undelivered(self._group, message))
-        elif isinstance(message, TakeOver):
-            self._bequeath(message.subscriptions)
+            self._give_up(message, "dmcp is stopping it")
         elif isinstance(message, LinkOpened) and message.link is not None:
             Dispatcher.running().see_off(message.link.aclose(CLOSE_GRACE))
 
     def on_end(self) -> None:
-        """Whatever ended this life, its connection ends with it."""
-        self._talk.gate.detach()
-        if self._talk.link is not None:
-            Dispatcher.running().see_off(self._talk.link.aclose(CLOSE_GRACE))
+        """Whatever ended the actor, its connections end with it."""
+        for connection in self._connections.values():
+            connection.close()
 
-
-def _of_listings(config: ServerConfig) -> tuple[object, ...]:
-    """Return the part of a configuration that decides what is listed."""
-    return config.features, config.tools, config.limits.listing_entries, config.limits.listing_bytes
+    _HANDLERS: ClassVar[dict[type, Callable[[Upstream, Any], None]]] = {
+        FrameArrived: _on_frame,
+        Submit: _on_submit,
+        Cancel: _on_cancel,
+        AnswerServerRequest: _on_server_request_answered,
+        Notify: _on_notify,
+        ClientJoined: _on_client_joined,
+        ClientLeft: _on_client_left,
+        SetLogLevel: _on_set_log_level,
+        SetFlow: _on_set_flow,
+        Wake: _on_wake,
+        Reconfigure: _on_reconfigure,
+        SignInStarted: _on_sign_in_news,
+        SignInInOtherProcess: _on_sign_in_news,
+        SignInEnded: _on_sign_in_news,
+        Stop: _on_stop,
+        LinkOpened: _on_link_opened,
+        InvalidOutput: _on_invalid_output,
+        RequestFailed: _on_request_failed,
+        LinkClosed: _on_link_closed,
+        lifecycle.SlicesDone: _on_slices_done,
+        TimerFired: _on_timer,
+    }

@@ -45,13 +45,6 @@ class Routed(NamedTuple):
     operation: operations.Routed
 
 
-class Moved(NamedTuple):
-    """From the supervisor: this call is with another life of its upstream now."""
-
-    call: CallId
-    upstream: Address
-
-
 class Progressed(NamedTuple):
     """An upstream reports progress on a call; ``figures`` are the members that say how far it is."""
 

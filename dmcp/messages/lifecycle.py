@@ -14,10 +14,17 @@ class ChildFailed(NamedTuple):
 
 
 class SlicesDone(NamedTuple):
-    """From an actor's own work on a large message: what it returned, or the bug that ended it."""
+    """From an actor's own work on a large message: what it returned, or the bug that ended it.
+
+    Attributes:
+        value: what it returned.
+        error: the bug.
+        owner: the number of the connection the message came over; 0 where there is only one.
+    """
 
     value: Any
     error: BaseException | None
+    owner: int = 0
 
 
 class ChildStopped(NamedTuple):

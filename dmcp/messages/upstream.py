@@ -11,29 +11,18 @@ if TYPE_CHECKING:
     from dmcp.protocol.link import Link, LinkFault
     from dmcp.protocol.operations import ClientNotification, ClientProfile, Operation
     from dmcp.protocol.pending import CallId
-    from dmcp.protocol.subscriptions import Subscription
 
 
-class Beginning(NamedTuple):
-    """What a new life starts from.
+class Crash(NamedTuple):
+    """What an upstream begins with that takes the place of an actor that failed: a bug of dmcp.
 
     Attributes:
-        delay: seconds to wait before connecting, after a failure.
-        reason: the failure, empty for a first life.
-        asleep: connect only when somebody asks for something.
-        repeat: requests taken over from the life before.
-        subscriptions: to make again.
-        category: of the failure, see ``dmcp.protocol.categories``.
-        missing: whether the failure was that the command to start is not there.
+        reason: what failed.
+        delay: seconds to wait before connecting.
     """
 
-    delay: float = 0.0
-    reason: str = ""
-    asleep: bool = False
-    repeat: tuple[Submit, ...] = ()
-    subscriptions: frozenset[Subscription] = frozenset()
-    category: str = ""
-    missing: bool = False
+    reason: str
+    delay: float
 
 
 class Peers(NamedTuple):
@@ -41,6 +30,7 @@ class Peers(NamedTuple):
 
     supervisor: Address
     catalog: Address
+    auth: Address
     audit: Address
 
 
@@ -89,10 +79,10 @@ class Submit(NamedTuple):
         call: which one, of which client.
         operation: what is asked.
         context: where its answer goes, and what else is to be known.
-        repeated: whether it was handed over or sent again before.
+        repeated: whether it has lost a connection or an attempt before. Set by the upstream only, as the next two.
         may_have_run: whether the server may have executed it then.
         wait_until: until when it waits for the server to come back, in seconds of the monotonic clock; 0: it fails
-            with the connection.
+            with the attempt to connect.
     """
 
     call: CallId
@@ -143,9 +133,16 @@ class Wake(NamedTuple):
 
 
 class Reconfigure(NamedTuple):
-    """Description, features, timeouts or policy have changed; the connection stays."""
+    """This is the server's configuration from now on.
+
+    Attributes:
+        config: the configuration; the same as before says that the user has loaded it again.
+        grace: seconds calls in flight get to finish, where it needs another connection; ``None``: only description,
+            features, timeouts or policy have changed, and the connection stays.
+    """
 
     config: ServerConfig
+    grace: float | None = None
 
 
 class SetFlow(NamedTuple):
@@ -155,57 +152,63 @@ class SetFlow(NamedTuple):
     paused: bool
 
 
-class TakeOver(NamedTuple):
-    """Subscribe to these resources too: clients are subscribed to them at the life before."""
-
-    subscriptions: frozenset[Subscription]
-
-
 class Stop(NamedTuple):
-    """Finish what is in flight within ``grace`` seconds, close the connection, end."""
+    """Finish what is in flight within ``grace`` seconds, close every connection, end."""
 
     grace: float
 
 
 class LinkOpened(NamedTuple):
-    """From the opening task: the link is there, or why it is not."""
+    """From the opening task of a connection: the link is there, or why it is not."""
 
+    connection: int
     link: Link | None
     error: BaseException | None
 
 
 class FrameArrived(NamedTuple):
-    """From the link: one frame of the server.
+    """From the link of a connection: one frame of the server.
 
     Attributes:
+        connection: its number.
         frame: the message.
         during: the number of the request on whose stream it came, if the link has a stream for each.
     """
 
+    connection: int
     frame: bytes
     during: int | None = None
 
 
-class NoiseArrived(NamedTuple):
-    """From the link: something that is no frame."""
+class InvalidOutput(NamedTuple):
+    """From the link of a connection: something that is no frame."""
 
+    connection: int
     text: str
 
 
 class RequestFailed(NamedTuple):
-    """From the link: this request will get no answer."""
+    """From the link of a connection: this request will get no answer."""
 
+    connection: int
     number: int
     fault: LinkFault
 
 
 class LinkClosed(NamedTuple):
-    """From the link: it is gone."""
+    """From the link of a connection: it is gone."""
 
+    connection: int
     fault: LinkFault
 
 
-class Tick(NamedTuple):
-    """From a timer: something is due. ``what`` names the timer."""
+class TimerFired(NamedTuple):
+    """From a timer: something is due.
 
-    what: Any
+    Attributes:
+        timer: names it.
+        connection: the number of the connection it belongs to; 0: none.
+    """
+
+    timer: Any
+    connection: int = 0

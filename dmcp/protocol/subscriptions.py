@@ -5,10 +5,14 @@ The server is asked once for all: to subscribe when the first client does, to un
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dmcp.protocol.limits import MAX_URI
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_DEPTH: Final = 32  # parts of a path that are looked at for a subscription to what contains it
 
 
 class Subscription(NamedTuple):
@@ -37,6 +41,20 @@ class Subscriptions:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._clients)
+
+    def covers(self, uri: str, unconfirmed: Iterable[str] = ()) -> bool:
+        """Return whether a client is subscribed to a resource, or is about to be, or to one that contains it.
+
+        The server may tell of a part of what was subscribed to (MCP: notifications/resources/updated).
+
+        Args:
+            uri: of the resource that has changed.
+            unconfirmed: the subscriptions in flight: the first update may be faster than the answer.
+        """
+        if uri in self._clients:
+            return True
+        known = {*self._clients, *unconfirmed}
+        return bool(known) and any(whole in known for whole in _containing(uri))
 
     def add(self, client: int, uri: str) -> bool:
         """Add one; returns whether nobody was subscribed to this resource before."""
@@ -76,3 +94,15 @@ class Subscriptions:
         return frozenset(
             Subscription(client, uri) for uri, clients in self._clients.items() for client in clients
         )
+
+
+def _containing(uri: str) -> Iterator[str]:
+    """Yield the URI and those of what may contain it: up to each slash, and without its query and fragment."""
+    yield uri
+    end = min(len(uri), MAX_URI)
+    for _ in range(_DEPTH):
+        end = max(uri.rfind(mark, 0, end) for mark in "/#?")
+        if end <= 0:
+            return
+        yield uri[:end]
+        yield uri[: end + 1]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dmcp.messages import Address
-    from dmcp.messages.upstream import Beginning, Peers
+    from dmcp.messages.upstream import Crash, Peers
     from dmcp.protocol.link import Link, LinkEvents
 
 PATIENCE = 20.0  # seconds; only a hang gets there
@@ -82,13 +82,13 @@ class InnerHouse:
         self.core["frontend"] = Frontend.start(self._read, supervisor, watch=watch)
         return self.core["frontend"]
 
-    def upstream(self, config: ServerConfig, beginning: Beginning, peers: Peers, watch: Watch) -> Address:
+    def upstream(self, config: ServerConfig, peers: Peers, watch: Watch, crash: Crash | None) -> Address:
         async def open_link(events: LinkEvents) -> Link:
             link = self.links[config.name] = MemoryLink(events, lambda frame: self._serve(config.name, frame))
             self.opened += 1
             return link
 
-        return Upstream.start(config, beginning, open_link=open_link, peers=peers, watch=watch)
+        return Upstream.start(config, connect=lambda _: open_link, peers=peers, watch=watch, crash=crash)
 
     def _serve(self, name: str, frame: bytes) -> Sequence[bytes]:
         self.called += b'"tools/call"' in frame

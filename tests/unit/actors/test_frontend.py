@@ -15,7 +15,6 @@ from dmcp.messages.frontend import (
     ClientGone,
     Finish,
     GraceOver,
-    Moved,
     Routed,
     SendNotification,
     ServerRequest,
@@ -135,24 +134,12 @@ async def test_a_cancelled_call_is_never_answered_and_its_id_is_free_again(stage
     assert len(stage.written) == 1
 
 
-async def test_a_cancel_follows_its_call_into_the_next_generation(stage: Stage) -> None:
-    stage.begin()
-    stage.call(1)
-    stage.upstream.end()
-    later = Inbox()
-    stage.hand(Moved(stage.call_id(), later))
-    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
-    assert len(later.of(upstream.Cancel)) == 1
-
-
-async def test_a_call_to_an_upstream_that_has_just_ended_is_handed_to_the_supervisor(stage: Stage) -> None:
+async def test_a_call_to_an_upstream_that_has_just_ended_is_answered_at_once(stage: Stage) -> None:
     stage.begin()
     stage.upstream.end()
     stage.call(1)
-    (undelivered,) = stage.supervisor.of(supervisor.Undelivered)
-    assert undelivered.group == "g"
-    stage.hand(Settled(undelivered.request.call, Result(b"{}")))
-    assert len(stage.written) == 1
+    (answer,) = stage.written
+    assert "has not run" in answer["error"]["message"]
 
 
 async def test_a_failed_upstream_actor_leaves_no_call_unanswered(stage: Stage) -> None:

@@ -9,13 +9,11 @@ from dmcp.messages.frontend import (
     ClientFrames,
     Finish,
     GraceOver,
-    Moved,
     ServerRequest,
     Settled,
     UpstreamGone,
 )
 from dmcp.protocol.operations import ListRoots, Result
-from unit.actors.fakes import Inbox
 from unit.actors.test_frontend import Stage
 
 pytestmark = pytest.mark.anyio
@@ -125,28 +123,6 @@ async def test_at_the_end_only_what_was_sent_is_said_to_have_run_perhaps(stage: 
     told = {one["id"]: one["error"]["message"] for one in stage.written}
     assert "its outcome is unknown" in told[1]
     assert "has not run" in told[2]
-
-
-async def test_a_call_that_was_handed_on_is_answered_when_the_life_that_got_it_fails(stage: Stage) -> None:
-    stage.begin()
-    stage.call(1)
-    second = Inbox()
-    stage.hand(Moved(stage.call_id(), second))
-    stage.hand(UpstreamGone(stage.upstream, "g", "dmcp failed"))
-    assert stage.written == []
-    stage.hand(UpstreamGone(second, "g", "dmcp failed"))
-    assert [one["id"] for one in stage.written] == [1]
-
-
-async def test_a_cancel_that_came_before_the_call_was_handed_on_follows_it(stage: Stage) -> None:
-    stage.begin()
-    stage.call(1)
-    call_id, second = stage.call_id(), Inbox()
-    stage.upstream.end()
-    stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
-    stage.hand(Moved(call_id, second))
-    (order,) = second.of(upstream.Cancel)
-    assert order.call == call_id
 
 
 async def test_the_questions_of_an_upstream_that_failed_are_withdrawn(stage: Stage) -> None:

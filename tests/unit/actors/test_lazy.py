@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from dmcp.actors.catalog import Catalog
-from dmcp.actors.upstream import ACQUAINTANCE
+from dmcp.actors.runtime import Dispatcher
+from dmcp.actors.upstream import PROBE_IDLE_TIMEOUT
 from dmcp.config.model import Features, RemoteServer, ServerConfig, StdioServer, Unresolved
-from dmcp.messages import frontend, supervisor, upstream
+from dmcp.messages import events, frontend, upstream
 from dmcp.messages.catalog import Browse, GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol.operations import ListChanged
-from unit.actors.fakes import Inbox, answer_of, asked, call_id, subscribed
-from unit.actors.test_upstream import ENDED, Stage
+from unit.actors.fakes import Inbox, answer_of, asked, call_id, submit
+from unit.actors.test_upstream import Stage
 
 pytestmark = pytest.mark.anyio
 
 LEARN = upstream.Wake(only_to_learn=True)
-ASLEEP = upstream.Beginning(asleep=True)
 NOTHING_LISTED = Features(resources=False, prompts=False)
 
 
@@ -109,7 +109,9 @@ async def test_a_list_of_a_group_wakes_it_unless_the_configuration_hides_what_is
 
 def learning(**config: Any) -> Stage:
     """An upstream that has been started only to learn what it offers, and is ready."""
-    stage = Stage(beginning=ASLEEP, startup="lazy", **config)
+    stage = Stage(startup="lazy", **config)
+    stage.start()
+    assert stage.opened_with == []
     stage.hand(LEARN)
     stage.ready()
     return stage
@@ -117,49 +119,64 @@ def learning(**config: Any) -> Stage:
 
 async def test_a_server_that_is_only_learnt_of_sleeps_soon_and_one_that_is_used_stays_up() -> None:
     stage = learning()
-    stage.now = ACQUAINTANCE
-    stage.hand(upstream.Tick("idle"))
-    assert stage.supervisor.of(supervisor.IdleLongEnough) == [supervisor.IdleLongEnough("g", 4)]
-    for use in (upstream.Wake(), upstream.TakeOver(frozenset()), None):
+    stage.now = PROBE_IDLE_TIMEOUT
+    stage.hand(upstream.TimerFired("idle"))
+    assert stage.state == "asleep"
+    await Dispatcher.running().settled()
+    assert stage.link.closed
+    stage.hand(upstream.Wake())  # and is started again by its next use
+    assert len(stage.opened_with) == 2
+    for use in (upstream.Wake(), None):
         stage = learning()
         if use is not None:
             stage.hand(use)
         else:
             stage.call(1)
             stage.says({"id": stage.number_of("tools/call"), "result": {}})
-        stage.now = ACQUAINTANCE
-        stage.hand(upstream.Tick("idle"))
-        assert not stage.supervisor.of(supervisor.IdleLongEnough), use
+        stage.now = PROBE_IDLE_TIMEOUT
+        stage.hand(upstream.TimerFired("idle"))
+        assert stage.state == "ready", use
 
 
-def unused(stage: Stage) -> bool:
-    """Whether the upstream said, when it was lost, that nobody waited for anything of it."""
-    stage.hand(ENDED)
-    (news,) = stage.supervisor.of(supervisor.UpstreamLost)
-    said: bool = news.unused
+def sleeps(stage: Stage) -> bool:
+    """Whether the lazy upstream waits for its next use after it was lost, and not for the next attempt."""
+    stage.closes()
+    said = stage.audit.of(events.ReconnectScheduled)[-1].when == "wanted"
+    assert said == (stage.state == "asleep")
     return said
 
 
-async def test_a_server_is_lost_unused_when_nothing_of_it_is_in_flight_or_subscribed_to() -> None:
+def lazy() -> Stage:
+    """A lazy upstream that is used, and ready."""
+    stage = Stage(startup="lazy")
+    stage.start()
+    stage.hand(upstream.Wake())
+    stage.ready()
+    return stage
+
+
+async def test_a_lazy_server_sleeps_when_it_is_lost_with_nothing_in_flight_or_subscribed_to() -> None:
+    assert sleeps(lazy())
+    for number, name in enumerate(("echo", "look", "not listed")):  # answered; repeated; not sent yet
+        stage = lazy()
+        stage.call(number, name)
+        assert not sleeps(stage), name
+    stage = lazy()
+    stage.hand(submit(1, "resources/subscribe", {"uri": "x:1"}, stage.client))
+    stage.says({"id": stage.number_of("resources/subscribe"), "result": {}})
+    assert not sleeps(stage)
     stage = Stage()
     stage.ready()
-    assert unused(stage)
-    for number, name in enumerate(("echo", "look", "not listed")):  # answered; repeated; not sent yet
-        stage = Stage()
-        stage.ready()
-        stage.call(number, name)
-        assert not unused(stage), name
-    stage = Stage(beginning=upstream.Beginning(subscriptions=subscribed("x:1")))
-    stage.ready()
-    assert not unused(stage)
+    assert not sleeps(stage)
 
 
-async def test_a_server_that_fails_to_start_was_used_unless_it_was_only_to_be_learnt_of() -> None:
+async def test_a_lazy_server_that_fails_to_start_was_used_unless_it_was_only_to_be_learnt_of() -> None:
     for wake, expected in ((LEARN, True), (upstream.Wake(), False)):
-        stage = Stage(beginning=ASLEEP, startup="lazy")
+        stage = Stage(startup="lazy")
+        stage.start()
         stage.hand(wake)
         stage.opened()
-        assert unused(stage) is expected
+        assert sleeps(stage) is expected
     stage = Stage()
     stage.opened()
-    assert not unused(stage)
+    assert not sleeps(stage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,14 +14,9 @@ from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     Configure,
     Directory,
-    IdleLongEnough,
     Shutdown,
-    Undelivered,
-    UpstreamLost,
-    UpstreamReady,
 )
-from dmcp.protocol.link import FaultKind
-from unit.actors.fakes import Inbox, submit, subscribed
+from unit.actors.fakes import Inbox
 
 if TYPE_CHECKING:
     from dmcp.actors.runtime import Watch
@@ -28,13 +24,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-class Life(Inbox):
-    """One life of an upstream, as the factory was asked for it."""
+class Started(Inbox):
+    """An upstream, as the factory was asked for it."""
 
-    def __init__(self, config: ServerConfig, beginning: upstream.Beginning, watch: Watch) -> None:
+    def __init__(self, config: ServerConfig, watch: Watch, crash: upstream.Crash | None) -> None:
         super().__init__()
         self.config = config
-        self.beginning = beginning
+        self.crash = crash
         self.generation = watch.generation
 
 
@@ -43,7 +39,7 @@ class Workshop:
 
     def __init__(self) -> None:
         self.core_auth, self.core_catalog, self.core_frontend = Inbox(), Inbox(), Inbox()
-        self.lives: list[Life] = []
+        self.lives: list[Started] = []
 
     def auth(self, watch: Watch) -> Inbox:
         return self.core_auth
@@ -54,13 +50,14 @@ class Workshop:
     def frontend(self, supervisor: Any, watch: Watch) -> Inbox:
         return self.core_frontend
 
-    def upstream(self, config: ServerConfig, beginning: upstream.Beginning, *rest: Any, **named: Any) -> Life:
-        watch = next(one for one in (*rest, *named.values()) if hasattr(one, "generation"))
-        self.lives.append(Life(config, beginning, watch))
+    def upstream(
+        self, config: ServerConfig, peers: Any, watch: Watch, crash: upstream.Crash | None
+    ) -> Started:
+        self.lives.append(Started(config, watch, crash))
         return self.lives[-1]
 
     @property
-    def last(self) -> Life:
+    def last(self) -> Started:
         return self.lives[-1]
 
     @property
@@ -95,10 +92,6 @@ def configured(*servers: ServerConfig) -> Configure:
     return Configure(Configuration({one.name: one for one in servers}))
 
 
-def lost(life: Life, **more: Any) -> UpstreamLost:
-    return UpstreamLost("g", life.generation, FaultKind.EXITED, "exited with status 3", **more)
-
-
 @pytest.fixture
 async def house() -> House:
     return House()
@@ -120,71 +113,34 @@ async def test_a_server_that_cannot_be_resolved_is_published_with_the_reason_and
     assert "X is not set" in house.make.directory.groups["g"].reason
 
 
-async def test_a_lost_server_gets_a_new_generation_that_waits_and_takes_over(house: House) -> None:
-    house.hand(configured(server()))
-    first = house.make.last
-    request = submit(1, "tools/call", {"name": "t"}, Inbox())
-    house.hand(lost(first, repeat=(request,), subscriptions=subscribed("x:1"), was_ready=True))
-    second = house.make.last
-    assert second.generation > first.generation
-    assert second.beginning.delay == RestartPolicy().backoff_min
-    assert second.beginning.repeat == (request,)
-    assert second.beginning.subscriptions == subscribed("x:1")
-    assert house.make.directory.groups["g"].upstream is second
-
-
 async def test_what_an_old_generation_still_says_changes_nothing(house: House) -> None:
     house.hand(configured(server()))
     first = house.make.last
-    house.hand(lost(first))
+    house.hand(ChildFailed("g", first.generation, "KeyError: x"))
     count = len(house.make.lives)
     published = len(house.make.core_frontend.of(Directory))
-    house.hand(lost(first), UpstreamReady("g", first.generation), IdleLongEnough("g", first.generation))
     house.hand(ChildFailed("g", first.generation, "late"), ChildStopped("g", first.generation))
-    assert len(house.make.lives) == count
+    assert len(house.make.lives) == count == 2
     assert len(house.make.core_frontend.of(Directory)) == published
     assert house.statuses == []
 
 
-async def test_a_request_an_old_generation_could_not_repeat_goes_to_the_present_one(house: House) -> None:
-    house.hand(configured(server()))
-    first = house.make.last
-    house.hand(lost(first))
-    request = submit(1, "tools/call", {"name": "t"}, Inbox())
-    house.hand(lost(first, repeat=(request,)), Undelivered("g", request))
-    assert house.make.last.of(upstream.Submit) == [request, request]
-
-
-async def test_a_request_for_a_group_that_is_gone_is_answered_with_an_error(house: House) -> None:
-    house.hand(configured(server()))
-    asker = Inbox()
-    house.hand(configured(), Undelivered("g", submit(5, "tools/call", {"name": "t"}, asker)))
-    (reply,) = asker.of(frontend.Settled)
-    assert reply.call.number == 5
-    assert b"has not run" in reply.outcome.body
-
-
-async def test_failures_add_up_until_the_server_is_parked_and_a_reload_tries_it_at_once(
-    house: House,
-) -> None:
+async def test_bugs_of_an_upstream_add_up_until_its_server_is_parked(house: House) -> None:
     policy = RestartPolicy(intensity=2, backoff_min=1.0, backoff_max=4.0)
     house.hand(configured(server(restart=policy)))
     waits = []
     for _ in range(3):
-        house.hand(lost(house.make.last))
-        waits.append(house.make.last.beginning.delay)
+        house.hand(ChildFailed("g", house.make.last.generation, "KeyError: x"))
+        assert house.make.last.crash is not None
+        waits.append(house.make.last.crash.delay)
     assert waits == [1.0, 2.0, 300.0]
-    parked = house.make.last
-    house.hand(configured(server(restart=policy), server("other")))
-    assert house.make.directory.groups["g"].upstream is parked
-    assert parked.of(upstream.Wake)
+    assert house.make.directory.groups["g"].upstream is house.make.last
 
 
-async def test_a_server_that_forgot_its_session_is_connected_again_at_once(house: House) -> None:
-    house.hand(configured(server()))
-    news = UpstreamLost("g", house.make.last.generation, FaultKind.SESSION_LOST, "forgot us", was_ready=True)
-    house.hand(news)
-    assert house.make.last.beginning.delay == 0.0
+async def test_every_upstream_that_is_kept_hears_of_a_reload(house: House) -> None:
+    house.hand(configured(server()), configured(server(), server("other")))
+    first = house.make.lives[0]
+    assert first.of(upstream.Reconfigure) == [upstream.Reconfigure(server())]
 
 
 async def test_a_bug_in_an_upstream_answers_its_calls_and_starts_the_next_generation(house: House) -> None:
@@ -196,14 +152,27 @@ async def test_a_bug_in_an_upstream_answers_its_calls_and_starts_the_next_genera
     assert house.make.last is not first
 
 
-async def test_a_changed_server_is_restarted_and_the_others_hear_nothing(house: House) -> None:
-    house.hand(configured(server("a"), server("b")))
-    a, b = house.make.lives
-    house.hand(configured(server("a"), server("b", "other")))
-    assert a.told == []
-    assert len(b.of(upstream.Stop)) == 1
-    assert house.make.last.config.name == "b"
-    assert house.make.directory.groups["a"].upstream is a
+async def test_a_changed_server_keeps_its_address_and_the_others_keep_their_connections(house: House) -> None:
+    house.hand(configured(server("a"), server("b"), server("c")))
+    a, b, c = house.make.lives
+    house.hand(configured(server("a"), server("b", "other"), replace(server("c"), description="new")))
+    assert a.of(upstream.Reconfigure) == [upstream.Reconfigure(server("a"))]
+    assert b.of(upstream.Reconfigure) == [upstream.Reconfigure(server("b", "other"), grace=10.0)]
+    assert [order.grace for order in c.of(upstream.Reconfigure)] == [None]
+    assert len(house.make.lives) == 3
+    assert house.make.directory.groups["b"].upstream is b
+
+
+async def test_a_server_that_can_no_longer_be_started_is_stopped_and_comes_back_as_another(
+    house: House,
+) -> None:
+    house.hand(configured(server()))
+    first = house.make.last
+    house.hand(configured(ServerConfig("g", "d", Unresolved("X is not set"))))
+    assert len(first.of(upstream.Stop)) == 1
+    assert house.make.directory.groups["g"].upstream is None
+    house.hand(configured(server()))
+    assert house.make.directory.groups["g"].upstream is house.make.last is not first
 
 
 async def test_a_core_actor_that_fails_ends_the_process_with_status_1_after_the_servers(house: House) -> None:
@@ -230,13 +199,6 @@ async def test_shutting_down_goes_frontend_first_then_servers_then_the_end(house
     assert house.statuses == [0]
 
 
-async def test_a_server_lost_during_shutdown_is_not_started_again(house: House) -> None:
-    house.hand(configured(server()), Shutdown(1.0), ChildStopped("frontend", 0))
-    house.hand(lost(house.make.last))
-    assert len(house.make.lives) == 1
-    assert house.statuses == [0]
-
-
 async def test_a_configuration_that_comes_during_the_stop_is_ignored(house: House) -> None:
     house.hand(
         configured(server()), Shutdown(0.0), ChildStopped("frontend", 0), configured(server(), server("new"))
@@ -248,13 +210,3 @@ async def test_asked_to_end_twice_the_worse_status_counts(house: House) -> None:
     house.hand(configured(server()), Shutdown(5.0, 1), Shutdown(0.0, 0), ChildStopped("frontend", 0))
     house.hand(ChildStopped("g", house.make.last.generation))
     assert house.statuses == [1]
-
-
-async def test_a_command_that_is_not_there_is_looked_for_now_and_then_and_is_no_failure(house: House) -> None:
-    house.hand(configured(server()))
-    for _ in range(30):
-        life = house.make.last
-        news = UpstreamLost("g", life.generation, FaultKind.MISSING, "the command x was not found")
-        house.hand(news)
-        assert house.make.last.beginning.delay == 10.0
-        assert house.make.last.beginning.missing

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dmcp.config.model import Limits, Timeouts
-from dmcp.messages import catalog, frontend, upstream
+from dmcp.messages import catalog, events, frontend, upstream
 from dmcp.protocol.limits import MAX_ELICITATIONS, MAX_LATE_BYTES, MAX_UNREAD_ANSWERS
-from unit.actors.fakes import submit, subscribed
+from unit.actors.fakes import submit
 from unit.actors.test_upstream import Stage
 
 pytestmark = pytest.mark.anyio
@@ -22,13 +22,13 @@ def asks(
     stage: Stage, identifier: str, during: int | None = None, method: str = "elicitation/create"
 ) -> None:
     frame = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": FORM}
-    stage.hand(upstream.FrameArrived(json.dumps(frame).encode(), during))
+    stage.hand(upstream.FrameArrived(stage.connection, json.dumps(frame).encode(), during))
 
 
 def due(stage: Stage, now: float) -> list[int]:
     """The calls that have been answered by then."""
     stage.now = now
-    stage.hand(upstream.Tick("deadline"))
+    stage.fires("deadline")
     return sorted(stage.replies)
 
 
@@ -60,11 +60,11 @@ async def test_what_a_server_says_of_itself_is_kept_in_part_whatever_its_shape(c
         "instructions": "i" * 100_000,
     }
     stage.says({"id": stage.number_of("initialize"), "result": result})
-    session = stage.actor._talk.session
-    assert len(str(session.describe())) < 2000
-    assert len(repr(vars(type(session)))) > 0
-    assert set(session.capabilities) <= {"tools"}
-    assert set(session.server) == {"name", "title", "version"}
+    while any(message["method"] == "tools/list" for message in stage.sent) and stage.state != "ready":
+        stage.listed()
+    (news,) = stage.audit.of(events.ConnectionReady)
+    assert len(str(news.server)) < 2000
+    assert {one.kind for one in stage.catalog.of(catalog.Listed) if one.offered} <= {"tools"}
 
 
 async def test_a_question_on_the_stream_of_a_call_stops_the_clock_of_that_call() -> None:
@@ -97,7 +97,7 @@ async def test_a_guess_goes_to_the_next_call_when_the_oldest_has_its_answer() ->
     asks(stage, "q")
     stage.says({"id": oldest, "result": {"content": []}})
     assert due(stage, 100.0) == [1]
-    stage.hand(upstream.AnswerServerRequest(b'"q"', b"{}", None))
+    stage.answers('"q"', b"{}")
     assert due(stage, 106.0) == [1, 2]
 
 
@@ -109,8 +109,8 @@ async def test_many_questions_stop_a_clock_for_five_minutes_in_all() -> None:
         stage.now = number * 100.0
         asks(stage, f"q{number}")
         stage.now += 99.0
-        stage.hand(upstream.AnswerServerRequest(json.dumps(f"q{number}").encode(), b"{}", None))
-        stage.hand(upstream.Tick("deadline"))
+        stage.answers(json.dumps(f"q{number}"))
+        stage.fires("deadline")
     assert list(stage.replies) == [1]
     assert b"within 5 s" in (stage.replies[1][1] or b"")
 
@@ -124,7 +124,7 @@ async def test_roots_stop_no_clock_and_have_a_short_time_of_their_own() -> None:
     assert any(25.0 < left <= 30.0 for left in timers)
     assert due(stage, 6.0) == [1]
     (withdrawn,) = stage.frontend.of(frontend.ServerRequestCancelled)
-    assert withdrawn.id == b'"r"'
+    assert withdrawn.id == b'%d/"r"' % stage.connection
 
 
 async def test_a_call_is_over_after_the_longest_a_call_may_take_whatever_progress_it_shows() -> None:
@@ -158,7 +158,7 @@ async def test_open_elicitations_are_forgotten_oldest_first() -> None:
         stage.now += 1.0
         params = {"mode": "url", "elicitationId": str(number), "url": "https://x.example/", "message": "?"}
         stage.says({"id": number, "method": "elicitation/create", "params": params})
-        stage.hand(upstream.AnswerServerRequest(b"%d" % number, b'{"action":"accept"}', None))
+        stage.answers(str(number), b'{"action":"accept"}')
     for number in (9, 10, 10):
         stage.says({"method": "notifications/elicitation/complete", "params": {"elicitationId": str(number)}})
     (told,) = stage.frontend.of(frontend.SendNotification)
@@ -181,7 +181,7 @@ async def test_each_change_of_a_listing_is_told_to_the_catalog_again() -> None:
         before = len(stage.catalog.of(catalog.ListingStale))
         stage.says({"method": "notifications/tools/list_changed"})
         assert stage.catalog.of(catalog.ListingStale)[before:] == [
-            catalog.ListingStale("g", 4, "tools", True)
+            catalog.ListingStale("g", stage.connection, "tools", True)
         ]
         stage.listed()
 
@@ -189,17 +189,20 @@ async def test_each_change_of_a_listing_is_told_to_the_catalog_again() -> None:
 async def test_what_waits_of_progress_and_updates_is_bounded_in_bytes_and_the_rest_is_counted() -> None:
     stage = Stage(limits=Limits(notifications=1.0))
     stage.ready()
-    talk = stage.actor._talk
-    talk.subscriptions.update(subscribed(*(f"x:{n}" for n in range(100))))
+    for number in range(100):
+        uri = {"uri": f"x:{number}"}
+        stage.hand(submit(number, "resources/subscribe", uri, stage.client))
+        stage.says({"id": stage.number_of("resources/subscribe"), "result": {}})
     for round_ in range(3):
         for number in range(100):
             params = {"uri": f"x:{number}", "round": round_, "filling": "y" * 300_000}
             stage.says({"method": "notifications/resources/updated", "params": params})
-    waiting = talk.notifications._late_updates
-    assert 0 < sum(late.size for late in waiting.values()) == talk.notifications._late_bytes <= MAX_LATE_BYTES
-    assert talk.notifications._dropped > 0
-    for now in range(1, 40):
+    at_once = len(stage.catalog.of(catalog.ResourceUpdated))
+    for now in range(1, 60):
         stage.now = float(now)
-        stage.hand(upstream.Tick("notifications"))
-    assert not waiting
-    assert talk.notifications._late_bytes == 0
+        stage.fires("notifications")
+    late = len(stage.catalog.of(catalog.ResourceUpdated)) - at_once
+    assert 0 < late * 300_000 <= MAX_LATE_BYTES
+    stage.fires("dropped")
+    (told,) = stage.frontend.of(frontend.SendNotification)
+    assert "notifications were dropped" in str(told.news)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-from dmcp.messages import supervisor, upstream
+from dmcp.config.model import RemoteServer
+from dmcp.messages import upstream
 from dmcp.protocol.link import FaultKind, LinkFault
-from unit.actors.fakes import call_id, submit
+from unit.actors.fakes import DeafLink, call_id
 from unit.actors.test_upstream import Stage
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 pytestmark = pytest.mark.anyio
 BROKEN = LinkFault(FaultKind.UNREACHABLE, "the connection broke")
@@ -31,13 +27,14 @@ def methods(stage: Stage) -> list[str]:
 
 
 def fail(stage: Stage, method: str, fault: LinkFault) -> None:
-    stage.hand(upstream.RequestFailed(stage.number_of(method), fault))
+    stage.hand(upstream.RequestFailed(stage.connection, stage.number_of(method), fault))
 
 
-def handed_over(stage: Stage) -> Sequence[upstream.Submit]:
-    (news,) = stage.supervisor.of(supervisor.UpstreamLost)
-    repeat: Sequence[upstream.Submit] = news.repeat
-    return repeat
+def sent_again(stage: Stage) -> list[str]:
+    """The tools that are called over the next connection, before anybody calls one anew."""
+    assert len(stage.losses) == 1
+    stage.reconnects()
+    return [message["params"]["name"] for message in stage.sent if message["method"] == "tools/call"]
 
 
 async def test_a_broken_call_that_may_be_repeated_is_asked_again_once_the_server_is_found_alive() -> None:
@@ -67,9 +64,10 @@ async def test_a_call_that_a_dead_server_refused_waits_for_the_next_life_whateve
     stage.call(1)
     fail(stage, "tools/call", REFUSED)
     fail(stage, "ping", REFUSED)
-    (request,) = handed_over(stage)
-    assert (request.repeated, request.may_have_run, request.wait_until) == (True, False, 30.0)
     assert stage.replies == {}
+    assert sent_again(stage) == ["echo"]
+    stage.closes(BROKEN)
+    assert b"outcome is unknown" in (stage.replies[1][1] or b"")  # once, not for ever
 
 
 async def test_a_dead_server_is_given_up_only_when_what_is_in_flight_has_landed() -> None:
@@ -80,10 +78,10 @@ async def test_a_dead_server_is_given_up_only_when_what_is_in_flight_has_landed(
     fail(stage, "tools/call", REFUSED)
     fail(stage, "ping", REFUSED)
     stage.call(3)  # joins those who wait: it would be refused too
-    assert not stage.supervisor.of(supervisor.UpstreamLost)
+    assert not stage.losses
     stage.says({"id": slow, "result": {"content": []}})
     assert stage.replies[1][0] == b'{"content": []}'
-    assert [request.call.number for request in handed_over(stage)] == [2, 3]
+    assert sent_again(stage) == ["look", "echo"]
 
 
 async def test_a_server_that_refuses_a_ping_is_alive() -> None:
@@ -102,8 +100,8 @@ async def test_nothing_is_asked_again_in_a_session_that_is_lost() -> None:
     fail(stage, "tools/call", FORGOTTEN)
     fail(stage, "ping", FORGOTTEN)
     assert methods(stage) == ["tools/call", "ping", "tools/call"]
-    stage.hand(upstream.LinkClosed(FORGOTTEN))
-    assert [request.call.number for request in handed_over(stage)] == [1, 2]
+    stage.closes(FORGOTTEN)
+    assert sent_again(stage) == ["look", "echo"]
 
 
 async def test_a_cancelled_call_is_not_asked_again() -> None:
@@ -115,33 +113,51 @@ async def test_a_cancelled_call_is_not_asked_again() -> None:
     assert methods(stage) == ["tools/call", "ping"]
 
 
-def next_life(*requests: upstream.Submit) -> Stage:
-    stage = Stage(beginning=upstream.Beginning(delay=0.5, reason="was lost"))
-    stage.actor._queue += [
-        request._replace(context=upstream.CallContext(stage.client)) for request in requests
-    ]
+async def attempt_fails(stage: Stage, now: float) -> None:
+    """The next attempt to connect is refused."""
+    stage.now = now
+    stage.hand(upstream.TimerFired("retry"))
+    stage.hand(upstream.LinkOpened(stage.connection, None, OSError("refused")))
+
+
+def waiting(*, remote: bool) -> Stage:
+    """An upstream that has lost its connection: call 1 may have run, call 2 has not been sent."""
+    stage = Stage(target=RemoteServer("https://example.org") if remote else None)
+    stage.ready()
+    stage.call(1, "look")
+    stage.call(2, "not listed")
+    stage.closes(BROKEN)
+    assert stage.replies == {}
     return stage
 
 
-def waiting(number: int, until: float, *, may_have_run: bool = True) -> upstream.Submit:
-    nobody = Stage().client
-    return submit(number, "ping", {}, nobody, repeated=True, may_have_run=may_have_run, wait_until=until)
-
-
-async def test_what_was_handed_over_outlives_a_failed_attempt_until_its_patience_ends() -> None:
-    stage = next_life(waiting(1, 30.0), waiting(2, 5.0))
-    stage.now = 6.0
-    stage.hand(upstream.LinkOpened(None, OSError("refused")))
-    assert [(request.call.number, request.wait_until) for request in handed_over(stage)] == [(1, 30.0)]
-    assert b"outcome is unknown" in (stage.replies[2][1] or b"")
-
-
-async def test_what_waits_too_long_for_the_server_is_answered_and_told_whether_it_may_have_run() -> None:
-    stage = next_life(waiting(1, 30.0), waiting(2, 30.0, may_have_run=False))
-    fresh = stage.call(3)
-    stage.now = 31.0
-    stage.hand(upstream.Tick("patience"))
-    assert list(stage.replies) == [1, 2]
+async def test_what_is_to_be_sent_again_outlives_a_failed_attempt_until_its_time_is_over() -> None:
+    stage = waiting(remote=False)
+    await attempt_fails(stage, 6.0)
+    assert stage.replies == {}
+    await attempt_fails(stage, 31.0)
+    assert sorted(stage.replies) == [1, 2]
     assert b"outcome is unknown" in (stage.replies[1][1] or b"")
     assert b"has not run" in (stage.replies[2][1] or b"")
-    assert stage.actor._queue == [fresh]
+    stage.actor.end()
+
+
+async def test_a_remote_server_that_is_gone_fails_at_once_what_it_never_got() -> None:
+    stage = waiting(remote=True)
+    await attempt_fails(stage, 1.0)
+    assert sorted(stage.replies) == [2]
+    stage.link = DeafLink()
+    stage.hand(upstream.TimerFired("retry"))
+    stage.ready()
+    assert stage.sent[-1]["params"]["name"] == "look"
+
+
+async def test_what_waits_too_long_for_the_server_is_answered_and_what_came_later_is_not() -> None:
+    stage = waiting(remote=False)
+    stage.now = 20.0
+    stage.call(3)
+    stage.now = 31.0
+    stage.hand(upstream.TimerFired("queue"))
+    assert list(stage.replies) == [1, 2]
+    stage.reconnects()
+    assert stage.sent[-1]["params"]["name"] == "echo"
