@@ -222,10 +222,10 @@ async def test_fifty_reloads_of_processes_leave_no_file_thread_or_child_behind(t
         (kept,) = [child.pid for child in children_of(client) if "ROUND" not in child.environ()]
         before: Holdings | None = None
         for number in range(55):
+            restarts = restarts_of(client)  # first: a thread reads what dmcp says
             write_config(config, {"kept": light(), "g": light(env={"ROUND": str(number)})})
-            client.process.send_signal(signal.SIGUSR1)
             # Whoever is first, the signal or the watch, the other finds nothing changed.
-            restarts = restarts_of(client)
+            client.process.send_signal(signal.SIGUSR1)
             await client.until(lambda seen=restarts: restarts_of(client) > seen, "reload")
             await client.call("g", "echo", {"text": "here"})
             if number == 4:
