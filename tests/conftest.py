@@ -29,10 +29,10 @@ LONGEST_FIRST = (
 """Files of more than twenty seconds, the longest first."""
 MEASURED = (
     "integration/test_whole_session.py",
-    "integration/test_cli_commands.py",
+    "integration/auth/test_auth_flow.py",
     "faults/test_supervision.py",
 )
-"""Files whose processes are measured too where coverage is, in CI: a tenth of the suite with most of the branches."""
+"""Files whose processes CI measures the coverage of, beside the workers: few, because it doubles what they cost."""
 _MEASURED = {TESTS / name for name in MEASURED}
 _WITHOUT_PROCESSES = ("/unit/", "/architecture/")
 _EXIT_TIMEOUT = 10.0  # seconds for a process to end after the test that started it
