@@ -28,6 +28,8 @@ _STEP_UP_KINDS = 20  # different challenges that lead to a step-up ...
 _STEP_UP_WINDOW = 600.0  # ... within so many seconds
 _LONGEST_BACKOFF = 60.0  # seconds
 _ASKS = 3  # times the browser is opened for one group ...
+_REFUSED_AT_ONCE = 60.0
+"""Seconds after a sign-in in which a refusal of what it brought means that the server refuses every token."""
 _HOUR = 3600.0  # ... within so many seconds, whatever the server says
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 
@@ -93,6 +95,7 @@ class CredentialState:
         refreshing: whether the flight may bring renewed credentials in place of refused ones.
         refreshes: when it did, in the last hour. A renewal that failed is none.
         proven: whether the server has taken what is held since it was renewed.
+        signed_in: when the person last signed in.
         new_until: until when what is held is used whatever its dates say, because it has just come.
         step_ups: when more permissions were asked for, by challenge.
     """
@@ -109,6 +112,7 @@ class CredentialState:
     asked: list[float] = field(default_factory=list)
     refreshing: bool = False
     proven: bool = False
+    signed_in: float = float("-inf")
     new_until: float = 0.0
     refreshes: list[float] = field(default_factory=list)
     step_ups: dict[str, list[float]] = field(default_factory=dict)
@@ -159,6 +163,10 @@ class CredentialState:
         )
         refresh = status == _UNAUTHORIZED and not fresh and len(self.refreshes) < MAX_REFRESHES
         self.refreshing = refresh and held is not None
+        refuses_all = held is not None and held.authorization == rejected and not self.proven
+        if status == _UNAUTHORIZED and refuses_all and now - self.signed_in < _REFUSED_AT_ONCE:
+            # Another sign-in would bring the same; the person may still do it by a command.
+            self.prompt_not_before = max(self.prompt_not_before, now + _HOUR)
         ask = in_use and now >= self.prompt_not_before and sum(now - t < _HOUR for t in self.asked) < _ASKS
         return StartJob("reauthorize", refresh=refresh, ask=ask)
 
@@ -202,6 +210,8 @@ class CredentialState:
             self.refreshes.append(now)
         if self.job != "load":
             self.new_until = now + _NEW
+        if self.awaits == "person":
+            self.signed_in = now
         self.held, self.loaded, self.refreshing, self.proven = held, True, False, False
         self.job, self.awaits = None, ""
         self.failure, self.failures, self.retry_at, self.prompt_not_before = None, 0, 0.0, 0.0

@@ -70,6 +70,8 @@ def is_program_text(words: tuple[str, ...]) -> bool:
     or as ``bash open.sh %s``, gets it as an argument and is fine.
     """
     for at, word in enumerate(words):
+        if at > 0 and os.path.isdir(word):  # noqa: PTH112 - a word need not be a path
+            continue  # a directory runs nothing, whatever it is called: a profile in ".../watch", say
         name = PureWindowsPath(word).name.lower().removesuffix(".exe")
         if name in _ALWAYS or (at == 0 and name.endswith((".bat", ".cmd"))):
             return True  # Windows gives the arguments of a batch file to its shell

@@ -47,8 +47,15 @@ _PRIVATE = 0o077  # permission bits that nobody but the owner may have
 
 
 def directory() -> Path:
-    """The predecessor's directory, so that its sign-ins stay valid."""
-    return Path.home() / ".dynamic-mcp" / "oauth-servers"
+    """Return the predecessor's directory, so that its sign-ins stay valid.
+
+    Raises:
+        AuthError: the user has no home directory (a container with a user id of its own).
+    """
+    try:
+        return Path.home() / ".dynamic-mcp" / "oauth-servers"
+    except RuntimeError as error:
+        raise AuthError("there is no home directory to keep a sign-in in: set HOME") from error
 
 
 def file_name(server: str) -> str:

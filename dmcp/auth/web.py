@@ -115,7 +115,7 @@ class AuthHttpClient:
         except ImportError:
             raise AuthUnavailable(
                 f"the proxy {proxies.shown(proxy or '')} needs the package socksio, which is not installed beside dmcp"
-                " (pip install socksio; pipx inject dmcp socksio; uvx --with socksio dmcp)"
+                " (pip install 'dmcp[socks]'; pipx inject dmcp socksio; uvx --with socksio dmcp)"
             ) from None
         return self._clients[proxy], proxy
 

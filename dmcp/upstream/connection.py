@@ -50,6 +50,10 @@ class BeyondLimitError(httpx.RemoteProtocolError):
     """The answer has more headers or framing than is read; ``str()`` is a phrase for a person."""
 
 
+class NotHttpError(httpx.RemoteProtocolError):
+    """The bytes of the answer break the rules of HTTP; ``str()`` is a phrase for a person."""
+
+
 @dataclass(slots=True)
 class ResponseHead:
     """Status and headers of an answer."""
@@ -91,7 +95,14 @@ class Connection(asyncio.Protocol):
     def idle(self) -> bool:
         """Whether the last answer has come to its end and the connection can carry another request."""
         return (
-            self._complete and self._keep and self._lost is None and not self._paused and not self._postponed
+            self._complete
+            and self._keep
+            and self._lost is None
+            and not self._paused
+            and not self._postponed
+            # A server may answer before it has read the request. What it has not read would hold up the next one.
+            and self._transport is not None
+            and not self._transport.get_write_buffer_size()
         )
 
     @property
@@ -242,7 +253,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._collect()
-            self._end(httpx.RemoteProtocolError(f"not HTTP: {error}"))
+            upgrade = isinstance(error, httptools.HttpParserUpgrade) or "Upgrade" in str(error)
+            what = "a switch to another protocol, which was not asked for" if upgrade else str(error)
+            self._end(NotHttpError(f"sent what is not HTTP ({what})"))
             self.close()
             return
         self._collect()

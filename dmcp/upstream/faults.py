@@ -25,7 +25,7 @@ from dmcp.protocol.limits import KIB, MAX_REFUSAL, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.proxies import is_loopback
 from dmcp.text import printable
-from dmcp.upstream.connection import BeyondLimitError
+from dmcp.upstream.connection import BeyondLimitError, NotHttpError
 
 _NOT_SENT: Final = (
     httpx.ConnectError,
@@ -71,6 +71,8 @@ def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -
         reason = f"cannot be reached{through}: it does not accept the connection in time"
     elif isinstance(error, _NOT_SENT):
         reason = f"cannot be reached{through}: {_cause(error)}"
+    elif isinstance(error, NotHttpError):
+        reason = str(error)
     else:
         reason = f"the connection{through} broke before the answer was complete"
     return LinkFault(FaultKind.UNREACHABLE, reason, not isinstance(error, _NOT_SENT))

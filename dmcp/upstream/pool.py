@@ -261,7 +261,7 @@ class _Proxied:
         except ImportError:
             raise httpx.ProxyError(
                 "a SOCKS proxy needs the package socksio, which is not installed beside dmcp"
-                " (pip install socksio; pipx inject dmcp socksio; uvx --with socksio dmcp)"
+                " (pip install 'dmcp[socks]'; pipx inject dmcp socksio; uvx --with socksio dmcp)"
             ) from None
 
     def start(self, *_: object) -> None:

@@ -271,24 +271,24 @@ class StreamableHttpLink(HttpLink):
 
     async def _follow(self, response: Response, request_id: int) -> None:
         """Read a response stream up to the answer; where it breaks, and the server can replay, again."""
-        place = StreamPosition()
-        while not await self._read(response, place, request_id):
-            if not place.last_id:
-                if self._offers_stream and not place.broken:
+        position = StreamPosition()
+        while not await self._read(response, position, request_id):
+            if not position.last_id:
+                if self._offers_stream and not position.broken:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_LATE_RESPONSE_TIMEOUT):
                             await self._stream_broke.wait()
                 # Servers end their streams in good order when they are stopped, or end a session.
-                reason = f"its event stream {'broke' if place.broken else 'ended'} without the answer"
+                reason = f"its event stream {'broke' if position.broken else 'ended'} without the answer"
                 raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
-            response = await self._again(place)
+            response = await self._again(position)
 
-    async def _again(self, place: StreamPosition) -> Response:
+    async def _again(self, position: StreamPosition) -> Response:
         """The rest of a broken stream. Retried while the server is away, within the owner's deadline."""
         while True:
-            await asyncio.sleep(place.wait())
+            await asyncio.sleep(position.next_delay())
             try:
-                response = await self._endpoint.open("GET", self._headers(place.last_id))
+                response = await self._endpoint.open("GET", self._headers(position.last_id))
             except faults.LinkFailure as error:
                 fault = error.fault
             else:
@@ -298,20 +298,20 @@ class StreamableHttpLink(HttpLink):
                 if self._session_expired(response, body):
                     self._lose_session()
                     raise faults.LinkFailure(_SESSION_LOST)
-            if not may_resume(fault, place):
+            if not may_resume(fault, position):
                 reason = (
                     f"its event stream broke before the answer and cannot be taken up again: {fault.reason}"
                 )
                 raise faults.failure(FaultKind.UNREACHABLE, reason, may_have_run=True)
 
-    async def _read(self, response: Response, place: StreamPosition, request_id: int | None) -> bool:
+    async def _read(self, response: Response, position: StreamPosition, request_id: int | None) -> bool:
         """Pass a stream's messages on until it ends. Whether the answer to ``request_id`` was among them."""
         answered = False
-        place.broken = False
+        position.broken = False
         try:
             async with asyncio.timeout(None) as deadline:
                 async for event in responses.events(response, self._reading, self._endpoint.frame):
-                    place.note(event)
+                    position.record(event)
                     frame = self._deliver(event, request_id)
                     if not self._reading.is_set():
                         await self._reading.wait()  # one chunk may hold thousands of events
@@ -331,32 +331,32 @@ class StreamableHttpLink(HttpLink):
                 return True
             if error.fault.kind is FaultKind.PROTOCOL:
                 raise
-            place.broken = True
+            position.broken = True
         return answered
 
     async def _listen(self) -> None:
         """The standalone stream, for as long as the link lives and the server offers one."""
-        place = StreamPosition()
+        position = StreamPosition()
         worked = False
         while True:
             try:
                 await self._wait_until_open()
-                stream = await self._standalone(place, worked)
+                stream = await self._standalone(position, worked)
                 self._stream_broke.clear()
-                await self._read(stream, place, None)
+                await self._read(stream, position, None)
                 worked = True
             except faults.LinkFailure as error:
                 if error.fault.kind is not FaultKind.UNREACHABLE:
                     log.debug(f"no stream of its own: {error}", self._endpoint.label)
                     self._no_stream.set()
                     return
-                place.broken = True
+                position.broken = True
             finally:
                 self._stream_broke.set()
-            await asyncio.sleep(place.wait())
+            await asyncio.sleep(position.next_delay())
 
-    async def _standalone(self, place: StreamPosition, worked: bool) -> Response:
-        response = await self._endpoint.open("GET", self._headers(place.last_id))
+    async def _standalone(self, position: StreamPosition, worked: bool) -> Response:
+        response = await self._endpoint.open("GET", self._headers(position.last_id))
         if response.status_code == _OK and responses.content_type(response) == "text/event-stream":
             return response
         body, fault = await responses.refusal(response, self._reading)
@@ -401,7 +401,7 @@ _PATIENT: Final = ((200, 2.0), (20, 0.5))
 
 @dataclass(slots=True)
 class StreamPosition:
-    """A place in one stream, over all the connections it has been read from.
+    """A position in one stream, over all the connections it has been read from.
 
     Attributes:
         last_id: of the last event that had one; empty if the server cannot replay.
@@ -417,15 +417,16 @@ class StreamPosition:
     failures: int = 0
     connections: int = 0
 
-    def note(self, event: ServerSentEvent) -> None:
+    def record(self, event: ServerSentEvent) -> None:
         """An event was read whole."""
-        # Of a longer one there is no way back: where the stream was cannot be said.
-        self.last_id = (event.id or self.last_id) if len(event.id) <= MAX_HEADER_VALUE else ""
+        # Of one that is longer, or that no header can carry, there is no way back: where the stream was cannot be said.
+        fits = len(event.id) <= MAX_HEADER_VALUE and event.id.isprintable()
+        self.last_id = (event.id or self.last_id) if fits else ""
         self.failures = 0
         if event.retry is not None:
             self.retry = max(min(event.retry, _LONGEST_RETRY * 1000) / 1000, _SHORTEST_WAIT)
 
-    def wait(self) -> float:
+    def next_delay(self) -> float:
         """Seconds until the stream is asked for again: the server's wish, else from half a second up."""
         self.failures += 1
         self.connections += 1
@@ -436,9 +437,9 @@ class StreamPosition:
         return max(least, min(doubled, max(_LONGEST_WAIT, self.retry or 0.0)))
 
 
-def may_resume(fault: LinkFault, place: StreamPosition) -> bool:
+def may_resume(fault: LinkFault, position: StreamPosition) -> bool:
     """Whether it is worth another try: the server is away, and has not been for long."""
-    return fault.kind is FaultKind.UNREACHABLE and place.failures < _MAX_FAILURES
+    return fault.kind is FaultKind.UNREACHABLE and position.failures < _MAX_FAILURES
 
 
 _MOST_LINES: Final = 8

@@ -145,6 +145,9 @@ def test_a_cookie(header: bytes) -> None:
 class Wire(asyncio.Transport):
     def write(self, data: object) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...

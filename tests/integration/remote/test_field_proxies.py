@@ -99,7 +99,7 @@ async def test_a_socks_proxy_is_used_or_the_missing_package_named(
     proxy = f"{scheme}://127.0.0.1:{closed_port}"
     message = await refusal_of_a_call(tmp_path, "https://far.test/mcp", ALL_PROXY=proxy)
     assert f"cannot be reached through the proxy {proxy}: " in message
-    assert find_spec("socksio") or "pip install socksio" in message
+    assert find_spec("socksio") or "dmcp[socks]" in message
     assert "please report" not in message
 
 

@@ -104,3 +104,11 @@ def test_a_browser_that_windows_cannot_start_is_a_sentence(
     monkeypatch.setattr(os, "startfile", startfile, raising=False)
     browser._open(URL, "group")
     assert "No application is associated; open the address by hand" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["watch", "su", "ssh", "eval", "xargs"])
+def test_a_directory_among_the_words_of_browser_is_no_program(tmp_path: Path, name: str) -> None:
+    profile = tmp_path / name
+    profile.mkdir()
+    assert not browser.is_program_text(("firefox", "--profile", str(profile), "%s"))
+    assert browser.is_program_text(("env", name, "%s"))

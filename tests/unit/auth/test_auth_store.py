@@ -6,6 +6,7 @@ import os
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -217,3 +218,9 @@ async def test_on_windows_a_sign_in_is_kept_although_another_process_is_reading_
         await store.write("one", RECORD)
     assert await store.read("one") == RECORD
     assert not readers
+
+
+def test_a_user_without_a_home_directory_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", Mock(side_effect=RuntimeError("Could not determine home directory.")))
+    with pytest.raises(AuthError, match="set HOME"):
+        FileStore()

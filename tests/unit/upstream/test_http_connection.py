@@ -22,8 +22,12 @@ class Wire(asyncio.Transport):
         super().__init__()
         self.reading = True
         self.closed = False
+        self.unsent = 0
 
     def write(self, data: object) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def pause_reading(self) -> None:
         assert not self.closed
@@ -152,3 +156,13 @@ async def test_bytes_of_headers_have_a_limit(more: int, *, refused: bool) -> Non
     connection.data_received(b"HTTP/1.1 200 OK\r\n" + length + b"a: " + value + b"\r\n\r\n")
     (outcome,) = heard
     assert isinstance(outcome, BeyondLimitError) is refused
+
+
+async def test_a_connection_whose_request_was_not_read_carries_no_other() -> None:
+    connection, wire, heard = asked()
+    wire.unsent = 1
+    connection.data_received(b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\n\r\n")
+    assert isinstance(heard[0], ResponseHead)
+    assert not connection.idle
+    wire.unsent = 0
+    assert connection.idle

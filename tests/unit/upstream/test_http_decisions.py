@@ -125,29 +125,29 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, seconds: float | No
 
 
 def test_the_wait_for_a_stream_is_the_servers_then_doubles_up_to_a_limit() -> None:
-    place = StreamPosition()
-    place.note(ServerSentEvent(id="1", retry=200))
-    waits = [place.wait() for _ in range(12)]
+    position = StreamPosition()
+    position.record(ServerSentEvent(id="1", retry=200))
+    waits = [position.next_delay() for _ in range(12)]
     assert waits[:4] == pytest.approx([0.2, 0.4, 0.8, 1.6])
     assert waits[-1] == pytest.approx(30.0)
 
 
 def test_an_event_makes_the_next_wait_short_again_and_keeps_the_last_id() -> None:
-    place = StreamPosition()
-    place.note(ServerSentEvent(id="1"))
-    first = place.wait()
-    place.wait()
-    place.note(ServerSentEvent(id=""))
-    assert place.wait() == first
-    assert place.last_id == "1"
+    position = StreamPosition()
+    position.record(ServerSentEvent(id="1"))
+    first = position.next_delay()
+    position.next_delay()
+    position.record(ServerSentEvent(id=""))
+    assert position.next_delay() == first
+    assert position.last_id == "1"
 
 
 def test_a_stream_that_ends_at_once_again_and_again_is_asked_for_ever_more_seldom() -> None:
-    place = StreamPosition()
+    position = StreamPosition()
     waits = []
     for number in range(300):
-        place.note(ServerSentEvent(id=str(number), retry=0))
-        waits.append(place.wait())
+        position.record(ServerSentEvent(id=str(number), retry=0))
+        waits.append(position.next_delay())
     assert waits[:20] == [0.05] * 20
     assert waits[20:200] == [0.5] * 180
     assert waits[200:] == [2.0] * 100
@@ -155,24 +155,24 @@ def test_a_stream_that_ends_at_once_again_and_again_is_asked_for_ever_more_seldo
 
 @pytest.mark.parametrize("retry", [10**9, 10**4000])
 def test_a_server_that_wishes_for_a_wait_of_years_gets_an_hour(retry: int) -> None:
-    place = StreamPosition()
-    place.note(ServerSentEvent(id="1", retry=retry))
-    assert place.wait() == 3600.0
+    position = StreamPosition()
+    position.record(ServerSentEvent(id="1", retry=retry))
+    assert position.next_delay() == 3600.0
 
 
 def test_the_id_of_an_event_that_no_header_can_carry_is_not_kept() -> None:
-    place = StreamPosition()
+    position = StreamPosition()
     for length, kept in ((MAX_HEADER_VALUE, True), (MAX_HEADER_VALUE + 1, False)):
-        place.note(ServerSentEvent(id="x" * length))
-        assert bool(place.last_id) is kept
+        position.record(ServerSentEvent(id="x" * length))
+        assert bool(position.last_id) is kept
 
 
 def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever() -> None:
     away = LinkFault(FaultKind.UNREACHABLE, "away")
-    place = StreamPosition()
+    position = StreamPosition()
     tries = 0
-    while may_resume(away, place):
-        place.wait()
+    while may_resume(away, position):
+        position.next_delay()
         tries += 1
     assert 1 < tries < 20
     assert not may_resume(LinkFault(FaultKind.REJECTED, "no"), StreamPosition())
@@ -193,3 +193,12 @@ def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever()
 def test_a_session_is_forgotten_when_the_server_says_so(status: int, text: str, *, forgotten: bool) -> None:
     body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"%s"}}' % text.encode()
     assert faults.is_session_expired(status, body) is forgotten
+
+
+@pytest.mark.parametrize(
+    ("identifier", "kept"), [("größe 7", "größe 7"), ("7\x01", ""), ("7\x7f", ""), ("7\t8", "")]
+)
+def test_an_event_id_that_no_header_can_carry_is_not_asked_for(identifier: str, kept: str) -> None:
+    position = StreamPosition(last_id="before")
+    position.record(ServerSentEvent(data="x", id=identifier))
+    assert position.last_id == kept

@@ -30,6 +30,9 @@ class Wire(asyncio.Transport):
 
     def write(self, data: object) -> None: ...
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def abort(self) -> None:
         self.closed = True
 
