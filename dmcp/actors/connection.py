@@ -1009,13 +1009,10 @@ class Connection:
             return []
         waiting = self._awaiting_ping + self._awaiting_refresh
         self._awaiting_ping, self._awaiting_refresh = [], []
-        if self.state is State.DRAINING:
-            self._close_drained()
-        else:
-            self.state = State.DRAINING
-            self.startup.stop()
-            self.start_timer(grace, "grace")
-            self._on_request_done()
+        self.state = State.DRAINING
+        self.startup.stop()
+        self.start_timer(grace, "grace")  # asked again, the shorter grace counts
+        self._on_request_done()
         return waiting
 
     def _on_request_done(self) -> None:
