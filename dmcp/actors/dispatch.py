@@ -15,8 +15,6 @@ from dmcp import log
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from pykka._envelope import Envelope
-
 T = TypeVar("T")
 _TURN = 1024  # messages handled before the loop looks at its pipes again
 _TURN_TIME = 0.01  # seconds, likewise: a message may be a large one
@@ -159,31 +157,34 @@ def report_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
 
 
 class LoopInbox:
-    """An actor's inbox. Unbounded: every sender is bounded at its own source (see docs/architecture.md)."""
+    """An actor's inbox: bare messages, and envelopes of what is asked.
 
-    __slots__ = ("_actor", "_dispatcher", "_envelopes", "queued")
+    Unbounded: every sender is bounded at its own source (see docs/architecture.md).
+    """
+
+    __slots__ = ("_actor", "_dispatcher", "_messages", "queued")
 
     def __init__(self) -> None:
-        self._envelopes: deque[Envelope[Any]] = deque()
+        self._messages: deque[Any] = deque()
         self._actor: Drainable | None = None
         self._dispatcher: Dispatcher | None = None
         self.queued = False
 
     def __repr__(self) -> str:
-        return f"<LoopInbox {len(self._envelopes)}>"
+        return f"<LoopInbox {len(self._messages)}>"
 
     def __len__(self) -> int:
-        return len(self._envelopes)
+        return len(self._messages)
 
     def open(self, actor: Drainable, dispatcher: Dispatcher) -> None:
         """From now on what arrives is handled; what has arrived is handled first."""
         self._actor, self._dispatcher = actor, dispatcher
-        if self._envelopes:
+        if self._messages:
             self.wake()
 
-    def put(self, envelope: Envelope[Any], /) -> None:
+    def put(self, message: Any, /) -> None:
         """Take a message and wake the actor. Callable from any thread."""
-        self._envelopes.append(envelope)
+        self._messages.append(message)
         if not self.queued:
             self.wake()
 
@@ -193,10 +194,10 @@ class LoopInbox:
             self.queued = True
             self._dispatcher.schedule(self._actor)
 
-    def get(self) -> Envelope[Any]:
+    def get(self) -> Any:
         """The next message; IndexError when there is none: an actor on the loop never waits for one."""
-        return self._envelopes.popleft()
+        return self._messages.popleft()
 
     def empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._envelopes
+        return not self._messages

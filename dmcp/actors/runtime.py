@@ -14,6 +14,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pykka
+from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from dmcp.actors.dispatch import Dispatcher, LoopInbox, contained, describe, report
@@ -22,8 +23,6 @@ from dmcp.messages.lifecycle import ChildFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-
-    from pykka._envelope import Envelope
 
     from dmcp.messages import Address
 
@@ -49,11 +48,26 @@ class Outcome(NamedTuple, Generic[T]):
     error: BaseException | None = None
 
 
+class LoopRef(pykka.ActorRef[Any]):
+    """The address of an actor on the loop."""
+
+    def tell(self, message: Any) -> None:
+        """Put the bare message into the inbox: only what is asked (``ask``) needs an envelope with the way back.
+
+        Raises:
+            ActorDeadError: the actor has ended.
+        """
+        if self.actor_stopped.is_set():
+            raise pykka.ActorDeadError(f"{self} has ended")
+        self.actor_inbox.put(message)
+
+
 class LoopActor(pykka.Actor):
     """An actor that lives on the event loop."""
 
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__()
+        self._actor_ref = LoopRef(self)
         self._watch = watch
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timers: set[asyncio.TimerHandle] = set()
@@ -97,12 +111,12 @@ class LoopActor(pykka.Actor):
     def _turn_away(self) -> None:
         """What still waits when the actor has ended: askers get an error, the rest is the actor's to hand on."""
         while not self.actor_inbox.empty():
-            envelope = self.actor_inbox.get()
-            if envelope.reply_to is not None:
+            message: Any = self.actor_inbox.get()
+            if type(message) is not Envelope:
+                self._leave_over(message)
+            elif message.reply_to is not None:
                 error = pykka.ActorDeadError(f"{self.actor_ref} has ended")
-                envelope.reply_to.set_exception((type(error), error, None))
-            else:
-                self._leave_over(envelope.message)
+                message.reply_to.set_exception((type(error), error, None))
 
     def _leave_over(self, message: object) -> None:
         """Call ``on_leftover``; an error in it concerns this message alone."""
@@ -111,10 +125,13 @@ class LoopActor(pykka.Actor):
         except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             report(f"{type(self).__name__} failed with a message after its end", error, self._label())
 
-    def _handle(self, envelope: Envelope[Any]) -> None:
-        message, reply_to = envelope.message, envelope.reply_to
+    def _handle(self, message: Any) -> None:
+        """Handle one message that was told, as nearly all are, or the envelope of one that was asked."""
+        reply_to = None
+        if type(message) is Envelope:
+            message, reply_to = message.message, message.reply_to
         try:
-            response = self._obey() if isinstance(message, _ActorStop) else self.on_receive(message)
+            response = self._obey() if type(message) is _ActorStop else self.on_receive(message)
         except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             if reply_to is None:
                 self._fail(error)
