@@ -481,18 +481,19 @@ class Frontend(LoopActor):
         pending = self._pending.close(reply.call)
         if pending is None:
             return  # cancelled, or answered already
-        match reply.outcome if self._staged is None else self._staged.after(reply.call, reply.outcome):
-            case Result(body):
-                parts = jsonrpc.forward_response(pending.id, "result", body)
-            case Error(body):
-                parts = jsonrpc.forward_response(pending.id, "error", body)
-            case _:  # input is required: no server of the handshake era ends a call like this
-                text = f"{pending.group}: asked for input in a way this client cannot be told of"
-                error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, text)
-                parts = jsonrpc.forward_response(pending.id, "error", error)
+        outcome = reply.outcome if self._staged is None else self._staged.after(reply.call, reply.outcome)
+        # No match: taking a named tuple apart in a pattern costs ten times as much.
+        if isinstance(outcome, Result):
+            parts = jsonrpc.forward_response(pending.id, "result", outcome.body)
+        elif isinstance(outcome, Error):
+            parts = jsonrpc.forward_response(pending.id, "error", outcome.body)
+        else:  # input is required: no server of the handshake era ends a call like this
+            text = f"{pending.group}: asked for input in a way this client cannot be told of"
+            error = jsonrpc.error_object(jsonrpc.INTERNAL_ERROR, text)
+            parts = jsonrpc.forward_response(pending.id, "error", error)
         if self._calls is not None:
-            outcome = "result" if isinstance(reply.outcome, Result) else "error"
-            self._calls.end(reply.call, pending.group, outcome, len(parts[1]))
+            ended = "result" if isinstance(outcome, Result) else "error"
+            self._calls.end(reply.call, pending.group, ended, len(parts[1]))
         if pending.batch is None and len(parts[1]) > _COPIED:
             self._write_parts(parts)
         else:

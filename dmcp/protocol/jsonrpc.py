@@ -576,13 +576,16 @@ def result(identifier: bytes, body: Body) -> bytes:
     return b"".join((b'{"jsonrpc":"2.0","id":', identifier, b',"result":', body, b"}"))
 
 
+_HEADS: Final = {"result": b'{"result":', "error": b'{"error":'}
+
+
 def forward_response(identifier: bytes, name: str, body: Body) -> tuple[bytes, Body, bytes]:
     """Return a response frame around a server's own bytes, in its three parts; ``name`` is "result" or "error".
 
     The id stands last: where the server has repeated a member of its answer, the bytes may hold another id, and
     parsers take the last one.
     """
-    return b'{"%b":' % name.encode(), body, b',"jsonrpc":"2.0","id":%b}' % identifier
+    return _HEADS[name], body, b',"jsonrpc":"2.0","id":' + identifier + b"}"
 
 
 def failure(identifier: bytes, body: Body) -> bytes:
