@@ -29,7 +29,6 @@ from dmcp.messages.upstream import LinkOpened, Submit, TimerFired
 from dmcp.protocol import categories, jsonrpc, listing, server_requests, tools, upstream_errors
 from dmcp.protocol.eras import handshake
 from dmcp.protocol.eras.handshake import ClientSession
-from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.limits import (
     BATCH_PORTION,
     CALL_TIME_FACTOR,
@@ -64,6 +63,7 @@ from dmcp.protocol.operations import (
     is_repeatable,
     timeout_of,
 )
+from dmcp.protocol.pending import SentRequests
 from dmcp.protocol.timing import Activity, ShowsActivity
 from dmcp.text import printable
 
@@ -218,7 +218,7 @@ class Connection:
         self.config = config
         self.state = State.OPENING
         self.session = ClientSession()
-        self.pending: FlightTable[Pending] = FlightTable()
+        self.pending: SentRequests[Pending] = SentRequests()
         self.sign_in: SignIn | None = None
         self.last_activity = 0.0
         self.unreachable = ""
@@ -380,7 +380,7 @@ class Connection:
     def _send_initialize(self, profile: ClientProfile, revision: str = handshake.LATEST) -> None:
         self._profile = profile
         withheld = server_requests.switched_off(self.config.features)
-        number = self.pending.launch(InternalRequest("initialize"), _NEVER, self._clock())
+        number = self.pending.add(InternalRequest("initialize"), _NEVER, self._clock())
         if self.link is not None:
             self.link.send(self.session.initialize(number, profile, withheld, revision), number)
         self._arm()
@@ -473,7 +473,7 @@ class Connection:
     def run(self, internal: InternalRequest, operation: Operation, timeout: float | None = None) -> None:
         """Make a request of dmcp's own."""
         seconds = timeout_of(operation, self.config.timeout) if timeout is None else timeout
-        number = self.pending.launch(internal, seconds, self._clock())
+        number = self.pending.add(internal, seconds, self._clock())
         if self.link is not None:
             self.link.send(handshake.request(number, operation), number)
         self._arm()
@@ -516,14 +516,14 @@ class Connection:
             )
             return
         now, seconds = self._clock(), timeout_of(operation, self.config.timeout)
-        number = self.pending.launch(request, seconds, now, self._longest(seconds))
+        number = self.pending.add(request, seconds, now, self._longest(seconds))
         context = request.context
         try:
             frame = handshake.request(
                 number, operation, wants_progress=context.wants_progress, meta=context.meta
             )
         except ValueError as error:  # the client's doing: it must not cost the others their connection
-            self.pending.land(number)
+            self.pending.pop(number)
             self.reply(request, error=upstream_errors.unsendable(self._group, str(error)))
             return
         link.send(frame, number)
@@ -578,7 +578,7 @@ class Connection:
         self._awaiting_ping = [request for request in self._awaiting_ping if request.call != call]
         for number, pending in self.pending.all():
             if isinstance(pending, Submit) and pending.call == call:
-                self.pending.land(number)
+                self.pending.pop(number)
                 self._send_cancelled(number, reason)
         self._on_request_done()
 
@@ -670,7 +670,7 @@ class Connection:
 
     def _on_answer(self, answer: jsonrpc.Response) -> None:
         number = jsonrpc.own_number(answer.id) or _NO_CALL
-        pending = self.pending.land(number)
+        pending = self.pending.pop(number)
         if isinstance(pending, Submit):
             self._before_reply(number)
             self._on_outcome(pending, answer)
@@ -741,7 +741,7 @@ class Connection:
     def _on_malformed(self, message: jsonrpc.Malformed) -> None:
         number = jsonrpc.own_number(message.id) or _NO_CALL
         # A log line in JSON may have an id, and it may be that of a request: it answers none.
-        pending = None if message.is_foreign else self.pending.land(number)
+        pending = None if message.is_foreign else self.pending.pop(number)
         if isinstance(pending, Submit):
             self._before_reply(number)
             self.reply(pending, error=upstream_errors.unreadable_response(self._group, message.message))
@@ -920,7 +920,7 @@ class Connection:
     def on_request_failed(self, number: int, fault: LinkFault) -> None:
         """The link says that a request gets no answer."""
         self._session_lost = self._session_lost or fault.kind is FaultKind.SESSION_LOST
-        pending = self.pending.land(number)
+        pending = self.pending.pop(number)
         if isinstance(pending, InternalRequest):
             if pending.purpose == "initialize":
                 self.fail(fault.kind, fault.reason, fault.category)
@@ -981,7 +981,7 @@ class Connection:
         """
         retryable, self._awaiting_ping = self._awaiting_ping, []
         for number, pending in self.pending.all():
-            self.pending.land(number)
+            self.pending.pop(number)
             if not isinstance(pending, Submit):
                 continue
             if self._may_repeat(pending, may_have_run=True):

@@ -219,10 +219,7 @@ def _fast() -> _Fast:
 
 
 def read(frame: bytes) -> Message:
-    """Understand one frame and decode its params, however long it takes; for who has nothing else to do.
-
-    Never raises: what is no message comes back as ``Malformed``.
-    """
+    """Understand one frame and decode its params, however long it takes. Never raises, see ``Malformed``."""
     message = read_at_once(frame)
     if message is None:
         message = scan.at_once(read_in_slices(frame))

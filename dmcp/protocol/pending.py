@@ -1,16 +1,22 @@
-"""The frontend's tables: what the client is waiting for, and what it has been asked.
+"""Requests that are pending: what a client waits for, what it has been asked, and what a server has been sent.
 
-They hold no payloads and decide nothing; they make sure that everything is answered once, under the right id.
+The tables hold no payloads and decide nothing; they make sure that everything is answered once, under the right id.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from dmcp.protocol.limits import MAX_PAUSE
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dmcp.protocol.jsonrpc import JsonObject
 
 A = TypeVar("A")
+K = TypeVar("K")
 _LONGEST = 18  # digits of an id: more of them are slow to read, and nobody's
 
 
@@ -181,3 +187,168 @@ class PendingServerRequests(Generic[A]):
         for number in gone:
             del self._asked[number]
         return gone
+
+
+class SentRequest(Generic[K]):
+    """A request that was sent to a peer and is not answered yet.
+
+    Attributes:
+        number: it was sent with.
+        item: what it is.
+        timeout: seconds it may take from the last sign of progress.
+        deadline: when it is due, in seconds of the table's own clock.
+        latest: when it is due whatever progress it shows, likewise.
+        pauses: what its clock stands still for at the moment.
+        pause_left: seconds its clock may still stand still.
+        paused_at: when it was stopped, in seconds of the table's own clock; ``None`` while it runs.
+    """
+
+    __slots__ = ("deadline", "item", "latest", "number", "pause_left", "paused_at", "pauses", "timeout")
+
+    def __init__(self, number: int, item: K, timeout: float, deadline: float, latest: float) -> None:
+        self.number = number
+        self.item = item
+        self.timeout = timeout
+        self.deadline = deadline
+        self.latest = latest
+        self.pauses = 0
+        self.pause_left = MAX_PAUSE
+        self.paused_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<SentRequest {self.number} {self.item!r}>"
+
+
+class SentRequests(Generic[K]):
+    """Requests sent to one peer by the number they were sent with, with clocks that can be stopped.
+
+    Numbers are never used twice.
+
+    Two things stop clocks. ``hold`` stops the clock of the whole table: nothing is read from the peer. ``pause`` stops
+    that of one request, while a user answers what the peer asked on its account, for ``MAX_PAUSE`` seconds in all.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[int, SentRequest[K]] = {}
+        self._next = 1
+        self._held_since: float | None = None
+        self._lost = 0.0
+        self._soonest = math.inf  # no deadline is sooner; exact after ``due``
+
+    def __repr__(self) -> str:
+        return f"<SentRequests {len(self._sent)} open, next {self._next}>"
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    def add(self, item: K, timeout: float, now: float, longest: float = math.inf) -> int:
+        """Enter a request that is about to be sent, and return the number to send it with.
+
+        Args:
+            item: what it is.
+            timeout: seconds until it is due; progress gives it as many again.
+            now: seconds of a monotonic clock.
+            longest: seconds until it is due whatever progress it shows.
+        """
+        number = self._next
+        self._next += 1
+        clock = self._clock(now)
+        deadline = clock + min(timeout, longest)
+        self._sent[number] = SentRequest(number, item, timeout, deadline, clock + longest)
+        self._soonest = min(self._soonest, deadline)
+        return number
+
+    def pop(self, number: int) -> K | None:
+        """Take out what was answered; ``None`` for a number never used, or answered already."""
+        sent = self._sent.pop(number, None)
+        return sent.item if sent else None
+
+    def get(self, number: int) -> K | None:
+        """Look without taking out."""
+        sent = self._sent.get(number)
+        return sent.item if sent else None
+
+    def extend(self, number: int, now: float) -> None:
+        """Give a request its time anew, because the peer shows progress; up to the longest it may take."""
+        sent = self._sent.get(number)
+        if sent is None:
+            return
+        clock = self._clock(now)
+        if sent.paused_at is not None:
+            sent.pause_left -= min(clock - sent.paused_at, sent.pause_left)
+            sent.paused_at = clock
+        pause = 0.0 if sent.paused_at is None else sent.pause_left
+        sent.deadline = min(clock + sent.timeout + pause, sent.latest)
+
+    def all(self) -> list[tuple[int, K]]:
+        """Return everything that is not answered yet, oldest first."""
+        return [(sent.number, sent.item) for sent in self._sent.values()]
+
+    def overrun(self, now: float) -> list[tuple[int, K]]:
+        """Take out everything that has taken the longest it may, whatever progress it has shown."""
+        return self._take(lambda sent, clock: sent.deadline >= sent.latest <= clock, now)
+
+    def due(self, now: float) -> list[tuple[int, K]]:
+        """Take out everything whose deadline has passed."""
+        late = self._take(lambda sent, clock: sent.deadline <= clock, now)
+        self._soonest = min((f.deadline for f in self._sent.values()), default=math.inf)
+        return late
+
+    def next_due(self, now: float) -> float | None:
+        """Return the seconds until it is worth asking what is due; ``None`` when nothing can become due.
+
+        It is too soon when what would have been due first has landed or shown progress: looking for the next one
+        each time would cost as much as there are requests open.
+        """
+        if not self._sent or self._held_since is not None:
+            return None
+        return max(0.0, self._soonest - self._clock(now))
+
+    def hold(self, now: float) -> None:
+        """Stop the clock of the whole table."""
+        if self._held_since is None:
+            self._held_since = now
+
+    def release(self, now: float) -> None:
+        """Let the clock run on."""
+        if self._held_since is not None:
+            self._lost += now - self._held_since
+            self._held_since = None
+
+    def pause(self, number: int, now: float) -> None:
+        """Stop the clock of one request, as long as it may be stopped. Each ``pause`` wants its ``resume``.
+
+        Its deadline moves away by all the time that is left for pauses; ``resume`` takes back what was not used.
+        """
+        sent = self._sent.get(number)
+        if sent is None:
+            return
+        sent.pauses += 1
+        if sent.paused_at is None:
+            sent.paused_at = self._clock(now)
+            sent.deadline += sent.pause_left
+            sent.latest += sent.pause_left
+
+    def resume(self, number: int, now: float) -> None:
+        """Let the clock of one request run on, when nothing else stops it."""
+        sent = self._sent.get(number)
+        if sent is None or sent.paused_at is None:
+            return
+        sent.pauses -= 1
+        if sent.pauses > 0:
+            return
+        sent.pause_left -= min(self._clock(now) - sent.paused_at, sent.pause_left)
+        sent.paused_at = None
+        sent.deadline -= sent.pause_left
+        sent.latest -= sent.pause_left
+        self._soonest = min(self._soonest, sent.deadline)
+
+    def _take(self, is_over: Callable[[SentRequest[K], float], bool], now: float) -> list[tuple[int, K]]:
+        clock = self._clock(now)
+        over = [(f.number, f.item) for f in self._sent.values() if is_over(f, clock)]
+        for number, _ in over:
+            del self._sent[number]
+        return over
+
+    def _clock(self, now: float) -> float:
+        return (now if self._held_since is None else self._held_since) - self._lost

@@ -1,71 +1,71 @@
-"""What is in flight, on both sides: flights to a server, requests of the client, server requests to it, batches."""
+"""What is in flight, on both sides: requests to a server, requests of the client, server requests to it, batches."""
 
 from __future__ import annotations
 
-from dmcp.protocol.flights import FlightTable
 from dmcp.protocol.pending import (
     BatchAnswer,
     PendingRequest,
     PendingRequests,
     PendingServerRequest,
     PendingServerRequests,
+    SentRequests,
 )
 
 
 def test_numbers_are_never_used_twice_in_a_session() -> None:
-    flights: FlightTable[str] = FlightTable()
-    first = flights.launch("a", 1.0, 0.0)
-    assert flights.land(first) == "a"
-    assert flights.launch("b", 1.0, 0.0) != first
+    sent: SentRequests[str] = SentRequests()
+    first = sent.add("a", 1.0, 0.0)
+    assert sent.pop(first) == "a"
+    assert sent.add("b", 1.0, 0.0) != first
 
 
 def test_a_flight_lands_once_and_a_stray_number_never() -> None:
-    flights: FlightTable[str] = FlightTable()
-    number = flights.launch("a", 1.0, 0.0)
-    assert flights.land(number) == "a"
-    assert flights.land(number) is None
-    assert flights.land(999) is None
+    sent: SentRequests[str] = SentRequests()
+    number = sent.add("a", 1.0, 0.0)
+    assert sent.pop(number) == "a"
+    assert sent.pop(number) is None
+    assert sent.pop(999) is None
 
 
 def test_only_flights_past_their_deadline_are_due() -> None:
-    flights: FlightTable[str] = FlightTable()
-    flights.launch("soon", 1.0, 0.0)
-    flights.launch("late", 5.0, 0.0)
-    assert flights.next_due(0.5) == 0.5
-    assert [cargo for _, cargo in flights.due(0.9)] == []
-    assert [cargo for _, cargo in flights.due(1.0)] == ["soon"]
-    assert [cargo for _, cargo in flights.due(1.0)] == []
-    assert flights.next_due(1.0) == 4.0
+    sent: SentRequests[str] = SentRequests()
+    sent.add("soon", 1.0, 0.0)
+    sent.add("late", 5.0, 0.0)
+    assert sent.next_due(0.5) == 0.5
+    assert [item for _, item in sent.due(0.9)] == []
+    assert [item for _, item in sent.due(1.0)] == ["soon"]
+    assert [item for _, item in sent.due(1.0)] == []
+    assert sent.next_due(1.0) == 4.0
 
 
 def test_no_deadline_passes_while_the_clock_is_held() -> None:
-    flights: FlightTable[str] = FlightTable()
-    flights.launch("call", 2.0, 0.0)
-    flights.hold(1.0)
-    flights.hold(50.0)
-    assert flights.next_due(100.0) is None
-    assert flights.due(100.0) == []
-    flights.release(100.0)
-    flights.release(200.0)
-    assert flights.next_due(100.0) == 1.0
-    assert [cargo for _, cargo in flights.due(101.0)] == ["call"]
+    sent: SentRequests[str] = SentRequests()
+    sent.add("call", 2.0, 0.0)
+    sent.hold(1.0)
+    sent.hold(50.0)
+    assert sent.next_due(100.0) is None
+    assert sent.due(100.0) == []
+    sent.release(100.0)
+    sent.release(200.0)
+    assert sent.next_due(100.0) == 1.0
+    assert [item for _, item in sent.due(101.0)] == ["call"]
 
 
 def test_a_call_launched_while_the_clock_is_held_has_its_whole_time_afterwards() -> None:
-    flights: FlightTable[str] = FlightTable()
-    flights.hold(10.0)
-    flights.launch("call", 2.0, 60.0)
-    flights.release(70.0)
-    assert flights.next_due(70.0) == 2.0
+    sent: SentRequests[str] = SentRequests()
+    sent.hold(10.0)
+    sent.add("call", 2.0, 60.0)
+    sent.release(70.0)
+    assert sent.next_due(70.0) == 2.0
 
 
 def test_progress_gives_a_call_its_time_anew() -> None:
-    flights: FlightTable[str] = FlightTable()
-    number = flights.launch("call", 2.0, 0.0)
-    flights.extend(number, 1.5)
-    flights.extend(999, 1.5)
-    assert flights.due(3.0) == []
-    assert [cargo for _, cargo in flights.due(3.5)] == ["call"]
+    sent: SentRequests[str] = SentRequests()
+    number = sent.add("call", 2.0, 0.0)
+    sent.extend(number, 1.5)
+    sent.extend(999, 1.5)
+    assert sent.due(3.0) == []
+    assert [item for _, item in sent.due(3.5)] == ["call"]
 
 
 def test_an_exchange_is_closed_once_and_its_id_is_free_again() -> None:
@@ -122,8 +122,8 @@ def test_a_batch_of_cancelled_calls_only_is_never_sent() -> None:
 
 
 def test_a_short_deadline_is_not_hidden_behind_a_long_one_launched_before() -> None:
-    flights: FlightTable[str] = FlightTable()
-    flights.launch("initialize", 10.0**9, 0.0)
-    assert flights.next_due(0.0) == 10.0**9
-    flights.launch("call", 0.5, 0.0)
-    assert flights.next_due(0.0) == 0.5
+    sent: SentRequests[str] = SentRequests()
+    sent.add("initialize", 10.0**9, 0.0)
+    assert sent.next_due(0.0) == 10.0**9
+    sent.add("call", 0.5, 0.0)
+    assert sent.next_due(0.0) == 0.5
