@@ -18,8 +18,8 @@ from dmcp import log
 from dmcp.actors.listings import Listings
 from dmcp.actors.mailbox import LARGE_MESSAGE, SLOW_CLIENT, LinkMailbox, ReadGate
 from dmcp.actors.notifications import Notifications
-from dmcp.actors.questions import Questions
 from dmcp.actors.runtime import Dispatcher, post
+from dmcp.actors.server_requests import ServerRequests
 from dmcp.actors.slices import Slices
 from dmcp.actors.startup import Startup
 from dmcp.config.model import StdioServer
@@ -247,7 +247,7 @@ class Connection:
         self._level_sent: str | None = None
         self.slices = Slices(actor, self._pause_for_work, number)
         self.startup = Startup(config, self, clock)
-        self.questions = Questions(config, self, actor.actor_ref, clients=clients, clock=clock)
+        self.server_requests = ServerRequests(config, self, actor.actor_ref, clients=clients, clock=clock)
         self.notifications = Notifications(config, self, peers.catalog, clients, clock)
         self.listings = Listings(
             config,
@@ -309,8 +309,8 @@ class Connection:
                 self._close_drained()
             case "closed":
                 self._events.on_closed(self)
-            case ("question", bytes() as question):
-                self.questions.expire(question)
+            case ("server request", bytes() as identifier):
+                self.server_requests.expire(identifier)
             case "notifications":
                 self.notifications.flush()
             case "dropped":
@@ -585,7 +585,7 @@ class Connection:
     def _send_cancelled(self, number: int, reason: str) -> None:
         """Tell the server that nobody waits for this call any more, and the client likewise of what it has asked."""
         self.notifications.forget(number)
-        self.questions.call_ended(number, reason or "cancelled")
+        self.server_requests.call_ended(number, reason or "cancelled")
         self.transmit(handshake.notification(Cancelled(number, reason)))
         if self.link is not None:
             self.link.abandon(number)
@@ -682,8 +682,8 @@ class Connection:
 
     def _before_reply(self, number: int) -> None:
         self.notifications.landed(number)
-        if self.questions.pending:
-            self.questions.call_landed(number)
+        if self.server_requests.pending:
+            self.server_requests.call_landed(number)
 
     def _on_outcome(self, request: Submit, answer: jsonrpc.Response) -> None:
         if answer.error is not None:
@@ -721,7 +721,7 @@ class Connection:
             return upstream_errors.name_group(self._group, answer)
         error, identifiers = server_requests.url_error(self._group, value)
         for identifier in identifiers:
-            self.questions.expect_completion(identifier, client)
+            self.server_requests.expect_completion(identifier, client)
         return error
 
     def _on_internal_done(self, internal: InternalRequest, answer: jsonrpc.Response) -> None:
@@ -769,9 +769,9 @@ class Connection:
                 if self._subscriptions.covers(news.uri, self.subscribing()):
                     self.notifications.updated(news, size)
             case ElicitationCompleted() as news:
-                self.questions.completed(news)
+                self.server_requests.completed(news)
             case Cancelled(request, reason):
-                self.questions.withdraw(request, reason)
+                self.server_requests.withdraw(request, reason)
             case ListChanged(kinds):
                 self.listings.on_changed(*kinds)
             case None:
@@ -799,9 +799,9 @@ class Connection:
             return
         if during is not None and not isinstance(self.pending.get(during), Submit):
             during = _NO_CALL
-        self.questions.put(call, size, during)
+        self.server_requests.put(call, size, during)
 
-    # For server requests (``questions.Owner``).
+    # For server requests (``server_requests.Owner``).
 
     def call_id(self, number: int) -> CallId | None:
         """Return the name of a call in flight; ``None`` for a request of dmcp's own."""
@@ -993,7 +993,7 @@ class Connection:
                         self._group, reason, may_have_run=True, operation=pending.operation
                     ),
                 )
-        self.questions.withdraw_all(reason)
+        self.server_requests.withdraw_all(reason)
         retryable += self._awaiting_refresh
         self._awaiting_refresh = []
         return retryable
@@ -1065,7 +1065,7 @@ class Connection:
         """Use these features, limits and timeouts from now on."""
         before, self.config = self.config, config
         self.startup.config = config
-        self.questions.reconfigure(config)
+        self.server_requests.reconfigure(config)
         self.listings.reconfigure(config)
         self.notifications.reconfigure(config)
         if self.state is State.READY and _of_listings(config) != _of_listings(before):

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
 from dmcp.actors.connection import CLOSE_GRACE, Connection, InternalRequest, Loss
 from dmcp.actors.connection import State as ConnectionState
 from dmcp.actors.mailbox import BEHIND
-from dmcp.actors.questions import connection_of
 from dmcp.actors.request_queue import RequestQueue
 from dmcp.actors.restart import MISSING_DELAY, UNAUTHORIZED_RETRY_DELAY, History, after_failure
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
+from dmcp.actors.server_requests import connection_of
 from dmcp.config.model import RemoteServer, StdioServer
 from dmcp.messages import catalog, events, frontend, lifecycle
 from dmcp.messages.auth import SignInEnded, SignInInOtherProcess, SignInStarted
@@ -280,7 +280,7 @@ class Upstream(LoopActor):
         for call in (*self._queue.of_client(client), *sent):
             self._cancel_call(call, "the client has left")
         for connection in connections:
-            connection.questions.client_left(client)
+            connection.server_requests.client_left(client)
         gone, ready = self._subscriptions.drop(client), self._ready_connection
         if ready is not None:
             wanted = {*self._subscriptions, *ready.subscribing()}
@@ -299,7 +299,7 @@ class Upstream(LoopActor):
     def _on_server_request_answered(self, message: AnswerServerRequest) -> None:
         connection = self._connections.get(connection_of(message.id))
         if connection is not None:
-            connection.questions.respond(message)
+            connection.server_requests.respond(message)
 
     # From the connections -----------------------------------------------------------------------------------------
 
@@ -588,7 +588,7 @@ class Upstream(LoopActor):
         if connection is None or limit is None:
             return
         silent = self._clock() - connection.last_activity
-        if connection.load or self._subscriptions or connection.questions.pending or silent < limit:
+        if connection.load or self._subscriptions or connection.server_requests.pending or silent < limit:
             self._watch_idleness()
             return
         self._release(connection)

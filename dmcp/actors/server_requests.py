@@ -85,7 +85,7 @@ class _Open(NamedTuple):
     by_person: bool
 
 
-class Questions:
+class ServerRequests:
     """A server's open requests, by the ids it gave them.
 
     Args:
@@ -131,7 +131,7 @@ class Questions:
         self._elicitations: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Questions of {self._group}: {len(self._open)} open>"
+        return f"<ServerRequests of {self._group}: {len(self._open)} open>"
 
     @property
     def pending(self) -> bool:
@@ -185,7 +185,7 @@ class Questions:
             self._refuse(identifier, jsonrpc.UPSTREAM_FAILED, _NOBODY)
             return None
         seconds = PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT
-        timer = self._owner.start_timer(seconds, ("question", identifier))
+        timer = self._owner.start_timer(seconds, ("server request", identifier))
         number = self._owner.oldest_call() if during is None else during
         self._open[identifier] = _Open(timer, client, address, number, during is None, by_person)
         if by_person and number is not None:
