@@ -1,8 +1,13 @@
-"""Cuts a byte stream into lines. It knows nothing of JSON: a line is whatever stands between two line feeds."""
+"""Cut a byte stream into lines. It knows nothing of JSON: a line is whatever stands between two line feeds."""
 
 from __future__ import annotations
 
+from io import BytesIO
+
+from dmcp.protocol.limits import MIB
+
 _SMALL = 1024  # bytes of a chunk below which it is put together with its neighbours
+_LARGE = 4 * MIB  # bytes of a line from which on it is put together as it comes, and not at its end
 
 
 class LineSplitter:
@@ -12,11 +17,14 @@ class LineSplitter:
     is passed, and the rest of it is thrown away up to the next line feed.
     """
 
-    __slots__ = ("_discarding", "_limit", "_parts", "_size")
+    __slots__ = ("_discarding", "_large", "_limit", "_parts", "_size")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._parts: list[bytes | bytearray] = []
+        # What has come of a large line. Joining 60 MB at its end would take all the time of a turn; this grows without
+        # copying what is there, and its value is taken without copying too.
+        self._large: BytesIO | None = None
         self._size = 0
         self._discarding = False
 
@@ -42,12 +50,15 @@ class LineSplitter:
         return lines + self._hold(tail)
 
     def _finish(self, end: bytes) -> list[bytes | None]:
-        discarding, parts, size = self._discarding, self._parts, self._size + len(end)
-        self._discarding, self._parts, self._size = False, [], 0
+        discarding, parts, size, large = self._discarding, self._parts, self._size + len(end), self._large
+        self._discarding, self._parts, self._size, self._large = False, [], 0, None
         if discarding:
             return []
         if size > self._limit:
             return [None]
+        if large is not None:
+            large.writelines((*parts, end))
+            return [large.getvalue()]
         if not parts:
             return [end]
         parts.append(end)
@@ -63,7 +74,12 @@ class LineSplitter:
         else:
             self._parts.append(bytearray(part))
         self._size += len(part)
-        if self._size <= self._limit:
-            return []
-        self._discarding, self._parts, self._size = True, [], 0
-        return [None]
+        if self._size > self._limit:
+            self._discarding, self._parts, self._size, self._large = True, [], 0, None
+            return [None]
+        if self._size > _LARGE and not isinstance(self._parts[-1], bytearray):
+            if self._large is None:
+                self._large = BytesIO()
+            self._large.writelines(self._parts)
+            self._parts.clear()
+        return []

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import itertools
+import time
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dmcp.protocol import frames
 from dmcp.protocol.frames import LineSplitter
 
 STREAM = 'one\n\ntwo ü€😀\r\n{"a":"\\n"}\nlast'.encode()
@@ -55,3 +61,34 @@ def test_a_line_that_comes_byte_by_byte_costs_about_what_it_says() -> None:
         splitter.feed(b"x")
     assert len(splitter._parts) == 1
     assert splitter.feed(b"y" * 2000 + b"z\n") == [b"x" * 50_000 + b"y" * 2000 + b"z"]
+
+
+@given(
+    st.lists(st.integers(0, 6000).map(lambda size: b"x" * size), max_size=5),
+    st.lists(st.integers(1, 4000), min_size=1, max_size=30),
+    st.integers(100, 5000),
+)
+def test_lines_are_the_same_however_the_stream_was_cut(
+    lines: list[bytes], cuts: list[int], limit: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(frames, "_LARGE", 2000)  # more than that is put together as it comes
+        splitter, stream, found = LineSplitter(limit), b"".join(line + b"\n" for line in lines), []
+        for cut in itertools.cycle(cuts):
+            if not stream:
+                break
+            found += splitter.feed(stream[:cut])
+            stream = stream[cut:]
+    assert found == [line if len(line) <= limit else None for line in lines]
+    assert all(type(line) is bytes for line in found if line)
+    assert splitter.pending == 0
+
+
+def test_no_step_of_a_very_long_line_takes_all_its_time() -> None:
+    splitter, chunk, took = LineSplitter(64 * 2**20), b"x" * 65536, []
+    for part in [chunk] * 900 + [b"\n"]:
+        before = time.thread_time()
+        lines = splitter.feed(part)
+        took.append(time.thread_time() - before)
+    assert [len(line or b"") for line in lines] == [900 * 65536]
+    assert max(took) < sum(took) / 2  # joining it at its end would be nearly all
