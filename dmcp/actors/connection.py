@@ -377,12 +377,12 @@ class Connection:
             self.startup.expect("answer initialize")
             self._send_initialize(profile)
 
-    def _send_initialize(self, profile: ClientProfile, revision: str = handshake.LATEST) -> None:
+    def _send_initialize(self, profile: ClientProfile) -> None:
         self._profile = profile
         withheld = server_requests.switched_off(self.config.features)
         number = self.pending.add(InternalRequest("initialize"), _NEVER, self._clock())
         if self.link is not None:
-            self.link.send(self.session.initialize(number, profile, withheld, revision), number)
+            self.link.send(self.session.initialize(number, profile, withheld), number)
         self._arm()
 
     def _on_initialize_error(self, answer: jsonrpc.Response, failure: str) -> None:
@@ -390,14 +390,12 @@ class Connection:
         self._refused = self._refused or failure
         error = answer.value if isinstance(answer.value, dict) else {}
         said = bytes((answer.error or b"")[:MAX_QUESTION]).decode("utf-8", "replace")
-        revision = handshake.next_offer(self.session.offered, error.get("code"), said)
-        if revision is None or self._profile is None:
-            self.fail(None, f"refused to initialize: {self._refused}")
+        if self._profile is not None and self.session.offer_another(error.get("code"), said):
+            refused, asked = self.session.offered[-2:]
+            log.debug(f"refused protocol {refused}, asking for {asked}: {failure}", self._group)
+            self._send_initialize(self._profile)
         else:
-            log.debug(
-                f"refused protocol {self.session.offered[-1]}, asking for {revision}: {failure}", self._group
-            )
-            self._send_initialize(self._profile, revision)
+            self.fail(None, f"refused to initialize: {self._refused}")
 
     def _on_initialize_result(self, answer: jsonrpc.Response) -> None:
         result = answer.value
@@ -794,7 +792,7 @@ class Connection:
             self.notifications.progress(token, pending, figures, size)
 
     def _on_server_request(self, call: jsonrpc.Request, size: int, during: int | None) -> None:
-        if call.method == "ping":
+        if call.method == handshake.PING:
             self.transmit(jsonrpc.result(call.id, b"{}"))
             return
         if during is not None and not isinstance(self.pending.get(during), Submit):

@@ -81,6 +81,8 @@ def next_offer(offered: Collection[str], code: object, said: str) -> str | None:
 # Requests of the client -----------------------------------------------------------------------------------------------
 
 INITIALIZE: Final = "initialize"
+PING: Final = "ping"
+"""What either side may ask at any time; dmcp answers it itself."""
 
 
 class Initialize(NamedTuple):
@@ -246,7 +248,7 @@ _READERS: Final[Mapping[str, Callable[[JsonObject], ops.Operation]]] = {
     "prompts/get": _read_get_prompt,
     "completion/complete": _read_complete,
     "logging/setLevel": _read_log_level,
-    "ping": lambda _: ops.Ping(),
+    PING: lambda _: ops.Ping(),
 }
 
 
@@ -517,7 +519,7 @@ class ClientSession:
         capabilities: of the server, those dmcp uses.
         server: its name, title and version, short enough to be kept.
         instructions: the beginning of its instructions.
-        offered: the revisions it was asked for.
+        offered: the revisions it was asked for, the present one last.
     """
 
     __slots__ = ("capabilities", "instructions", "offered", "revision", "server")
@@ -527,7 +529,7 @@ class ClientSession:
         self.capabilities: JsonObject = {}
         self.server: JsonObject = {}
         self.instructions = ""
-        self.offered: list[str] = []
+        self.offered = [LATEST]
 
     def __repr__(self) -> str:
         return f"<ClientSession {self.revision or 'new'} {sorted(self.capabilities)}>"
@@ -560,13 +562,17 @@ class ClientSession:
             "clientInfo": info or {"name": "dmcp", "version": __version__},
         }
 
-    def initialize(
-        self, number: int, profile: ops.ClientProfile, withheld: frozenset[str], revision: str = LATEST
-    ) -> bytes:
-        """Return the frame that opens the session, and take note of what was asked for. Args as above."""
-        self.offered.append(revision)
-        params = self.initialize_params(profile, withheld, revision)
+    def initialize(self, number: int, profile: ops.ClientProfile, withheld: frozenset[str]) -> bytes:
+        """Return the frame that opens the session, asking for the last revision of ``offered``. Args as above."""
+        params = self.initialize_params(profile, withheld, self.offered[-1])
         return jsonrpc.request(b"%d" % number, INITIALIZE, params)
+
+    def offer_another(self, code: object, said: str) -> bool:
+        """Choose another revision to ask for, after a refusal; returns whether there is one. Args as ``next_offer``."""
+        revision = next_offer(self.offered, code, said)
+        if revision is not None:
+            self.offered.append(revision)
+        return revision is not None
 
     def on_initialize_result(self, result: Any) -> None:
         """Take the result of ``initialize``.
