@@ -8,6 +8,7 @@ nothing is cancelled.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -370,9 +371,10 @@ class Authorizer:
     @asynccontextmanager
     async def _web(self, server: RemoteServer) -> AsyncIterator[AuthHttpClient]:
         """Open an HTTP client for one flow of a server. What that needs is imported in a thread."""
-        from dmcp.auth.web import TIMEOUT, AuthHttpClient  # noqa: PLC0415 - brings httpx, which most runs never need
-
+        await asyncio.to_thread(importlib.import_module, "dmcp.auth.web")  # brings httpx
         await asyncio.to_thread(grants.preload, signing=server.oauth.private_key_file is not None)
+        from dmcp.auth.web import TIMEOUT, AuthHttpClient  # noqa: PLC0415 - imported only now
+
         named = (server.oauth.issuer,) if server.oauth.issuer else ()
         async with AuthHttpClient(self._request_time or TIMEOUT, server.url, *named) as web:
             yield web
