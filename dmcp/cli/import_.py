@@ -27,7 +27,7 @@ from dmcp.cli.coding_tools.output import check_name, entry_of, fresh, json_text,
 from dmcp.cli.coding_tools.packages import about
 from dmcp.cli.coding_tools.placement import (
     env_file_note,
-    relative_cwd_note,
+    relative_path_note,
     seen_by_git,
     with_env_file,
     with_working_directory,
@@ -287,7 +287,7 @@ def _entries(
     servers = []
     for found in result.servers:
         server, note = _with_env_file(request, with_working_directory(found, request.output))
-        notes += [each for each in (note, relative_cwd_note(server)) if each is not None]
+        notes += [each for each in (note, relative_path_note(server)) if each is not None]
         servers.append(server)
     known = _known(servers, request.machine or Machine.here())
     told = _asked(request, servers, result.untrusted, known)

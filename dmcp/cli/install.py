@@ -148,6 +148,8 @@ def _say_installed(chosen: CodingTool, scope: Scope, outcome: InstallResult, *, 
         click.echo(f"dmcp was in {title} already, for {reach}: {where}")
     else:
         click.echo(f"dmcp is in {title} now, for {reach}: {where}{how}")
+    if outcome.idle:
+        click.echo(f"{outcome.idle} ended well and had changed nothing, so dmcp has written the file itself.")
     if outcome.switches.off:
         click.echo(f"Switched off there: {_names(outcome.switches.off)}")
     if outcome.switches.left_on:

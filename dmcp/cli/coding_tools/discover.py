@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from dmcp.cli.coding_tools.entries import read_entry
+from dmcp.cli.coding_tools.extensions import entry_of_manifest, is_manifest
 from dmcp.cli.coding_tools.fields import BadEntry, kind_of
 from dmcp.cli.coding_tools.formats import deep_merge, parse_document, read_document, read_text, repeated_keys
 from dmcp.cli.coding_tools.model import Command, FoundFile, LoadResult, NotConverted
@@ -62,18 +63,24 @@ def sources(tool: CodingTool, scope: Scope, machine: Machine) -> list[Source]:
         if exists(path, as_file=True):
             text = read_text(path)
             contents = parse_document(text, str(path), path.suffix)
-            servers = servers_at(contents, keys, path)
+            servers = servers_at(contents, keys, path, machine)
             if servers is not None:
                 found.append(Source(path, scope, servers, contents, folder, text, repeated_keys(text)))
     return found
 
 
-def servers_at(contents: Mapping[str, Any], keys: tuple[str, ...], path: Path) -> Mapping[str, Any] | None:
+def servers_at(
+    contents: Mapping[str, Any], keys: tuple[str, ...], path: Path, machine: Machine
+) -> Mapping[str, Any] | None:
     """Return the table of servers under these keys; ``None`` when the file has none.
 
     Raises:
         ConfigError: what is there is no table of servers.
     """
+    if is_manifest(contents):
+        name = contents.get("name")
+        entry = entry_of_manifest(contents, path.absolute().parent, machine)
+        return {name if isinstance(name, str) and name else path.parent.name: entry}
     value: Any = contents
     for key in keys:
         if not isinstance(value, Mapping):
@@ -153,7 +160,9 @@ def _one(
         return None, [NotConverted(name, why, "correct it in the tool's file and import again")]
     machine, folder = where
     try:
-        server, notes = read_entry(tool, name, raw, replace(machine, cwd=folder).editor_variables())
+        variables = replace(machine, cwd=folder).editor_variables()
+        variables |= tool.variables(files) if tool.variables is not None else {}
+        server, notes = read_entry(tool, name, raw, variables)
     except BadEntry as bad:
         return None, [NotConverted(name, f"not imported, since {bad}", bad.advice)]
     if isinstance(server.target, Command) and serves_dmcp((server.target.command, *server.target.args)):
@@ -195,15 +204,15 @@ def _rows(machine: Machine) -> Iterator[tuple[str, str, str, str]]:
     for tool in TOOLS.values():
         for scope in SCOPES:
             for path, keys, _ in places_of(tool, scope, machine):
-                count = _count(path, keys) if exists(path, as_file=True) else None
+                count = _count(path, keys, machine) if exists(path, as_file=True) else None
                 if count is not None:
                     yield tool.name, scope, count, str(path)
 
 
-def _count(path: Path, keys: tuple[str, ...]) -> str | None:
+def _count(path: Path, keys: tuple[str, ...], machine: Machine) -> str | None:
     """Return how many servers there are, and whether dmcp is; ``None`` for a file that has no place for any."""
     try:
-        servers = servers_at(read_document(path), keys, path)
+        servers = servers_at(read_document(path), keys, path, machine)
     except ConfigError as error:
         return f"unreadable ({str(error).removeprefix(f'{path}: ')})"
     if servers is None:

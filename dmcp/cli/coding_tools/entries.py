@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from dmcp.cli.coding_tools.fields import BY_HAND, BadEntry, Entry, kind_of
 from dmcp.cli.coding_tools.model import Address, Command, ImportedServer, SignIn
 from dmcp.cli.coding_tools.tool import TRANSPORTS
+from dmcp.protocol.noise import unexpanded
 
 if TYPE_CHECKING:
     from dmcp.cli.coding_tools.model import Kind, NotConverted
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _REDIRECT: Final = ("redirectUri", "redirectUrl", "redirect_uri", "callbackUrl", "callbackURL", "callbackUri")
 _ISSUER: Final = ("issuer", "authorizationServer")
 _RESOURCE: Final = ("resource", "resourceUri")
+_WHOLE_PATH: Final = "write the whole path, or ${HOME}/, unless the server understands it"
 _SIGN_IN_NOTE: Final = (
     "try `dmcp auth login`; the endpoints are those of the server's metadata, and `oauth` of the configuration has"
     " issuer, redirect_host, redirect_port, redirect_path, resource and assume_pkce"
@@ -126,6 +128,8 @@ def _command(entry: Entry, shape: EntryFormat) -> Command:
     for key in shape.env:
         env |= entry.table(key)
     cwd = entry.text(shape.cwd) or None
+    if sign := unexpanded((head, *args, cwd or "")) if not shape.expands_home else "":
+        entry.note(f'"{sign}" in command, args or cwd is for a shell, and there is none', _WHOLE_PATH)
     if shape.expands_home:
         head, *args = map(entry.expand_home, (head, *args))
         cwd = None if cwd is None else entry.expand_home(cwd)
@@ -145,6 +149,13 @@ def _address(entry: Entry, shape: EntryFormat, key: str, kind: Kind) -> Address:
 def _sign_in(entry: Entry, shape: EntryFormat) -> SignIn:
     keys = shape.sign_in
     raw = entry.take(keys.table) if keys is not None else None
+    if keys is not None and (raw is False or (isinstance(raw, Mapping) and raw.get("enabled") is False)):
+        off = (
+            f'"{keys.table}{"" if raw is False else ".enabled"}": false, which keeps the tool from signing in'
+        )
+        entry.note(
+            off, "dmcp signs in when the server asks for it; give it a token in headers if it shall not"
+        )
     if keys is None or not isinstance(raw, Mapping):
         if raw not in (None, False, True):
             entry.note(f'"{keys.table if keys else ""}" is {kind_of(raw)} where a table belongs', BY_HAND)

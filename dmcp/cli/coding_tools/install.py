@@ -52,6 +52,7 @@ class InstallResult:
         switches: what was switched off, and what was left on.
         restored: the servers that are as they were before.
         left: what could not be undone because it was changed by somebody else since.
+        idle: the tool's own command that changed nothing, if it did not; dmcp has edited the file itself then.
     """
 
     file: Path
@@ -60,6 +61,7 @@ class InstallResult:
     switches: Switches = field(default_factory=Switches)
     restored: tuple[str, ...] = ()
     left: tuple[Change, ...] = ()
+    idle: str | None = None
 
 
 def install(
@@ -91,7 +93,7 @@ def install(
     kept = record.changes()
     if replaced is not None:
         switches(tool, scope, machine, replaced)  # what cannot be read is said before anything is written
-    own = None if was_there else _tool_command(tool, scope, machine, launch)
+    own, idle = None if was_there else _tool_command(tool, scope, machine, launch), None
     if not was_there:
         _check_place(path, machine)  # the tool's own command would follow a link too
     made = record.made()
@@ -100,8 +102,8 @@ def install(
         made.note_missing(path)
         run_command(own.add, machine)
         path, keys, present = _entry_in(tool, scope, machine)
-        if present is ABSENT:
-            raise ConfigError(f"{' '.join(own.add[:3])} did not put dmcp into {path}; add it by hand")
+        if present is ABSENT:  # it ended well and did nothing, as in a folder it does not trust
+            idle, own = " ".join(own.add[:3]), None
     changes = [] if was_there else _entry_changes(path, keys, present, entry)
     off = switches(tool, scope, machine, replaced) if replaced is not None else Switches()
     for change in (*changes, *off.changes):
@@ -114,7 +116,7 @@ def install(
     if changes or off.changes:
         record.keep((*kept, *changes, *off.changes), made)  # now with the backups
     through = " ".join(own.add[:3]) if own is not None else None
-    return InstallResult(path, was_there, through, off)
+    return InstallResult(path, was_there, through, off, idle=idle)
 
 
 def uninstall(tool: CodingTool, scope: Scope, machine: Machine) -> InstallResult:

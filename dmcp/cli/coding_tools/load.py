@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.coding_tools.detect import project_of, servers_at_top, tables_of_servers, tool_of
 from dmcp.cli.coding_tools.discover import Source, read_sources, servers_at, sources
+from dmcp.cli.coding_tools.extensions import is_manifest
 from dmcp.cli.coding_tools.formats import parse_document, read_text, repeated_keys
 from dmcp.cli.coding_tools.model import LoadResult, NotConverted
 from dmcp.cli.coding_tools.places import exists, places_of
@@ -142,17 +143,25 @@ def _in_other_scope(tool: CodingTool, scope: Scope, machine: Machine) -> str:
 
 
 def _read_file(path: Path, machine: Machine) -> LoadResult:
+    if path.suffix in {".mcpb", ".dxt"}:
+        raise ConfigError(
+            f"{path}: this extension is packed: install it in Claude Desktop and run dmcp import claude-desktop, "
+            "or unpack it, it is a zip file, and give its manifest.json"
+        )
     text = read_text(path)
-    contents = parse_document(text, str(path), path.suffix)
-    whole, contents = contents, servers_at_top(contents, path)
-    tool, key = tool_of(path, contents, text)
-    servers = servers_at(contents, (key,), path) or {}
+    whole = parse_document(text, str(path), path.suffix)
+    if is_manifest(whole):
+        tool, key, contents = TOOLS["claude-desktop"], "", whole
+    else:
+        contents = servers_at_top(whole, path)
+        tool, key = tool_of(path, contents, text)
+    servers = servers_at(contents, (key,), path, machine) or {}
     source = Source(path, "project", servers, contents, project_of(path), repeated=repeated_keys(text))
     # The settings beside a tool's own files say nothing about a file that lies elsewhere.
     result = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=source.folder))
     if not result.servers:
         raise ConfigError(_no_servers(f"{path} has no MCP servers", result))
-    notes = _unread(path, whole, servers)
+    notes = _unread(path, whole, servers) if key else []
     return replace(
         result,
         remarks=(f"{path}: read as a file of {tool.title}",),

@@ -51,20 +51,19 @@ def with_working_directory(server: ImportedServer, output: Path) -> ImportedServ
     return replace(server, target=replace(target, cwd="." if beside else str(folder)))
 
 
-def relative_cwd_note(server: ImportedServer) -> NotConverted | None:
-    """Return a note on a relative ``cwd`` out of a file for all projects: it began wherever the tool was started."""
+def relative_path_note(server: ImportedServer) -> NotConverted | None:
+    """Return a note on a relative path out of a file for all projects: it began wherever the tool was started."""
     target = server.target
-    if (
-        not isinstance(target, Command)
-        or target.cwd is None
-        or server.ran_in is not None
-        or _is_fixed(target.cwd)
-    ):
+    if not isinstance(target, Command) or server.ran_in is not None:
         return None
-    what = '"cwd" is relative, and began wherever the tool was started'
-    return NotConverted(
-        server.name, what, "in dmcp it begins at the configuration's directory: write the whole path"
-    )
+    if target.cwd is not None and not _is_fixed(target.cwd):
+        what, begins = '"cwd"', "the configuration's directory"
+    elif target.cwd is None and any(map(_is_dotted, (target.command, *target.args[:_MOST_WORDS]))):
+        what, begins = "a path in its command or arguments", "the directory dmcp is started in"
+    else:
+        return None
+    said = f"{what} is relative, and began wherever the tool was started"
+    return NotConverted(server.name, said, f"in dmcp it begins at {begins}: write the whole path")
 
 
 def _is_fixed(path: str) -> bool:
@@ -72,13 +71,18 @@ def _is_fixed(path: str) -> bool:
 
 
 def _is_relative(word: str, folder: Path, *, is_command: bool) -> bool:
-    word = word.partition("=")[2] if word.startswith("-") and "=" in word else word
-    if word in {".", ".."} or word.startswith(("./", "../", ".\\", "..\\")):
+    if _is_dotted(word):
         return True
+    word = word.partition("=")[2] if word.startswith("-") and "=" in word else word
     if not word or "\0" in word or word.startswith("-") or "://" in word or _is_fixed(word):
         return False
     # A command without a slash is looked up in PATH, not in the directory.
     return not (is_command and "/" not in word and "\\" not in word) and exists(folder / word)
+
+
+def _is_dotted(word: str) -> bool:
+    word = word.partition("=")[2] if word.startswith("-") and "=" in word else word
+    return word in {".", ".."} or word.startswith(("./", "../", ".\\", "..\\"))
 
 
 def _same(one: Path, other: Path) -> bool:

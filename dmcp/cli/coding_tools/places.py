@@ -165,15 +165,13 @@ def _in_folder(
         tuple(project if key == "{cwd}" else key for key in location.servers)
         for project in machine.projects()
     )
-    for each in _matching(path):
+    for each in _matching(path) if "/*" in location.path else [Path(path)] if path else []:
         for keys in ways:
             yield Place(each, keys, folder)
 
 
 def _matching(path: str) -> list[Path]:
-    """Return the path, or the files of a directory when it ends with ``/*``; none for an empty one."""
-    if path.endswith("/*"):
-        folder = Path(path[:-2])
-        files = folder.glob("*") if exists(folder) else ()
-        return sorted(each for each in files if each.suffix in {".yaml", ".yml", ".json"})
-    return [Path(path)] if path else []
+    """Return the files that ``/*`` in a path stands for: those of a directory, or of the directories in it."""
+    folder, _, rest = path.rpartition("/*")
+    files = Path(folder).glob(f"*{rest}") if exists(Path(folder)) else ()
+    return sorted(each for each in files if each.suffix in {".yaml", ".yml", ".json"})

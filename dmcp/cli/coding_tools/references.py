@@ -111,17 +111,27 @@ def _predefined(match: re.Match[str], variables: Mapping[str, str]) -> Replaceme
     return _to_be_set(match, "is known to that editor only") if value is None else value
 
 
-def _asked(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
-    return _to_be_set(match, "is asked for by the editor")
+def _asked(match: re.Match[str], variables: Mapping[str, str]) -> Replacement:
+    """Return a reference to a variable to be set, with the default that the editor would suggest."""
+    default = variables.get(f"input:{match['name']}", "")
+    options = variables.get(f"options:{match['name']}", "")
+    return _to_be_set(match, "is asked for by the editor", default, f" (one of {options})" if options else "")
+
+
+def _asked_by_application(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
+    return _to_be_set(match, "is known to the application only")
 
 
 def _from_file(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
     return _to_be_set(match, "is the contents of a file")
 
 
-def _to_be_set(match: re.Match[str], why: str) -> Reference:
+def _to_be_set(match: re.Match[str], why: str, default: str = "", options: str = "") -> Reference:
     name = _variable_name(match["name"])
-    advice = f"it became ${{{name}}}; set that environment variable before dmcp starts"
+    if default and "}" not in default:  # which would end it
+        advice = f"it became ${{{name}}} with its default; set that environment variable for another value{options}"
+        return Reference(f"${{{name}:-{escape(default)}}}", Problem(f"{match.group()} {why}", advice))
+    advice = f"it became ${{{name}}}; set that environment variable before dmcp starts{options}"
     return Reference(f"${{{name}}}", Problem(f"{match.group()} {why}", advice))
 
 
@@ -142,15 +152,18 @@ _EDITOR = re.compile(
     r"|fileDirname|fileDirnameBasename|lineNumber|columnNumber|selectedText|execPath|defaultBuildTask)\}"
 )
 _INPUT = re.compile(r"\$\{input:(?P<name>[^}]*)\}")
+_USER_CONFIG = re.compile(r"\$\{user_config\.(?P<name>[^}]*)\}")
 _OPENCODE_ENV = re.compile(rf"\{{env:(?P<name>{_NAME})\}}")
 _OPENCODE_FILE = re.compile(r"\{file:(?P<name>[^}]*)\}")
 _SECRETS = re.compile(rf"\$\{{\{{\s*(?:secrets|inputs)\.(?P<name>{_NAME})\s*\}}\}}")
 
 _EDITORS_OWN = (
-    "`${workspaceFolder}`, `${userHome}` and the like become the paths, `${input:ID}` a variable to be set"
+    "`${workspaceFolder}`, `${userHome}` and the like become the paths, `${input:ID}` a variable to be set "
+    "(with the default of the input)"
 )
 
 NOTHING = Syntax((), "none, `${X}` is literal and is escaped as `$${X}`")
+EXTENSION = Syntax(((_USER_CONFIG, _asked_by_application),), NOTHING.spelled)
 BRACES = Syntax(((_DEFAULTED, _reference),), "`${VAR}`, `${VAR:-default}`")
 PLAIN_BRACES = Syntax(((_BRACED, _reference),), "`${VAR}`")
 SHELL = Syntax(((_DEFAULTED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`, `${VAR:-default}`")

@@ -142,7 +142,7 @@ def _places(tool: CodingTool, scope: Scope, machine: Machine) -> list[_Place]:
     found = []
     for path, keys, folder in places_of(tool, scope, machine):
         contents = contents_of(path) if path.is_file() else None
-        servers = servers_at(contents, keys, path) if contents else None
+        servers = servers_at(contents, keys, path, machine) if contents else None
         if servers and contents:
             found.append(_Place(keys, Source(path, scope, servers, contents, folder)))
     return found

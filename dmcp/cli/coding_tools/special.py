@@ -98,6 +98,24 @@ def claude_command(scope: Scope, launch: LaunchCommand) -> ToolCommand:
     )
 
 
+# Visual Studio Code ---------------------------------------------------------------------------------------------------
+
+
+def vscode_variables(files: tuple[ToolFile, ...]) -> dict[str, str]:
+    """Return the defaults and the options of the inputs that the editor asks for: ``input:ID`` and ``options:ID``."""
+    found: dict[str, str] = {}
+    for contents in (file.contents for file in files):
+        container = _table(_table(contents, "customizations"), "vscode")
+        for place in (contents, _table(contents, "mcp"), _table(container, "mcp")):
+            inputs = place.get("inputs")
+            for each in inputs if isinstance(inputs, list) else ():
+                if isinstance(each, Mapping) and isinstance(each.get("id"), str):
+                    if isinstance(each.get("default"), str):
+                        found[f"input:{each['id']}"] = each["default"]
+                    found[f"options:{each['id']}"] = ", ".join(_names(each, "options"))
+    return found
+
+
 # Cline, Continue, Zed -------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from dmcp.cli.coding_tools.references import (
     BRACES,
     CURLY,
     EDITOR,
+    EXTENSION,
     PLAIN_BRACES,
     PLAIN_SHELL,
     SHELL,
@@ -88,7 +89,9 @@ _OPENCODE: Final = CodingTool(
 _CLAUDE_DESKTOP: Final = CodingTool(
     name="claude-desktop",
     title="Claude Desktop",
+    syntax=EXTENSION,
     user=(
+        Location("{programs}/Claude/Claude Extensions/*/manifest.json", note="extensions", installable=False),
         Location(
             "{localappdata}/Packages/Claude_pzs8sxrjxfjjc/LocalCache/Roaming/Claude/claude_desktop_config.json",
             platforms=("win32",),
@@ -96,6 +99,8 @@ _CLAUDE_DESKTOP: Final = CodingTool(
         ),
         Location("{programs}/Claude/claude_desktop_config.json"),
     ),
+    remark="extensions (MCPB) that are installed, with what you have chosen for them; a secret out of the keyring "
+    "becomes a variable to be set",
 )
 
 _CLAUDE_FILE: Final = "{root}/.claude.json"
@@ -148,6 +153,7 @@ _VSCODE: Final = CodingTool(
         _old("{code}/settings.json", ("mcp", "servers")),
         Location("{code}/mcp.json", ("servers",)),
     ),
+    variables=special.vscode_variables,
     remark="`~/` at the beginning of command, arguments and `cwd` becomes the home directory",
     format=EntryFormat(
         sign_in=SignInKeys(client_secret=None),

@@ -54,7 +54,7 @@ class Location:
 
     Attributes:
         path: a template over ``Machine.variables`` and ``{root}``; ``$NAME`` is the path in that variable, and
-            ``/*`` at the end means each file of the directory.
+            ``/*`` means each file of the directory, or each directory in it.
         servers: the keys that lead to the servers; ``{cwd}`` in one is the project's directory, or its repository's.
         platforms: as ``sys.platform``; empty means all.
         note: what the documentation says about the file.
@@ -213,6 +213,7 @@ class CodingTool:
         is_off: returns whether something else than its entry switches off the server of this name, given the files
             and the directories that the tool may take for the project.
         select: applies what is said of a server's tools elsewhere than in its entry.
+        variables: returns variables for references out of the files, beside those that editors define.
         remark: what ``flatten``, ``finish``, ``is_off`` and ``select`` do, for the documentation.
     """
 
@@ -233,6 +234,7 @@ class CodingTool:
         Callable[[ImportedServer, tuple[ToolFile, ...]], tuple[ImportedServer, tuple[NotConverted, ...]]]
         | None
     ) = None
+    variables: Callable[[tuple[ToolFile, ...]], Mapping[str, str]] | None = None
     remark: str = ""
 
     def for_install(self) -> CodingTool:

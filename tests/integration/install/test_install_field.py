@@ -143,6 +143,30 @@ def test_uninstall_looks_whether_it_is_out_whatever_the_tools_own_command_says(
     assert everything(project) == before
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a script as a program")
+def test_dmcp_writes_the_file_where_the_tools_own_command_put_nothing_in_place(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "programs" / "gemini"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    monkeypatch.setattr("dmcp.cli.install.python", lambda *words: ["/opt/dmcp", *words[2:]])
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no-program-beside" / "python"))
+    settings = project / ".gemini" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text('{ "theme": "dark" } // mine\n')
+    before = everything(project)
+    said = run("install", "gemini")
+    assert "gemini mcp add ended well and had changed nothing, so dmcp has written the file itself" in said
+    assert "with gemini mcp add" not in said
+    assert '"dmcp"' in settings.read_text()
+    assert "// mine" in settings.read_text()
+    run("uninstall", "gemini")
+    assert everything(project) == before
+
+
 def _as_if_run_by(prefix: Path, *words: str, cwd: Path, home: Path) -> subprocess.CompletedProcess[str]:
     program = (
         "import sys\n"

@@ -10,6 +10,7 @@ from dmcp.errors import ConfigError
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "importers"
 NOT_CONFIGURATIONS = {"mcp-server-enablement.json"}
+EXTENSIONS = "Claude Extensions"  # read as manifests: see ``test_import_harvest``
 SAME_FORMAT = {"copilot": "claude"}  # .mcp.json belongs to both, and reads the same
 FILES = [
     path
@@ -17,6 +18,7 @@ FILES = [
     for path in sorted(FIXTURES.glob(f"*/{part}/**/*"))
     if path.is_file()
     and path.name not in NOT_CONFIGURATIONS
+    and EXTENSIONS not in str(path)
     and b'"disabledMcpServers": [\n' not in path.read_bytes()
 ]
 

@@ -153,3 +153,37 @@ def test_the_address_the_browser_returns_to_is_carried(
 )
 def test_an_address_of_another_machine_is_none_to_return_to(address: object) -> None:
     assert redirect_of(address, 9) is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "named"),
+    [
+        ({"command": "~/bin/x"}, '"~/" in command'),
+        ({"command": "x", "args": ["--root=~/work"]}, '"~/" in command'),
+        ({"command": "x", "args": ["$HOME/work"]}, '"$HOME" in command'),
+        ({"command": "x", "cwd": "~/work"}, '"~/" in command'),
+    ],
+)
+def test_what_only_a_shell_would_expand_is_named(raw: dict[str, Any], named: str) -> None:
+    _, notes = read("claude", raw)
+    assert [named in note for note in notes] == [True]
+
+
+def test_visual_studio_code_expands_the_home_directory_itself() -> None:
+    server, notes = read("vscode", {"command": "~/bin/x", "args": ["~/a", "b~"], "cwd": "~"})
+    assert server.target == Command("/home/ann/bin/x", ("/home/ann/a", "b~"), {}, "/home/ann")
+    assert notes == []
+
+
+@pytest.mark.parametrize(("tool", "oauth"), [("opencode", False), ("gemini", {"enabled": False})])
+def test_a_sign_in_that_is_switched_off_is_named(tool: str, oauth: Any) -> None:
+    key = "url" if tool == "opencode" else "httpUrl"
+    _, notes = read(tool, {key: "https://x", "oauth": oauth})
+    assert [note for note in notes if "keeps the tool from signing in" in note] == notes != []
+
+
+def test_the_resource_codex_signs_in_for_is_converted() -> None:
+    server, notes = read("codex", {"url": "https://x", "oauth_resource": "https://y"})
+    assert isinstance(server.target, Address)
+    assert server.target.sign_in.resource == "https://y"
+    assert notes == []

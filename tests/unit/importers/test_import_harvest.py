@@ -7,6 +7,8 @@ import pytest
 
 from dmcp.cli.coding_tools.discover import overview
 from dmcp.cli.coding_tools.load import find, find_all
+from dmcp.cli.coding_tools.model import Command
+from dmcp.cli.coding_tools.placement import relative_path_note
 from dmcp.cli.coding_tools.places import Machine, places_of
 from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.errors import ConfigError
@@ -136,3 +138,60 @@ def test_claude_codes_local_scope_is_found_from_within_the_repository(machine: M
     below.cwd.mkdir(parents=True)
     servers = find("claude", "project", below)().servers
     assert [(server.name, server.enabled) for server in servers] == [("a", False)]
+
+
+def test_an_extension_of_claude_desktop_can_be_named_and_a_packed_one_says_what_to_do(
+    machine: Machine, tmp_path: Path
+) -> None:
+    manifest = {
+        "manifest_version": "0.3",
+        "name": "x",
+        "server": {"mcp_config": {"command": "node", "args": ["${__dirname}/i.js", "${user_config.k}"]}},
+    }
+    path = tmp_path / "unpacked" / "manifest.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(manifest))
+    result = find(str(path), "project", machine)()
+    assert [(each.name, each.target) for each in result.servers] == [
+        ("x", Command("node", (f"{path.parent}/i.js", "${K}")))
+    ]
+    assert ["${user_config.k}" in str(note) for note in result.not_converted] == [True]
+    packed = tmp_path / "x.mcpb"
+    packed.write_bytes(b"PK\x03\x04\xff")
+    with pytest.raises(ConfigError, match="this extension is packed: install it in Claude Desktop"):
+        find(str(packed), "project", machine)()
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"server": {}},
+        {"server": {"mcp_config": 5}},
+        {
+            "server": {"mcp_config": {"command": ["node"], "args": "x", "env": 3}},
+            "user_config": {"a": 5, "b": []},
+        },
+        {"server": {"mcp_config": {"command": "x", "args": [["y"]], "env": {"A": {}}}}, "name": 7},
+    ],
+)
+def test_a_manifest_with_wrong_types_is_named_and_the_others_are_imported(
+    machine: Machine, manifest: dict[str, object]
+) -> None:
+    claude = machine.home / ".config/Claude"
+    put(claude / "claude_desktop_config.json", {"good": {"command": "x"}})
+    folder = claude / "Claude Extensions" / "bad"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text(json.dumps({"manifest_version": "0.3", **manifest}))
+    (claude / "Claude Extensions Settings").mkdir()
+    (claude / "Claude Extensions Settings" / "bad.json").write_text("[broken")
+    result = find("claude-desktop", "user", machine)()
+    assert [server.name for server in result.servers] == ["good"]
+    assert [note.server for note in result.not_converted if "not imported" in note.what] == ["bad"]
+
+
+@pytest.mark.parametrize(("word", "named"), [("./run.sh", True), ("run", False), ("/opt/run", False)])
+def test_a_relative_path_in_the_users_own_file_is_named(machine: Machine, word: str, named: bool) -> None:
+    put(machine.home / ".cursor/mcp.json", {"one": {"command": word}})
+    (server,) = find("cursor", "user", machine)().servers
+    note = relative_path_note(server)
+    assert (note is not None and "is relative, and began wherever the tool was started" in note.what) == named
