@@ -36,7 +36,7 @@ from dmcp.messages.frontend import (
     Writable,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import jsonrpc, tools, upstream_errors
+from dmcp.protocol import jsonrpc, tools, upstream_errors, wire
 from dmcp.protocol.eras.handshake import (
     ClientRequest,
     Initialize,
@@ -313,7 +313,7 @@ class Frontend(LoopActor):
 
     def _initialize(self, identifier: bytes, operation: Initialize, batch: BatchAnswer | None) -> None:
         result = self._session.initialize(operation.params)
-        self._send(jsonrpc.result(identifier, jsonrpc.encode(result)), batch)
+        self._send(jsonrpc.result(identifier, wire.encode(result)), batch)
         self._join()
 
     def _operate(self) -> None:
@@ -422,7 +422,7 @@ class Frontend(LoopActor):
             case Initialized():
                 self._operate()
             case Cancelled(request, reason):
-                self._on_cancelled(jsonrpc.encode(request), reason)
+                self._on_cancelled(wire.encode(request), reason)
             case Progress() as progress:
                 self._questions.on_progress(progress)
             case RootsChanged() as news:

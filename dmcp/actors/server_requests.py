@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from dmcp.actors.runtime import post
 from dmcp.actors.startup import Timers
 from dmcp.messages.frontend import SendNotification, ServerRequest, ServerRequestCancelled
-from dmcp.protocol import jsonrpc, server_requests
+from dmcp.protocol import jsonrpc, server_requests, wire
 from dmcp.protocol.eras.handshake import read_question
 from dmcp.protocol.limits import MAX_ELICITATIONS, PERSON_TIMEOUT, REQUEST_BURST, ROOTS_TIMEOUT
 from dmcp.protocol.operations import ANSWERED_BY_USER
@@ -210,7 +210,7 @@ class ServerRequests:
         """The server no longer wants an answer (``notifications/cancelled``); of another id nothing is told."""
         if isinstance(identifier, bool) or not isinstance(identifier, int | str | float):
             return
-        question = jsonrpc.encode(identifier)
+        question = wire.encode(identifier)
         one = self._close(question)
         if one is not None:
             text = printable(reason) if isinstance(reason, str) else ""

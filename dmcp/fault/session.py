@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dmcp.fault import rewrite
 from dmcp.fault.plan import Moment, phase_of
-from dmcp.protocol import jsonrpc
+from dmcp.protocol import jsonrpc, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +109,7 @@ class Session:
         if not await self._performer.perform(rewrite.arriving(due), outlet):
             return
         if note.method == "notifications/cancelled":
-            task, faults = self._running.get(jsonrpc.encode(note.params.get("requestId")), (None, ()))
+            task, faults = self._running.get(wire.encode(note.params.get("requestId")), (None, ()))
             if task is not None and not rewrite.outlasts_cancelling(faults):
                 task.cancel()
         self._behind.heard(note)

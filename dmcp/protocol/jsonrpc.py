@@ -38,37 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-__all__ = [
-    "INTERNAL_ERROR",
-    "INVALID_PARAMS",
-    "INVALID_REQUEST",
-    "METHOD_NOT_FOUND",
-    "PARSE_ERROR",
-    "RESOURCE_NOT_FOUND",
-    "UPSTREAM_FAILED",
-    "UPSTREAM_TIMEOUT",
-    "Batch",
-    "JsonObject",
-    "Malformed",
-    "Message",
-    "Notification",
-    "Request",
-    "Response",
-    "Single",
-    "encode",
-    "error_object",
-    "failure",
-    "forward_response",
-    "is_answered",
-    "notification",
-    "own_number",
-    "read",
-    "read_at_once",
-    "read_in_slices",
-    "request",
-    "result",
-]
-
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 METHOD_NOT_FOUND = -32601

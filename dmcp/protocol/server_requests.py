@@ -13,7 +13,6 @@ from dmcp.protocol.jsonrpc import (
     INVALID_PARAMS,
     METHOD_NOT_FOUND,
     UPSTREAM_FAILED,
-    encode,
     error_object,
 )
 from dmcp.protocol.limits import (
@@ -25,6 +24,7 @@ from dmcp.protocol.limits import (
     MAX_URL,
 )
 from dmcp.protocol.operations import CAPABILITY, Elicit, Sample, label
+from dmcp.protocol.wire import encode
 from dmcp.text import printable
 
 if TYPE_CHECKING:
