@@ -173,6 +173,7 @@ _PIECE: Final = 8 * 1024
 """Bytes of an event stream that are read at once where they may hold many lines."""
 _HOLD: Final = 64 * 1024
 """Bytes of one line that are collected before they are passed on: small chunks would cost more than they hold."""
+_BLANK_LINES: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _JSON: Final = "application/json"
 _EVENT_STREAM: Final = "text/event-stream"
 _EVENTS: Final = {"content-type": _EVENT_STREAM}
@@ -329,7 +330,9 @@ class _Text:
                     await asyncio.sleep(0)
                 if not self._reading.is_set():
                     await self._reading.wait()
-                self.size += len(piece)
+                # A blank line ends an event, one of comments alone too: heartbeats of days are no large message.
+                end = max(map(piece.rfind, _BLANK_LINES)) if len(piece) <= _PIECE else -1
+                self.size = len(piece) - end if end >= 0 else self.size + len(piece)
                 if text := self._decoder.decode(piece):
                     yield text
             if self.size + len(self._line) > self._limit + _PIECE:  # the field names are not the message's

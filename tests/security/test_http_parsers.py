@@ -236,3 +236,16 @@ async def test_an_event_stream_never_keeps_the_loop_for_long(content: bytes, siz
     assert time.process_time() - before < 5 * BOUND
     if size > 1:  # else this test's own stream never lets go of the loop, as no connection does
         assert longest < 0.05
+
+
+@pytest.mark.parametrize("heartbeat", [b": ping\n\n", b": ping\r\n\r\n", b":\r\r", b"event: ping\n\n"])
+@pytest.mark.parametrize("times", [1, 5000])
+async def test_heartbeats_add_up_to_no_large_message(heartbeat: bytes, times: int) -> None:
+    limit = 16 * 1024
+    beats = heartbeat * (20 * limit // len(heartbeat))
+    reading = asyncio.Event()
+    reading.set()
+    stream = Pieces(beats + b"data: {}\n\n", len(heartbeat) * times)
+    response = Response(200, [(b"content-type", b"text/event-stream")], stream)
+    found = [event.data async for event in responses.events(response, reading, limit) if event.data]
+    assert found == ["{}"]
