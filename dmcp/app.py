@@ -90,7 +90,7 @@ class House:
             on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
             on_gone=lambda reading: self._tell_frontend(ClientGone(reading)),
             on_writable=lambda writable: self._tell_frontend(Writable(writable)),
-            after_turn=Dispatcher.running().after_turn,
+            call_after_drain=Dispatcher.running().call_after_drain,
         )
 
     def __repr__(self) -> str:
@@ -151,7 +151,7 @@ class House:
         await self._done
         try:
             async with asyncio.timeout(_SETTLE_PATIENCE):
-                await Dispatcher.running().settled()
+                await Dispatcher.running().wait_background()
         except TimeoutError:
             log.error("some servers did not end in time")
         await self._downstream.aclose(_FLUSH_PATIENCE)
@@ -396,7 +396,7 @@ class House:
             name = config.name
             opener = stdio_opener(
                 config.target,
-                Dispatcher.running().after_turn,
+                Dispatcher.running().call_after_drain,
                 withheld=lambda: self._configuration.withheld_from(name),
                 limit=config.limits.frame,
             )

@@ -15,7 +15,7 @@ from dmcp.protocol.cached_listings import CachedListings, about, dump, fingerpri
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from dmcp.actors.runtime import Outcome
+    from dmcp.actors.runtime import TaskResult
     from dmcp.config.model import ServerConfig
 
 
@@ -35,10 +35,10 @@ class Store(Protocol):
 class Owner(Protocol):
     """What an archive asks of the actor it runs in."""
 
-    def own(
-        self, work: Coroutine[Any, Any, Any], ended: Callable[[Outcome[Any]], object] | None = None
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], ended: Callable[[TaskResult[Any]], object] | None = None
     ) -> object:
-        """See ``LoopActor.own``."""
+        """See ``LoopActor.spawn``."""
 
 
 class Archive:
@@ -64,7 +64,7 @@ class Archive:
         if config.startup != "lazy" or self._store is None:
             return ""
         name = fingerprint(config)
-        self._owner.own(_read(name, self._store), lambda done: Recalled(config.name, name, done.value))
+        self._owner.spawn(_read(name, self._store), lambda done: Recalled(config.name, name, done.value))
         return name
 
     def keep(self, config: ServerConfig, kept: CachedListings) -> None:
@@ -80,7 +80,7 @@ class Archive:
             del self._kept[next(iter(self._kept))]
         if name not in self._writing:
             self._writing.add(name)
-            Dispatcher.running().see_off(self._write(name, self._store))
+            Dispatcher.running().spawn_background(self._write(name, self._store))
 
     def describe(self, config: ServerConfig, names: bytes) -> None:
         """Write down what describes a server from the next start of dmcp on, if that is new."""
@@ -91,7 +91,7 @@ class Archive:
         self._told[name] = names
         if len(self._told) > _REMEMBERED:
             del self._told[next(iter(self._told))]
-        Dispatcher.running().see_off(self._store.save(name, names))
+        Dispatcher.running().spawn_background(self._store.save(name, names))
 
     async def _write(self, name: str, store: Store) -> None:
         """Write until nothing has changed meanwhile."""

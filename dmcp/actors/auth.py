@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, assert_never
 
 from dmcp import log
 from dmcp.actors.account import Answer, CredentialState, HeldCredentials, Refuse, StartJob, WaitForJob
-from dmcp.actors.runtime import LoopActor, LoopFuture, Outcome, Watch, post
+from dmcp.actors.runtime import LoopActor, LoopFuture, TaskResult, Watch, post
 from dmcp.errors import AuthError, SignInNeeded
 from dmcp.messages.auth import (
     Accepted,
@@ -98,7 +98,7 @@ class _OtherProcess:
 @dataclass(frozen=True, slots=True, eq=False)
 class _JobEnded:
     job: _Job
-    outcome: Outcome[Any]
+    outcome: TaskResult[Any]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -253,7 +253,7 @@ class AuthActor(LoopActor):
                 announce=lambda url: post(self.actor_ref, _Prompted(job, url)),
                 on_other_process=lambda: post(self.actor_ref, _OtherProcess(job)),
             )
-        job.task = self.own(work, lambda outcome: _JobEnded(job, outcome))
+        job.task = self.spawn(work, lambda outcome: _JobEnded(job, outcome))
 
     def _on_prompted(self, offer: _Prompted) -> None:
         job = offer.job
@@ -280,7 +280,7 @@ class AuthActor(LoopActor):
     def _cancel_job(self, job: _Job, error: AuthError) -> None:
         # Work that is done cannot be cancelled: the person did sign in, and what it brought is in the inbox.
         if job.task is not None and job.task.cancel():
-            self._on_job_ended(_JobEnded(job, Outcome(error=error)))
+            self._on_job_ended(_JobEnded(job, TaskResult(error=error)))
 
     def _on_job_ended(self, end: _JobEnded) -> None:
         group, account = end.job.group, end.job.account

@@ -269,7 +269,7 @@ class Catalog(LoopActor):
             patience = shelf.group.config.timeout.connect + _MARGIN
             _wake(shelf)
         self._waiting[message.call] = message
-        self._settling[message.call] = self.later(patience, Settle(message.call))
+        self._settling[message.call] = self.call_later(patience, Settle(message.call))
 
     def _sought(self, message: Browse | ShowTools | FindRoute) -> Shelf | None:
         """The group that has to be up for this request to be answered, if there is one."""
@@ -289,7 +289,7 @@ class Catalog(LoopActor):
         if message is not None and not self._try(message, final=True):
             # What it asks for is there, and being written down.
             self._waiting[call] = message
-            self._settling[call] = self.later(_MARGIN, Settle(call))
+            self._settling[call] = self.call_later(_MARGIN, Settle(call))
 
     def _serve_settled(self, group: str | None = None) -> None:
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
@@ -350,7 +350,7 @@ class Catalog(LoopActor):
             if shelf.rendered is None:
                 group, number = message.group, next(self._renderings)
                 shelf.rendering = number
-                self.own(_render(rendering), lambda done: Rendered(group, number, done.value or b""))
+                self.spawn(_render(rendering), lambda done: Rendered(group, number, done.value or b""))
         if shelf.rendered is None:
             return None
         problem = tools.invalid_configuration(self._problem)

@@ -282,7 +282,7 @@ class Connection:
 
     def start_timer(self, seconds: float, timer: object) -> TimerHandle:
         """See ``Timers``."""
-        return self._actor.later(seconds, TimerFired(timer, self.number), self._timers)
+        return self._actor.call_later(seconds, TimerFired(timer, self.number), self._timers)
 
     def cancel_timer(self, handle: TimerHandle | None) -> None:
         """See ``Timers``."""
@@ -344,7 +344,7 @@ class Connection:
             return link
 
         number = self.number
-        self._opening = self._actor.own(opening(), lambda done: LinkOpened(number, done.value, done.error))
+        self._opening = self._actor.spawn(opening(), lambda done: LinkOpened(number, done.value, done.error))
 
     def on_opened(self, link: Link | None, error: BaseException | None) -> None:
         """The link is there, or why it is not."""
@@ -442,7 +442,7 @@ class Connection:
         link, number = self.link, self.number
         if not isinstance(link, ShowsActivity):
             return False
-        self._actor.own(link.activity(), lambda done: TimerFired((timer, done.value), number))
+        self._actor.spawn(link.activity(), lambda done: TimerFired((timer, done.value), number))
         return True
 
     def _on_measured(self, activity: Activity | None) -> None:
@@ -1039,13 +1039,13 @@ class Connection:
             self._events.on_closed(self)
         else:
             number = self.number
-            self._actor.own(link.aclose(CLOSE_GRACE), lambda _: TimerFired("closed", number))
+            self._actor.spawn(link.aclose(CLOSE_GRACE), lambda _: TimerFired("closed", number))
 
     def close(self) -> None:
         """Close at once, behind everybody's back: nothing more is heard of the connection."""
         link = self.detach()
         if link is not None:
-            Dispatcher.running().see_off(link.aclose(CLOSE_GRACE))
+            Dispatcher.running().spawn_background(link.aclose(CLOSE_GRACE))
 
     def detach(self) -> Link | None:
         """Stop everything that belongs to the connection, and return the link that is to be closed."""

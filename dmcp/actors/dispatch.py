@@ -37,13 +37,13 @@ class Dispatcher:
         self._thread = threading.get_ident()
         self._ready: deque[Drainable] = deque()
         self._scheduled = False
-        self._afterwards: list[Callable[[], None]] = []
+        self._after_drain: list[Callable[[], None]] = []
         self.slicing = asyncio.Lock()
         """Held by the work in slices that has its turn: one large message at a time, whoever sent it."""
-        self._last_rites: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
-        return f"<Dispatcher ready={len(self._ready)} last_rites={len(self._last_rites)}>"
+        return f"<Dispatcher ready={len(self._ready)} background={len(self._background)}>"
 
     @classmethod
     def running(cls) -> Dispatcher:
@@ -79,37 +79,37 @@ class Dispatcher:
         self._scheduled = bool(ready)
         if ready:
             self._loop.call_soon(self._drain)
-        afterwards, self._afterwards = self._afterwards, []
-        for action in afterwards:
+        callbacks, self._after_drain = self._after_drain, []
+        for action in callbacks:
             try:
                 action()
             except BaseException as error:  # noqa: BLE001 - likewise: the other pipes get their frames
                 report("writing failed", error)
 
-    def after_turn(self, action: Callable[[], None]) -> None:
+    def call_after_drain(self, action: Callable[[], None]) -> None:
         """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
-        self._afterwards.append(action)
+        self._after_drain.append(action)
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._drain)
 
-    def see_off(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run work that belongs to nobody any more, such as closing a dead actor's link. ``settled`` waits for it."""
+    def spawn_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run work that outlives its actor, such as closing a link; ``wait_background`` waits for it."""
         task = self._loop.create_task(contained(work))
-        self._last_rites.add(task)
-        task.add_done_callback(partial(self._bury, work))
+        self._background.add(task)
+        task.add_done_callback(partial(self._on_background_done, work))
 
-    def _bury(self, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
-        self._last_rites.discard(task)
+    def _on_background_done(self, work: Coroutine[Any, Any, None], task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
         work.close()
         error = None if task.cancelled() else task.exception()
         if error is not None:
             report(f"{getattr(work, '__qualname__', 'a task')} failed in the background", error)
 
-    async def settled(self) -> None:
-        """Return when all of ``see_off``'s work is done."""
-        while self._last_rites:
-            await asyncio.wait(set(self._last_rites))
+    async def wait_background(self) -> None:
+        """Return when all of ``spawn_background``'s work is done."""
+        while self._background:
+            await asyncio.wait(set(self._background))
 
 
 async def contained(work: Coroutine[Any, Any, T]) -> T:

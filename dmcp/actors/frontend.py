@@ -576,7 +576,7 @@ class Frontend(LoopActor):
     def _finish(self, grace: float, reason: str) -> None:
         self._finishing = True
         self._farewell = reason or self._farewell
-        self.later(grace, GraceOver())
+        self.call_later(grace, GraceOver())
         self._finish_if_idle()
 
     def _finish_if_idle(self) -> None:

@@ -2,8 +2,8 @@
 
 With ``dispatch`` and ``futures`` behind it, the only module that knows how actors are scheduled. A ``LoopActor``
 is a ``pykka.Actor`` whose inbox is drained by one loop callback shared by all actors. Handlers (``on_receive``) are
-plain functions that run to completion on the loop; what has to wait is a task the actor owns (``own``) or a timer
-(``later``), both cancelled when it ends.
+plain functions that run to completion on the loop; what has to wait is a task the actor owns (``spawn``) or a timer
+(``call_later``), both cancelled when it ends.
 However an actor ends, ``on_end`` is called exactly once and the watcher is told if it was a failure.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dmcp.messages import Address
 
-__all__ = ["Dispatcher", "LoopActor", "LoopFuture", "LoopInbox", "Outcome", "Watch", "post", "stop"]
+__all__ = ["Dispatcher", "LoopActor", "LoopFuture", "LoopInbox", "TaskResult", "Watch", "post", "stop"]
 
 T = TypeVar("T")
 _BATCH = 64  # messages an actor handles before the next one has its turn
@@ -41,7 +41,7 @@ class Watch(NamedTuple):
     generation: int = 0
 
 
-class Outcome(NamedTuple, Generic[T]):
+class TaskResult(NamedTuple, Generic[T]):
     """How an owned task ended: exactly one of the two is set (``value`` may be a legitimate ``None``)."""
 
     value: T | None = None
@@ -100,7 +100,7 @@ class LoopActor(pykka.Actor):
                 if perf_counter() > until:
                     break
             if self._ended:
-                self._turn_away()
+                self._drain_dead_letters()
         finally:  # whatever went wrong: what comes later is drained
             if isinstance(inbox, LoopInbox):
                 inbox.queued = False
@@ -108,20 +108,20 @@ class LoopActor(pykka.Actor):
                     inbox.wake()
         return max(handled, 1)
 
-    def _turn_away(self) -> None:
+    def _drain_dead_letters(self) -> None:
         """What still waits when the actor has ended: askers get an error, the rest is the actor's to hand on."""
         while not self.actor_inbox.empty():
             message: Any = self.actor_inbox.get()
             if type(message) is not Envelope:
-                self._leave_over(message)
+                self._deliver_dead_letter(message)
             elif message.reply_to is not None:
                 error = pykka.ActorDeadError(f"{self.actor_ref} has ended")
                 message.reply_to.set_exception((type(error), error, None))
 
-    def _leave_over(self, message: object) -> None:
-        """Call ``on_leftover``; an error in it concerns this message alone."""
+    def _deliver_dead_letter(self, message: object) -> None:
+        """Call ``on_dead_letter``; an error in it concerns this message alone."""
         try:
-            self.on_leftover(message)
+            self.on_dead_letter(message)
         except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             report(f"{type(self).__name__} failed with a message after its end", error, self._label())
 
@@ -131,7 +131,7 @@ class LoopActor(pykka.Actor):
         if type(message) is Envelope:
             message, reply_to = message.message, message.reply_to
         try:
-            response = self._obey() if type(message) is _ActorStop else self.on_receive(message)
+            response = self._on_stop_message() if type(message) is _ActorStop else self.on_receive(message)
         except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             if reply_to is None:
                 self._fail(error)
@@ -144,11 +144,11 @@ class LoopActor(pykka.Actor):
             else:
                 reply_to.set(response)
 
-    def _obey(self) -> Any:
+    def _on_stop_message(self) -> Any:
         self.end()
 
-    def own(
-        self, work: Coroutine[Any, Any, T], ended: Callable[[Outcome[T]], object] | None = None
+    def spawn(
+        self, work: Coroutine[Any, Any, T], ended: Callable[[TaskResult[T]], object] | None = None
     ) -> asyncio.Task[T]:
         """Run a task that lives no longer than this actor.
 
@@ -171,17 +171,17 @@ class LoopActor(pykka.Actor):
         task.add_done_callback(on_done)
         return task
 
-    def _on_task_done(self, done: asyncio.Task[T], ended: Callable[[Outcome[T]], object] | None) -> None:
+    def _on_task_done(self, done: asyncio.Task[T], ended: Callable[[TaskResult[T]], object] | None) -> None:
         if done.cancelled():
             return
         error = done.exception()
         if ended is not None:
-            message = ended(Outcome(error=error) if error else Outcome(done.result()))
-            self._leave_over(message) if self._ended else self.actor_ref.tell(message)
+            message = ended(TaskResult(error=error) if error else TaskResult(done.result()))
+            self._deliver_dead_letter(message) if self._ended else self.actor_ref.tell(message)
         elif error is not None:
             self._fail(error)
 
-    def later(
+    def call_later(
         self, seconds: float, message: object, group: set[asyncio.TimerHandle] | None = None
     ) -> asyncio.TimerHandle:
         """Get ``message`` after so many seconds, unless the handle is cancelled or the actor ends before.
@@ -206,16 +206,16 @@ class LoopActor(pykka.Actor):
         return handle
 
     def cancel(self, timer: asyncio.TimerHandle | None) -> None:
-        """Cancel a timer of ``later``; ``None`` is accepted so that callers need not ask."""
+        """Cancel a timer of ``call_later``; ``None`` is accepted so that callers need not ask."""
         if timer is not None:
             timer.cancel()
             self._timers.discard(timer)
 
     def end(self) -> None:
-        """End now, after the message being handled. ``on_end`` and ``on_leftover`` follow."""
+        """End now, after the message being handled. ``on_end`` and ``on_dead_letter`` follow."""
         self._end(None)
 
-    def on_leftover(self, message: object) -> None:
+    def on_dead_letter(self, message: object) -> None:
         """Hook: a message, or the end of an owned task, that came after the end. Dropped unless overridden."""
 
     def on_end(self) -> None:

@@ -66,7 +66,7 @@ class Slices:
     def _start_next(self) -> None:
         work, self._then = self._works.popleft()
         doing = asyncio.sleep(0) if work is None else _in_slices(work)
-        self._task = self._actor.own(doing, lambda done: SlicesDone(done.value, done.error, self._owner))
+        self._task = self._actor.spawn(doing, lambda done: SlicesDone(done.value, done.error, self._owner))
 
     def close(self) -> None:
         """Drop the work and what waits for it: the peer is gone."""

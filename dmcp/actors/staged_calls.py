@@ -33,8 +33,8 @@ class Owner(Protocol):
     def actor_ref(self) -> Address:
         """Where the client's answers to the questions of stages go."""
 
-    def later(self, seconds: float, message: object) -> object:
-        """See ``LoopActor.later``."""
+    def call_later(self, seconds: float, message: object) -> object:
+        """See ``LoopActor.call_later``."""
 
     def submit(self, call: CallId, group: str, operation: Operation) -> None:
         """Send a call to its server."""
@@ -124,7 +124,7 @@ class StagedCalls:
                 )
             case Hold(seconds):
                 passage.held += seconds
-                self._owner.later(seconds, HoldOver(call))
+                self._owner.call_later(seconds, HoldOver(call))
 
     def _failed(self, passage: Passage, error: Exception, *, may_have_run: bool) -> bytes:
         reason = f"dmcp failed: {type(error).__name__}: {error}"

@@ -211,7 +211,7 @@ class Supervisor(LoopActor):
             self._ending = order._replace(status=max(order.status, self._ending.status))
         else:
             self._ending = order
-            self.later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
+            self.call_later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
         if not post(self._frontend, frontend.Finish(order.grace, order.reason)):
             self._stop_upstreams()
 

@@ -240,7 +240,7 @@ class Upstream(LoopActor):
             self._give_up(request, self._failure.reason)
         self.cancel(self._queue_timer)
         expiry = self._queue.next_expiry()
-        self._queue_timer = None if expiry is None else self.later(expiry - now, TimerFired("queue"))
+        self._queue_timer = None if expiry is None else self.call_later(expiry - now, TimerFired("queue"))
 
     # Clients ------------------------------------------------------------------------------------------------------
 
@@ -344,7 +344,7 @@ class Upstream(LoopActor):
     def _on_link_opened(self, message: LinkOpened) -> None:
         connection = self._connections.get(message.connection)
         if connection is None:
-            self.on_leftover(message)
+            self.on_dead_letter(message)
             return
         if self._failure.missing and message.link is not None and connection is self._connection:
             self._publish("connecting")
@@ -478,7 +478,7 @@ class Upstream(LoopActor):
 
     def _retry_in(self, seconds: float) -> None:
         self.cancel(self._retry)
-        self._retry = self.later(seconds, TimerFired("retry"))
+        self._retry = self.call_later(seconds, TimerFired("retry"))
 
     def _sleep(self) -> None:
         """Connect only when somebody asks for something."""
@@ -571,7 +571,7 @@ class Upstream(LoopActor):
     def _limit_sign_in_wait(self) -> None:
         if self._sign_in is not None and self._queue:
             self.cancel(self._sign_in_timer)
-            self._sign_in_timer = self.later(self._config.timeout.tools, TimerFired("sign-in"))
+            self._sign_in_timer = self.call_later(self._config.timeout.tools, TimerFired("sign-in"))
 
     @property
     def _idle_limit(self) -> float | None:
@@ -581,7 +581,7 @@ class Upstream(LoopActor):
     def _watch_idleness(self) -> None:
         if self._idle_limit is not None:
             self.cancel(self._idle)
-            self._idle = self.later(self._idle_limit, TimerFired("idle"))
+            self._idle = self.call_later(self._idle_limit, TimerFired("idle"))
 
     def _sleep_if_idle(self) -> None:
         limit, connection = self._idle_limit, self._ready_connection
@@ -644,12 +644,12 @@ class Upstream(LoopActor):
             post(self._peers.supervisor, lifecycle.ChildStopped(self._group, self._incarnation))
             self.end()
 
-    def on_leftover(self, message: object) -> None:
+    def on_dead_letter(self, message: object) -> None:
         """A message that came too late: no call must be left unanswered, nor a link open."""
         if isinstance(message, Submit):
             self._give_up(message, "dmcp is stopping it")
         elif isinstance(message, LinkOpened) and message.link is not None:
-            Dispatcher.running().see_off(message.link.aclose(CLOSE_GRACE))
+            Dispatcher.running().spawn_background(message.link.aclose(CLOSE_GRACE))
 
     def on_end(self) -> None:
         """Whatever ended the actor, its connections end with it."""

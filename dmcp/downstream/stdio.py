@@ -39,7 +39,7 @@ class Downstream:
         on_gone: called on the loop: with True when the client has closed stdin, with False when it no longer reads
             stdout; once each at most, and nothing follows the latter.
         on_writable: called on the loop with False when the client does not keep up, with True when it does again.
-        after_turn: runs an action a little later on the loop: what is written until then goes out as one.
+        call_after_drain: runs an action a little later on the loop: what is written until then goes out as one.
     """
 
     def __init__(
@@ -47,12 +47,12 @@ class Downstream:
         on_frames: Callable[[tuple[bytes | None, ...]], None],
         on_gone: Callable[[bool], None],
         on_writable: Callable[[bool], None],
-        after_turn: Callable[[Callable[[], None]], None],
+        call_after_drain: Callable[[Callable[[], None]], None],
     ) -> None:
         self._on_frames = on_frames
         self._on_gone = on_gone
         self._on_writable = on_writable
-        self._after_turn = after_turn
+        self._after_turn = call_after_drain
         self._unsent: list[bytes | memoryview] = []
         self._full = False
         self._splitter = LineSplitter(MAX_FRAME)

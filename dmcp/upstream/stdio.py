@@ -45,7 +45,7 @@ def _at_once(action: Callable[[], None]) -> None:
 
 def stdio_opener(
     server: StdioServer,
-    after_turn: Callable[[Callable[[], None]], None] = _at_once,
+    call_after_drain: Callable[[Callable[[], None]], None] = _at_once,
     withheld: Callable[[], Iterable[str]] = tuple,
     limit: int = MAX_FRAME,
 ) -> OpenLink:
@@ -53,14 +53,14 @@ def stdio_opener(
 
     Args:
         server: what to start.
-        after_turn: runs an action a little later on the loop: what is sent until then is written as one.
+        call_after_drain: runs an action a little later on the loop: what is sent until then is written as one.
         withheld: says, at each start, which variables of dmcp's environment are for other servers only.
         limit: bytes of one message of the server.
     """
 
     async def open_link(events: LinkEvents) -> Link:
         env = server_environment(server, os.environ, withheld(), sys.platform)
-        link = StdioLink(events, after_turn, limit)
+        link = StdioLink(events, call_after_drain, limit)
         link.attach(await spawn(Start(server.command, server.args, env, server.cwd), link))
         return link
 
@@ -73,11 +73,11 @@ class StdioLink:
     def __init__(
         self,
         events: LinkEvents,
-        after_turn: Callable[[Callable[[], None]], None] = _at_once,
+        call_after_drain: Callable[[Callable[[], None]], None] = _at_once,
         limit: int = MAX_FRAME,
     ) -> None:
         self._events = events
-        self._after_turn = after_turn
+        self._after_turn = call_after_drain
         self._limit = limit
         self._process: Process | None = None
         self._unsent: list[bytes] = []

@@ -135,7 +135,7 @@ class InnerHouse:
         """The exit status, when all is over."""
         async with asyncio.timeout(PATIENCE):
             status = await self.status
-            await Dispatcher.running().settled()
+            await Dispatcher.running().wait_background()
         return status
 
 

@@ -60,7 +60,7 @@ class Stage:
         """As the process ends: the catalog, then what it has left to the dispatcher."""
         self.catalog.end()
         async with asyncio.timeout(10):
-            await Dispatcher.running().settled()
+            await Dispatcher.running().wait_background()
 
 
 async def test_what_was_to_be_written_at_the_end_is_written() -> None:

@@ -122,7 +122,7 @@ async def test_a_server_that_is_only_learnt_of_sleeps_soon_and_one_that_is_used_
     stage.now = PROBE_IDLE_TIMEOUT
     stage.hand(upstream.TimerFired("idle"))
     assert stage.state == "asleep"
-    await Dispatcher.running().settled()
+    await Dispatcher.running().wait_background()
     assert stage.link.closed
     stage.hand(upstream.Wake())  # and is started again by its next use
     assert len(stage.opened_with) == 2

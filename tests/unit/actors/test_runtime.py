@@ -42,7 +42,7 @@ class Probe(LoopActor):
         self.seen.append(message)
         return message
 
-    def on_leftover(self, message: object) -> None:
+    def on_dead_letter(self, message: object) -> None:
         self.left.append(message)
 
     def on_end(self) -> None:
@@ -144,8 +144,8 @@ async def test_an_owned_task_tells_its_actor_how_it_ended() -> None:
     async def broken() -> int:
         raise LookupError("in the task")
 
-    ref.tell(lambda me: me.own(work(), lambda outcome: ("good", outcome.value)) and None)
-    ref.tell(lambda me: me.own(broken(), lambda outcome: ("bad", str(outcome.error))) and None)
+    ref.tell(lambda me: me.spawn(work(), lambda outcome: ("good", outcome.value)) and None)
+    ref.tell(lambda me: me.spawn(broken(), lambda outcome: ("bad", str(outcome.error))) and None)
     await turns()
     assert sorted(actor.seen) == [("bad", "in the task"), ("good", 42)]
     stop(ref)
@@ -158,7 +158,7 @@ async def test_an_error_in_a_task_nobody_asks_about_is_an_error_of_the_actor() -
     async def broken() -> None:
         raise LookupError("in the task")
 
-    ref.tell(lambda me: me.own(broken()) and None)
+    ref.tell(lambda me: me.spawn(broken()) and None)
     await turns()
     assert watcher.of(ChildFailed)[0].reason == "LookupError: in the task"
 
@@ -173,9 +173,9 @@ async def test_tasks_and_timers_end_with_their_actor() -> None:
         finally:
             cancelled.set()
 
-    ref.tell(lambda me: me.own(wait(), lambda _: "ended") and None)
+    ref.tell(lambda me: me.spawn(wait(), lambda _: "ended") and None)
     await turns()
-    ref.tell(lambda me: me.later(0.0, "ring") and None)
+    ref.tell(lambda me: me.call_later(0.0, "ring") and None)
     ref.tell(Probe.end)
     await turns()
     async with asyncio.timeout(5):
@@ -186,7 +186,7 @@ async def test_tasks_and_timers_end_with_their_actor() -> None:
 
 async def test_a_cancelled_timer_is_silent() -> None:
     ref, actor = started()
-    ref.tell(lambda me: me.cancel(me.later(0.0, "ring")))
+    ref.tell(lambda me: me.cancel(me.call_later(0.0, "ring")))
     await turns()
     await ref.ask("marker", block=False)
     assert actor.seen == ["marker"]
@@ -212,9 +212,9 @@ async def test_work_of_the_dead_is_waited_for() -> None:
         await asyncio.sleep(0)
         done.append("closed")
 
-    Dispatcher.running().see_off(close())
+    Dispatcher.running().spawn_background(close())
     async with asyncio.timeout(5):
-        await Dispatcher.running().settled()
+        await Dispatcher.running().wait_background()
     assert done == ["closed"]
 
 
@@ -224,9 +224,9 @@ async def test_work_of_the_dead_that_fails_harms_nobody(capfd: pytest.CaptureFix
 
     gc.collect()  # what other tests have left is not this one's
     capfd.readouterr()
-    Dispatcher.running().see_off(close())
+    Dispatcher.running().spawn_background(close())
     async with asyncio.timeout(5):
-        await Dispatcher.running().settled()
+        await Dispatcher.running().wait_background()
     await asyncio.sleep(0)
     gc.collect()  # asyncio complains, with a traceback, of a failed task nobody has looked at
     assert "Traceback" not in capfd.readouterr().err
@@ -238,8 +238,8 @@ async def test_a_pipe_that_cannot_be_written_does_not_keep_another_from_its_fram
     def fail() -> None:
         raise RuntimeError("the handler is closed")
 
-    Dispatcher.running().after_turn(fail)
-    Dispatcher.running().after_turn(written.set)
+    Dispatcher.running().call_after_drain(fail)
+    Dispatcher.running().call_after_drain(written.set)
     async with asyncio.timeout(5):
         await written.wait()
 

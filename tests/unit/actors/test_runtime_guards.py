@@ -58,9 +58,9 @@ class Raising(LoopActor):
         self._maybe("on_receive")
         return message
 
-    def on_leftover(self, message: object) -> None:
+    def on_dead_letter(self, message: object) -> None:
         self.left.append(message)
-        self._maybe("on_leftover")
+        self._maybe("on_dead_letter")
 
     def on_end(self) -> None:
         self._maybe("on_end")
@@ -110,7 +110,7 @@ async def test_a_hook_that_raises_ends_its_actor_alone_and_is_told(
 async def test_each_message_that_came_too_late_is_handed_on_although_the_hook_raises(
     error: BaseException, told: list[str]
 ) -> None:
-    ref = Raising.start(error, "on_leftover")
+    ref = Raising.start(error, "on_dead_letter")
     actor = actor_of(ref)
     for message in (Raising.end, "one", "two"):
         ref.tell(message)
@@ -147,7 +147,7 @@ async def test_an_owned_task_that_raises_anything_is_an_error_of_its_actor(
 
     watcher = Inbox()
     ref = Raising.start(error, watch=Watch(watcher, "raising"))
-    ref.tell(lambda me: me.own(work()) and None)
+    ref.tell(lambda me: me.spawn(work()) and None)
     await asyncio.sleep(0.01)
     await others_go_on()
     assert type(error).__name__ in watcher.of(ChildFailed)[0].reason
@@ -163,7 +163,7 @@ async def test_a_callback_for_the_end_of_a_task_that_raises_is_an_error_of_the_a
 
     watcher = Inbox()
     ref = Raising.start(error, watch=Watch(watcher, "raising"))
-    ref.tell(lambda me: me.own(asyncio.sleep(0), ended) and None)
+    ref.tell(lambda me: me.spawn(asyncio.sleep(0), ended) and None)
     await asyncio.sleep(0.01)
     await others_go_on()
     assert watcher.of(ChildFailed)
@@ -178,7 +178,7 @@ async def test_a_task_that_fails_while_it_is_cancelled_with_its_actor_is_told(to
             raise LookupError("while cleaning up")
 
     ref = Raising.start(LookupError())
-    ref.tell(lambda me: me.own(work()) and None)
+    ref.tell(lambda me: me.spawn(work()) and None)
     await others_go_on()
     ref.tell(Raising.end)
     await asyncio.sleep(0.01)
@@ -193,8 +193,8 @@ async def test_the_other_pipes_are_written_to_although_one_raises(
         raise error
 
     written = asyncio.Event()
-    Dispatcher.running().after_turn(broken)
-    Dispatcher.running().after_turn(written.set)
+    Dispatcher.running().call_after_drain(broken)
+    Dispatcher.running().call_after_drain(written.set)
     async with asyncio.timeout(5):
         await written.wait()
     assert told
@@ -217,9 +217,9 @@ async def test_a_crash_in_the_background_is_told(error: BaseException, told: lis
     async def work() -> None:
         raise error
 
-    Dispatcher.running().see_off(work())
+    Dispatcher.running().spawn_background(work())
     async with asyncio.timeout(5):
-        await Dispatcher.running().settled()
+        await Dispatcher.running().wait_background()
     await asyncio.sleep(0)
     assert type(error).__name__ in told[0]
 
@@ -231,7 +231,7 @@ async def test_work_cancelled_before_it_began_leaves_nothing_unawaited() -> None
     ref = Raising.start(LookupError())
 
     def begin_and_end(me: Raising) -> None:
-        me.own(work())
+        me.spawn(work())
         me.end()
 
     ref.tell(begin_and_end)

@@ -379,7 +379,7 @@ async def test_what_an_old_connection_still_says_is_dropped_by_its_number() -> N
     assert len(stage.losses) == 1
     extra = DeafLink()
     stage.hand(upstream.LinkOpened(old, extra, None))  # opened after all, with nobody to use it
-    await Dispatcher.running().settled()
+    await Dispatcher.running().wait_background()
     assert extra.closed
 
 

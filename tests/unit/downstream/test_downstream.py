@@ -41,7 +41,7 @@ def downstream(gone: list[bool]) -> tuple[Downstream, Writer]:
         on_frames=lambda frames: None,
         on_gone=gone.append,
         on_writable=lambda writable: None,
-        after_turn=lambda action: action(),
+        call_after_drain=lambda action: action(),
     )
     writer: Any = Writer()
     made._writer = writer
