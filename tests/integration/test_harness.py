@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,3 +53,8 @@ def test_about_half_of_the_tests_leave_stderr_unread(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("PYTEST_CURRENT_TEST", f"tests/test_x.py::test_{number} (call)")
         unread += leaves_stderr_unread()
     assert 400 < unread < 600
+
+
+def test_what_measures_processor_time_does_not_measure_coverage() -> None:
+    assert time.thread_time() > 0
+    assert sys.gettrace() is None  # in CI, where coverage traces the other tests of this process
