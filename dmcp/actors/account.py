@@ -39,13 +39,13 @@ class HeldCredentials(Protocol):
 
     @property
     def authorization(self) -> str:
-        """The header value."""
+        """Return the header value."""
 
     def needs_refresh(self, now: float) -> bool:
-        """Whether to renew them."""
+        """Return whether to renew them."""
 
     def is_valid(self, now: float) -> bool:
-        """Whether they have not expired."""
+        """Return whether they have not expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class CredentialState:
     step_ups: dict[str, list[float]] = field(default_factory=dict)
 
     def authorize(self, now: float) -> Decision:
-        """What to say to a request that is about to be sent. It never waits for a person."""
+        """Return what to say to a request that is about to be sent. It never waits for a person."""
         if self.job is not None and not self.awaits:
             return WaitForJob()
         held = self.held

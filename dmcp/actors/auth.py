@@ -46,7 +46,7 @@ class Authorizer(Protocol):
     """Does what the actor decides: ``dmcp.auth.authorizer.Authorizer``, or a fake. All of it raises ``AuthError``."""
 
     async def load(self, name: str, server: RemoteServer) -> HeldCredentials | None:
-        """What is stored."""
+        """Return what is stored."""
 
     async def refresh(self, name: str, server: RemoteServer) -> HeldCredentials:
         """Something that is not due."""
@@ -350,7 +350,7 @@ class AuthActor(LoopActor):
 
 
 def _is_answered(job: _Job, question: Authorize | Challenged, error: AuthError) -> bool:
-    """Whether a flight that failed like this answers the question; the person may have been left out of it."""
+    """Return whether a flight that failed like this answers the question; the person may have been left out of it."""
     if not isinstance(question, Challenged):
         return False
     return job.in_use or not question.in_use or not isinstance(error, SignInNeeded)

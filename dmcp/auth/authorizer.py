@@ -73,7 +73,7 @@ class Authorizer:
         return f"<Authorizer {self._store!r}>"
 
     async def load(self, name: str, server: RemoteServer) -> Tokens | None:
-        """The tokens kept for a server, good or not.
+        """Return the tokens kept for a server, good or not.
 
         Raises:
             AuthError: the store cannot be read.
@@ -217,7 +217,7 @@ class Authorizer:
             return await self._store.remove(name)
 
     async def challenge_of(self, server: RemoteServer) -> Challenge:
-        """What a server asks for when one knocks without credentials.
+        """Return what a server asks for when one knocks without credentials.
 
         Raises:
             AuthUnavailable: it does not answer.
@@ -381,7 +381,7 @@ class Authorizer:
 
 
 def _wish(server: RemoteServer, found: Discovered, entry: Entry | None, wanted: Challenge) -> flow.Wish:
-    """What to ask for: what was allowed before stays allowed (MCP 2026-07-28, "Step-Up Authorization Flow")."""
+    """Return what to ask for: what was allowed before stays allowed (MCP 2026-07-28, "Step-Up Authorization Flow")."""
     settings = server.oauth
     scopes = grants.scopes_for(settings.scopes, wanted.scopes, found.scopes, found.server)
     added = grants.OFFLINE if grants.OFFLINE not in (*settings.scopes, *wanted.scopes, *found.scopes) else ""

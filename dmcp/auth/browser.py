@@ -38,7 +38,7 @@ _CMD_EVALUATES: Final = re.compile(r"/.*")
 
 
 def is_openable(url: str) -> bool:
-    """Whether a browser may be given an address: http(s) with a host, and nothing a program could misread."""
+    """Return whether a browser may be given an address: http(s) with a host, and nothing a program could misread."""
     if any(c.isspace() or ord(c) < ord(" ") or ord(c) >= _DELETE or c in "\"'`<>\\^|" for c in url):
         return False
     try:
@@ -49,7 +49,7 @@ def is_openable(url: str) -> bool:
 
 
 def commands(url: str, environ: Mapping[str, str], platform: str) -> tuple[tuple[str, ...], ...]:
-    """The commands that would open an address, the best first; empty when nobody would see a browser."""
+    """Return the commands that would open an address, the best first; empty when nobody would see a browser."""
     chosen = []
     for entry in environ.get("BROWSER", "").split(";" if platform == "win32" else ":"):
         words = _words(entry, platform)
@@ -93,7 +93,7 @@ def refused(environ: Mapping[str, str], platform: str) -> str | None:
 
 
 def is_available() -> bool:
-    """Whether a browser would be seen by somebody. Without one, only ``dmcp auth login`` makes sense."""
+    """Return whether a browser would be seen by somebody. Without one, only ``dmcp auth login`` makes sense."""
     return sys.platform == "win32" or any(
         find_program(words[0], os.environ) for words in commands("", os.environ, sys.platform)
     )

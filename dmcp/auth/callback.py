@@ -66,7 +66,7 @@ class Callback:
 
     @property
     def redirect_uri(self) -> str:
-        """The address to register and to send along; valid once entered."""
+        """Return the address to register and to send along; valid once entered."""
         return f"http://{self._host}:{self._port}{self._path}"
 
     async def __aenter__(self) -> Self:
@@ -98,7 +98,7 @@ class Callback:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def answer(self, is_ours: Callable[[dict[str, str]], bool], wait_timeout: float) -> dict[str, str]:
-        """The query of the first callback that is ours.
+        """Return the query of the first callback that is ours.
 
         Args:
             is_ours: says so, by the ``state`` in it; strangers are turned away and do not end the wait.

@@ -36,12 +36,12 @@ class Challenge:
 
     @property
     def wants_more_scope(self) -> bool:
-        """Whether the token was good and allows too little."""
+        """Return whether the token was good and allows too little."""
         return self.error == "insufficient_scope"
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The scopes that a token needs to be better than the one it refuses."""
+        """Return the scopes that a token needs to be better than the one it refuses."""
         return self.scopes if self.wants_more_scope else ()
 
 

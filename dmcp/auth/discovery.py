@@ -61,7 +61,7 @@ class ServerMetadata:
 
 
 def canonical(url: str) -> str:
-    """The identifier of an MCP server: scheme and host in lower case, no fragment, no lone slash.
+    """Return the identifier of an MCP server: scheme and host in lower case, no fragment, no lone slash.
 
     Source: MCP 2025-11-25, "Canonical Server URI".
     """
@@ -77,12 +77,12 @@ def origin(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine."""
+    """Return whether a URL names this machine."""
     return kind_of_host(urlsplit(url).hostname or "") == "loopback"
 
 
 def is_same_issuer(one: str, other: str) -> bool:
-    """Whether two identifiers are of the same issuer: they differ by a final slash at most.
+    """Return whether two identifiers are of the same issuer: they differ by a final slash at most.
 
     Google, Auth0 and the Python SDK write it in one place and not in the other. Nothing else is normalised: another
     scheme, host, port or path is another issuer (RFC 8414 section 3.3).
@@ -91,7 +91,7 @@ def is_same_issuer(one: str, other: str) -> bool:
 
 
 def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
-    """Whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
+    """Return whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
 
     A remote server must not make dmcp speak to what listens on the person's own machine or in their network, by HTTPS
     either. What a name stands for is checked when it is connected to (``dmcp.auth.reach``).
@@ -121,7 +121,7 @@ def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
 
 
 def resource_metadata_urls(server_url: str, named: str | None) -> tuple[str, ...]:
-    """Where to look for a server's protected resource metadata, in order (RFC 9728 section 3.1).
+    """Return where to look for a server's protected resource metadata, in order (RFC 9728 section 3.1).
 
     Args:
         server_url: the server's configured address.
@@ -135,7 +135,7 @@ def resource_metadata_urls(server_url: str, named: str | None) -> tuple[str, ...
 
 
 def server_metadata_urls(issuer: str) -> tuple[str, ...]:
-    """Where to look for an authorization server's metadata, in order.
+    """Return where to look for an authorization server's metadata, in order.
 
     Source: MCP 2025-11-25, "Authorization Server Metadata Discovery".
     """
@@ -219,7 +219,7 @@ def read_server_metadata(document: object, issuer: str) -> ServerMetadata:
 
 
 def default_server_metadata(server_url: str) -> ServerMetadata:
-    """The endpoints of a server that publishes no metadata at all (MCP 2025-03-26, section 2.3.3)."""
+    """Return the endpoints of a server that publishes no metadata at all (MCP 2025-03-26, section 2.3.3)."""
     base = origin(server_url)
     return ServerMetadata(base, f"{base}/token", f"{base}/authorize", f"{base}/register", s256=True)
 

@@ -144,7 +144,7 @@ async def sign_in(
     offer: Callable[[str], None],
     wait_timeout: float = WAIT_TIMEOUT,
 ) -> Granted:
-    """The authorization code grant, from the loopback address to the tokens.
+    """Do the authorization code grant, from the loopback address to the tokens.
 
     Args:
         web: to fetch with.
@@ -191,7 +191,7 @@ async def sign_in(
 async def client_credentials(
     web: AuthHttpClient, found: Discovered, settings: OAuthSettings, wish: Wish
 ) -> Granted:
-    """The grant of a client that acts on its own behalf: no person, no browser.
+    """Do the grant of a client that acts on its own behalf: no person, no browser.
 
     Raises:
         AuthError: the configuration lacks something, or the server refused.
@@ -208,7 +208,7 @@ async def client_credentials(
 
 
 async def refresh(web: AuthHttpClient, entry: Entry, settings: OAuthSettings) -> Entry:
-    """The entry with new tokens for old ones.
+    """Refresh: return the entry with new tokens for old ones.
 
     Raises:
         SignInNeeded: there is no refresh token, or its client is not the configured one any more.
@@ -236,7 +236,7 @@ async def refresh(web: AuthHttpClient, entry: Entry, settings: OAuthSettings) ->
 
 
 def audience_for(settings: OAuthSettings, found: str) -> str:
-    """The value of the ``resource`` parameter, as configured or as found; empty: it is not sent."""
+    """Return the value of the ``resource`` parameter, as configured or as found; empty: it is not sent."""
     if isinstance(settings.resource, str):
         return settings.resource
     return "" if settings.resource is False else found
@@ -262,7 +262,7 @@ async def _milder(wish: Wish, attempt: Callable[[Wish], Awaitable[Tokens]]) -> t
 
 
 def _is_vouched_for(web: AuthHttpClient, server: discovery.ServerMetadata, settings: OAuthSettings) -> bool:
-    """Whether an answer without ``iss`` can only be of the issuer whose token endpoint will get the code.
+    """Return whether an answer without ``iss`` can only be of the issuer whose token endpoint will get the code.
 
     Metadata may name the authorization endpoint of an honest server beside the token endpoint of an attacker, who so
     gets a code that was made for somebody else (mix-up, RFC 9207 section 1). The page has to be at the origin of the
@@ -276,7 +276,7 @@ def _is_vouched_for(web: AuthHttpClient, server: discovery.ServerMetadata, setti
 async def adopted(
     web: AuthHttpClient, server_url: str, settings: OAuthSettings, entry: Entry, bound: str | None
 ) -> Entry:
-    """The predecessor's tokens with what it did not keep: whose they are and where they are renewed.
+    """Return the predecessor's tokens with what it did not keep: whose they are and where they are renewed.
 
     ``bound`` is the issuer the configured client is for, if that is known. The caller checks that it is this one.
 
@@ -298,7 +298,7 @@ async def adopted(
 
 
 def _nothing_found(issuer: str, failures: list[_Failure], its: list[_Failure]) -> AuthError:
-    """The error that names each place that was looked at; ``its`` are those of the authorization server."""
+    """Return the error that names each place that was looked at; ``its`` are those of the authorization server."""
     reasons = {failure.reason for failure in its}
     if len(reasons) == 1 and _UNREACHABLE in (reason := reasons.pop()):
         return AuthUnavailable(reason)  # the host is the reason, whatever was asked for there
@@ -359,7 +359,7 @@ async def _first(
     deadline: float,
     needs: str,
 ) -> T | None:
-    """The first document that is one. ``failures`` gets a line for each place before it.
+    """Return the first document that is one. ``failures`` gets a line for each place before it.
 
     Raises:
         AuthError: a document is one, and cannot be believed.

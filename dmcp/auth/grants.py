@@ -89,12 +89,12 @@ class GrantRefused(AuthError):  # noqa: N818 - says what happened, as LinkRefuse
 
     @property
     def is_passing(self) -> bool:
-        """Whether it may go well later with the very same request."""
+        """Return whether it may go well later with the very same request."""
         return self.code in _PASSING_CODES or self.status in _PASSING_STATUSES
 
     @property
     def is_dead(self) -> bool:
-        """Whether a refused refresh token is worth nothing, in whatever words the server says so."""
+        """Return whether a refused refresh token is worth nothing, in whatever words the server says so."""
         if self.is_passing or self.is_of_target:
             return False
         if self.code or self.status == _UNAUTHORIZED:
@@ -139,7 +139,7 @@ def preload(*, signing: bool) -> None:
 
 
 def check_code_flow(server: ServerMetadata, *, assume_pkce: bool = False) -> str:
-    """The authorization endpoint of a server that can do the flow safely.
+    """Return the authorization endpoint of a server that can do the flow safely.
 
     Args:
         server: what it says of itself.
@@ -230,12 +230,12 @@ def _refuse_others(url: str, server: ServerMetadata) -> None:
 
 
 def is_answer_to(request: AuthorizationRequest, query: Mapping[str, str]) -> bool:
-    """Whether a callback belongs to this request: its ``state`` is ours."""
+    """Return whether a callback belongs to this request: its ``state`` is ours."""
     return hmac.compare_digest(query.get("state", "").encode(), request.state.encode())
 
 
 def code_from(request: AuthorizationRequest, query: Mapping[str, str], *, vouched: bool = True) -> str:
-    """The authorization code of a callback whose ``state`` is right.
+    """Return the authorization code of a callback whose ``state`` is right.
 
     Args:
         request: what it answers.
@@ -274,7 +274,7 @@ def code_from(request: AuthorizationRequest, query: Mapping[str, str], *, vouche
 
 
 def code_form(request: AuthorizationRequest, code: str, resource: str) -> dict[str, str]:
-    """The token request for a code."""
+    """Return the token request for a code."""
     return _form(
         "authorization_code",
         code=code,
@@ -285,12 +285,12 @@ def code_form(request: AuthorizationRequest, code: str, resource: str) -> dict[s
 
 
 def refresh_form(refresh_token: str, resource: str) -> dict[str, str]:
-    """The token request for a refresh token. No scope: what was granted stays (RFC 6749 section 6)."""
+    """Return the token request for a refresh token. No scope: what was granted stays (RFC 6749 section 6)."""
     return _form("refresh_token", refresh_token=refresh_token, **_target(resource))
 
 
 def client_credentials_form(resource: str, scopes: tuple[str, ...]) -> dict[str, str]:
-    """The token request of a client that acts on its own behalf."""
+    """Return the token request of a client that acts on its own behalf."""
     return _form("client_credentials", **_target(resource), scope=" ".join(scopes))
 
 
@@ -331,7 +331,7 @@ def scopes_for(
     supported: tuple[str, ...],
     server: ServerMetadata,
 ) -> tuple[str, ...]:
-    """What to ask for: the challenge's scopes with the configured ones, else all the server names, else none.
+    """Return what to ask for: the challenge's scopes with the configured ones, else all the server names, else none.
 
     ``offline_access`` is added where the authorization server offers it, for a refresh token
     (MCP 2026-07-28, "Refresh Tokens"); not to scopes the person configured, which are sent as they are.
@@ -356,14 +356,14 @@ def answer_of(document: object, text: str) -> object:
 
 
 def is_refusal(document: object) -> bool:
-    """Whether an answer with a status of success is a refusal all the same (GitHub, Slack)."""
+    """Return whether an answer with a status of success is a refusal all the same (GitHub, Slack)."""
     if not isinstance(document, dict):
         return False
     return bool(document.get("error")) or document.get("ok") is False
 
 
 def refusal(status: int, document: object, server_origin: str, text: str = "") -> GrantRefused:
-    """The error for a token or registration request that was refused in words (RFC 6749 section 5.2).
+    """Return the error for a token or registration request that was refused in words (RFC 6749 section 5.2).
 
     Args:
         status: of HTTP.
@@ -388,7 +388,7 @@ def described(answer: Mapping[str, str]) -> str:
 
 
 def _said(document: object) -> tuple[str, str]:
-    """The error code of an answer and what it says besides, in the shapes servers give it."""
+    """Return the error code of an answer and what it says besides, in the shapes servers give it."""
     if not isinstance(document, dict):
         return "", ""
     error = document.get("error")

@@ -41,7 +41,7 @@ class Entry:
     requested: tuple[str, ...] = ()
 
     def is_better_than(self, rejected: str | None, scopes: tuple[str, ...], now: float) -> bool:
-        """Whether its tokens are good, were not rejected and were asked for with at least these scopes."""
+        """Return whether its tokens are good, were not rejected and were asked for with at least these scopes."""
         tokens = self.tokens
         if tokens is None or tokens.authorization == rejected or tokens.needs_refresh(now):
             return False
@@ -66,20 +66,20 @@ class Record:
 
     @property
     def left(self) -> Entry | None:
-        """What the predecessor kept under this name: tokens of nobody knows which address."""
+        """Return what the predecessor kept under this name: tokens of nobody knows which address."""
         return next((e for e in self.entries if e.resource == LEGACY and e.tokens is not None), None)
 
     def find(self, resource: str) -> Entry | None:
-        """The newest entry for a resource."""
+        """Return the newest entry for a resource."""
         return next((e for e in self.entries if e.resource == resource), None)
 
     def find_issuer(self, resource: str, issuer: str) -> Entry | None:
-        """The entry of exactly this pair."""
+        """Return the entry of exactly this pair."""
         of_resource = (e for e in self.entries if e.resource == resource)
         return next((e for e in of_resource if is_same_issuer(e.issuer, issuer)), None)
 
     def adopted(self, resource: str) -> Record | None:
-        """The record with what the predecessor left bound to a resource; ``None`` if it left nothing."""
+        """Return the record with what the predecessor left bound to a resource; ``None`` if it left nothing."""
         left = self.left
         if left is None:
             return None
@@ -88,12 +88,12 @@ class Record:
     def better_than(
         self, rejected: str | None, resource: str, scopes: tuple[str, ...], now: float
     ) -> Tokens | None:
-        """The tokens of a resource, if they are good, were not rejected and were asked for with these scopes."""
+        """Return the tokens of a resource, if they are good, were not rejected and were asked for with these scopes."""
         entry = self.find(resource)
         return entry.tokens if entry is not None and entry.is_better_than(rejected, scopes, now) else None
 
     def issuer_of_configured(self, resource: str, client_id: str | None) -> str | None:
-        """The issuer for which the person's own client id was used first; ``None`` when it never was."""
+        """Return the issuer for which the person's own client id was used first; ``None`` when it never was."""
         for bond in self.bonds:
             if (bond.resource, bond.client_id) == (resource, client_id):
                 return bond.issuer
@@ -109,7 +109,7 @@ class Record:
         return None
 
     def with_entry(self, entry: Entry) -> Record:
-        """The record with this entry first, in place of the one of the same pair and of a predecessor's."""
+        """Return the record with this entry first, in place of the one of the same pair and of a predecessor's."""
 
         def is_replaced(other: Entry) -> bool:
             if other.resource != entry.resource:
@@ -120,19 +120,19 @@ class Record:
         return replace(self, entries=(entry, *kept)[:_ENTRIES])
 
     def with_bond(self, bond: Bond) -> Record:
-        """The record with a client bound to this issuer, in place of the one it was bound to."""
+        """Return the record with a client bound to this issuer, in place of the one it was bound to."""
         pair = (bond.resource, bond.client_id)
         kept = [b for b in self.bonds if (b.resource, b.client_id) != pair]
         return replace(self, bonds=(bond, *kept)[:_ENTRIES])
 
     def with_client(self, resource: str, issuer: str, client: Client | None) -> Record:
-        """The record with another client in the entry of this pair; the same if there is no such entry."""
+        """Return the record with another client in the entry of this pair; the same if there is no such entry."""
         entry = self.find_issuer(resource, issuer)
         changed = (replace(e, client=client) if e is entry else e for e in self.entries)
         return replace(self, entries=tuple(changed))
 
     def without_tokens(self, access: str) -> Record:
-        """The record without the tokens that hold this access token; the client stays registered."""
+        """Return the record without the tokens that hold this access token; the client stays registered."""
         kept = (
             replace(e, tokens=None) if e.tokens and e.tokens.access == access else e for e in self.entries
         )
@@ -140,7 +140,7 @@ class Record:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """The record as it stands in a file."""
+    """Return the record as it stands in a file."""
     out: dict[str, Any] = {"version": VERSION, "entries": [_entry_to_json(e) for e in record.entries]}
     if record.bonds:
         out["bonds"] = [asdict(bond) for bond in record.bonds]

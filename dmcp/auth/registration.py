@@ -44,7 +44,7 @@ class Client:
     unconfirmed: bool = False
 
     def is_usable(self, now: float) -> bool:
-        """Whether its secret has not expired."""
+        """Return whether its secret has not expired."""
         return not self.secret_expires_at or now < self.secret_expires_at
 
 
@@ -78,7 +78,7 @@ def check_issuer(before: str | None, issuer: str, remedy: str) -> None:
 def choose(
     settings: OAuthSettings, server: ServerMetadata, known: Client | None, redirect_uri: str
 ) -> Client | Register:
-    """The client to use, or the registration to make, in the order the specification gives.
+    """Return the client to use, or the registration to make, in the order the specification gives.
 
     Args:
         settings: the person's configuration of this server.
@@ -106,7 +106,7 @@ def choose(
 
 
 def configured(settings: OAuthSettings, server: ServerMetadata) -> Client:
-    """The client the person configured.
+    """Return the client the person configured.
 
     Raises:
         AuthError: there is none, or none of the ways it can authenticate is one the server accepts.
@@ -135,7 +135,7 @@ def secret_method(secret: str | None, server: ServerMetadata) -> str:
 
 
 def read_registration(document: object, asked: Register, server: ServerMetadata, redirect_uri: str) -> Client:
-    """The client from a registration's answer (RFC 7591 section 3.2.1).
+    """Return the client from a registration's answer (RFC 7591 section 3.2.1).
 
     Raises:
         AuthError: this is no registration response.

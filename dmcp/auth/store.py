@@ -77,7 +77,7 @@ class FileStore:
         return f"<{type(self).__name__} {self._folder}>"
 
     async def read(self, server: str) -> Record:
-        """What is kept about a server; an empty record when there is nothing that can be read.
+        """Return what is kept about a server; an empty record when there is nothing that can be read.
 
         Raises:
             AuthError: the file is there and the operating system does not let dmcp read it.
@@ -269,7 +269,7 @@ class KeyringStore(FileStore):
 
 
 def open_store(kind: Literal["file", "keyring"]) -> FileStore:
-    """The store the configuration asks for.
+    """Return the store the configuration asks for.
 
     Raises:
         AuthError: the keyring is asked for and not installed.

@@ -39,29 +39,29 @@ class Tokens:
 
     @property
     def authorization(self) -> str:
-        """The value of the ``Authorization`` header."""
+        """Return the value of the ``Authorization`` header."""
         return f"Bearer {self.access}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The values that must never be shown."""
+        """Return the values that must never be shown."""
         return (self.access, self.refresh) if self.refresh else (self.access,)
 
     @property
     def refresh_at(self) -> float | None:
-        """When to ask for new ones, in seconds since the epoch; ``None`` when they do not expire."""
+        """Return when to ask for new ones, in seconds since the epoch; ``None`` when they do not expire."""
         if self.expires_at is None:
             return None
         lifetime = self.expires_at - self.obtained_at
         return self.expires_at - (min(AHEAD, max(lifetime, 0.0) / 10) if self.obtained_at else AHEAD)
 
     def needs_refresh(self, now: float) -> bool:
-        """Whether to renew them now. After a clock went back their expiry means nothing, and they are due."""
+        """Return whether to renew them now. After a clock went back their expiry means nothing, and they are due."""
         refresh_at = self.refresh_at
         return refresh_at is not None and (now >= refresh_at or now < self.obtained_at - _CLOCK_STEP)
 
     def is_valid(self, now: float) -> bool:
-        """Whether they have not expired."""
+        """Return whether they have not expired."""
         return self.expires_at is None or now < self.expires_at
 
 
@@ -121,12 +121,12 @@ def _seconds(value: Any) -> float | None:
 
 
 def is_usable_token(value: object) -> TypeGuard[str]:
-    """Whether this can stand in a header: printable ASCII of bearable length."""
+    """Return whether this can stand in a header: printable ASCII of bearable length."""
     return isinstance(value, str) and len(value) <= MAX_TOKEN and bool(_HEADER_SAFE.fullmatch(value))
 
 
 def _innermost(document: dict[str, Any]) -> dict[str, Any]:
-    """The part of an answer that has the token: a user's token at Slack stands in ``authed_user``."""
+    """Return the part of an answer that has the token: a user's token at Slack stands in ``authed_user``."""
     if document.get("access_token"):
         return document
     inner = [v for v in document.values() if isinstance(v, dict) and v.get("access_token")]

@@ -47,7 +47,7 @@ class Answer:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the status says that all went well."""
+        """Return whether the status says that all went well."""
         return self.status in range(200, 300)
 
 
@@ -121,7 +121,7 @@ class AuthHttpClient:
 
     @property
     def home(self) -> Kind | None:
-        """What kind of address the server itself has, as far as it is known."""
+        """Return what kind of address the server itself has, as far as it is known."""
         return self._reach.home if self._reach is not None else None
 
     async def check(self, url: str) -> None:
@@ -216,7 +216,7 @@ class AuthHttpClient:
 
 
 def _cause(error: BaseException) -> str:
-    """What is to be told of a connection that failed: a certificate that is not trusted the person can mend."""
+    """Return what is to be told of a connection that failed: a certificate that is not trusted the person can mend."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):

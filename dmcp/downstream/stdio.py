@@ -250,7 +250,7 @@ def _is_pipe(fd: int) -> bool:
 
 
 def _has_hung_up(fd: int) -> bool:
-    """Whether the other end of a pipe or socket is closed, or closed for writing."""
+    """Return whether the other end of a pipe or socket is closed, or closed for writing."""
     if sys.platform == "win32":
         return False  # nobody asks: the loop reads no pipes there
     poll = select.poll()

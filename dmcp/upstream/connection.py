@@ -93,7 +93,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether the last answer has come to its end and the connection can carry another request."""
+        """Return whether the last answer has come to its end and the connection can carry another request."""
         return (
             self._complete
             and self._keep
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether the server has closed the connection and the event loop has not said so yet.
+        """Return whether the server has closed the connection and the event loop has not said so yet.
 
         What it says on an idle connection, unasked, comes to the same. A request sent now would be lost, and nobody
         could say that it has not run (RFC 9110, 9.2.2).
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._socket = None
 
     async def chunk(self) -> bytes:
-        """The next part of the body; empty at its end.
+        """Return the next part of the body; empty at its end.
 
         Raises:
             httpx.ReadError, httpx.RemoteProtocolError: it ends too early.
@@ -386,7 +386,7 @@ def _beyond(what: str) -> BeyondLimitError:
 
 
 def _has_input(connected: socket.socket) -> bool:
-    """Whether there is something to read, an end or an error included. Takes nothing, does not wait."""
+    """Return whether there is something to read, an end or an error included. Takes nothing, does not wait."""
     if sys.platform == "win32":
         return bool(select.select([connected], [], [], 0)[0])
     poll = select.poll()  # select.select has no room for large descriptors

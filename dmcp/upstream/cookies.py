@@ -79,7 +79,7 @@ class CookieJar:
 
 
 def _is_within(path: str, where: str) -> bool:
-    """Whether a request's path is one a cookie is for (RFC 6265, 5.1.4)."""
+    """Return whether a request's path is one a cookie is for (RFC 6265, 5.1.4)."""
     return path == where or (path.startswith(where) and (where.endswith("/") or path[len(where)] == "/"))
 
 

@@ -101,7 +101,7 @@ class Endpoint:
             await pool.give_back(self._origin)
 
     def resolve(self, reference: str, base: httpx.URL | None = None) -> httpx.URL:
-        """The absolute URL of a reference the server gave.
+        """Return the absolute URL of a reference the server gave.
 
         Args:
             reference: as it came.
@@ -167,11 +167,11 @@ class Endpoint:
         )
 
     def fault(self, error: httpx.HTTPError) -> LinkFault:
-        """The fault behind an exception of a request to this server; it names the proxy, if there is one."""
+        """Return the fault behind an exception of a request to this server; it names the proxy, if there is one."""
         return faults.from_exception(error, self._origin.transport.proxy)
 
     async def settle(self, answer: Response, request: Request) -> Response:
-        """What ``open`` would have returned after this answer to a request of ``start``; raises as it does."""
+        """Return what ``open`` would have returned after this answer to a request of ``start``; raises as it does."""
         self._keep_cookies(answer, request)
         return await self._settle(answer, request, None, sign_in=True)
 
@@ -271,7 +271,7 @@ async def _auth_error(response: Response, has_key: bool) -> faults.LinkFailure:
 
 
 async def _words(response: Response) -> str:
-    """What the server says with a refusal, if it says it soon. Closes the answer."""
+    """Return what the server says with a refusal, if it says it soon. Closes the answer."""
     try:
         async with asyncio.timeout(_BODY_TIMEOUT):
             body, _ = await responses.refusal(response, _ALWAYS)
@@ -301,7 +301,7 @@ def _checked_url(text: str) -> httpx.URL:
 
 
 def _fixed_headers(url: httpx.URL, configured: Mapping[str, str]) -> tuple[Header, ...]:
-    """What goes along with every request. Configured headers win, but for those that frame the message."""
+    """Return what goes along with every request. Configured headers win, but for those that frame the message."""
     chosen = {
         "host": url.netloc.decode("ascii"),
         "user-agent": "dmcp",

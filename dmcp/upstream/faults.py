@@ -56,7 +56,7 @@ def failure(kind: FaultKind, reason: str, *, may_have_run: bool, category: str =
 
 
 def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -> LinkFault:
-    """The fault behind an exception of httpx.
+    """Return the fault behind an exception of httpx.
 
     A request may have run unless the connection could not even be made: what was written may have been read.
 
@@ -79,7 +79,7 @@ def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason the operating system or TLS gave, in its own words but without its numbers."""
+    """Return the innermost reason the operating system or TLS gave, in its own words but without its numbers."""
     seen: BaseException | None = error
     text = str(error)
     while seen is not None:
@@ -99,7 +99,7 @@ def _cause(error: BaseException) -> str:
 
 
 def from_status(status: int, body: bytes, proxy: str = "") -> LinkFault:
-    """The fault behind a status that is no success, with what the server itself says about it.
+    """Return the fault behind a status that is no success, with what the server itself says about it.
 
     429 refuses before anything runs, and so do the other 4xx; after a 5xx nobody can tell.
 
@@ -122,7 +122,7 @@ def from_status(status: int, body: bytes, proxy: str = "") -> LinkFault:
 
 
 def not_mcp(content_type: str) -> LinkFault:
-    """The fault of an answer whose content type is neither JSON nor an event stream."""
+    """Return the fault of an answer whose content type is neither JSON nor an event stream."""
     if content_type.partition(";")[0].strip().lower() in {"text/html", "application/xhtml+xml"}:
         reason = (
             "answered with a web page instead of MCP: the URL is wrong, or a sign-in page of this network "
@@ -142,7 +142,7 @@ def oversized(limit: int) -> LinkFailure:
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header (RFC 9110, 10.2.3); ``None`` if it says nothing usable."""
+    """Return seconds to wait by a ``Retry-After`` header (RFC 9110, 10.2.3); ``None`` if it says nothing usable."""
     if value is None:
         return None
     value = value.strip()

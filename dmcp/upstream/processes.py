@@ -112,7 +112,7 @@ def _end_tree(pid: int) -> bool:
 
 
 def is_group_alive(pid: int) -> bool:
-    """Whether anything of a process group is left."""
+    """Return whether anything of a process group is left."""
     if sys.platform == "win32":
         return False
     with suppress(ProcessLookupError, PermissionError):
@@ -202,7 +202,7 @@ def _braced(text: str) -> str:
 
 
 def _masked(words: list[str]) -> list[str]:
-    """The words without the values of options that sound like a secret: this is shown and logged."""
+    """Return the words without the values of options that sound like a secret: this is shown and logged."""
     shown: list[str] = []
     hides = False
     for word in words:

@@ -23,7 +23,7 @@ def remote_opener(
     timeout: float = 30.0,
     frame: int = MAX_FRAME,
 ) -> OpenLink:
-    """What opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
+    """Return what opens links to this server: an ``OpenLink``. It remembers for the run which transport worked.
 
     Opening over Streamable HTTP sends nothing yet: trouble shows with the first request. Over HTTP+SSE it
     opens the event stream and waits for the address to post to.

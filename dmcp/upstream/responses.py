@@ -73,11 +73,11 @@ class Response:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the body is not compressed."""
+        """Return whether the body is not compressed."""
         return "content-encoding" not in self.headers
 
     def chunks(self) -> AsyncIterable[bytes]:
-        """The body as it arrives, not compressed any more, in parts of at most ``encodings.STEP`` if it was.
+        """Return the body as it arrives, not compressed any more, in parts of at most ``encodings.STEP`` if it was.
 
         Raises:
             httpx.HTTPError: the connection broke.
@@ -119,7 +119,7 @@ class Body(httpx.AsyncByteStream):
         self._pool = pool
 
     def ready(self) -> bytes | None:
-        """The whole body if it has come already and is short, else ``None``. It can be had again."""
+        """Return the whole body if it has come already and is short, else ``None``. It can be had again."""
         return None if self._connection is None else self._connection.whole()
 
     def release(self) -> None:
@@ -182,7 +182,7 @@ _AROUND: Final = " \t\"'"
 
 
 def content_type(response: Response) -> str:
-    """The media type, lower case, without parameters; empty where there is none.
+    """Return the media type, lower case, without parameters; empty where there is none.
 
     Servers and what stands between have been seen to double the header, to leave the space or semicolon before
     parameters out, and to name JSON as something more special: what MCP knows is recognised in all that.
@@ -201,7 +201,7 @@ def content_type(response: Response) -> str:
 
 
 async def whole(response: Response, reading: asyncio.Event, limit: int = MAX_FRAME) -> bytes:
-    """The body, once it is complete. Closes the answer however it ends.
+    """Return the body, once it is complete. Closes the answer however it ends.
 
     Args:
         response: an answer whose body is unread.
@@ -233,19 +233,19 @@ async def whole(response: Response, reading: asyncio.Event, limit: int = MAX_FRA
 
 
 def _announced(response: Response) -> int:
-    """The length the head announces; 0 where it says nothing that can be understood."""
+    """Return the length the head announces; 0 where it says nothing that can be understood."""
     length = response.headers.get("content-length", "")
     return int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else 0  # noqa: PLR2004 - 64 bits
 
 
 def ready(response: Response) -> bytes | None:
-    """The whole body if it has come already, is short and not compressed: that is twice as fast."""
+    """Return the whole body if it has come already, is short and not compressed: that is twice as fast."""
     stream = response.stream
     return stream.ready() if response.is_plain and isinstance(stream, Body) else None
 
 
 async def refusal(response: Response, reading: asyncio.Event) -> tuple[bytes, LinkFault]:
-    """The body of an answer that is no success (empty if unreadable), and the fault it stands for."""
+    """Return the body of an answer that is no success (empty if unreadable), and the fault it stands for."""
     try:
         body = await whole(response, reading, MAX_REFUSAL)
     except faults.LinkFailure:
@@ -256,7 +256,7 @@ async def refusal(response: Response, reading: asyncio.Event) -> tuple[bytes, Li
 async def events(
     response: Response, reading: asyncio.Event, limit: int = MAX_FRAME
 ) -> AsyncIterator[ServerSentEvent]:
-    """The events of a stream until it ends. Closes the answer however it ends.
+    """Return the events of a stream until it ends. Closes the answer however it ends.
 
     Args:
         response: an answer of type ``text/event-stream`` whose body is unread.
@@ -316,12 +316,12 @@ class _Text:
         self._ready = ready
 
     def iter_text(self) -> Iterator[str]:
-        """The body taken."""
+        """Return the body taken."""
         if text := self._decoder.decode(self._ready, final=True):
             yield text
 
     async def aiter_text(self) -> AsyncIterator[str]:
-        """The body as it arrives."""
+        """Return the body as it arrives."""
         async for chunk in self._response.chunks():
             for piece in self._pieces(chunk):
                 self._lines += piece.count(b"\n") + piece.count(b"\r")
@@ -369,7 +369,7 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 def as_frame(body: bytes) -> bytes:
-    """The body as a frame: raw line ends stand only between JSON tokens, so a space does as well."""
+    """Return the body as a frame: raw line ends stand only between JSON tokens, so a space does as well."""
     if b"\n" in body or b"\r" in body:
         body = body.translate(_LINE_ENDS)
     return body.removeprefix(_BOM).strip()
@@ -381,7 +381,7 @@ def is_response_to(frame: bytes, request_id: int) -> bool:
 
 
 async def is_response_to_in_slices(frame: bytes, request_id: int) -> bool:
-    """The same for a frame of any size, over several turns of the loop where that is needed."""
+    """Return the same for a frame of any size, over several turns of the loop where that is needed."""
     found = response_ids(frame)
     if found is None:
         reading = jsonrpc.read_in_slices(frame)
@@ -399,7 +399,7 @@ async def is_response_to_in_slices(frame: bytes, request_id: int) -> bool:
 
 
 def response_ids(frame: bytes) -> tuple[int, ...] | None:
-    """The ids of ours that the messages of a frame answer; ``None`` where finding out would take too long.
+    """Return the ids of ours that the messages of a frame answer; ``None`` where finding out would take too long.
 
     The two spellings that the official SDKs write are told by their first and last bytes, which is exact for
     valid JSON: nothing but the envelope can stand there. Everything else, batches included, is read.
@@ -421,7 +421,7 @@ def _ids_of(message: jsonrpc.Message) -> tuple[int, ...]:
 
 
 def _answered_id(message: jsonrpc.Single) -> int | None:
-    """The id of the request whose answer its owner takes a message for, be it a bad one."""
+    """Return the id of the request whose answer its owner takes a message for, be it a bad one."""
     if isinstance(message, jsonrpc.Response):
         return jsonrpc.own_number(message.id)
     if isinstance(message, jsonrpc.Malformed) and not (

@@ -315,7 +315,7 @@ class StdioLink:
             process.close()
 
     async def _is_over(self, process: Process, timeout: float) -> bool:  # noqa: ASYNC109 - returned, not raised
-        """Whether the whole group ends within so many seconds."""
+        """Return whether the whole group ends within so many seconds."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         try:

@@ -216,7 +216,7 @@ class StreamableHttpLink(HttpLink):
             raise faults.LinkFailure(faults.not_mcp(kind))
 
     async def _short_body(self, response: Response) -> bytes:
-        """The body of an answer that should have none, if it comes at once."""
+        """Return the body of an answer that should have none, if it comes at once."""
         try:
             async with asyncio.timeout(_BODY_TIMEOUT):
                 return as_frame(await responses.whole(response, self._reading, self._endpoint.frame))
@@ -234,7 +234,7 @@ class StreamableHttpLink(HttpLink):
 
     @property
     def _offers_stream(self) -> bool:
-        """Whether the server has a stream of its own, or has not said yet that it has none."""
+        """Return whether the server has a stream of its own, or has not said yet that it has none."""
         return self._revision is not None and not self._no_stream.is_set()
 
     def _pass_on(self, body: bytes, during: int | None = None) -> bytes | None:
@@ -284,7 +284,7 @@ class StreamableHttpLink(HttpLink):
             response = await self._again(position)
 
     async def _again(self, position: StreamPosition) -> Response:
-        """The rest of a broken stream. Retried while the server is away, within the owner's deadline."""
+        """Return the rest of a broken stream. Retried while the server is away, within the owner's deadline."""
         while True:
             await asyncio.sleep(position.next_delay())
             try:
@@ -427,7 +427,7 @@ class StreamPosition:
             self.retry = max(min(event.retry, _LONGEST_RETRY * 1000) / 1000, _SHORTEST_WAIT)
 
     def next_delay(self) -> float:
-        """Seconds until the stream is asked for again: the server's wish, else from half a second up."""
+        """Return seconds until the stream is asked for again: the server's wish, else from half a second up."""
         self.failures += 1
         self.connections += 1
         least = next((seconds for many, seconds in _PATIENT if self.connections > many), 0.0)
@@ -438,7 +438,7 @@ class StreamPosition:
 
 
 def may_resume(fault: LinkFault, position: StreamPosition) -> bool:
-    """Whether it is worth another try: the server is away, and has not been for long."""
+    """Return whether it is worth another try: the server is away, and has not been for long."""
     return fault.kind is FaultKind.UNREACHABLE and position.failures < _MAX_FAILURES
 
 
@@ -494,7 +494,7 @@ class FastPath:
 
 
 def single_message(answer: Response, request_id: int) -> bytes | None:
-    """The answer to this request if the HTTP answer holds nothing else, and is here whole: then it is closed."""
+    """Return the answer to this request if the HTTP answer holds nothing else, and is here whole: then it is closed."""
     stream = answer.stream
     if answer.status_code != _OK or "set-cookie" in answer.headers or not isinstance(stream, Body):
         return None
