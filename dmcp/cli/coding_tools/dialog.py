@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from dmcp.cli.coding_tools.output import Output
 
 _ALL = ("a", "all")
+_WIDEST = 100  # characters of a name that are shown
+_LONGEST = 1000  # characters of a command, or of a note
 _FEATURES = ("tools", "resources", "prompts")
 
 
@@ -43,14 +45,14 @@ def report(
     count = len(written.added)
     yield f"{verb} {'1 server' if count == 1 else f'{count} servers'} into {output}"
     lines = {server.name: in_short(server) for server in result.servers}
-    width = max((len(plain(name)) for name in written.added), default=0)
+    width = max((len(printable(name, _WIDEST)) for name in written.added), default=0)
     for name in written.added:
-        yield f"  {plain(name):<{width}}  {lines[name]}{_off(entries[name])}"
+        yield f"  {printable(name, _WIDEST):<{width}}  {lines[name]}{_off(entries[name])}"
     for name in written.kept:
-        yield f"  {plain(name)}: already in {output}, left as it is"
+        yield f"  {printable(name, _WIDEST)}: already in {output}, left as it is"
     if result.not_converted:
         yield "Not carried:"
-    yield from (f"  {plain(str(note))}" for note in result.not_converted)
+    yield from (f"  {printable(str(note), _LONGEST)}" for note in result.not_converted)
 
 
 def _off(entry: Mapping[str, Any]) -> str:
@@ -64,8 +66,8 @@ def in_short(server: ImportedServer) -> str:
     """Return the server's command or address on one line, secrets masked."""
     target = server.target
     if isinstance(target, Command):
-        return plain(" ".join((target.command, *arguments(list(target.args)))))
-    return plain(address(target.url))
+        return printable(" ".join((target.command, *arguments(list(target.args)))), _LONGEST)
+    return printable(address(target.url), _LONGEST)
 
 
 def plain(text: str) -> str:
@@ -88,7 +90,9 @@ def ask_about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, s
 
     "a" means: this one as suggested, and all that follow.
     """
-    click.echo(f"\n{plain(server.name)}{'' if server.enabled else ' (switched off)'}: {in_short(server)}")
+    click.echo(
+        f"\n{printable(server.name, _WIDEST)}{'' if server.enabled else ' (switched off)'}: {in_short(server)}"
+    )
     description = click.prompt(
         "  What is it good for? (a: as suggested, for all)", default=suggested, type=str
     )
@@ -114,5 +118,7 @@ def ask_about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, s
 
 def may_inline(server: ImportedServer) -> bool:
     """Ask whether the variables of the server's envFile are to stand in env, as references. Enter alone means yes."""
-    click.echo(f"\n{plain(server.name)} takes variables from the file {plain(server.env_file or '')}")
+    click.echo(
+        f"\n{printable(server.name, _WIDEST)} takes variables from the file {plain(server.env_file or '')}"
+    )
     return click.confirm("  List their names in env, as references to the environment?", default=True)

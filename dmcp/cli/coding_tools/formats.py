@@ -232,8 +232,12 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
     if path.suffix not in _YAML:
         return contents
     from ruamel.yaml import YAML  # noqa: PLC0415 - two tools of many write YAML
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - as above
 
-    contents = YAML(typ="safe", pure=True).load(text)
+    try:
+        contents = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError):  # a tag (!NAME), or a date that is none
+        raise ConfigError(f"{path}: it holds a value that is neither text, number nor table") from None
     return contents if isinstance(contents, dict) else {}
 
 
@@ -253,7 +257,10 @@ def edited(text: str, path: Path, steps: Sequence[Step]) -> str:
         return mark + text
     edit = _edit_yaml if path.suffix in _YAML else _edit_toml if path.suffix == ".toml" else _edit_json
     try:
-        result = edit(text, steps)
+        windows = edit is not _edit_json and "\r\n" in text and text.count("\r\n") == text.count("\n")
+        result = (
+            edit(text.replace("\r\n", "\n"), steps).replace("\n", "\r\n") if windows else edit(text, steps)
+        )
         same = _comparable(parsed(result, path), path) == _comparable(wanted, path)
     except (ValueError, KeyError, TypeError, RecursionError, ConfigError):  # what the libraries raise
         result, same = text, False
@@ -289,9 +296,7 @@ def _edit_toml(text: str, steps: Sequence[Step]) -> str:
 
     if len(text) > _MAX_SLOW:
         raise ValueError("too large")
-    windows = "\r\n" in text and text.count("\r\n") == text.count("\n")
-    plain = text.replace("\r\n", "\n") if windows else text
-    document = tomlkit.parse(plain)
+    document = tomlkit.parse(text)
     for keys, value in steps:
         *above, key = keys
         table: Any = document
@@ -305,9 +310,9 @@ def _edit_toml(text: str, steps: Sequence[Step]) -> str:
             whole = isinstance(value, Mapping) and not isinstance(table, tomlkit.items.InlineTable)
             table[key] = _toml_table(value) if whole else value
     result: str = document.as_string()
-    if result.endswith("\n\n") and not plain.endswith("\n\n"):
+    if result.endswith("\n\n") and not text.endswith("\n\n"):
         result = result.rstrip("\n") + "\n"
-    return result.replace("\n", "\r\n") if windows else result
+    return result
 
 
 def _toml_table(value: Mapping[str, Any]) -> Any:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|//[^\n\r]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"\'/]+|/', re.DOTALL
@@ -36,14 +39,13 @@ class _Table:
     comma: int = 0
 
 
-def with_member(text: str, path: tuple[str, ...], key: str, value: Any) -> str:
-    """Return the text with one more member at the end of the object at ``path``; missing objects are made.
+def with_members(text: str, path: tuple[str, ...], members: Mapping[str, Any]) -> str:
+    """Return the text with more members at the end of the object at ``path``; missing objects are made.
 
     Args:
         text: a JSON or JSONC file that parses to an object.
         path: the keys that lead to the object.
-        key: the new member's key; it must not be there yet.
-        value: its value.
+        members: the new members; their keys must not be there yet.
 
     Raises:
         ValueError: the text cannot be followed to ``path``.
@@ -54,18 +56,18 @@ def with_member(text: str, path: tuple[str, ...], key: str, value: Any) -> str:
         if inner is None:
             if step in table.members:
                 raise ValueError(f'"{step}" is no table')
-            for missing in reversed((*path[depth + 1 :], key)):
-                value = {missing: value}
-            return _inserted(text, table, step, value, depth + 1)
+            for missing in reversed(path[depth + 1 :]):
+                members = {missing: members}
+            return _inserted(text, table, {step: members}, depth + 1)
         table = inner
-    return _inserted(text, table, key, value, len(path) + 1)
+    return _inserted(text, table, members, len(path) + 1)
 
 
 def with_value(text: str, path: tuple[str, ...], key: str, value: Any) -> str:
-    """Return the text with another value for a member; one that is not there yet is added. See ``with_member``."""
+    """Return the text with another value for a member; one that is not there yet is added. See ``with_members``."""
     table = _at(text, path)
     if table is None or key not in table.spans:
-        return with_member(text, path, key, value)
+        return with_members(text, path, {key: value})
     at, start, end = table.spans[key]
     line = text[text.rfind("\n", 0, at) + 1 : at]
     indent = line[: len(line) - len(line.lstrip())]
@@ -119,21 +121,22 @@ def _at(text: str, path: tuple[str, ...]) -> _Table | None:
     return table
 
 
-def _inserted(text: str, table: _Table, key: str, value: Any, depth: int) -> str:
+def _inserted(text: str, table: _Table, members: Mapping[str, Any], depth: int) -> str:
+    at = table.comma or table.last_end or table.opened + 1
     if _on_one_line(text, table):
-        member, at = (
-            f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}",
-            table.comma or table.last_end,
-        )
+        each = (f" {json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in members.items())
+        member = ",".join(each)
         return text[:at] + (f"{member}," if table.comma else f",{member}") + text[at:]
     newline = "\r\n" if "\r\n" in text else "\n"
     indent = _indent(text, table, depth)
     step = indent[: max(1, len(indent) // depth)]
-    lines = to_json(value, indent=2).decode().split("\n")
-    body = [to_json(key).decode() + ": " + lines[0], *(_reindented(line, indent, step) for line in lines[1:])]
-    # Whoever ends a table with a comma does so after this member, too.
-    member = indent + newline.join(body) + ("," if table.comma else "")
-    at = table.comma or table.last_end or table.opened + 1
+    bodies = []
+    for key, value in members.items():
+        first, *others = to_json(value, indent=2).decode().split("\n")
+        lines = [f"{to_json(key).decode()}: {first}", *(_reindented(line, indent, step) for line in others)]
+        bodies.append(indent + newline.join(lines))
+    # A table that ends with a comma does so after these members, too.
+    member = f",{newline}".join(bodies) + ("," if table.comma else "")
     comma = "," if table.last_end and not table.comma else ""
     rest = text[at:]
     # What follows the last member on its line, such as a comment, stays with that member.

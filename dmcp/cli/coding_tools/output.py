@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from dmcp.cli import schema
 from dmcp.cli.coding_tools.formats import parse_document, read_text
-from dmcp.cli.coding_tools.jsonc import with_member
+from dmcp.cli.coding_tools.jsonc import with_members
 from dmcp.cli.coding_tools.model import Command, SignIn
 from dmcp.config.problems import from_pydantic, spell_path
 from dmcp.config.resolving import Filling, server_from
@@ -163,8 +163,10 @@ def merged(path: Path, entries: Mapping[str, dict[str, Any]]) -> Output:
     if not isinstance(servers, dict):
         raise ConfigError(f'{path}: "{_SERVERS}" is no table; mend the file before merging into it')
     added = {name: entry for name, entry in entries.items() if name not in servers}
-    for name, entry in added.items():
-        text = _with(text, path, name, entry)
+    try:
+        text = with_members(text, (_SERVERS,), added) if added else text
+    except ValueError as error:
+        raise ConfigError(f"{path}: servers cannot be added to this file: {error}") from None
     if parse_document(text, str(path), ".jsonc") != {**before, _SERVERS: {**servers, **added}}:
         raise InternalError(
             f"{path}: servers could not be added without changing the rest; nothing was changed"
@@ -175,10 +177,3 @@ def merged(path: Path, entries: Mapping[str, dict[str, Any]]) -> Output:
 def json_text(value: Any) -> str:
     """Return JSON with two spaces, as people and tools write it."""
     return to_json(value, indent=2).decode()
-
-
-def _with(text: str, path: Path, name: str, entry: dict[str, Any]) -> str:
-    try:
-        return with_member(text, (_SERVERS,), name, entry)
-    except ValueError as error:
-        raise ConfigError(f"{path}: servers cannot be added to this file: {error}") from None

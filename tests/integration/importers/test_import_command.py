@@ -340,3 +340,15 @@ def test_with_probe_the_description_is_what_the_server_says_of_itself(
     assert descriptions["notes"].startswith("dmcp-demo-notes; tools: ")
     assert descriptions["gone"].startswith("Tools of the gone server")
     assert descriptions["off"].startswith("Tools of the off server")
+
+
+def test_a_megabyte_of_a_name_or_a_command_does_not_fill_the_terminal(
+    project: Path, invoke: Callable[..., Result]
+) -> None:
+    huge = "n" * 2**20
+    servers = {huge: {"command": huge}, "a": {"command": "x", huge: 1}}
+    (project / ".mcp.json").write_text(json.dumps({"mcpServers": servers}))
+    result = invoke("claude")
+    assert result.exit_code == 0
+    assert set(written(project)) == {huge, "a"}
+    assert len(result.output) < 5000

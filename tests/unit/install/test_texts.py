@@ -183,3 +183,16 @@ def test_any_member_of_any_table_can_be_replaced_and_taken_out(seed: int) -> Non
         assert json5.loads(without_member(text, (outer,), inner)) == {**table, outer: kept}
         changed = {**table, outer: {**table[outer], inner: {"n": [2]}}}
         assert json5.loads(with_value(text, (outer,), inner, {"n": [2]})) == changed
+
+
+def test_yaml_with_the_line_ends_of_windows_keeps_them() -> None:
+    path, keys, text = Path("x.yaml"), ("extensions", "dmcp"), YAML.replace("\n", "\r\n")
+    added = edited(text, path, [(keys, {"cmd": "d"})])
+    assert added == text + "  dmcp:\r\n    cmd: d\r\n"
+    assert edited(added, path, [(keys, ABSENT)]) == text
+
+
+@pytest.mark.parametrize("value", ["!!python/object/apply:os.system ['x']", "!mine x", "2024-99-99"])
+def test_a_yaml_value_of_no_plain_kind_is_refused_in_words(value: str) -> None:
+    with pytest.raises(ConfigError, match="a value that is neither text, number nor table"):
+        parsed(f"a: {value}\n", Path("x.yaml"))
