@@ -137,11 +137,11 @@ def check_name(path: Path, *, merge: bool) -> None:
     if path.suffix.lower() == ".toml":
         do = "add the servers to it by hand, or merge" if merge else "import"
         raise ConfigError(f"{path}: dmcp import writes JSON, not TOML; {do} into a file that ends in .json")
-    schema.check_name(path)
     if path.is_dir():
         raise ConfigError(f"{path}: this is a directory; give a file in it with --output")
     if not path.absolute().parent.is_dir():
         raise ConfigError(f"{path}: its directory does not exist; create it, or choose another with --output")
+    schema.check_name(path)
 
 
 def fresh(entries: Mapping[str, dict[str, Any]]) -> Output:
