@@ -318,7 +318,7 @@ class Connection:
             case ("failed listing", kind):
                 self.listings.fetch_failed(kind)
             case ("listing", kind):
-                self.listings.fetch_rested(kind)
+                self.listings.refetch(kind)
 
     def begin_slices(self, work: Steps[Any] | None, then: Callable[[Any], None]) -> None:
         """See ``Slices.begin``."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
             """See ``Slices.begin``."""
 
 
-LISTING_REST: Final = 0.2
+LISTING_DEBOUNCE: Final = 0.2
 """Seconds between two looks at a listing that changes while it is looked at: some change because of the look."""
 
 
@@ -121,7 +121,7 @@ class Listings:
         for kind in changed:
             if kind in self.kinds():
                 if kind not in self._stale:
-                    self._say_stale(kind, stale=True)
+                    self._publish_stale(kind, stale=True)
                 self.fetch(kind)
 
     def on_answer(self, collector: Collector, answer: jsonrpc.Response) -> None:
@@ -180,7 +180,7 @@ class Listings:
         post(self._audit, events.ListingFailed(self._group, kind, text, failures))
         if kind not in self._known:
             self.publish(kind, collector.entries, complete=False)
-        self._say_stale(kind, stale=False)
+        self._publish_stale(kind, stale=False)
         post(self._catalog, catalog.ListingFailed(self._group, self._generation, kind, text))
         if not collector.too_large:  # else it is asked for again when it changes, or the limit does
             delay = min(2.0 ** min(failures - 1, 20), MAX_LISTING_RETRY)
@@ -192,15 +192,15 @@ class Listings:
         if kind in self._failures and kind in self.kinds():
             self.fetch(kind)
 
-    def fetch_rested(self, kind: Kind) -> None:
+    def refetch(self, kind: Kind) -> None:
         """A listing that changed while it was being fetched has rested: fetch it once more."""
         self.tool_index.rested(kind)
         self.fetch(kind)
 
     def _end(self, kind: Kind) -> None:
         if self.tool_index.fetched(kind):
-            self._say_stale(kind, stale=True)
-            self._owner.start_timer(LISTING_REST, ("listing", kind))
+            self._publish_stale(kind, stale=True)
+            self._owner.start_timer(LISTING_DEBOUNCE, ("listing", kind))
         self._on_fetched(kind)
 
     def publish(
@@ -215,7 +215,7 @@ class Listings:
         post(self._catalog, listed)
         post(self._audit, events.ListingChanged(self._group, kind, len(entries), complete))
 
-    def _say_stale(self, kind: Kind, *, stale: bool) -> None:
+    def _publish_stale(self, kind: Kind, *, stale: bool) -> None:
         (self._stale.add if stale else self._stale.discard)(kind)
         post(self._catalog, catalog.ListingStale(self._group, self._generation, kind, stale))
 
