@@ -45,15 +45,8 @@ _TARGET_SIGNS: Final = ("aadsts9010010", "aadsts901002", "resource' request para
 _DEAD_SIGNS: Final = ("expired", "revoked", "invalid")
 _PASSING_CODES: Final = frozenset(
     {
-        "temporarily_unavailable",
-        "server_error",
-        "slow_down",
-        "too_many_requests",
-        "rate_limited",
-        "ratelimited",
-        "rate_limit_exceeded",
-        "internal_error",
-        "internal_server_error",
+        *("temporarily_unavailable", "server_error", "slow_down", "too_many_requests", "rate_limited"),
+        *("ratelimited", "rate_limit_exceeded", "internal_error", "internal_server_error"),
         "service_unavailable",
     }
 )

@@ -1,8 +1,7 @@
 """The cookies of one server: kept as bytes, sent back as they came, few and small.
 
-Sticky sessions behind a load balancer live on them. A jar belongs to one origin, so a cookie needs no domain;
-what is for another host is not kept. Not here: storage, and everything that only browsers need. Source: RFC
-6265, section 5.
+Sticky sessions behind a load balancer live on them. A jar belongs to one origin, so a cookie needs no domain; what is
+for another host is not kept. Not here: storage, and everything that only browsers need. Source: RFC 6265, section 5.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Making a TCP connection: names resolved and TLS prepared off the loop, several addresses tried side by side.
 
-uvloop's ``create_connection`` tries one address after the other, so that a first address which swallows
-packets costs the whole connect timeout. Here the next address is tried a quarter of a second later (RFC 8305,
-"Happy Eyeballs").
+uvloop's ``create_connection`` tries one address after the other, so that a first address which swallows packets costs
+the whole connect timeout. Here the next address is tried a quarter of a second later (RFC 8305, "Happy Eyeballs").
 """
 
 from __future__ import annotations

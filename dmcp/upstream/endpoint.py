@@ -1,8 +1,7 @@
 """One remote server's address: what every HTTP request to it carries, and the answers that mean "ask again".
 
-Owns configured headers, the ``Authorization`` header, cookies, redirects within the origin, and waiting for
-``Retry-After``. Not here: what a request or an answer says, sessions and streams (the links), connections
-(``origins``).
+Owns configured headers, the ``Authorization`` header, cookies, redirects within the origin, and waiting for ``Retry-
+After``. Not here: what a request or an answer says, sessions and streams (the links), connections (``origins``).
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The choice between the two HTTP transports, made with the first message.
 
-A server that knows only the transport of 2024-11-05 refuses the first POST with 400, 404 or 405; the same
-message then goes over that transport. Source: the specification of 2025-11-25, basic/transports, "Backwards
-Compatibility".
+A server that knows only the transport of 2024-11-05 refuses the first POST with 400, 404 or 405; the same message then
+goes over that transport. Source: the specification of 2025-11-25, basic/transports, "Backwards Compatibility".
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Put trouble on an HTTP connection, and what a server says when it refuses, into words and decisions. Pure.
 
-A transport fails a request with the fault; its owner decides what follows. The words come from a stranger:
-they are found by scanners, cut, and made safe to show.
+A transport fails a request with the fault; its owner decides what follows. The words come from a stranger: they are
+found by scanners, cut, and made safe to show.
 """
 
 from __future__ import annotations
@@ -174,28 +174,9 @@ _SESSION: Final = frozenset(
 _LOST: Final = frozenset(
     {
         *("absent", "closed", "dead", "deleted", "destroyed", "ended", "expired", "gone", "inactive"),
-        *(
-            "invalid",
-            "lost",
-            "missing",
-            "no",
-            "non-existent",
-            "nonexistent",
-            "obsolete",
-            "removed",
-            "required",
-        ),
-        *(
-            "stale",
-            "terminated",
-            "timed",
-            "unknown",
-            "unrecognised",
-            "unrecognized",
-            "without",
-            "doesn't",
-            "isn't",
-        ),
+        *("invalid", "lost", "missing", "no", "non-existent", "nonexistent", "obsolete", "removed"),
+        *("required", "stale", "terminated", "timed", "unknown", "unrecognised", "unrecognized"),
+        *("without", "doesn't", "isn't"),
     }
 )
 _NEGATED: Final = frozenset(
@@ -254,9 +235,6 @@ def refuses_revision(body: bytes) -> bool:
     error = error_of(body) or {}
     data = error.get("data")
     if error.get("code") == _UNSUPPORTED_VERSION or (isinstance(data, dict) and "supported" in data):
-        return True
-    data = (error_of(body) or {}).get("data")
-    if isinstance(data, dict) and "supported" in data:
         return True
     said = words(body).lower()
     return "version" in said or "revision" in said or _VERSION.search(said) is not None

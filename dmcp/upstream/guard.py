@@ -1,15 +1,13 @@
 """Sees to it that nothing dmcp has started outlives it, even when dmcp is killed and can do nothing any more.
 
-A small shell program, the guard, waits at the other end of a pipe. dmcp tells it which process groups it has
-started and which have ended. When dmcp is gone, however that came, the pipe ends, and the guard kills the
-groups that are left. This takes the place of the parent-death signal, which only the child itself can ask
-for: that would need Python code between fork and exec, or a helper program in every start. It also ends what
-a server has started itself.
+A small shell program, the guard, waits at the other end of a pipe. dmcp tells it which process groups it has started
+and which have ended. When dmcp is gone, however that came, the pipe ends, and the guard kills the groups that are
+left. This takes the place of the parent-death signal, which only the child itself can ask for: that would need Python
+code between fork and exec, or a helper program in every start. It also ends what a server has started itself.
 
-The guard learns a group's number only after the fork. For the moment between, dmcp names, before it forks,
-the pipe that will be the server's standard input. The forked child holds the guard's pipe open until it has
-become the server, so the guard cannot see the end before the server can be found by its standard input
-(``/proc``; on Linux).
+The guard learns a group's number only after the fork. For the moment between, dmcp names, before it forks, the pipe
+that will be the server's standard input. The forked child holds the guard's pipe open until it has become the server,
+so the guard cannot see the end before the server can be found by its standard input (``/proc``; on Linux).
 
 Threads: every method may be called from any thread. Not on Windows.
 """

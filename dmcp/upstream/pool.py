@@ -1,10 +1,10 @@
 """HTTP/1.1 connections to one origin, shared by the links of one server.
 
-Why not httpx's: its pool looks at every connection for every request, so that with 64 requests in flight it
-manages some 700 a second where this one manages 25,000 (docs/performance.md). Parsing is httptools'; TLS
-contexts and errors are httpx's, and so is the way through a proxy. Two servers share no connection, of the
-same origin neither: what one of them leaves on it answers no request of the other's. Not here: one
-connection's bytes (``connection``), redirects, credentials, anything of MCP.
+Why not httpx's: its pool looks at every connection for every request, so that with 64 requests in flight it manages
+some 700 a second where this one manages 25,000 (docs/performance.md). Parsing is httptools'; TLS contexts and errors
+are httpx's, and so is the way through a proxy. Two servers share no connection, of the same origin neither: what one
+of them leaves on it answers no request of the other's. Not here: one connection's bytes (``connection``), redirects,
+credentials, anything of MCP.
 """
 
 from __future__ import annotations

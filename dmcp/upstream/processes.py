@@ -1,8 +1,8 @@
 """What starting and ending a process group takes on each platform. No event loop here.
 
-A server runs in a session (on Windows: a process group) of its own, so that signals meant for dmcp do not
-reach it and everything it starts can be ended with it. A command that cannot be found is answered with advice
-on the usual mistakes.
+A server runs in a session (on Windows: a process group) of its own, so that signals meant for dmcp do not reach it and
+everything it starts can be ended with it. A command that cannot be found is answered with advice on the usual
+mistakes.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The response to one HTTP request: status, headers, and a body that is read whole or event by event.
 
-As much of an ``httpx.Response`` as the links look at: making the whole of one, and of an ``httpx.Request``,
-costs more than all the rest of a call (docs/performance.md). Nothing here goes on for long without giving the
-loop a turn, however a body is cut and whatever is in it. Not here: what the frames mean, and what happens
-when a stream ends (the links).
+As much of an ``httpx.Response`` as the links look at: making the whole of one, and of an ``httpx.Request``, costs more
+than all the rest of a call (docs/performance.md). Nothing here goes on for long without giving the loop a turn,
+however a body is cut and whatever is in it. Not here: what the frames mean, and what happens when a stream ends (the
+links).
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
 """Starts a server's process with pipes of its own, off the loop, and tells what comes out of it.
 
-The work of a start (looking for the program, forking) is done in a thread of its own, because a directory in
-PATH may be on a mount that hangs. Forks are made one at a time. No Python code runs between fork and exec, so
-the interpreter uses ``vfork`` and no thread is copied half-way. Pipes are plain ones: the loop's own for
-subprocesses cost a turn more for each chunk. On Windows the loop cannot read plain pipes; there its own are
-used.
+The work of a start (looking for the program, forking) is done in a thread of its own, because a directory in PATH may
+be on a mount that hangs. Forks are made one at a time. No Python code runs between fork and exec, so the interpreter
+uses ``vfork`` and no thread is copied half-way. Pipes are plain ones: the loop's own for subprocesses cost a turn more
+for each chunk. On Windows the loop cannot read plain pipes; there its own are used.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The stdio transport: a server dmcp starts itself and talks to over its standard input and output.
 
-Pipes are read and written through protocol callbacks, not awaited streams, which cost several times as much.
-A line is a frame if it could be a JSON object or array, with nothing but terminal control around it;
-everything else on stdout is noise. What one chunk brings is handed on in portions, with a turn for everybody
-else between two: a server that writes flat out is read no faster than it is served. Starting the process is
-in ``spawning``, ending it in ``processes``.
+Pipes are read and written through protocol callbacks, not awaited streams, which cost several times as much. A line is
+a frame if it could be a JSON object or array, with nothing but terminal control around it; everything else on stdout
+is noise. What one chunk brings is handed on in portions, with a turn for everybody else between two: a server that
+writes flat out is read no faster than it is served. Starting the process is in ``spawning``, ending it in
+``processes``.
 """
 
 from __future__ import annotations

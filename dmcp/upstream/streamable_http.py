@@ -1,7 +1,7 @@
 """The Streamable HTTP transport (2025-03-26 and later): a POST for each message, an answer as JSON or events.
 
-Owns the session id, the order of the opening, what the end of a response stream means, and when a broken
-stream is asked for again. Not here: redirects and credentials (``endpoint``).
+Owns the session id, the order of the opening, what the end of a response stream means, and when a broken stream is
+asked for again. Not here: redirects and credentials (``endpoint``).
 """
 
 from __future__ import annotations
