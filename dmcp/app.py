@@ -1,18 +1,19 @@
 """The composition root: makes the parts, starts them in order, and stops them in the reverse order.
 
 Start list                          Stop list
-1. the supervisor, and the          5. standard input and output are flushed and closed
-   frontend with it                 4. the supervisor ends, and with it catalog and auth
-2. standard input and output        3. every upstream: its input closes, SIGTERM, SIGKILL
+1. the supervisor                   5. standard input and output are flushed and closed
+2. the client of standard input     4. the supervisor ends, and with it catalog and auth
+   and output, with its frontend    3. every upstream: its input closes, SIGTERM, SIGKILL
 3. the first look at what the       2. calls in flight get their grace
-   client has sent already          1. the frontend takes no new requests
+   client has sent already          1. the frontends take no new requests
 4. the configuration, and with it
    auth, catalog and one upstream
    per server
 5. the watch on the configuration
 
 The client's ``initialize`` is answered before the configuration is read (steps 3 and 4): reading and checking it
-costs more than everything before together, and the answer does not depend on it.
+costs more than everything before together, and the answer does not depend on it. The process ends when the frontend of
+standard input and output has ended.
 """
 
 from __future__ import annotations
@@ -25,19 +26,20 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dmcp import __version__, log
 from dmcp.actors.audit import Audit
 from dmcp.actors.dispatch import report_unhandled
 from dmcp.actors.frontend import Frontend
+from dmcp.actors.mailbox import ClientMailbox
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
 from dmcp.downstream.stdio import Downstream
 from dmcp.errors import ConfigError, InternalError
 from dmcp.messages import events
-from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
-from dmcp.messages.supervisor import ConfigurationRejected, Configure, Shutdown
+from dmcp.messages.lifecycle import ChildFailed
+from dmcp.messages.supervisor import ClientAttached, ConfigurationRejected, Configure, Shutdown
 from dmcp.protocol import wire
 from dmcp.text import printable
 from dmcp.watchdog import Watchdog
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
     from dmcp.config.model import Configuration, ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import Crash, Peers
-    from dmcp.protocol.link import OpenLink
+    from dmcp.protocol.link import ClientEvents, ClientLink, OpenLink
+
+L = TypeVar("L", bound="ClientLink")
 
 SIGNAL_GRACE = 0.5
 """Seconds calls in flight get when dmcp is told to end by a signal."""
@@ -83,15 +87,9 @@ class House:
         self._said: set[str] = set()  # what was said of the file's permissions: once is enough
         self._openers: dict[str, tuple[object, OpenLink]] = {}
         self._auth: ActorRef[AuthActor]
-        self._frontend: Address
         self._audit: Address
         self._watchdog = Watchdog()
-        self._downstream = Downstream(
-            on_frames=lambda frames: self._tell_frontend(ClientFrames(frames)),
-            on_gone=lambda reading: self._tell_frontend(ClientGone(reading)),
-            on_writable=lambda writable: self._tell_frontend(Writable(writable)),
-            call_after_drain=Dispatcher.running().call_after_drain,
-        )
+        self._downstream: Downstream
 
     def __repr__(self) -> str:
         return f"<House {self._config}>"
@@ -104,6 +102,13 @@ class House:
         """
         self._audit = Audit.start()
         supervisor = Supervisor.start(self, self._end, self._audit)
+        self._downstream = attach_client(
+            supervisor,
+            1,
+            _stdio,
+            lambda failure: self._on_client_ended(supervisor, failure),
+            self._audit if log.enabled("debug") else None,
+        )
         self._listen_to_signals(supervisor)
         if self._done.done():
             return await self._done
@@ -157,8 +162,12 @@ class House:
         await self._downstream.aclose(_FLUSH_PATIENCE)
         self._watchdog.disarm()
 
-    def _tell_frontend(self, message: object) -> None:
-        post(self._frontend, message)
+    @staticmethod
+    def _on_client_ended(supervisor: Address, failure: str) -> None:
+        """End the process: it serves the client of its standard input and output."""
+        if failure:
+            log.error(f"frontend failed, dmcp ends: {failure}")
+        post(supervisor, Shutdown(0.0, status=1 if failure else 0))
 
     def _listen_to_signals(self, supervisor: Address) -> None:
         loop = asyncio.get_running_loop()
@@ -360,18 +369,6 @@ class House:
 
         return Catalog.start(ListingFiles(), watch=watch)
 
-    def frontend(self, supervisor: Address, watch: Watch) -> Address:
-        """See ``Factories``."""
-        self._frontend = Frontend.start(
-            self._downstream.write,
-            supervisor,
-            watch=watch,
-            pause=self._downstream.hold,
-            write_parts=self._downstream.write_parts,
-            audit=self._audit if log.enabled("debug") else None,
-        )
-        return self._frontend
-
     def upstream(self, config: ServerConfig, peers: Peers, watch: Watch, crash: Crash | None) -> Address:
         """See ``Factories``."""
         from dmcp.actors.upstream import Upstream  # noqa: PLC0415 - the first answer does not wait for it
@@ -411,6 +408,55 @@ class House:
             raise InternalError(f"{config.name} has nothing to connect to")
         self._openers[config.name] = (means, opener)
         return opener
+
+
+class _ClientWatcher:
+    """The watcher of a frontend: calls ``on_end`` once, with what was wrong or an empty text."""
+
+    __slots__ = ("_on_end",)
+
+    def __init__(self, on_end: Callable[[str], None]) -> None:
+        self._on_end = on_end
+
+    def tell(self, message: object, /) -> None:
+        """See ``Address``."""
+        self._on_end(message.reason if isinstance(message, ChildFailed) else "")
+
+
+def attach_client(
+    supervisor: Address,
+    number: int,
+    link_of: Callable[[ClientEvents], L],
+    on_end: Callable[[str], None],
+    audit: Address | None = None,
+) -> L:
+    """Attach a client to the running core: from now on it is served by a frontend of its own. On the loop.
+
+    Args:
+        supervisor: of the core.
+        number: of the client, never used before.
+        link_of: makes the link to the client, which reports to the given events from a later turn of the loop on.
+        on_end: called once when the frontend has ended, with the error if it failed; then the link is to be closed.
+        audit: is told of every call that ends, where somebody listens for that.
+
+    Returns:
+        What ``link_of`` has made.
+    """
+    mailbox = ClientMailbox()
+    link = link_of(mailbox)
+    watch = Watch(_ClientWatcher(on_end), f"client {number}", number)
+    mailbox.frontend = Frontend.start(link, supervisor, number, watch, audit)
+    post(supervisor, ClientAttached(number, mailbox.frontend))
+    return link
+
+
+def _stdio(events: ClientEvents) -> Downstream:
+    return Downstream(
+        events.on_frames,
+        events.on_gone,
+        events.on_writable,
+        call_after_drain=Dispatcher.running().call_after_drain,
+    )
 
 
 def run(config: str) -> int:

@@ -21,6 +21,7 @@ from dmcp.errors import DownstreamError
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
     Browse,
+    ClientLeft,
     FindRoute,
     Forget,
     GroupState,
@@ -70,6 +71,21 @@ _CHANGED: Final[dict[Kind, tuple[Kind, ...]]] = {
 """The listings a client is told of together, because they have one notification."""
 
 
+class _Viewer:
+    """What one client has been shown.
+
+    Attributes:
+        address: of its frontend.
+        shown: the lists it has seen since it was last told that they changed.
+    """
+
+    __slots__ = ("address", "shown")
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.shown: set[Kind] = set()
+
+
 class Catalog(LoopActor):
     """The actor that owns the listings."""
 
@@ -83,11 +99,10 @@ class Catalog(LoopActor):
             kind: PagedListing(member) for kind, member in MEMBERS.items()
         }
         self._router = Router()
-        self._shown: set[Kind] = set()
+        self._viewers: dict[int, _Viewer] = {}  # by client: those that have asked for something
         self._renderings = count(1)
         self._waiting: dict[CallId, Browse | ShowTools | FindRoute] = {}
         self._settling: dict[CallId, asyncio.TimerHandle] = {}  # the end of the patience of each that waits
-        self._frontend: Address | None = None
 
     def __repr__(self) -> str:
         states = ", ".join(f"{name}={shelf.state}" for name, shelf in self._shelves.items())
@@ -97,8 +112,9 @@ class Catalog(LoopActor):
         """Handle one message, on the loop."""
         match message:
             case ShowTools() | Browse() | FindRoute():
-                self._frontend = message.reply_to
                 self._serve(message)
+            case ClientLeft(client):
+                self._on_client_left(client)
             case Settle(call):
                 self._serve_now(call)
             case Forget(call):
@@ -227,10 +243,22 @@ class Catalog(LoopActor):
         self._acquaintance.go_on(self._shelves)
 
     def _on_updated(self, group: str, news: operations.ResourceUpdated) -> None:
-        shown = self._router.updated(group, news.uri) if group in self._shelves else None
-        if shown is not None and self._frontend is not None:
-            notice = frontend.SendNotification(news._replace(uri=shown))
-            post(self._frontend, notice)
+        for client, shown in self._router.updated(group, news.uri) if group in self._shelves else ():
+            viewer = self._viewers.get(client)
+            if viewer is not None:
+                post(viewer.address, frontend.SendNotification(news._replace(uri=shown)))
+
+    def _viewer(self, message: Browse | FindRoute) -> _Viewer:
+        client = message.call.client
+        if client not in self._viewers:
+            self._viewers[client] = _Viewer(message.reply_to)
+        return self._viewers[client]
+
+    def _on_client_left(self, client: int) -> None:
+        self._viewers.pop(client, None)
+        self._router.drop_client(client)
+        for call in [call for call in self._waiting if call.client == client]:
+            self._no_longer_waits(call)
 
     def _refresh(self, *kinds: Kind) -> None:
         for kind in kinds:
@@ -252,11 +280,12 @@ class Catalog(LoopActor):
             self._announce("tools")
 
     def _announce(self, kind: Kind) -> None:
-        """Tell the client that a list has changed, if it has seen the list since it was last told."""
-        shown = {k for k in self._shown if _CHANGED[k] == _CHANGED[kind]}
-        if kind in shown and self._frontend is not None:
-            self._shown -= shown
-            post(self._frontend, frontend.SendNotification(operations.ListChanged(_CHANGED[kind])))
+        """Tell each client that a list has changed, if it has seen the list since it was last told."""
+        told = frontend.SendNotification(operations.ListChanged(_CHANGED[kind]))
+        for viewer in self._viewers.values():
+            if kind in viewer.shown:
+                viewer.shown.difference_update(_CHANGED[kind])
+                post(viewer.address, told)
 
     # What the client asks -----------------------------------------------------------------------------------------
 
@@ -372,7 +401,7 @@ class Catalog(LoopActor):
             return None
         if kind != "tools" and group is not None:
             return frontend.Settled(message.call, Result(self._page_of_group(kind, group, cursor)))
-        self._shown.add(kind)
+        self._viewer(message).shown.add(kind)
         if kind != "tools":
             self._acquaintance.begin(self._shelves)
         return frontend.Settled(message.call, Result(self._pages[kind].page(cursor)))
@@ -429,9 +458,10 @@ class Catalog(LoopActor):
         group, name = found
         self._shelf(group, want.kind)
         if isinstance(operation, operations.Subscribe):
-            self._router.subscribe(group, name, want.name)
+            self._viewer(message)
+            self._router.subscribe(message.call.client, group, name, want.name)
         elif isinstance(operation, operations.Unsubscribe):
-            self._router.unsubscribe(group, name)
+            self._router.unsubscribe(message.call.client, group, name)
         return frontend.Routed(message.call, group, for_server(operation, name))
 
     def _resolve(self, want: ResourceRef, *, final: bool) -> tuple[str, str] | None:

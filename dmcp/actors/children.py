@@ -24,9 +24,6 @@ class Factories(Protocol):
     def catalog(self, watch: Watch) -> Address:
         """Start the catalog."""
 
-    def frontend(self, supervisor: Address, watch: Watch) -> Address:
-        """Start the frontend."""
-
     def upstream(self, config: ServerConfig, peers: Peers, watch: Watch, crash: Crash | None) -> Address:
         """Start an upstream, perhaps in the place of one that failed; the watch has its generation."""
 

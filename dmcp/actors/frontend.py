@@ -1,4 +1,4 @@
-"""Translates between the client's JSON-RPC and the messages of the house. Owns what the client waits for.
+"""Translates between the client's JSON-RPC and the messages between actors. Owns what the client waits for.
 
 It reads each frame once, finds out who can answer, and writes each answer under the client's own id, exactly once.
 It knows no upstream's state: where a group's requests go is in the directory the supervisor publishes.
@@ -8,18 +8,17 @@ It knows no upstream's state: where a group's requests go is in the directory th
 
 from __future__ import annotations
 
-import time
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from dmcp import log
+from dmcp.actors.call_audit import CallAudit
 from dmcp.actors.client_questions import ClientQuestions
 from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
 from dmcp.messages.auth import SignInDeclined, SignInEnded, SignInInOtherProcess, SignInStarted, Subscribe
-from dmcp.messages.events import CallFinished
 from dmcp.messages.frontend import (
     ClientFrames,
     ClientGone,
@@ -32,6 +31,7 @@ from dmcp.messages.frontend import (
     ServerRequest,
     ServerRequestCancelled,
     Settled,
+    SharingChanged,
     UpstreamGone,
     Writable,
 )
@@ -54,6 +54,7 @@ from dmcp.protocol.operations import (
     LogMessage,
     Ping,
     Progress,
+    ResourceUpdated,
     Result,
     RootsChanged,
     SetLogLevel,
@@ -67,7 +68,8 @@ if TYPE_CHECKING:
 
     from dmcp.actors.staged_calls import StagedCalls
     from dmcp.messages import Address
-    from dmcp.protocol.jsonrpc import Body, JsonObject
+    from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.link import ClientLink
     from dmcp.protocol.operations import Operation, ServerNotification
 
 EOF_GRACE: Final = 10.0
@@ -95,125 +97,70 @@ class _Accepted(NamedTuple):
     batch: BatchAnswer | None
 
 
-class _CallAudit:
-    """Measures calls and tells the audit actor of those that have ended. Exists only where somebody listens."""
-
-    def __init__(self, audit: Address) -> None:
-        self._audit = audit
-        self._begun: dict[CallId, tuple[float, object]] = {}
-
-    def __repr__(self) -> str:
-        return f"<_CallAudit {len(self._begun)} open>"
-
-    def begin(self, call: CallId, operation: object) -> None:
-        """A call has come, or it is known better what is called."""
-        started, _ = self._begun.get(call, (time.monotonic(), None))
-        self._begun[call] = started, operation
-
-    def end(self, call: CallId, group: str, outcome: str, size: int) -> None:
-        """A call has ended with an answer of this many bytes."""
-        started, operation = self._begun.pop(call, (time.monotonic(), None))
-        seconds = round(time.monotonic() - started, 6)
-        name = getattr(operation, "name", None) or getattr(operation, "uri", "")
-        kind = type(operation).__name__
-        post(self._audit, CallFinished(*call, group, kind, str(name), seconds, size, outcome))
+_DROPPED_UNREAD: Final = (LogMessage, Progress, ResourceUpdated)
+"""Notifications without which the client misses news only: not sent to one of several that does not read."""
 
 
 class Frontend(LoopActor):
-    """The actor that faces the client."""
+    """The actor that faces one client, for as long as that is there.
+
+    Args:
+        link: to the client.
+        supervisor_: is told when this one has ended.
+        client: the number of the client.
+        watch: who is told of the end (``ChildStopped``) or of a failure.
+        audit: is told of every call that ends, where somebody listens for that.
+    """
 
     def __init__(
         self,
-        write: Callable[[bytes], None],
+        link: ClientLink,
         supervisor_: Address,
+        client: int,
         watch: Watch | None = None,
-        *,
-        pause: Callable[[bool], None] = lambda _: None,
-        write_parts: Callable[[tuple[Body, ...]], None] | None = None,
-        client: int = 1,
         audit: Address | None = None,
     ) -> None:
-        """Make one.
-
-        Args:
-            write: sends a frame to the client.
-            supervisor_: the actor that is told what concerns all.
-            watch: who is told when this one fails.
-            pause: stops reading from the client, or goes on.
-            write_parts: sends a frame that is given in parts, without copying them.
-            client: the number of the client.
-            audit: is told of every call that ends, where somebody listens for that.
-        """
         super().__init__(watch)
-        self._write = write
-        self._write_parts = write_parts or (lambda parts: write(b"".join(parts)))
-        self._slices = Slices(self, pause)
+        self._link = link
+        self._write = link.write
+        self._slices = Slices(self, link.hold)
         self._supervisor = supervisor_
         self._session = ServerSession()
         self._directory: Directory | None = None
         self._early: list[_Accepted] = []
         self._client = client
-        self._calls = None if audit is None else _CallAudit(audit)
+        self._calls = None if audit is None else CallAudit(audit)
         self._pending: PendingRequests[Address] = PendingRequests(client)
         self._context = upstream.CallContext(self.actor_ref)
         self._context_with_progress = upstream.CallContext(self.actor_ref, wants_progress=True)
-        self._questions = ClientQuestions(client, self._session, write, self._decline_sign_in)
+        self._questions = ClientQuestions(client, self._session, link.write, self._decline_sign_in)
         self._staged: StagedCalls | None = None  # exists where a server has stages
         self._log_level: str | None = None
         self._paused = False  # the client does not keep up with reading
+        self._shared = False  # there are other clients
+        self._dropped = 0  # notifications that were not sent because the client does not read
         self._joined: list[Address] = []  # the upstreams that know the client
         self._finishing = False
+        self._shutting_down = False  # so are the upstreams
         self._farewell = "dmcp is shutting down"  # what a request that has not run is told then
 
     def __repr__(self) -> str:
-        return f"<Frontend {self._session!r} {len(self._pending)} in flight>"
+        return f"<Frontend {self._client} {self._session!r} {len(self._pending)} in flight>"
 
-    def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
+    def on_receive(self, message: Any) -> None:
         """Handle one message, on the loop."""
-        match message:
-            case ClientFrames() | ClientGone(True) if self._slices.busy:
-                self._slices.defer(message)
-            case ClientFrames(frames):
-                self._on_frames(frames)
-            case lifecycle.SlicesDone():
-                self._slices.on_done(message)
-            case Settled():
-                self.settle(message)
-            case Routed():
-                self._on_routed(message)
-            case Progressed(call, figures):
-                self._on_progressed(call, figures)
-            case ServerRequest():
-                self._questions.put(message)
-            case ServerRequestCancelled():
-                self._questions.withdraw(message)
-            case SendNotification(news):
-                self._announce(news)
-            case upstream.AnswerServerRequest() | HoldOver():
-                self._on_staged(message)
-            case SignInStarted(group, url):
-                self._questions.offer_sign_in(group, url)
-            case SignInInOtherProcess():
-                pass  # that process asks the user
-            case SignInEnded(group, reason):
-                self._questions.end_sign_in(group, succeeded=not reason)
-            case Directory():
-                self._on_directory(message)
-            case UpstreamGone():
-                self._on_upstream_gone(message)
-            case Writable(writable):
-                self._paused = not writable
-                self._tell_upstreams(upstream.SetFlow(self._client, self._paused))
-            case ClientGone(reading):
-                self._supervisor.tell(supervisor.Shutdown(EOF_GRACE if reading else 0.0))
-            case Finish(grace, reason):
-                self._finish(grace, reason)
-            case GraceOver():
-                self._give_up()
-            case _:
-                assert_never(message)
+        self._HANDLERS[type(message)](self, message)
 
     # Frames of the client -----------------------------------------------------------------------------------------
+
+    def _on_client_frames(self, message: ClientFrames) -> None:
+        if self._slices.busy:
+            self._slices.defer(message)
+        else:
+            self._on_frames(message.frames)
+
+    def _on_slices_done(self, message: lifecycle.SlicesDone) -> None:
+        self._slices.on_done(message)
 
     def _on_frames(self, frames: Sequence[bytes | None]) -> None:
         until = perf_counter() + _TURN
@@ -495,21 +442,55 @@ class Frontend(LoopActor):
             ended = "result" if isinstance(outcome, Result) else "error"
             self._calls.end(reply.call, pending.group, ended, len(parts[1]))
         if pending.batch is None and len(parts[1]) > _COPIED:
-            self._write_parts(parts)
+            self._link.write_parts(parts)
         else:
             self._send(b"".join(parts), pending.batch)
         self._finish_if_idle()
 
-    def _on_progressed(self, call: CallId, figures: JsonObject) -> None:
-        pending = self._pending.get(call)
+    def _on_progressed(self, progressed: Progressed) -> None:
+        pending = self._pending.get(progressed.call)
         if pending is not None and pending.progress_token is not None:
-            self._announce(Progress(pending.progress_token, figures))
+            self._notify(Progress(pending.progress_token, progressed.figures))
 
-    def _announce(self, news: ServerNotification) -> None:
+    def _on_send_notification(self, message: SendNotification) -> None:
+        self._notify(message.news)
+
+    def _notify(self, news: ServerNotification) -> None:
         if not self._session.operating:
             return
-        if not isinstance(news, LogMessage) or passes_log_level(news.level, self._log_level):
+        if isinstance(news, LogMessage) and not passes_log_level(news.level, self._log_level):
+            return
+        if self._paused and self._shared and isinstance(news, _DROPPED_UNREAD):
+            self._dropped += 1
+        else:
             self._write(notification(news))
+
+    def _on_writable(self, message: Writable) -> None:
+        self._paused = not message.writable
+        self._tell_upstreams(upstream.SetFlow(self._client, self._paused))
+        if message.writable and self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            text = f"{dropped} notifications were dropped: the client did not read what it is sent"
+            log.warning(f"client {self._client}: {text}")
+            self._notify(LogMessage("warning", "dmcp", {"data": text}))
+
+    def _on_sharing_changed(self, message: SharingChanged) -> None:
+        self._shared = message.shared
+
+    def _on_server_request(self, request: ServerRequest) -> None:
+        self._questions.put(request)
+
+    def _on_server_request_cancelled(self, message: ServerRequestCancelled) -> None:
+        self._questions.withdraw(message)
+
+    def _on_sign_in_started(self, message: SignInStarted) -> None:
+        self._questions.offer_sign_in(message.group, message.url)
+
+    def _on_sign_in_elsewhere(self, _: SignInInOtherProcess) -> None:
+        """Do nothing: that process asks the user."""
+
+    def _on_sign_in_ended(self, message: SignInEnded) -> None:
+        self._questions.end_sign_in(message.group, succeeded=not message.reason)
 
     def _on_directory(self, directory: Directory) -> None:
         problem, before = directory.problem, self._directory.problem if self._directory else ""
@@ -520,7 +501,7 @@ class Frontend(LoopActor):
             level, text = "error", tools.invalid_configuration(problem)
             if not problem:
                 level, text = "notice", "The configuration file is valid again and in force."
-            self._announce(LogMessage(level, "dmcp", {"data": text}))
+            self._notify(LogMessage(level, "dmcp", {"data": text}))
         early, self._early = self._early, []
         for accepted in early:
             try:
@@ -573,7 +554,18 @@ class Frontend(LoopActor):
     def _refuse_late(self, identifier: bytes, batch: BatchAnswer | None) -> None:
         self._refuse(identifier, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
 
-    def _finish(self, grace: float, reason: str) -> None:
+    def _on_client_gone(self, message: ClientGone) -> None:
+        if message.reading and self._slices.busy:
+            self._slices.defer(message)
+        else:
+            self._finish(EOF_GRACE if message.reading else 0.0)
+
+    def _on_finish(self, message: Finish) -> None:
+        self._shutting_down = True
+        self._finish(message.grace, message.reason)
+
+    def _finish(self, grace: float, reason: str = "") -> None:
+        """Take no new requests; end when the last one is answered, or after so many seconds."""
         self._finishing = True
         self._farewell = reason or self._farewell
         self.call_later(grace, GraceOver())
@@ -583,7 +575,11 @@ class Frontend(LoopActor):
         if self._finishing and not self._early and not len(self._pending):
             self._give_up()
 
+    def _on_grace_over(self, _: GraceOver) -> None:
+        self._give_up()
+
     def _give_up(self) -> None:
+        """Answer everything that is still open, and end."""
         self._finishing = False
         for early in self._early:
             self._refuse_late(early.id, early.batch)
@@ -593,8 +589,40 @@ class Frontend(LoopActor):
                 pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent
             )
             self.settle(Settled(call, Error(error)))
-        post(self._supervisor, lifecycle.ChildStopped("frontend", 0))  # it may be what has failed
+        if self._watch is not None:
+            post(self._watch.watcher, lifecycle.ChildStopped(self._watch.child, self._watch.generation))
         self.end()
+
+    def on_end(self) -> None:
+        """Leave nothing of the client with other actors, whatever ended it. Stopping upstreams need no word."""
+        if not self._shutting_down:
+            self._tell_upstreams(upstream.ClientLeft(self._client))
+        if self._directory is not None:
+            post(self._directory.catalog, catalog.ClientLeft(self._client))
+        post(self._supervisor, supervisor.ClientDetached(self._client))
+
+    _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {
+        ClientFrames: _on_client_frames,
+        Settled: settle,
+        Routed: _on_routed,
+        Progressed: _on_progressed,
+        SendNotification: _on_send_notification,
+        ServerRequest: _on_server_request,
+        ServerRequestCancelled: _on_server_request_cancelled,
+        upstream.AnswerServerRequest: _on_staged,
+        HoldOver: _on_staged,
+        lifecycle.SlicesDone: _on_slices_done,
+        Directory: _on_directory,
+        UpstreamGone: _on_upstream_gone,
+        SignInStarted: _on_sign_in_started,
+        SignInInOtherProcess: _on_sign_in_elsewhere,
+        SignInEnded: _on_sign_in_ended,
+        Writable: _on_writable,
+        SharingChanged: _on_sharing_changed,
+        ClientGone: _on_client_gone,
+        Finish: _on_finish,
+        GraceOver: _on_grace_over,
+    }
 
 
 def _upstreams(directory: Directory) -> list[Address]:

@@ -1,4 +1,4 @@
-"""Turns what a link says into messages to the actor that owns it, and decides whether the link is read from."""
+"""Turns what a link says into messages to the actor that owns it, and decides whether a server is read from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from dmcp import log
 from dmcp.actors.runtime import post
 from dmcp.messages.events import ServerOutput
+from dmcp.messages.frontend import ClientFrames, ClientGone, Writable
 from dmcp.messages.upstream import FrameArrived, InvalidOutput, LinkClosed, RequestFailed
 from dmcp.protocol.limits import LONG_FRAME, MAX_UNHANDLED
 
@@ -135,3 +136,27 @@ class LinkMailbox:
     def is_in_use(self) -> bool:
         """See ``LinkEvents``. Reads the owner's state: both run on the loop, and nothing is changed."""
         return self._in_use()
+
+
+class ClientMailbox:
+    """``ClientEvents`` of one client: turns what its link says into messages to its frontend.
+
+    Attributes:
+        frontend: set as soon as there is one; the link says nothing before.
+    """
+
+    __slots__ = ("frontend",)
+
+    frontend: Address
+
+    def on_frames(self, frames: tuple[bytes | None, ...]) -> None:
+        """See ``ClientEvents``."""
+        post(self.frontend, ClientFrames(frames))
+
+    def on_gone(self, reading: bool) -> None:
+        """See ``ClientEvents``."""
+        post(self.frontend, ClientGone(reading))
+
+    def on_writable(self, writable: bool) -> None:
+        """See ``ClientEvents``."""
+        post(self.frontend, Writable(writable))

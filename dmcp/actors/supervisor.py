@@ -1,8 +1,9 @@
 """Starts, restarts and stops everything else. Children are data; what a configuration change means is decided purely.
 
-The core (auth, catalog, frontend) is started once: a core actor that fails ends the process. Each configured server has
-one upstream, which looks after its connections itself; only one that fails, by a bug of dmcp, is started again, after
-a delay of its server's restart policy. That is another actor with another generation: what the old one says is dropped.
+The core (auth, catalog) is started once: a core actor that fails ends the process. Clients come and go; their frontends
+are made and monitored by who attaches them, and end first when everything does. Each configured server has one
+upstream, which looks after its connections itself; only one that fails, by a bug of dmcp, is started again, after a
+delay of its server's restart policy. That is another actor with another generation: what the old one says is dropped.
 """
 
 # Long because starting, losing and stopping a child are read side by side; children and policy are elsewhere.
@@ -20,6 +21,8 @@ from dmcp.messages import events, frontend, upstream
 from dmcp.messages.auth import Subscribe
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
+    ClientAttached,
+    ClientDetached,
     ConfigurationRejected,
     Configure,
     Directory,
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 RELOAD_GRACE: Final = 10.0
 """Seconds the calls in flight of a server get to finish that a reload stops, or gives another connection."""
 
+_SEVERAL = 2  # clients that make each other's servers shared
 _STOP_PATIENCE = 6.0  # seconds stopping may take beyond the grace before the process ends all the same
 
 
@@ -67,20 +71,17 @@ class Supervisor(LoopActor):
         self._stopping: dict[tuple[str, int], Address] = {}
         self._generation = 0
         self._problem = ""
+        self._directory: Directory | None = None
         self._ending: Shutdown | None = None
         self._closing = False  # upstreams are being stopped; before, calls in flight have their grace
         self._core: Core | None = None
-        self._frontend: Address
+        self._clients: dict[int, Address] = {}  # the frontends
 
     def __repr__(self) -> str:
         return f"<Supervisor {len(self._children)} upstreams, {len(self._stopping)} stopping>"
 
-    def on_start(self) -> None:
-        """The start list, first part: what can answer the client's first words."""
-        self._frontend = self._make.frontend(self.actor_ref, Watch(self.actor_ref, "frontend"))
-
     def _start_core(self) -> Core:
-        """The start list, second part; upstreams follow. ``_on_stopped`` holds the stop list that mirrors it."""
+        """Start what upstreams need, with the first configuration."""
         core = Core(
             auth=self._make.auth(Watch(self.actor_ref, "auth")),
             catalog=self._make.catalog(Watch(self.actor_ref, "catalog")),
@@ -97,6 +98,10 @@ class Supervisor(LoopActor):
             case ConfigurationRejected(problem):
                 self._problem = problem
                 self._publish()
+            case ClientAttached(client, address):
+                self._attach(client, address)
+            case ClientDetached(client):
+                self._detach(client)
             case ChildFailed():
                 self._on_failed(message)
             case ChildStopped(name, generation):
@@ -173,9 +178,34 @@ class Supervisor(LoopActor):
         if self._core is None:
             return
         groups = {name: group_of(child) for name, child in self._children.items()}
-        directory = Directory(groups, self._core.catalog, self._core.auth, self._problem)
-        post(self._core.catalog, directory)
-        post(self._frontend, directory)
+        self._directory = Directory(groups, self._core.catalog, self._core.auth, self._problem)
+        post(self._core.catalog, self._directory)
+        self._tell_clients(self._directory)
+
+    # Clients ------------------------------------------------------------------------------------------------------
+
+    def _attach(self, client: int, address: Address) -> None:
+        self._clients[client] = address
+        if len(self._clients) == _SEVERAL:
+            self._tell_clients(frontend.SharingChanged(shared=True))
+        elif len(self._clients) > _SEVERAL:
+            post(address, frontend.SharingChanged(shared=True))
+        if self._directory is not None:
+            post(address, self._directory)
+        if self._ending is not None:
+            post(address, frontend.Finish(0.0, self._ending.reason))
+
+    def _detach(self, client: int) -> None:
+        if self._clients.pop(client, None) is None:
+            return
+        if len(self._clients) == _SEVERAL - 1:
+            self._tell_clients(frontend.SharingChanged(shared=False))
+        if self._ending is not None and not self._clients:
+            self._stop_upstreams()
+
+    def _tell_clients(self, message: object) -> None:
+        for address in self._clients.values():
+            post(address, message)
 
     # Upstreams that fail ------------------------------------------------------------------------------------------
 
@@ -192,7 +222,7 @@ class Supervisor(LoopActor):
             self._shut_down(Shutdown(grace=0.0, status=1))
             return
         if address is not None:
-            post(self._frontend, frontend.UpstreamGone(address, news.child, f"dmcp failed: {reason}"))
+            self._tell_clients(frontend.UpstreamGone(address, news.child, f"dmcp failed: {reason}"))
         if child is not None and not self._closing:
             child.history, decision = after_failure(
                 child.config.restart, child.history, self._clock(), self._jitter()
@@ -212,14 +242,13 @@ class Supervisor(LoopActor):
         else:
             self._ending = order
             self.call_later(order.grace + _STOP_PATIENCE, ChildStopped("supervisor", 0))
-        if not post(self._frontend, frontend.Finish(order.grace, order.reason)):
+        self._tell_clients(frontend.Finish(order.grace, order.reason))
+        if not self._clients:
             self._stop_upstreams()
 
     def _on_stopped(self, name: str, generation: int) -> None:
-        """The stop list: the frontend, then the upstreams, then the catalog and auth, which have nothing to finish."""
-        if name == "frontend" and generation == 0:
-            self._stop_upstreams()
-        elif name == "supervisor" and generation == 0:
+        """The stop list: the clients, then the upstreams, then the catalog and auth, which have nothing to finish."""
+        if name == "supervisor" and generation == 0:
             log.error(f"did not stop in time: {', '.join(group for group, _ in self._stopping) or 'nothing'}")
             self._finish()
         else:
@@ -249,7 +278,7 @@ class Supervisor(LoopActor):
 
     def _abandon_ship(self) -> None:
         """Have everybody end at once: what the client waits for is answered, and every server's link is closed."""
-        post(self._frontend, frontend.GraceOver())
+        self._tell_clients(frontend.GraceOver())
         present = [child.address for child in self._children.values() if child.address is not None]
         for address in (*present, *self._stopping.values(), *(self._core or ())):
             stop(address)

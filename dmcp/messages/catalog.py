@@ -127,6 +127,12 @@ class FindRoute(NamedTuple):
     reply_to: Address
 
 
+class ClientLeft(NamedTuple):
+    """From the frontend of a client: it is gone, with what it waits for and what it is subscribed to."""
+
+    client: int
+
+
 class Rendered(NamedTuple):
     """From a task of the catalog's own: the tools of a group are written down; ``number`` says which time it was."""
 

@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 class ClientFrames(NamedTuple):
-    """From the downstream pipe: lines of the client; ``None`` stands for one that was too long to keep."""
+    """From the link: messages of the client; ``None`` stands for one that was too long to keep."""
 
     frames: tuple[bytes | None, ...]
 
 
 class ClientGone(NamedTuple):
-    """From the downstream pipe: the client has closed its end, or stopped listening."""
+    """From the link: the client has closed its end (and may still read), or is not there any more."""
 
     reading: bool
 
 
 class Writable(NamedTuple):
-    """From the downstream pipe: the client keeps up with reading, or does not."""
+    """From the link: the client keeps up with reading, or does not."""
 
     writable: bool
 
@@ -96,6 +96,12 @@ class UpstreamGone(NamedTuple):
     upstream: Address
     group: str
     reason: str
+
+
+class SharingChanged(NamedTuple):
+    """From the supervisor: whether there are other clients. Then servers are read on while this one does not read."""
+
+    shared: bool
 
 
 class Finish(NamedTuple):

@@ -23,6 +23,19 @@ class ConfigurationRejected(NamedTuple):
     problem: str
 
 
+class ClientAttached(NamedTuple):
+    """From the composition root: this client is there, and gets the directory from now on."""
+
+    client: int
+    frontend: Address
+
+
+class ClientDetached(NamedTuple):
+    """From the frontend of a client: it has ended."""
+
+    client: int
+
+
 class Shutdown(NamedTuple):
     """Stop everything, in the reverse order of the start.
 

@@ -1,7 +1,8 @@
 """The seam between actors and transports: a link that moves frames and knows no MCP method.
 
 A *frame* is one JSON-RPC message as UTF-8 bytes, without line ending. Everything here runs on the event loop.
-The owner of a link (an upstream actor) implements ``LinkEvents``; the transport implements ``Link``.
+The owner of a link to a server (an upstream actor) implements ``LinkEvents``; the transport implements ``Link``. In
+the same way ``ClientEvents`` and ``ClientLink`` stand between a frontend and the transport to its client.
 """
 
 from __future__ import annotations
@@ -149,3 +150,29 @@ class Credentials(Protocol):
 
     def accepted(self, authorization: str) -> None:
         """Take note that the server took the header that ``challenged`` gave: refused later, it has to be renewed."""
+
+
+class ClientEvents(Protocol):
+    """What a link to a client tells its owner, a frontend. Called on the event loop."""
+
+    def on_frames(self, frames: tuple[bytes | None, ...]) -> None:
+        """Take messages of the client, in order; ``None`` stands for one that was too long to keep."""
+
+    def on_gone(self, reading: bool) -> None:
+        """Take note that the client sends nothing more; ``reading``: it may still read answers."""
+
+    def on_writable(self, writable: bool) -> None:
+        """Take note that the client does not keep up with reading (or does again): what is written waits in memory."""
+
+
+class ClientLink(Protocol):
+    """The way to one client, and one MCP session with it."""
+
+    def write(self, frame: bytes) -> None:
+        """Send one message. Never blocks; whatever is sent after the client has gone is dropped."""
+
+    def write_parts(self, parts: tuple[bytes | memoryview, ...]) -> None:
+        """Send one message that is given in parts, without copying them."""
+
+    def hold(self, hold: bool) -> None:
+        """Deliver nothing more of the client (True), or go on: a large message of its is being worked on."""

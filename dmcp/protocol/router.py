@@ -32,14 +32,17 @@ MERGED: Final[tuple[Kind, ...]] = ("resources", "templates", "prompts")
 class Router:
     """The merged listings, and what results and subscriptions have taught beyond them."""
 
-    __slots__ = ("_learned", "_learned_of", "_merged", "_names", "_subscribed")
+    __slots__ = ("_learned", "_learned_of", "_listeners", "_merged", "_names", "_subscribed")
 
     def __init__(self) -> None:
         self._names = Names()
         self._merged: dict[Kind, Merged] = {kind: Merged(kind) for kind in MERGED}
         self._learned: dict[str, str] = {}  # URI -> the first group whose result named it
         self._learned_of: dict[str, OrderedDict[str, None]] = {}  # the same by group, the oldest first
-        self._subscribed: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._subscribed: dict[int, OrderedDict[tuple[str, str], None]] = {}  # by client, the oldest first
+        self._listeners: dict[
+            tuple[str, str], dict[int, str]
+        ] = {}  # the same the other way: what each calls it
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{len(merged)} {kind}" for kind, merged in self._merged.items())
@@ -51,8 +54,9 @@ class Router:
         for group in [group for group in self._learned_of if group not in self._names.groups]:
             for uri in self._learned_of.pop(group):
                 del self._learned[uri]
-        for key in [key for key in self._subscribed if key[0] not in self._names.groups]:
-            del self._subscribed[key]
+        for group, own in [key for key in self._listeners if key[0] not in self._names.groups]:
+            for client in list(self._listeners[group, own]):
+                self.unsubscribe(client, group, own)
 
     def merge(self, kind: Kind, contributions: Iterable[Contribution]) -> Merged:
         """Put a merged listing in force and return what the client sees of it."""
@@ -107,33 +111,57 @@ class Router:
 
     # Subscriptions ------------------------------------------------------------------------------------------------
 
-    def subscribe(self, group: str, own: str, shown: str) -> None:
-        """Take note that the client wants to hear of a resource, and what it calls it."""
-        self._subscribed[group, own] = shown
-        self._subscribed.move_to_end((group, own))
-        if len(self._subscribed) > MAX_SUBSCRIBED:
-            self._subscribed.popitem(last=False)
+    def subscribe(self, client: int, group: str, own: str, shown: str) -> None:
+        """Take note that a client wants to know of a resource's changes, and what it calls the resource.
 
-    def unsubscribe(self, group: str, own: str) -> None:
+        So many are remembered of each client; the oldest is forgotten.
+        """
+        subscribed = self._subscribed.setdefault(client, OrderedDict())
+        subscribed[group, own] = None
+        subscribed.move_to_end((group, own))
+        self._listeners.setdefault((group, own), {})[client] = shown
+        if len(subscribed) > MAX_SUBSCRIBED:
+            self.unsubscribe(client, *next(iter(subscribed)))
+
+    def unsubscribe(self, client: int, group: str, own: str) -> None:
         """Forget that."""
-        self._subscribed.pop((group, own), None)
+        key = group, own
+        listeners = self._listeners.get(key, {})
+        if listeners.pop(client, None) is None:
+            return
+        if not listeners:
+            del self._listeners[key]
+        del self._subscribed[client][key]
+        if not self._subscribed[client]:
+            del self._subscribed[client]
 
-    def updated(self, group: str, uri: str) -> str | None:
-        """Return what the client calls a resource this group says has changed; ``None`` if it did not ask for it.
+    def drop_client(self, client: int) -> None:
+        """Forget all subscriptions of a client."""
+        for group, own in list(self._subscribed.get(client, ())):
+            self.unsubscribe(client, group, own)
+
+    def updated(self, group: str, uri: str) -> list[tuple[int, str]]:
+        """Return the clients that want to know that a resource of this group has changed, and what each calls it.
 
         Part of what was subscribed to counts (MCP, resources/updated: "a sub-resource of the one that the client
         actually subscribed to"), unless another group lists it.
         """
-        shown = self._subscribed.get((group, uri))
-        if shown is not None or len(uri) > MAX_LEARNED_URI:
-            return shown
-        whole = next((part for part in _containing(uri) if (group, part) in self._subscribed), None)
-        if whole is None:
-            return None
-        plain = self._subscribed[group, whole] == whole and not self._names.imitates("resources", uri)
-        if plain and self._merged["resources"].owner(uri) in (None, group):
-            return uri
-        return qualified("resources", group, uri)
+        found = dict(self._listeners.get((group, uri), {}))
+        if self._listeners and len(uri) <= MAX_LEARNED_URI:
+            for part in _containing(uri):
+                for client, shown in self._listeners.get((group, part), {}).items():
+                    if client not in found:
+                        found[client] = self._part_shown(group, uri, plain=shown == part)
+        return list(found.items())
+
+    def _part_shown(self, group: str, uri: str, *, plain: bool) -> str:
+        """Return what a part of a resource is called to a client to which the whole has its plain name or not."""
+        plain = plain and not self._names.imitates("resources", uri)
+        return (
+            uri
+            if plain and self._merged["resources"].owner(uri) in (None, group)
+            else qualified("resources", group, uri)
+        )
 
     # Templates ----------------------------------------------------------------------------------------------------
 

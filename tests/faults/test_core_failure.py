@@ -68,11 +68,18 @@ from dmcp.actors.runtime import post
 
 VICTIM, CONFIG = sys.argv[1:]
 make = app.House.upstream
+mailboxes = []
 
-def upstream(self, config, beginning, peers, watch):
+class Mailbox(app.ClientMailbox):
+    def __init__(self):
+        mailboxes.append(self)
+
+def upstream(self, config, peers, *more):
     if config.name == "poison":
-        post({**peers._asdict(), "auth": self._auth}[VICTIM], object())
-    return make(self, config, beginning, peers, watch)
+        post({**peers._asdict(), "frontend": mailboxes[0].frontend}[VICTIM], object())
+    return make(self, config, peers, *more)
+
+app.ClientMailbox = Mailbox
 
 app.House.upstream = upstream
 sys.exit(app.run(CONFIG))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -74,6 +75,23 @@ class Inbox:
 
     def end(self) -> None:
         self.ended = True
+
+
+class ClientPipe:
+    """A link to a client that keeps what is sent, decoded."""
+
+    def __init__(self) -> None:
+        self.written: list[Any] = []
+        self.held = False
+
+    def write(self, frame: bytes) -> None:
+        self.written.append(json.loads(frame))
+
+    def write_parts(self, parts: tuple[bytes | memoryview, ...]) -> None:
+        self.write(b"".join(parts))
+
+    def hold(self, hold: bool) -> None:
+        self.held = hold
 
 
 class DeafLink:

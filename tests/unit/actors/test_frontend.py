@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.actors.frontend import Frontend
+from dmcp.actors.runtime import Watch
 from dmcp.config.model import Features, ServerConfig, StdioServer
-from dmcp.messages import catalog, supervisor, upstream
+from dmcp.messages import catalog, upstream
 from dmcp.messages.frontend import (
     ClientFrames,
     ClientGone,
@@ -20,13 +21,23 @@ from dmcp.messages.frontend import (
     ServerRequest,
     ServerRequestCancelled,
     Settled,
+    SharingChanged,
     UpstreamGone,
     Writable,
 )
 from dmcp.messages.lifecycle import ChildStopped
-from dmcp.messages.supervisor import Directory, Group
-from dmcp.protocol.operations import CallTool, Error, ListChanged, ListRoots, ReadResource, Result, Sample
-from unit.actors.fakes import Inbox
+from dmcp.messages.supervisor import ClientDetached, Directory, Group
+from dmcp.protocol.operations import (
+    CallTool,
+    Error,
+    ListChanged,
+    ListRoots,
+    LogMessage,
+    ReadResource,
+    Result,
+    Sample,
+)
+from unit.actors.fakes import CLIENT, ClientPipe, Inbox
 
 if TYPE_CHECKING:
     from dmcp.protocol.pending import CallId
@@ -38,9 +49,11 @@ class Stage:
     """A frontend with a client, a catalog, a supervisor and the group "g"."""
 
     def __init__(self) -> None:
-        self.written: list[Any] = []
+        self.pipe = ClientPipe()
+        self.written = self.pipe.written
         self.supervisor, self.catalog, self.upstream, self.auth = Inbox(), Inbox(), Inbox(), Inbox()
-        self.actor = Frontend(lambda frame: self.written.append(json.loads(frame)), self.supervisor)
+        self.owner = Inbox()
+        self.actor = Frontend(self.pipe, self.supervisor, CLIENT, Watch(self.owner, "client 1", CLIENT))
 
     def hand(self, *messages: Any) -> None:
         for message in messages:
@@ -246,9 +259,11 @@ async def test_finishing_waits_for_what_is_in_flight_and_refuses_what_is_new(sta
     stage.call(2)
     assert stage.written[-1]["id"] == 2
     assert "has not run" in stage.written[-1]["error"]["message"]
-    assert not stage.supervisor.of(ChildStopped)
+    assert not stage.owner.told
     stage.hand(Settled(stage.call_id(), Result(b"{}")))
-    assert stage.supervisor.of(ChildStopped) == [ChildStopped("frontend", 0)]
+    assert stage.owner.told == [ChildStopped("client 1", CLIENT)]
+    assert stage.supervisor.of(ClientDetached) == [ClientDetached(CLIENT)]
+    assert not stage.upstream.of(upstream.ClientLeft), "it is being stopped too"
 
 
 async def test_when_the_grace_is_over_every_call_is_answered_all_the_same(stage: Stage) -> None:
@@ -260,10 +275,34 @@ async def test_when_the_grace_is_over_every_call_is_answered_all_the_same(stage:
     assert all("error" in answer for answer in stage.written)
 
 
-async def test_a_client_that_may_still_read_gets_more_time_than_one_that_does_not(stage: Stage) -> None:
-    stage.hand(ClientGone(True), ClientGone(False))
-    patient, hasty = stage.supervisor.of(supervisor.Shutdown)
-    assert patient.grace > hasty.grace
+async def test_the_frontend_of_a_client_that_has_left_ends_and_leaves_nothing_with_the_others(
+    stage: Stage,
+) -> None:
+    stage.begin()
+    stage.call(1)
+    stage.hand(ClientGone(reading=True))
+    assert not stage.owner.told, "it may still read the answer"
+    stage.hand(ClientGone(reading=False), GraceOver())
+    assert stage.owner.told == [ChildStopped("client 1", CLIENT)]
+    assert stage.upstream.of(upstream.ClientLeft) == [upstream.ClientLeft(CLIENT)]
+    assert stage.catalog.of(catalog.ClientLeft) == [catalog.ClientLeft(CLIENT)]
+    assert stage.supervisor.of(ClientDetached) == [ClientDetached(CLIENT)]
+
+
+async def test_news_is_dropped_counted_and_said_where_one_of_several_clients_does_not_read(
+    stage: Stage,
+) -> None:
+    news = SendNotification(LogMessage("info", None, {"data": "x"}))
+    stage.begin()
+    stage.hand(Writable(writable=False), news)
+    assert len(stage.written) == 1, "alone it holds up only itself: its servers are not read"
+    stage.hand(SharingChanged(shared=True), news, news, SendNotification(ListChanged(("tools",))))
+    assert len(stage.written) == 2
+    stage.hand(Writable(writable=True), news)
+    said, passed = stage.written[2:]
+    assert said["params"]["level"] == "warning"
+    assert "2 notifications were dropped" in said["params"]["data"]
+    assert passed["params"]["data"] == "x"
 
 
 async def test_a_client_that_does_not_keep_up_is_reported(stage: Stage) -> None:

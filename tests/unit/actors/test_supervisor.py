@@ -12,11 +12,13 @@ from dmcp.config.model import Configuration, RestartPolicy, ServerConfig, StdioS
 from dmcp.messages import frontend, upstream
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
+    ClientAttached,
+    ClientDetached,
     Configure,
     Directory,
     Shutdown,
 )
-from unit.actors.fakes import Inbox
+from unit.actors.fakes import CLIENT, Inbox
 
 if TYPE_CHECKING:
     from dmcp.actors.runtime import Watch
@@ -38,7 +40,7 @@ class Workshop:
     """Factories that make inboxes."""
 
     def __init__(self) -> None:
-        self.core_auth, self.core_catalog, self.core_frontend = Inbox(), Inbox(), Inbox()
+        self.core_auth, self.core_catalog = Inbox(), Inbox()
         self.lives: list[Started] = []
 
     def auth(self, watch: Watch) -> Inbox:
@@ -46,9 +48,6 @@ class Workshop:
 
     def catalog(self, watch: Watch) -> Inbox:
         return self.core_catalog
-
-    def frontend(self, supervisor: Any, watch: Watch) -> Inbox:
-        return self.core_frontend
 
     def upstream(
         self, config: ServerConfig, peers: Any, watch: Watch, crash: upstream.Crash | None
@@ -63,7 +62,7 @@ class Workshop:
     @property
     def directory(self) -> Directory:
         """What was published last."""
-        found: Directory = self.core_frontend.of(Directory)[-1]
+        found: Directory = self.core_catalog.of(Directory)[-1]
         return found
 
 
@@ -77,7 +76,8 @@ class House:
         self.actor = Supervisor(
             self.make, self.statuses.append, Inbox(), clock=lambda: self.now, jitter=lambda: 1.0
         )
-        self.actor.on_start()
+        self.client = Inbox()
+        self.hand(ClientAttached(CLIENT, self.client))
 
     def hand(self, *messages: Any) -> None:
         for message in messages:
@@ -118,10 +118,10 @@ async def test_what_an_old_generation_still_says_changes_nothing(house: House) -
     first = house.make.last
     house.hand(ChildFailed("g", first.generation, "KeyError: x"))
     count = len(house.make.lives)
-    published = len(house.make.core_frontend.of(Directory))
+    published = len(house.client.of(Directory))
     house.hand(ChildFailed("g", first.generation, "late"), ChildStopped("g", first.generation))
     assert len(house.make.lives) == count == 2
-    assert len(house.make.core_frontend.of(Directory)) == published
+    assert len(house.client.of(Directory)) == published
     assert house.statuses == []
 
 
@@ -147,7 +147,7 @@ async def test_a_bug_in_an_upstream_answers_its_calls_and_starts_the_next_genera
     house.hand(configured(server()))
     first = house.make.last
     house.hand(ChildFailed("g", first.generation, "KeyError: x"))
-    (gone,) = house.make.core_frontend.of(frontend.UpstreamGone)
+    (gone,) = house.client.of(frontend.UpstreamGone)
     assert gone.upstream is first
     assert house.make.last is not first
 
@@ -178,8 +178,7 @@ async def test_a_server_that_can_no_longer_be_started_is_stopped_and_comes_back_
 async def test_a_core_actor_that_fails_ends_the_process_with_status_1_after_the_servers(house: House) -> None:
     house.hand(configured(server()))
     life = house.make.last
-    house.make.core_frontend.end()
-    house.hand(ChildFailed("frontend", 0, "KeyError: x"))
+    house.hand(ChildFailed("catalog", 0, "KeyError: x"), ClientDetached(CLIENT))
     assert len(life.of(upstream.Stop)) == 1
     assert house.statuses == []
     house.hand(ChildStopped("g", life.generation))
@@ -189,9 +188,9 @@ async def test_a_core_actor_that_fails_ends_the_process_with_status_1_after_the_
 async def test_shutting_down_goes_frontend_first_then_servers_then_the_end(house: House) -> None:
     house.hand(configured(server("a"), server("b")))
     house.hand(Shutdown(1.0))
-    assert len(house.make.core_frontend.of(frontend.Finish)) == 1
+    assert len(house.client.of(frontend.Finish)) == 1
     assert not any(life.of(upstream.Stop) for life in house.make.lives)
-    house.hand(ChildStopped("frontend", 0))
+    house.hand(ClientDetached(CLIENT))
     assert all(life.of(upstream.Stop) for life in house.make.lives)
     for life in house.make.lives:
         assert house.statuses == []
@@ -201,12 +200,38 @@ async def test_shutting_down_goes_frontend_first_then_servers_then_the_end(house
 
 async def test_a_configuration_that_comes_during_the_stop_is_ignored(house: House) -> None:
     house.hand(
-        configured(server()), Shutdown(0.0), ChildStopped("frontend", 0), configured(server(), server("new"))
+        configured(server()), Shutdown(0.0), ClientDetached(CLIENT), configured(server(), server("new"))
     )
     assert len(house.make.lives) == 1
 
 
 async def test_asked_to_end_twice_the_worse_status_counts(house: House) -> None:
-    house.hand(configured(server()), Shutdown(5.0, 1), Shutdown(0.0, 0), ChildStopped("frontend", 0))
+    house.hand(configured(server()), Shutdown(5.0, 1), Shutdown(0.0, 0), ClientDetached(CLIENT))
     house.hand(ChildStopped("g", house.make.last.generation))
     assert house.statuses == [1]
+
+
+async def test_each_client_gets_the_directory_and_hears_whether_there_are_others(house: House) -> None:
+    house.hand(configured(server()))
+    second, third = Inbox(), Inbox()
+    house.hand(ClientAttached(2, second), ClientAttached(3, third))
+    assert second.of(Directory) == third.of(Directory) == [house.make.directory]
+    for client in (house.client, second, third):
+        assert client.of(frontend.SharingChanged) == [frontend.SharingChanged(shared=True)]
+    house.hand(ClientDetached(3), ClientDetached(2), ClientDetached(2))
+    assert house.client.of(frontend.SharingChanged)[1:] == [frontend.SharingChanged(shared=False)]
+    assert len(second.of(frontend.SharingChanged)) == 1
+    house.hand(configured(server(command="other")))
+    assert len(house.client.of(Directory)) == 2
+    assert len(second.of(Directory)) == 1
+
+
+async def test_servers_are_stopped_when_the_last_client_has_ended(house: House) -> None:
+    late = Inbox()
+    house.hand(configured(server()), ClientAttached(2, Inbox()), Shutdown(1.0), ClientDetached(2))
+    house.hand(ClientAttached(3, late))
+    assert len(late.of(frontend.Finish)) == 1
+    house.hand(ClientDetached(CLIENT))
+    assert not house.make.last.of(upstream.Stop)
+    house.hand(ClientDetached(3))
+    assert len(house.make.last.of(upstream.Stop)) == 1

@@ -9,10 +9,8 @@ import pytest
 from dmcp.config.model import RemoteServer, ServerConfig
 from dmcp.messages import frontend, upstream
 from dmcp.messages.auth import Configured, Forget
-from dmcp.messages.lifecycle import ChildStopped
-from dmcp.messages.supervisor import (
-    Shutdown,
-)
+from dmcp.messages.supervisor import ClientDetached, Shutdown
+from unit.actors.fakes import CLIENT
 from unit.actors.test_supervisor import House, configured, server
 
 pytestmark = pytest.mark.anyio
@@ -25,9 +23,9 @@ async def house() -> House:
 
 async def test_asked_to_end_twice_the_client_still_gets_its_answers_first(house: House) -> None:
     house.hand(configured(server()), Shutdown(5.0), Shutdown(0.5))
-    assert [order.grace for order in house.make.core_frontend.of(frontend.Finish)] == [5.0, 0.5]
+    assert [order.grace for order in house.client.of(frontend.Finish)] == [5.0, 0.5]
     assert not house.make.last.of(upstream.Stop)
-    house.hand(ChildStopped("frontend", 0))
+    house.hand(ClientDetached(CLIENT))
     assert len(house.make.last.of(upstream.Stop)) == 1
 
 

@@ -274,7 +274,29 @@ def test_of_subscriptions_so_many_are_remembered() -> None:
     router = Router()
     router.rename(["a"])
     for number in range(MAX_SUBSCRIBED + 10):
-        router.subscribe("a", f"x:{number}", f"x:{number}")
-    assert router.updated("a", "x:5") is None
-    assert router.updated("a", f"x:{MAX_SUBSCRIBED}") == f"x:{MAX_SUBSCRIBED}"
-    assert len(router._subscribed) == MAX_SUBSCRIBED
+        router.subscribe(1, "a", f"x:{number}", f"x:{number}")
+    router.subscribe(2, "a", "x:5", "x:5")
+    assert router.updated("a", "x:5") == [(2, "x:5")]
+    assert router.updated("a", f"x:{MAX_SUBSCRIBED}") == [(1, f"x:{MAX_SUBSCRIBED}")]
+    heard = [number for number in range(MAX_SUBSCRIBED + 10) if router.updated("a", f"x:{number}")]
+    assert heard == [5, *range(10, MAX_SUBSCRIBED + 10)]
+
+
+def test_each_client_hears_of_what_it_is_subscribed_to_under_the_name_it_knows() -> None:
+    router = Router()
+    router.rename(["a", "b"])
+    router.subscribe(1, "a", "x:/docs", "x:/docs")
+    router.subscribe(2, "a", "x:/docs", "dmcp://a/x:/docs")
+    router.subscribe(3, "a", "x:/docs/1", "x:/docs/1")
+    assert router.updated("a", "x:/docs") == [(1, "x:/docs"), (2, "dmcp://a/x:/docs")]
+    part = dict(router.updated("a", "x:/docs/1"))
+    assert part[1] == part[3] == "x:/docs/1"
+    assert part[2] not in ("x:/docs/1", "x:/docs")
+    assert router.updated("b", "x:/docs") == []
+    router.unsubscribe(1, "a", "x:/docs")
+    router.unsubscribe(1, "a", "x:/docs")
+    router.drop_client(2)
+    assert router.updated("a", "x:/docs/1") == [(3, "x:/docs/1")]
+    router.rename(["b"])
+    router.rename(["a", "b"])
+    assert router.updated("a", "x:/docs/1") == []

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from dmcp.actors.runtime import post
 from dmcp.config.model import ServerConfig, StdioServer
-from dmcp.messages.frontend import ClientFrames
 from dmcp.protocol.operations import CallTool, Elicit, Error, Result
 from dmcp.stages import pipeline
 from dmcp.stages.pipeline import Answer, Ask, Continue, Decision, Hold, Passage, Stage, StagedCall
-from faults.inner import InnerHouse, server
+from faults.inner import InnerHouse, calling, server
 from harness import RawClient, sdk_server, write_config
 
 if TYPE_CHECKING:
@@ -75,26 +72,9 @@ async def test_a_stage_that_asked_goes_on_with_the_answer_and_the_next_stages_fo
     assert passage.after(DONE) == Result(b'{"content":[],"c":1,"b":1,"a":1}')
 
 
-class Staged(InnerHouse):
-    """A whole dmcp whose client answers what it is asked."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[dict[str, Any]] = []
-        self.cancelled = 0
-        self.action = "accept"
-
-    def _read(self, frame: bytes) -> None:
-        message = json.loads(frame)
-        if message.get("method") == "notifications/cancelled":
-            self.cancelled += 1
-        if "method" not in message or "id" not in message:
-            super()._read(frame)
-            return
-        self.asked.append(message)
-        if self.action:
-            answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"action": self.action}}
-            post(self.core["frontend"], ClientFrames((json.dumps(answer).encode(),)))
+def asked(house: InnerHouse) -> list[str]:
+    """What the client has been asked."""
+    return [message["method"] for message in house.client.messages if "id" in message]
 
 
 @pytest.fixture
@@ -108,12 +88,12 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
     return found
 
 
-async def begin(**capabilities: Any) -> Staged:
-    house = Staged()
+async def begin(*, answers: bool = True, **capabilities: Any) -> InnerHouse:
+    house = InnerHouse()
     house.configure(server("g"), server("other"))
-    params = {"protocolVersion": "2025-11-25", "capabilities": capabilities, "clientInfo": {"name": "c"}}
-    await house.request("initialize", params)
-    post(house.core["frontend"], ClientFrames((b'{"jsonrpc":"2.0","method":"notifications/initialized"}',)))
+    if answers:
+        house.client.answer_to["elicitation/create"] = {"action": "accept"}
+    await house.client.initialize(**capabilities)
     return house
 
 
@@ -144,9 +124,10 @@ async def test_a_stage_asks_the_client_and_decides_by_the_answer(stages: list[St
 
     stages.append(Sample("a", lambda _: Ask(Elicit({"message": "May it?", "requestedSchema": {}})), judge))
     house = await begin(elicitation={})
-    house.action = action
+    house.client.answer_to["elicitation/create"] = {"action": action}
     answer = await house.call("g")
-    assert [asked["params"]["message"] for asked in house.asked] == ["May it?"]
+    questions = [message for message in house.client.messages if "id" in message]
+    assert [question["params"]["message"] for question in questions] == ["May it?"]
     assert house.called == (1 if action == "accept" else 0)
     assert ("a" in answer["result"]) is (action == "accept")
     await house.leave()
@@ -157,7 +138,7 @@ async def test_what_a_client_cannot_be_asked_is_an_error_the_stage_gets(stages: 
     stages.append(asking)
     house = await begin()
     assert "does not offer elicitation/create" in (await house.call("g"))["error"]["message"]
-    assert house.asked == []
+    assert asked(house) == []
     await house.leave()
 
 
@@ -198,16 +179,13 @@ async def test_a_broken_stage_fails_its_call_and_nothing_else(stages: list[Stage
 
 async def test_a_cancelled_call_takes_the_question_of_its_stage_along(stages: list[Stage]) -> None:
     stages.append(Sample("a", lambda _: Ask(Elicit({"message": "?"})), lambda _: Answer(DONE)))
-    house = await begin(elicitation={})
-    house.action = ""  # nobody answers
-    arguments = {"group": "g", "name": "echo", "args": {}}
-    call = {"id": 99, "method": "tools/call", "params": {"name": "call_dynamic_tool", "arguments": arguments}}
-    cancel = {"method": "notifications/cancelled", "params": {"requestId": 99}}
-    for message in (call, cancel):
-        frame = json.dumps({"jsonrpc": "2.0", **message}).encode()
-        post(house.core["frontend"], ClientFrames((frame,)))
+    house = await begin(answers=False, elicitation={})
+    house.client.send({"id": 99, "method": "tools/call", "params": calling("g")})
+    house.client.send({"method": "notifications/cancelled", "params": {"requestId": 99}})
     assert "result" in await house.call("other")
-    assert (len(house.asked), house.cancelled, house.called) == (1, 1, 1)
+    assert asked(house) == ["elicitation/create"]
+    assert house.client.notes == ["notifications/cancelled"]
+    assert house.called == 1
     await house.leave()
 
 
