@@ -25,6 +25,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -127,13 +128,13 @@ class House:
             await self._settle()
             return await self._done
         self._say_started()
-        reloading = asyncio.create_task(self._reload_on_change(supervisor))
+        watching = asyncio.create_task(self._watch(supervisor))
         await self._look()
         # What there is now stays: the garbage collector need not go through it again and again.
         gc.freeze()
         gc.enable()
         status = await self._done
-        reloading.cancel()
+        watching.cancel()
         await self._settle()
         return status
 
@@ -316,26 +317,39 @@ class House:
         post(self._audit, events.ConfigurationRejected(problems))
         post(supervisor, ConfigurationRejected(log.mask(problem)))
 
-    async def _reload_on_change(self, supervisor: Address) -> None:
-        """Watch the configuration file until cancelled. A watch that fails is said, and begun again."""
-        from pathlib import Path  # noqa: PLC0415 - the start does not wait for it
+    async def _watch(self, supervisor: Address) -> None:
+        """Watch the configuration file in a worker thread until cancelled. A watch that fails is begun again.
 
-        path = Path(os.path.expanduser(self._config))  # noqa: ASYNC240, PTH111 - reads no more than the environment
-        seen = self._in_force
-        while True:
-            try:
-                # Imports watchfiles: the start must not wait for it.
-                from dmcp.config.watching import changes  # noqa: PLC0415
+        Nobody waits for the thread at the end, because it may be in the middle of a wait: it is abandoned.
+        """
+        from anyio import to_thread  # noqa: PLC0415 - the start does not wait for it
 
-                async for now in changes(path, seen):
-                    seen = now
-                    self._reload(supervisor)
-            except Exception as error:  # noqa: BLE001 - whatever it is, changes must not go unnoticed from now on
-                what = f"{type(error).__name__}: {error}"
-                log.error(
-                    f"the watch on {self._config} failed and is begun again in {_WATCH_AGAIN:g} s: {what}"
-                )
-            await asyncio.sleep(_WATCH_AGAIN)
+        loop, seen = asyncio.get_running_loop(), self._in_force
+
+        def follow() -> None:
+            from pathlib import Path  # noqa: PLC0415 - the start does not wait for it
+
+            from dmcp.config.watching import watch  # noqa: PLC0415 - likewise
+
+            nonlocal seen
+            for now in watch(Path(os.path.expanduser(self._config)), seen):  # noqa: PTH111 - text alone
+                seen = now
+                loop.call_soon_threadsafe(self._reload, supervisor)
+
+        def work() -> None:
+            while not loop.is_closed():
+                try:
+                    follow()
+                except Exception as error:  # noqa: BLE001 - whatever it is, changes must not go unnoticed from now on
+                    if loop.is_closed():
+                        return
+                    what = f"{type(error).__name__}: {error}"
+                    log.error(
+                        f"the watch on {self._config} failed and is begun again in {_WATCH_AGAIN:g} s: {what}"
+                    )
+                time.sleep(_WATCH_AGAIN)
+
+        await to_thread.run_sync(work, abandon_on_cancel=True)
 
     # Factories of the supervisor ----------------------------------------------------------------------------------
 

@@ -1,24 +1,24 @@
-"""Tells when the content of the configuration file has really changed.
+"""Tell when the content of the configuration file has changed.
 
-What is watched is directories, because files are replaced: by editors that write a new file and rename it, and where
-the path leads through symlinks (Kubernetes swaps a whole directory that way) in any directory on that way.
-Not here: loading the file, and what a change means. watchfiles is imported when watching begins.
+Directories are watched, because files are replaced: by editors that write a new file and rename it, and where the path
+leads through symbolic links (Kubernetes swaps a whole directory that way) in any directory on that way.
+Runs in a thread of its own: everything here blocks. watchfiles is imported when watching begins.
+Not here: loading the file, and what a change means.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import aclosing
+import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from anyio import sleep, to_thread
 
 from dmcp.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Iterator
 
 _SETTLE: Final = 200
 """Milliseconds: events closer together than this are one change, so that a file is not read half-written."""
@@ -26,22 +26,29 @@ _SETTLE: Final = 200
 _LONGEST_SETTLE: Final = 1000
 """Milliseconds after which the file is looked at even if the events do not end."""
 
-_LOOK_ANYWAY: Final = 2000
+_POLL_INTERVAL: Final = 2000
 """Milliseconds after which the file is looked at even without an event: network file systems send none, and
 neither do directories in the moment between two watches."""
 
-_LARGEST: Final = 16 * 1024 * 1024
-"""Bytes that are read to see whether they have changed. A configuration has far less (``loading.LARGEST``)."""
+_BURST: Final = 5
+"""Changes that are handed on at once. A person who edits makes no more; a program that rewrites the file without end
+would have servers restarted without end."""
+
+_REST: Final = 10.0
+"""Seconds for each further change: those in between are one."""
+
+_LARGEST: Final = 1024 * 1024
+"""Bytes that are read to see whether they have changed; as ``loading.LARGEST``. All larger files are alike: refused."""
 
 UNKNOWN: Final = ""
 """Stands for a fingerprint that was not taken; no content has it."""
 
 _MOST_LINKS: Final = 40
-"""Symlinks followed on the way to the file, as in Linux (ELOOP)."""
+"""Symbolic links followed on the way to the file, as in Linux (ELOOP)."""
 
 
 def fingerprint(path: Path) -> str | None:
-    """A digest of the file's content; ``None`` if there is nothing to read. Blocks for the time of reading it."""
+    """Return a digest of the file's content; ``None`` if there is nothing to read. Blocks; waits for no writer."""
     try:
         return hashlib.sha256(files.read(path, _LARGEST)).hexdigest()
     except files.TooLarge:
@@ -50,59 +57,69 @@ def fingerprint(path: Path) -> str | None:
         return None
 
 
-async def changes(path: Path, since: str | None = UNKNOWN) -> AsyncGenerator[str | None, None]:
-    """Yield whenever the file's content differs from what it was at the last yield; runs until it is closed.
+def watch(
+    path: Path, since: str | None = UNKNOWN, stop: threading.Event | None = None
+) -> Iterator[str | None]:
+    """Yield whenever the file's content differs from what it was at the last yield. Blocks until ``stop`` is set.
 
-    A file that is gone has changed, and has changed again when it is back. Changes that come while the consumer
-    is busy are one change. Runs on the event loop; the waiting is done in a worker thread.
+    A file that is gone has changed, and has changed again when it is back. Changes that come while the consumer is busy
+    are one change. After ``_BURST`` of them only one in ``_REST`` seconds is handed on, the newest content each time.
 
     Args:
         path: the configuration file; it need not exist.
         since: the ``fingerprint`` of the content already in use, taken before it was loaded. Without it the content
             at the first look counts as in use, and a change made between loading and watching goes unnoticed.
+        stop: ends the watch, within ``_SETTLE``.
 
     Yields:
         The new fingerprint.
     """
-    last = since
+    stop = stop or threading.Event()
     path = _absolute(path)
-    async with aclosing(_moments(path)) as moments:
-        async for _ in moments:
-            now = await to_thread.run_sync(fingerprint, path)
-            if last == UNKNOWN:
-                last = now
-            elif now != last:
+    last = since
+    credit, seen = float(_BURST), time.monotonic()
+    for _ in _wakeups(path, stop):
+        now = fingerprint(path)
+        if last == UNKNOWN:
+            last = now
+        elif now != last:
+            credit, seen = min(_BURST, credit + (time.monotonic() - seen) / _REST), time.monotonic()
+            if credit < 1:
+                if stop.wait((1 - credit) * _REST):
+                    return
+                credit, seen = 1.0, time.monotonic()
+                now = fingerprint(path)
+            if now != last:
+                credit -= 1
                 last = now
                 yield now
 
 
-async def _moments(path: Path) -> AsyncGenerator[None, None]:
+def _wakeups(path: Path, stop: threading.Event) -> Iterator[None]:
     """Yield whenever it is worth looking at the file: at once, then after every event near it and now and then."""
-    from watchfiles import awatch  # noqa: PLC0415 - not needed before the first answer to the client
+    import watchfiles  # noqa: PLC0415 - in the watch's thread: nobody waits for it
 
-    while True:
-        places = await to_thread.run_sync(directories, path)
+    while not stop.is_set():
+        places = directories(path)
         yield
-        watch = awatch(
-            *places,
-            watch_filter=None,
-            recursive=False,
-            debounce=_LONGEST_SETTLE,
-            step=_SETTLE,
-            rust_timeout=_LOOK_ANYWAY,
-            yield_on_timeout=True,
-        )
         try:
-            async for _ in watch:
+            for _ in watchfiles.watch(
+                *places,
+                watch_filter=None,
+                recursive=False,
+                debounce=_LONGEST_SETTLE,
+                step=_SETTLE,
+                rust_timeout=_POLL_INTERVAL,
+                yield_on_timeout=True,
+                stop_event=stop,
+            ):
                 yield
-                if await to_thread.run_sync(directories, path) != places:
+                if directories(path) != places:
                     break
         except OSError:
             # A directory went away between looking and watching, or the system grants no more watches: look again
             # later instead.
-            await sleep(_LOOK_ANYWAY / 1000)
-        finally:
-            await watch.aclose()
+            stop.wait(_POLL_INTERVAL / 1000)
 
 
 def _absolute(path: Path) -> Path:
