@@ -25,7 +25,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -320,11 +319,11 @@ class House:
     async def _watch(self, supervisor: Address) -> None:
         """Watch the configuration file in a worker thread until cancelled. A watch that fails is begun again.
 
-        Nobody waits for the thread at the end, because it may be in the middle of a wait: it is abandoned.
+        Nobody waits for the thread: it may be in the middle of a wait, and ends soon after.
         """
         from anyio import to_thread  # noqa: PLC0415 - the start does not wait for it
 
-        loop, seen = asyncio.get_running_loop(), self._in_force
+        loop, stop, seen = asyncio.get_running_loop(), threading.Event(), self._in_force
 
         def follow() -> None:
             from pathlib import Path  # noqa: PLC0415 - the start does not wait for it
@@ -332,24 +331,28 @@ class House:
             from dmcp.config.watching import watch  # noqa: PLC0415 - likewise
 
             nonlocal seen
-            for now in watch(Path(os.path.expanduser(self._config)), seen):  # noqa: PTH111 - text alone
+            for now in watch(Path(os.path.expanduser(self._config)), seen, stop):  # noqa: PTH111 - text alone
                 seen = now
-                loop.call_soon_threadsafe(self._reload, supervisor)
+                if not stop.is_set():
+                    loop.call_soon_threadsafe(self._reload, supervisor)
 
         def work() -> None:
-            while not loop.is_closed():
+            while not stop.is_set():
                 try:
                     follow()
                 except Exception as error:  # noqa: BLE001 - whatever it is, changes must not go unnoticed from now on
-                    if loop.is_closed():
+                    if stop.is_set():
                         return
                     what = f"{type(error).__name__}: {error}"
                     log.error(
                         f"the watch on {self._config} failed and is begun again in {_WATCH_AGAIN:g} s: {what}"
                     )
-                time.sleep(_WATCH_AGAIN)
+                    stop.wait(_WATCH_AGAIN)
 
-        await to_thread.run_sync(work, abandon_on_cancel=True)
+        try:
+            await to_thread.run_sync(work, abandon_on_cancel=True)
+        finally:
+            stop.set()
 
     # Factories of the supervisor ----------------------------------------------------------------------------------
 

@@ -103,6 +103,13 @@ def read_call(arguments: Any) -> ToolCall | str:
     """
     if is_raw(arguments) and (usual := _read_usual_call(arguments)) is not None:
         return usual
+    try:
+        return _read_any_call(arguments)
+    except ValueError as error:  # nested too deeply for what is on the stack already, or too many values
+        return f"the arguments of {CALL_TOOL} cannot be read: {error}."
+
+
+def _read_any_call(arguments: Any) -> ToolCall | str:
     arguments = members(arguments)
     group, name, args = text_of(arguments.get("group")), text_of(arguments.get("name")), arguments.get("args")
     if group is None:
@@ -145,9 +152,14 @@ def read_group(arguments: Any) -> str:
     """Return the group that ``get_dynamic_tools`` is asked for.
 
     Raises:
-        DownstreamError: it is missing, or no string.
+        DownstreamError: it is missing, or no string, or the arguments cannot be read.
     """
-    group = text_of(members(arguments).get("group"))
+    try:
+        group = text_of(members(arguments).get("group"))
+    except ValueError as error:  # nested too deeply for what is on the stack already, or too many values
+        raise DownstreamError(
+            INVALID_PARAMS, f"Invalid params: the arguments cannot be read: {error}"
+        ) from None
     if group is None:
         raise DownstreamError(INVALID_PARAMS, "Invalid params: arguments.group must be a string")
     return group

@@ -15,6 +15,7 @@ from dmcp.messages.catalog import Browse, GroupState, Listed, ShowTools
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import tools
 from dmcp.protocol.operations import ListItems
+from dmcp.protocol.pending import CallId
 from harness import RawClient, RpcError, dmcp_command, plain_server, write_config
 from unit.actors.fakes import Inbox, call_id
 
@@ -64,7 +65,7 @@ async def test_a_hundred_changes_of_state_are_one_list_of_tools() -> None:
     groups = {name: Group(ServerConfig(name, f"About {name}", StdioServer("run")), Inbox()) for name in "ab"}
     catalog.on_receive(Directory(groups, Inbox(), Inbox()))
     for number in range(100):
-        catalog.on_receive(Browse(number, ListItems("tools"), client))
+        catalog.on_receive(Browse(CallId(1, number), ListItems("tools"), client))
         if number % 2:
             catalog.on_receive(GroupState("a", number, "unavailable", POISON, "ended"))
         else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from dmcp.messages import supervisor, upstream
@@ -15,6 +17,9 @@ from dmcp.messages.frontend import (
 )
 from dmcp.protocol.operations import ListRoots, Result
 from unit.actors.test_frontend import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -139,3 +144,49 @@ async def test_whatever_a_result_holds_it_is_answered_under_the_clients_id(stage
     # A server that repeats the id: the body dmcp cuts out of its answer has an id in it.
     stage.hand(Settled(stage.call_id(), Result(b'{"a":1},"id":99')))
     assert stage.written[-1]["id"] == 1
+
+
+CALL = '{"id":%d,"method":"tools/call","params":{"name":"call_dynamic_tool","arguments":'
+DEEP = {
+    "args": CALL + '{"group":"g","name":"t","args":{"a":%s}}}}',
+    "another argument": CALL + '{"group":"g","name":"t","x":%s}}}',
+    "arguments": CALL + "%s}}",
+    "in _meta": CALL + '{"group":"g","name":"t"},"_meta":{"a":%s}}}',
+    "_meta": CALL + '{"group":"g","name":"t"},"_meta":%s}}',
+    "beside the group": '{"id":%d,"method":"tools/call","params":'
+    '{"name":"get_dynamic_tools","arguments":{"group":"g","x":%s}}}',
+    "group": '{"id":%d,"method":"tools/call","params":{"name":"get_dynamic_tools","arguments":{"group":%s}}}',
+    "cursor": '{"id":%d,"method":"tools/list","params":{"cursor":%s}}',
+    "uri": '{"id":%d,"method":"resources/read","params":{"uri":%s}}',
+    "ref": '{"id":%d,"method":"completion/complete","params":{"ref":{"type":"ref/prompt","name":"x","a":%s}}}',
+    "level": '{"id":%d,"method":"logging/setLevel","params":{"level":%s}}',
+    "initialize": '{"id":%d,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":%s}}',
+    "requestId": '{"m":%d,"method":"notifications/cancelled","params":{"requestId":%s}}',
+    "progress": '{"m":%d,"method":"notifications/progress","params":{"progressToken":1,"progress":%s}}',
+    "progressToken": '{"m":%d,"method":"notifications/progress","params":{"progressToken":%s}}',
+    "result": '{"id":%d,"result":{"a":%s}}',
+    "error": '{"id":%d,"error":{"code":1,"message":"m","data":%s}}',
+}
+
+
+def _higher(frames: int, work: Callable[[], None]) -> None:
+    """Do it with so many more frames on the stack: how deep a reader gets depends on what is there already."""
+    if frames:
+        _higher(frames - 1, work)
+    else:
+        work()
+
+
+@pytest.mark.parametrize("frames", [0, 40])
+@pytest.mark.parametrize("place", DEEP)
+async def test_what_nests_deeply_is_passed_on_or_refused_wherever_it_stands(
+    stage: Stage, place: str, frames: int
+) -> None:
+    stage.begin(roots={})
+    for depth in (100, *range(850, 1010, 3), 3000):
+        stage.hand(ServerRequest(b'"q"', "g", stage.upstream, None, ListRoots({})))
+        text = DEEP[place] % (depth, "[" * depth + "]" * depth)
+        frame = ClientFrames((('{"jsonrpc":"2.0",' + text[1:]).encode(),))
+        _higher(frames, lambda frame=frame: stage.hand(frame))  # type: ignore[misc]
+    stage.hand(ClientFrames((b'{"jsonrpc":"2.0","id":"last","method":"ping"}',)))
+    assert stage.written[-1] == {"jsonrpc": "2.0", "id": "last", "result": {}}

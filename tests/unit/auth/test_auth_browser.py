@@ -102,7 +102,7 @@ def test_a_browser_that_windows_cannot_start_is_a_sentence(
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.delenv("BROWSER", raising=False)
     monkeypatch.setattr(os, "startfile", startfile, raising=False)
-    browser._open(URL, "group")
+    browser._open(URL, "cannot start")
     assert "No application is associated; open the address by hand" in capsys.readouterr().err
 
 

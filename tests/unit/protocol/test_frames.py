@@ -85,10 +85,13 @@ def test_lines_are_the_same_however_the_stream_was_cut(
 
 
 def test_no_step_of_a_very_long_line_takes_all_its_time() -> None:
-    splitter, chunk, took = LineSplitter(64 * 2**20), b"x" * 65536, []
-    for part in [chunk] * 900 + [b"\n"]:
-        before = time.thread_time()
-        lines = splitter.feed(part)
-        took.append(time.thread_time() - before)
-    assert [len(line or b"") for line in lines] == [900 * 65536]
-    assert max(took) < sum(took) / 2  # joining it at its end would be nearly all
+    shares = []
+    for _ in range(5):  # another thread, or memory that the system has to find, may make one step long
+        splitter, chunk, took = LineSplitter(64 * 2**20), b"x" * 65536, []
+        for part in [chunk] * 900 + [b"\n"]:
+            before = time.thread_time()
+            lines = splitter.feed(part)
+            took.append(time.thread_time() - before)
+        assert [len(line or b"") for line in lines] == [900 * 65536]
+        shares.append(max(took) / sum(took))
+    assert min(shares) < 0.5  # joining it at its end would be nearly all
