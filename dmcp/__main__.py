@@ -91,7 +91,7 @@ def serve(config: str | None) -> int:
     if sys.stdin.isatty():
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
         print(f"Now serving {printable(path, None)} on this terminal; Ctrl-C ends it.", file=sys.stderr)  # noqa: T201
-    gc.disable()  # until the house stands: building it leaves next to no garbage, and looking for some takes time
+    gc.disable()  # until start-up is complete: it leaves next to no garbage, and looking for some takes time
     from dmcp.app import run  # noqa: PLC0415 - commands that do not serve do not need it
 
     try:

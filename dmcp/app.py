@@ -60,22 +60,22 @@ L = TypeVar("L", bound="ClientLink")
 SIGNAL_GRACE = 0.5
 """Seconds calls in flight get when dmcp is told to end by a signal."""
 
-_FLUSH_PATIENCE = 2.0  # seconds the client gets to read the last answers
-_SETTLE_PATIENCE = 5.0  # seconds links that are still closing get at the very end
+_FLUSH_TIMEOUT = 2.0  # seconds the client gets to read the last answers
+_CLOSE_TIMEOUT = 5.0  # seconds links that are still closing get at the very end
 _READERS = 2  # readings of a changed configuration at the same time; one of them may never end
 _WATCH_AGAIN = 5.0  # seconds until a watch that failed is begun again
 _LAST_READING = 1.0  # seconds the first configuration gets to be read when dmcp has to end meanwhile
-_LOOK = 3  # turns of the loop in which what the client has sent already is read and answered
+_STARTUP_TICKS = 3  # turns of the loop in which what the client has sent already is read and answered
 
 
-class House:
+class App:
     """One running dmcp: the supervisor's factories, and the ends of everything that is not an actor."""
 
     def __init__(self, config: str) -> None:
         self._config = config
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._configuration: Configuration
-        self._in_force: str | None = None
+        self._active_fingerprint: str | None = None
         self._pinned = os.environ.pop("DMCP_PINNED_CONFIG", None)  # popped: servers do not get it
         self._only = os.environ.pop("DMCP_ONLY", None)  # likewise: the groups a command is about
         self._advised = os.environ.pop(
@@ -92,9 +92,9 @@ class House:
         self._downstream: Downstream
 
     def __repr__(self) -> str:
-        return f"<House {self._config}>"
+        return f"<App {self._config}>"
 
-    async def live(self) -> int:
+    async def run(self) -> int:
         """Run until the client leaves, a signal comes or something breaks; returns the exit status.
 
         Raises:
@@ -113,28 +113,30 @@ class House:
         if self._done.done():
             return await self._done
         await self._downstream.open()
-        await self._look()
+        await self._poll_input()
         wire.use_fast_json()
         try:
             await self._load_first(supervisor)
         except ConfigError as error:
-            await self._look()  # for what the client has asked since: it is owed the reason
+            await self._poll_input()  # for what the client has asked since: it is owed the reason
             reason = f"dmcp's configuration is invalid, mend it and start dmcp again: {log.mask(error.problems[0])}"
             post(supervisor, Shutdown(grace=0.0, status=2, reason=reason))
-            await self._settle()
+            await self._wait_closed()
             raise
-        if self._in_force is None:  # the client has left, or a signal has come, before the file could be read
-            await self._settle()
+        if (
+            self._active_fingerprint is None
+        ):  # the client has left, or a signal has come, before the file could be read
+            await self._wait_closed()
             return await self._done
         self._say_started()
         watching = asyncio.create_task(self._watch(supervisor))
-        await self._look()
+        await self._poll_input()
         # What there is now stays: the garbage collector need not go through it again and again.
         gc.freeze()
         gc.enable()
         status = await self._done
         watching.cancel()
-        await self._settle()
+        await self._wait_closed()
         return status
 
     def _say_started(self) -> None:
@@ -143,23 +145,23 @@ class House:
         log.start()
 
     @staticmethod
-    async def _look() -> None:
-        for _ in range(_LOOK):
+    async def _poll_input() -> None:
+        for _ in range(_STARTUP_TICKS):
             await asyncio.sleep(0)
 
     def _end(self, status: int) -> None:
         if not self._done.done():
             self._done.set_result(status)
 
-    async def _settle(self) -> None:
+    async def _wait_closed(self) -> None:
         """Nothing dmcp started outlives it."""
         await self._done
         try:
-            async with asyncio.timeout(_SETTLE_PATIENCE):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await Dispatcher.running().wait_background()
         except TimeoutError:
             log.error("some servers did not end in time")
-        await self._downstream.aclose(_FLUSH_PATIENCE)
+        await self._downstream.aclose(_FLUSH_TIMEOUT)
         self._watchdog.disarm()
 
     @staticmethod
@@ -258,7 +260,7 @@ class House:
         if isinstance(outcome, Exception):
             raise outcome
         if not self._applied:  # a reload has not been faster
-            self._in_force, self._configuration = outcome
+            self._active_fingerprint, self._configuration = outcome
             post(supervisor, Configure(self._configuration))
 
     def _in_thread(self, then: Callable[[tuple[str, Configuration] | Exception], None]) -> None:
@@ -304,7 +306,7 @@ class House:
             return
         self._applied = number
         if isinstance(outcome, tuple):
-            self._in_force, self._configuration = outcome
+            self._active_fingerprint, self._configuration = outcome
             post(supervisor, Configure(self._configuration))
             return
         problem = (
@@ -323,7 +325,7 @@ class House:
         """
         from anyio import to_thread  # noqa: PLC0415 - the start does not wait for it
 
-        loop, stop, seen = asyncio.get_running_loop(), threading.Event(), self._in_force
+        loop, stop, seen = asyncio.get_running_loop(), threading.Event(), self._active_fingerprint
 
         def follow() -> None:
             from pathlib import Path  # noqa: PLC0415 - the start does not wait for it
@@ -489,7 +491,7 @@ def run(config: str) -> int:
 
 async def _live(config: str) -> int:
     asyncio.get_running_loop().set_exception_handler(report_unhandled)
-    return await House(config).live()
+    return await App(config).run()
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -133,7 +133,7 @@ def calling(group: str, name: str = "echo", **args: Any) -> dict[str, Any]:
     return {"name": "call_dynamic_tool", "arguments": {"group": group, "name": name, "args": args}}
 
 
-class InnerHouse:
+class InnerApp:
     """The supervisor's factories, the clients, and every link there ever was.
 
     Attributes:
@@ -156,7 +156,7 @@ class InnerHouse:
         self.core["frontend"] = self.client.frontend
 
     def __repr__(self) -> str:
-        return f"<InnerHouse {list(self.links)}, {self.opened} links opened>"
+        return f"<InnerApp {list(self.links)}, {self.opened} links opened>"
 
     # Factories of the supervisor
 

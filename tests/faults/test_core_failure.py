@@ -10,7 +10,7 @@ import pytest
 
 from dmcp import log
 from faults.faulty import echoes, faulty, pid_of
-from faults.inner import InnerHouse, server
+from faults.inner import InnerApp, server
 from harness import RawClient, gone, write_config
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def quiet_log() -> Iterator[None]:
 async def test_a_core_actor_that_fails_ends_everything_with_status_1(
     anyio_backend: str, quiet_log: None, name: str
 ) -> None:
-    house = InnerHouse()
+    house = InnerApp()
     house.configure(server("a"), server("b"))
     await house.initialize()
     await house.call("a")
@@ -50,7 +50,7 @@ async def test_a_core_actor_that_fails_ends_everything_with_status_1(
 async def test_calls_in_flight_are_answered_when_another_core_actor_fails(
     anyio_backend: str, quiet_log: None, name: str
 ) -> None:
-    house = InnerHouse()
+    house = InnerApp()
     house.configure(server("a"))
     await house.initialize()
     await house.call("a")
@@ -67,7 +67,7 @@ from dmcp import app
 from dmcp.actors.runtime import post
 
 VICTIM, CONFIG = sys.argv[1:]
-make = app.House.upstream
+make = app.App.upstream
 mailboxes = []
 
 class Mailbox(app.ClientMailbox):
@@ -81,7 +81,7 @@ def upstream(self, config, peers, *more):
 
 app.ClientMailbox = Mailbox
 
-app.House.upstream = upstream
+app.App.upstream = upstream
 sys.exit(app.run(CONFIG))
 """
 """dmcp with a bug: whoever configures a server named "poison" has a core actor fail."""

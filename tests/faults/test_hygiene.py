@@ -17,7 +17,7 @@ import pykka
 import pytest
 
 from dmcp import log
-from faults.inner import PATIENCE, InnerHouse, server
+from faults.inner import PATIENCE, InnerApp, server
 from harness import EVENTS, RawClient, RpcError, dmcp_command, gone, write_config
 from harness.configs import TESTS, python_server
 
@@ -95,7 +95,7 @@ def quiet_log() -> Iterator[None]:
 
 @pytest.fixture
 async def house(anyio_backend: str, quiet_log: None) -> Any:
-    house = InnerHouse()
+    house = InnerApp()
     house.configure(server("a"), server("b"))
     await house.initialize()
     await house.call("a")
@@ -105,7 +105,7 @@ async def house(anyio_backend: str, quiet_log: None) -> Any:
     assert not pykka.ActorRegistry.get_all()
 
 
-async def test_a_thousand_crashes_leave_nothing_behind(house: InnerHouse) -> None:
+async def test_a_thousand_crashes_leave_nothing_behind(house: InnerApp) -> None:
     untouched = house.links["b"]
 
     async def crash(number: int) -> None:
@@ -126,7 +126,7 @@ async def test_a_thousand_crashes_leave_nothing_behind(house: InnerHouse) -> Non
 
 
 async def test_five_hundred_reloads_leave_nothing_behind_and_do_not_touch_what_stays(
-    house: InnerHouse,
+    house: InnerApp,
 ) -> None:
     untouched = house.links["b"]
 

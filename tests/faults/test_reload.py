@@ -14,7 +14,7 @@ from dmcp.actors import supervisor
 from dmcp.config.diff import plan
 from dmcp.config.loading import load
 from faults.faulty import PROMPT, echoes, faulty, lives, pid_of
-from faults.inner import PATIENCE, InnerHouse
+from faults.inner import PATIENCE, InnerApp
 from faults.inner import server as inner_server
 from harness import EVENTS, RawClient, RpcError, dmcp_command, gone, write_config
 
@@ -255,7 +255,7 @@ async def test_a_call_that_outlasts_the_grace_is_answered_when_it_is_over(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(supervisor, "RELOAD_GRACE", 0.05)
-    house = InnerHouse()
+    house = InnerApp()
     house.configure(inner_server("a"), inner_server("b"))
     await house.initialize()
     await house.call("a")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pykka
 import pytest
 
-from faults.inner import PATIENCE, InnerHouse, calling, server
+from faults.inner import PATIENCE, InnerApp, calling, server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,7 +27,7 @@ CAPABILITIES: dict[str, Any] = {
 }
 
 
-class Shared(InnerHouse):
+class Shared(InnerApp):
     """A dmcp with one server, and two clients with different capabilities.
 
     Attributes:

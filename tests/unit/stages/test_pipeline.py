@@ -11,7 +11,7 @@ from dmcp.config.model import ServerConfig, StdioServer
 from dmcp.protocol.operations import CallTool, Elicit, Error, Result
 from dmcp.stages import pipeline
 from dmcp.stages.pipeline import Answer, Ask, Continue, Decision, Hold, Passage, Stage, StagedCall
-from faults.inner import InnerHouse, calling, server
+from faults.inner import InnerApp, calling, server
 from harness import RawClient, sdk_server, write_config
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def test_a_stage_that_asked_goes_on_with_the_answer_and_the_next_stages_fo
     assert passage.after(DONE) == Result(b'{"content":[],"c":1,"b":1,"a":1}')
 
 
-def asked(house: InnerHouse) -> list[str]:
+def asked(house: InnerApp) -> list[str]:
     """What the client has been asked."""
     return [message["method"] for message in house.client.messages if "id" in message]
 
@@ -88,8 +88,8 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> list[Stage]:
     return found
 
 
-async def begin(*, answers: bool = True, **capabilities: Any) -> InnerHouse:
-    house = InnerHouse()
+async def begin(*, answers: bool = True, **capabilities: Any) -> InnerApp:
+    house = InnerApp()
     house.configure(server("g"), server("other"))
     if answers:
         house.client.answer_to["elicitation/create"] = {"action": "accept"}
