@@ -1,4 +1,4 @@
-"""The configuration as the rest of the house sees it: checked, resolved, frozen, comparable.
+"""The configuration as the rest of dmcp sees it: checked, resolved, frozen, comparable.
 
 Durations are seconds. Environment references are already resolved. No I/O and no third-party import here:
 the file's own shape, with its spelling and its mistakes, is the business of ``dmcp.config.schema``.

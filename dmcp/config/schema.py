@@ -2,7 +2,7 @@
 
 These models check one file strictly and give the JSON schema for editors. Importing this module imports
 pydantic, so only ``dmcp.config.loading`` and the commands do, and late. Not here: filling in references, and the
-configuration the rest of the house sees (``dmcp.config.model``).
+configuration the rest of dmcp sees (``dmcp.config.model``).
 """
 
 import re
