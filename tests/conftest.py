@@ -16,6 +16,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from dmcp import log
+from dmcp.cli import context
 from harness.processes import MARK, leftovers
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ MEASURED = (
 """Files whose processes CI measures the coverage of, beside the workers: few, because it doubles what they cost."""
 _MEASURED = {TESTS / name for name in MEASURED}
 _WITHOUT_PROCESSES = ("/unit/", "/architecture/")
+_LOG = {name: getattr(log, name) for name in ("_threshold", "_shows_notices", "_writes_json", "_writer")}
 _EXIT_TIMEOUT = 10.0  # seconds for a process to end after the test that started it
 
 # What fails once fails again, and on a machine that is busy nothing fails for being slow.
@@ -97,6 +100,16 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def each_test_has_a_log_and_a_command_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin with what a process begins with: a command run in here chooses a log level, and names a configuration."""
+    for name, value in _LOG.items():
+        monkeypatch.setattr(log, name, value)
+    monkeypatch.setattr(log, "_remarks", log._Remarks())
+    context._NAMED.clear()
+    context._TRUSTED.clear()
 
 
 @pytest.fixture(autouse=True)
