@@ -67,7 +67,7 @@ def read_entry(
         server = tool.finish(entry, server)
     entry.ignore(*shape.ignored)
     entry.note_rest(shape.unsupported)
-    return server, entry.notes
+    return server, list(dict.fromkeys(entry.notes))  # one remark may be about two places
 
 
 def _globs(shape: EntryFormat, names: tuple[str, ...]) -> tuple[str, ...]:
