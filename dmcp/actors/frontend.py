@@ -18,7 +18,14 @@ from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
-from dmcp.messages.auth import SignInDeclined, SignInEnded, SignInInOtherProcess, SignInStarted, Subscribe
+from dmcp.messages.auth import (
+    SignInDeclined,
+    SignInEnded,
+    SignInInOtherProcess,
+    SignInStarted,
+    Subscribe,
+    Unsubscribe,
+)
 from dmcp.messages.frontend import (
     ClientFrames,
     ClientGone,
@@ -599,6 +606,7 @@ class Frontend(LoopActor):
             self._tell_upstreams(upstream.ClientLeft(self._client))
         if self._directory is not None:
             post(self._directory.catalog, catalog.ClientLeft(self._client))
+            post(self._directory.auth, Unsubscribe(self.actor_ref))
         post(self._supervisor, supervisor.ClientDetached(self._client))
 
     _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {

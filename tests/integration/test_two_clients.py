@@ -6,7 +6,9 @@ A whole core with the in-memory link on both sides; the server is a function tha
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -259,6 +261,21 @@ async def test_a_client_that_leaves_takes_its_calls_subscriptions_and_questions_
     await settle(house)
     assert len(pykka.ActorRegistry.get_all()) == actors - 1
     assert not house.status.done()
+
+
+async def test_nothing_holds_the_frontends_of_clients_that_have_left(house: Shared) -> None:
+    gone = []
+    for _ in range(5):
+        client = house.attach()
+        await client.initialize(elicitation={"url": {}})
+        await client.request("resources/subscribe", {"uri": FILES[0]})
+        gone.append(weakref.ref(client))
+        client.go()
+        await until(lambda client=client: client.failed is not None)  # type: ignore[misc]
+    del client
+    await settle(house)
+    gc.collect()
+    assert [one() for one in gone] == [None] * 5
 
 
 async def test_when_the_client_of_standard_input_leaves_the_others_are_answered_before_the_end(

@@ -11,6 +11,7 @@ from dmcp.actors.frontend import Frontend
 from dmcp.actors.runtime import Watch
 from dmcp.config.model import Features, ServerConfig, StdioServer
 from dmcp.messages import catalog, upstream
+from dmcp.messages.auth import Unsubscribe
 from dmcp.messages.frontend import (
     ClientFrames,
     ClientGone,
@@ -286,6 +287,7 @@ async def test_the_frontend_of_a_client_that_has_left_ends_and_leaves_nothing_wi
     assert stage.owner.told == [ChildStopped("client 1", CLIENT)]
     assert stage.upstream.of(upstream.ClientLeft) == [upstream.ClientLeft(CLIENT)]
     assert stage.catalog.of(catalog.ClientLeft) == [catalog.ClientLeft(CLIENT)]
+    assert [one.listener for one in stage.auth.of(Unsubscribe)] == [stage.actor.actor_ref]
     assert stage.supervisor.of(ClientDetached) == [ClientDetached(CLIENT)]
 
 
