@@ -701,7 +701,7 @@ class Connection:
             # Looking through a large result costs as much as all the rest of its way.
             uris = upstream_errors.resources_named(answer)[:_LEARNED] if self._has_resources else ()
             if uris:
-                post(self._peers.catalog, catalog.Learned(self._group, uris))
+                post(self._peers.catalog, catalog.ResourcesSeen(self._group, uris))
         elif isinstance(operation, Subscribe):
             self._subscriptions.add(request.call.client, operation.uri)
         elif isinstance(operation, Unsubscribe) and not self._subscriptions.discard(

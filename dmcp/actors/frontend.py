@@ -33,7 +33,7 @@ from dmcp.messages.frontend import (
     GraceOver,
     HoldOver,
     Progressed,
-    Routed,
+    RouteResolved,
     SendNotification,
     ServerRequest,
     ServerRequestCancelled,
@@ -290,11 +290,11 @@ class Frontend(LoopActor):
             browse = catalog.Browse(self._open(accepted), operation, self.actor_ref)
             self._ask_catalog(self._directory, browse)
         elif not isinstance(operation, Ping | Initialize):
-            find = catalog.FindRoute(self._open(accepted), operation, self.actor_ref)
+            find = catalog.ResolveRoute(self._open(accepted), operation, self.actor_ref)
             self._ask_catalog(self._directory, find)
 
     def _ask_catalog(
-        self, directory: Directory, message: catalog.Browse | catalog.FindRoute | catalog.ShowTools
+        self, directory: Directory, message: catalog.Browse | catalog.ResolveRoute | catalog.GetGroupTools
     ) -> None:
         if not post(directory.catalog, message):
             error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
@@ -314,7 +314,7 @@ class Frontend(LoopActor):
             self._call_dynamic_tool(accepted, operation, directory)
         elif operation.name == tools.GET_TOOLS:
             group = tools.read_group(operation.arguments)
-            self._ask_catalog(directory, catalog.ShowTools(self._open(accepted), group, self.actor_ref))
+            self._ask_catalog(directory, catalog.GetGroupTools(self._open(accepted), group, self.actor_ref))
         else:
             known = f"there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
             text = f"Invalid params: unknown tool {_shown(operation.name)!r}; {known}"
@@ -366,7 +366,7 @@ class Frontend(LoopActor):
                 )
             )
 
-    def _on_routed(self, routed: Routed) -> None:
+    def _on_route_resolved(self, routed: RouteResolved) -> None:
         self._forward(routed.call, routed.group, routed.operation)
 
     # Notifications and answers of the client ----------------------------------------------------------------------
@@ -397,7 +397,7 @@ class Frontend(LoopActor):
         if pending.upstream is not None:
             post(pending.upstream, upstream.Cancel(call, reason))
         elif self._directory is not None:
-            post(self._directory.catalog, catalog.Forget(call))
+            post(self._directory.catalog, catalog.CancelWait(call))
         if pending.batch is not None:
             self._send_batch(pending.batch.add(None))
         self._finish_if_idle()
@@ -612,7 +612,7 @@ class Frontend(LoopActor):
     _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {
         ClientFrames: _on_client_frames,
         Settled: settle,
-        Routed: _on_routed,
+        RouteResolved: _on_route_resolved,
         Progressed: _on_progressed,
         SendNotification: _on_send_notification,
         ServerRequest: _on_server_request,

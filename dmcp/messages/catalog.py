@@ -56,7 +56,7 @@ class Listed(NamedTuple):
     complete: bool = True
 
 
-class Recalled(NamedTuple):
+class CacheLoaded(NamedTuple):
     """From the disk: what a lazy group offered last; ``kept`` is ``None`` when nothing is known of it."""
 
     group: str
@@ -89,7 +89,7 @@ class ListingFailed(NamedTuple):
     reason: str
 
 
-class Learned(NamedTuple):
+class ResourcesSeen(NamedTuple):
     """A result of this group named resources that no listing has."""
 
     group: str
@@ -111,7 +111,7 @@ class Browse(NamedTuple):
     reply_to: Address
 
 
-class ShowTools(NamedTuple):
+class GetGroupTools(NamedTuple):
     """Answer ``get_dynamic_tools`` for a group with a ``frontend.Settled``."""
 
     call: CallId
@@ -119,8 +119,8 @@ class ShowTools(NamedTuple):
     reply_to: Address
 
 
-class FindRoute(NamedTuple):
-    """Say which group serves this request, with a ``frontend.Routed`` (or a failed ``frontend.Settled``)."""
+class ResolveRoute(NamedTuple):
+    """Say which group serves this request, with a ``frontend.RouteResolved`` (or a failed ``frontend.Settled``)."""
 
     call: CallId
     operation: operations.Routed
@@ -141,13 +141,13 @@ class Rendered(NamedTuple):
     block: bytes
 
 
-class Forget(NamedTuple):
+class CancelWait(NamedTuple):
     """The client has cancelled a request: send no reply."""
 
     call: CallId
 
 
-class Settle(NamedTuple):
+class WaitExpired(NamedTuple):
     """From a timer: answer what waits for upstreams that are still connecting, with what there is."""
 
     call: CallId

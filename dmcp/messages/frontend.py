@@ -37,7 +37,7 @@ class Settled(NamedTuple):
     outcome: Outcome
 
 
-class Routed(NamedTuple):
+class RouteResolved(NamedTuple):
     """From the catalog: this group serves the call, in this form."""
 
     call: CallId

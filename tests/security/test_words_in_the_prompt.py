@@ -11,7 +11,7 @@ import pytest
 from dmcp.actors.catalog import Catalog
 from dmcp.config.model import ServerConfig, StdioServer
 from dmcp.messages import frontend
-from dmcp.messages.catalog import Browse, GroupState, Listed, ShowTools
+from dmcp.messages.catalog import Browse, GetGroupTools, GroupState, Listed
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import tools
 from dmcp.protocol.operations import ListItems
@@ -97,7 +97,7 @@ async def test_words_of_the_server_are_in_no_answer_about_its_tools_but_in_the_d
     group = Group(ServerConfig("g", "About g", StdioServer("run")), Inbox())
     catalog.on_receive(Directory({"g": group}, Inbox(), Inbox()))
     catalog.on_receive(GroupState("g", 1, "unavailable", POISON, "refused to initialize"))
-    catalog.on_receive(ShowTools(call_id(1), "g", client))
+    catalog.on_receive(GetGroupTools(call_id(1), "g", client))
     catalog.on_receive(GroupState("g", 2, "unavailable", POISON, "refused to initialize"))
     (reply,) = client.of(frontend.Settled)
     error = json.loads(reply.outcome.body)

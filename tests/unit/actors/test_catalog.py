@@ -11,7 +11,15 @@ import pytest
 from dmcp.actors.catalog import Catalog
 from dmcp.config.model import Features, ServerConfig, StdioServer
 from dmcp.messages import frontend, upstream
-from dmcp.messages.catalog import Browse, FindRoute, Forget, GroupState, Listed, Settle, ShowTools
+from dmcp.messages.catalog import (
+    Browse,
+    CancelWait,
+    GetGroupTools,
+    GroupState,
+    Listed,
+    ResolveRoute,
+    WaitExpired,
+)
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol.operations import ListChanged, ListItems
 from unit.actors.fakes import Inbox, answer_of, asked, call_id
@@ -46,7 +54,7 @@ class Stage:
         self.hand(Browse(call_id(number), asked(method, params), self.client))
 
     def route(self, number: int, method: str, **params: Any) -> None:
-        self.hand(FindRoute(call_id(number), asked(method, params), self.client))
+        self.hand(ResolveRoute(call_id(number), asked(method, params), self.client))
 
     def result(self, number: int) -> Any:
         (reply,) = [reply for reply in self.client.of(frontend.Settled) if reply.call.number == number]
@@ -82,7 +90,7 @@ async def test_a_list_waits_for_servers_that_connect_for_the_first_time(stage: S
 async def test_a_list_does_not_wait_longer_than_its_patience(stage: Stage) -> None:
     stage.ready("a", resources=resources("x:1"))
     stage.browse(1, "resources/list")
-    stage.hand(Settle(call_id(1)))
+    stage.hand(WaitExpired(call_id(1)))
     assert [entry["uri"] for entry in stage.result(1)["resources"]] == ["x:1"]
 
 
@@ -96,17 +104,17 @@ async def test_an_unavailable_server_makes_its_entries_missing_and_the_list_not_
 
 async def test_a_list_request_that_was_cancelled_is_not_answered(stage: Stage) -> None:
     stage.browse(1, "resources/list")
-    stage.hand(Forget(call_id(1)))
+    stage.hand(CancelWait(call_id(1)))
     stage.ready("a")
     stage.ready("b")
-    stage.hand(Settle(call_id(1)))
+    stage.hand(WaitExpired(call_id(1)))
     assert stage.client.of(frontend.Settled) == []
 
 
 async def test_what_has_been_answered_or_cancelled_leaves_no_timer_behind(stage: Stage) -> None:
     for number in range(1, 51):
         stage.browse(number, "resources/list")
-    stage.hand(*(Forget(call_id(number)) for number in range(1, 26)))
+    stage.hand(*(CancelWait(call_id(number)) for number in range(1, 26)))
     stage.ready("a")
     stage.ready("b")
     assert len(stage.client.of(frontend.Settled)) == 25
@@ -146,7 +154,9 @@ async def test_a_resource_goes_to_the_server_that_lists_it_under_the_servers_own
     stage.ready("b", resources=resources("x:1"))
     stage.route(1, "resources/read", uri="x:1")
     stage.route(2, "resources/read", uri="dmcp://b/x:1")
-    routed = {one.call.number: (one.group, one.operation.uri) for one in stage.client.of(frontend.Routed)}
+    routed = {
+        one.call.number: (one.group, one.operation.uri) for one in stage.client.of(frontend.RouteResolved)
+    }
     assert routed == {1: ("a", "x:1"), 2: ("b", "x:1")}
 
 
@@ -154,7 +164,7 @@ async def test_a_resource_only_a_template_describes_goes_to_the_template_that_sa
     stage.ready("a", templates=[{"uriTemplate": "x://{+any}", "name": "t"}])
     stage.ready("b", templates=[{"uriTemplate": "x://users/{id}", "name": "t"}])
     stage.route(1, "resources/read", uri="x://users/7")
-    assert [one.group for one in stage.client.of(frontend.Routed)] == ["b"]
+    assert [one.group for one in stage.client.of(frontend.RouteResolved)] == ["b"]
 
 
 async def test_a_resource_nobody_has_is_an_error(stage: Stage) -> None:
@@ -172,12 +182,12 @@ async def test_a_feature_that_is_off_is_invisible_in_lists_and_an_error_when_nam
     assert stage.result(1)["resources"] == []
     stage.browse(2, "resources/list", group="a")
     assert "switched off" in stage.error(2)
-    stage.hand(ShowTools(call_id(3), "a", stage.client))
+    stage.hand(GetGroupTools(call_id(3), "a", stage.client))
     assert stage.result(3)["isError"] is True
 
 
 async def test_tools_of_a_connecting_group_are_waited_for_and_the_server_is_woken(stage: Stage) -> None:
-    stage.hand(ShowTools(call_id(1), "a", stage.client))
+    stage.hand(GetGroupTools(call_id(1), "a", stage.client))
     assert len(stage.upstreams["a"].of(upstream.Wake)) == 1
     stage.ready("a", tools=[{"name": "echo", "inputSchema": {"$schema": "s", "type": "object", "n": 1.0}}])
     (tool,) = json.loads(stage.result(1)["content"][0]["text"])
@@ -186,13 +196,14 @@ async def test_tools_of_a_connecting_group_are_waited_for_and_the_server_is_woke
 
 async def test_tools_of_a_group_that_fails_to_connect_are_an_error_with_the_reason(stage: Stage) -> None:
     stage.hand(
-        ShowTools(call_id(1), "a", stage.client), GroupState("a", 1, "unavailable", "exited with status 3")
+        GetGroupTools(call_id(1), "a", stage.client),
+        GroupState("a", 1, "unavailable", "exited with status 3"),
     )
     assert "exited with status 3" in stage.error(1)
 
 
 async def test_a_mistyped_group_is_a_tool_error_with_the_close_match(stage: Stage) -> None:
-    stage.hand(ShowTools(call_id(1), "A", stage.client))
+    stage.hand(GetGroupTools(call_id(1), "A", stage.client))
     assert "'a'" in stage.result(1)["content"][0]["text"]
 
 

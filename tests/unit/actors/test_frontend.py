@@ -17,7 +17,7 @@ from dmcp.messages.frontend import (
     ClientGone,
     Finish,
     GraceOver,
-    Routed,
+    RouteResolved,
     SendNotification,
     ServerRequest,
     ServerRequestCancelled,
@@ -169,10 +169,10 @@ async def test_a_failed_upstream_actor_leaves_no_call_unanswered(stage: Stage) -
 async def test_a_route_that_comes_after_the_cancel_goes_nowhere(stage: Stage) -> None:
     stage.begin()
     stage.says({"id": 1, "method": "resources/read", "params": {"uri": "x:1"}})
-    (asked,) = stage.catalog.of(catalog.FindRoute)
+    (asked,) = stage.catalog.of(catalog.ResolveRoute)
     stage.says({"method": "notifications/cancelled", "params": {"requestId": 1}})
-    assert len(stage.catalog.of(catalog.Forget)) == 1
-    stage.hand(Routed(asked.call, "g", ReadResource("x:1")))
+    assert len(stage.catalog.of(catalog.CancelWait)) == 1
+    stage.hand(RouteResolved(asked.call, "g", ReadResource("x:1")))
     assert not stage.upstream.of(upstream.Submit)
 
 

@@ -29,7 +29,7 @@ def stdio(name: str, features: Features | None = None) -> ServerConfig:
     return ServerConfig(name, "d", StdioServer("run"), features or Features(), startup="lazy")
 
 
-class Shelves:
+class LazyServers:
     """A catalog in front of lazy servers that nobody knows."""
 
     def __init__(self, *configs: ServerConfig) -> None:
@@ -50,60 +50,60 @@ class Shelves:
 
 
 async def test_strangers_are_asked_one_after_another_and_once() -> None:
-    shelves = Shelves(stdio("a"), stdio("b"), stdio("c"))
-    shelves.browse(1, "tools/list")
-    assert shelves.woken == {}
-    shelves.browse(2)
-    shelves.browse(3, "resources/list")
-    assert shelves.woken == {"a": [LEARN]}
-    shelves.state("a", "connecting")
-    assert shelves.woken == {"a": [LEARN]}
-    shelves.state("a", "asleep")  # it has failed
-    assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
-    shelves.catalog.on_receive(Listed("b", 1, "prompts", ({"name": "p"},)))
-    shelves.state("b", "ready")
-    assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
-    assert frontend.SendNotification(ListChanged(("prompts",))) in shelves.client.told
-    shelves.state("c", "ready")
-    shelves.browse(4)
-    assert shelves.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
+    servers = LazyServers(stdio("a"), stdio("b"), stdio("c"))
+    servers.browse(1, "tools/list")
+    assert servers.woken == {}
+    servers.browse(2)
+    servers.browse(3, "resources/list")
+    assert servers.woken == {"a": [LEARN]}
+    servers.state("a", "connecting")
+    assert servers.woken == {"a": [LEARN]}
+    servers.state("a", "asleep")  # it has failed
+    assert servers.woken == {"a": [LEARN], "b": [LEARN]}
+    servers.catalog.on_receive(Listed("b", 1, "prompts", ({"name": "p"},)))
+    servers.state("b", "ready")
+    assert servers.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
+    assert frontend.SendNotification(ListChanged(("prompts",))) in servers.client.told
+    servers.state("c", "ready")
+    servers.browse(4)
+    assert servers.woken == {"a": [LEARN], "b": [LEARN], "c": [LEARN]}
 
 
 async def test_a_stranger_that_is_no_longer_configured_does_not_hold_up_the_others() -> None:
-    shelves = Shelves(stdio("a"), stdio("b"))
-    shelves.browse()
-    shelves.catalog.on_receive(Directory({"b": Group(stdio("b"), shelves.lives["b"])}, Inbox(), Inbox()))
-    assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
+    servers = LazyServers(stdio("a"), stdio("b"))
+    servers.browse()
+    servers.catalog.on_receive(Directory({"b": Group(stdio("b"), servers.lives["b"])}, Inbox(), Inbox()))
+    assert servers.woken == {"a": [LEARN], "b": [LEARN]}
 
 
 @pytest.mark.parametrize("change", ["cannot be started", "starts at once"])
 async def test_a_stranger_that_a_reload_makes_no_stranger_does_not_hold_up_the_others(change: str) -> None:
-    shelves = Shelves(stdio("a"), stdio("b"))
-    shelves.browse()
-    shelves.state("a", "connecting")
+    servers = LazyServers(stdio("a"), stdio("b"))
+    servers.browse()
+    servers.state("a", "connecting")
     if change == "cannot be started":
         a = Group(replace(stdio("a"), target=Unresolved("KEY is not set")), None, "KEY is not set")
     else:
         a = Group(replace(stdio("a"), startup="eager"), Inbox())
-    shelves.catalog.on_receive(
-        Directory({"a": a, "b": Group(stdio("b"), shelves.lives["b"])}, Inbox(), Inbox())
+    servers.catalog.on_receive(
+        Directory({"a": a, "b": Group(stdio("b"), servers.lives["b"])}, Inbox(), Inbox())
     )
-    assert shelves.woken == {"a": [LEARN], "b": [LEARN]}
+    assert servers.woken == {"a": [LEARN], "b": [LEARN]}
 
 
 async def test_remote_strangers_and_those_without_resources_and_prompts_are_left_alone() -> None:
     remote = ServerConfig("r", "d", RemoteServer("https://r.example/mcp"), startup="lazy")
-    shelves = Shelves(remote, stdio("tools", NOTHING_LISTED))
-    shelves.browse()
-    assert shelves.woken == {}
+    servers = LazyServers(remote, stdio("tools", NOTHING_LISTED))
+    servers.browse()
+    assert servers.woken == {}
 
 
 async def test_a_list_of_a_group_wakes_it_unless_the_configuration_hides_what_is_asked_for() -> None:
-    shelves = Shelves(stdio("a"), stdio("hidden", NOTHING_LISTED))
-    shelves.browse(1, group="a")
-    shelves.browse(2, group="hidden")
-    assert shelves.woken == {"a": [upstream.Wake()]}
-    (refusal,) = shelves.client.of(frontend.Settled)
+    servers = LazyServers(stdio("a"), stdio("hidden", NOTHING_LISTED))
+    servers.browse(1, group="a")
+    servers.browse(2, group="hidden")
+    assert servers.woken == {"a": [upstream.Wake()]}
+    (refusal,) = servers.client.of(frontend.Settled)
     assert "switched off" in json.loads(answer_of(refusal)[1] or b"")["message"]
 
 

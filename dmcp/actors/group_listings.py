@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Shelf:
+class GroupListings:
     """What is known of one group.
 
     Attributes:
-        awaited: the fingerprint under which the disk is being asked for listings, empty when it is not.
+        cache_key_loading: the fingerprint under which the disk is being asked for listings, empty when it is not.
         partial: the kinds of which only a part has come.
         stale: the kinds the server has said it changed, and that are being fetched again.
         failed: the kinds the server could not be asked for, and why.
-        asked: whether it has been started only to learn what it offers.
+        probed: whether it has been started only to learn what it offers.
         category: the reason in a few words of dmcp's own, fit for the model.
         rendered: the text block that shows its tools, as soon as somebody has asked for it.
         rendering: counts the times its tools were begun to be written down; 0 when they are not.
@@ -40,17 +40,17 @@ class Shelf:
     offered: set[Kind] = field(default_factory=set)
     partial: set[Kind] = field(default_factory=set)
     rendered: bytes | None = None
-    awaited: str = ""
+    cache_key_loading: str = ""
     stale: set[Kind] = field(default_factory=set)
-    asked: bool = False
+    probed: bool = False
     category: str = ""
     rendering: int = 0
     pages: dict[Kind, PagedListing] = field(default_factory=dict)
     failed: dict[Kind, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, group: Group) -> Shelf:
-        """A shelf for a group that is new: nothing is heard of one that sleeps."""
+    def of(cls, group: Group) -> GroupListings:
+        """Return what is known of a group that is new: of a lazy one nothing is to be waited for."""
         lazy = group.config.startup == "lazy"
         return cls(group, "asleep" if lazy else "connecting", settled=lazy)
 
@@ -62,27 +62,27 @@ class Shelf:
     @property
     def is_settled(self) -> bool:
         """Whether there is nothing to wait for before it is listed for the first time."""
-        return self.settled and not self.awaited
+        return self.settled and not self.cache_key_loading
 
     @property
     def is_known(self) -> bool:
         """Whether its listings, where it has any, are as good as the server's own answer."""
-        if self.awaited:
+        if self.cache_key_loading:
             return False
         return self.state in ("ready", "asleep") or (self.is_lazy and self.state == "connecting")
 
     @property
-    def is_stranger(self) -> bool:
+    def is_undiscovered(self) -> bool:
         """Whether it sleeps, and nobody knows what it offers."""
-        return self.state == "asleep" and not self.awaited and not self.listings
+        return self.state == "asleep" and not self.cache_key_loading and not self.listings
 
-    def is_unheard_of(self, kind: Kind) -> bool:
-        """Whether it is a lazy one that has not said what it offers of this kind, and might if it is started."""
-        return self.is_lazy and self.is_on(kind) and kind not in self.listings and not self.trouble
+    def needs_discovery(self, kind: Kind) -> bool:
+        """Return whether it is a lazy one that has not said what it offers of this kind, and might if it is started."""
+        return self.is_lazy and self.is_on(kind) and kind not in self.listings and not self.unavailable_reason
 
     @property
-    def trouble(self) -> str:
-        """Why requests to it will fail, empty if there is no reason to think so."""
+    def unavailable_reason(self) -> str:
+        """The reason why requests to it will fail, empty if there is none."""
         return self.reason if self.state == "unavailable" else ""
 
     @property
@@ -91,21 +91,21 @@ class Shelf:
         return "resources" in self.offered and self.is_known
 
     def listing(self, kind: Kind) -> PagedListing:
-        """The pages of one of its listings."""
+        """Return the pages of one of its listings."""
         if kind not in self.pages:
             self.pages[kind] = PagedListing(MEMBERS[kind], self.group.config.name)
         return self.pages[kind]
 
     def incomplete(self, kind: Kind) -> str:
-        """Why one of its listings may not be all that it offers, empty when it is."""
+        """Return why one of its listings may not be all that it offers, empty when it is."""
         return self.failed.get(kind, "") or ("only a part of it has come" if kind in self.partial else "")
 
     def tools_changed(self) -> None:
-        """What was written down of its tools, or is being, is of no use any more."""
+        """Drop the text block of its tools, also one that is being made."""
         self.rendered, self.rendering = None, 0
 
     def is_on(self, kind: Kind) -> bool:
-        """Whether the configuration shows this kind of the group's to the client."""
+        """Return whether the configuration shows this kind of the group's to the client."""
         features = self.group.config.features
         return {
             "tools": features.tools,

@@ -1,4 +1,4 @@
-"""What the catalog remembers of lazy servers between two runs: when it is read, and when it is written.
+"""The cache of listings on disk: what lazy servers offered in earlier runs. Decides when to read and when to write.
 
 It runs inside the catalog, has no messages of its own and touches no file: the composition root gives it a store.
 """
@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 from dmcp.actors.dispatch import Dispatcher
-from dmcp.messages.catalog import Recalled
+from dmcp.messages.catalog import CacheLoaded
 from dmcp.protocol.cached_listings import CachedListings, about, dump, fingerprint, load
 
 if TYPE_CHECKING:
@@ -23,17 +23,17 @@ _REMEMBERED = 256  # what was written is remembered of so many, not to be writte
 
 
 class Store(Protocol):
-    """Where bytes are kept under a name; made by ``dmcp.store``. Neither method raises for trouble with the disk."""
+    """Where bytes are kept under a name; made by ``dmcp.store``. Neither method raises when the disk fails."""
 
     async def load(self, fingerprint: str) -> bytes:
-        """What is kept under this name, empty if nothing is."""
+        """Return what is kept under this name, empty if nothing is."""
 
     async def save(self, fingerprint: str, content: bytes) -> None:
         """Keep this under this name."""
 
 
 class Owner(Protocol):
-    """What an archive asks of the actor it runs in."""
+    """What the cache needs of the actor it runs in."""
 
     def spawn(
         self, work: Coroutine[Any, Any, Any], ended: Callable[[TaskResult[Any]], object] | None = None
@@ -41,7 +41,7 @@ class Owner(Protocol):
         """See ``LoopActor.spawn``."""
 
 
-class Archive:
+class ListingCache:
     """Reads each fingerprint once when it is asked for, and writes what has changed, one write at a time for each.
 
     A write belongs to the dispatcher, not to the catalog: one that has begun, and what has changed since, is on the
@@ -54,20 +54,20 @@ class Archive:
         self._kept: dict[str, CachedListings] = {}
         self._changed: dict[str, CachedListings] = {}  # not yet written
         self._writing: set[str] = set()
-        self._told: dict[str, bytes] = {}  # names of tools that were written
+        self._descriptions_written: dict[str, bytes] = {}  # names of tools that were written
 
     def __repr__(self) -> str:
-        return f"<Archive of {len(self._kept)}, {len(self._writing)} being written>"
+        return f"<ListingCache of {len(self._kept)}, {len(self._writing)} being written>"
 
-    def recall(self, config: ServerConfig) -> str:
-        """Begin to read what is kept for a server. Returns the fingerprint of the ``Recalled`` to come, or nothing."""
+    def load(self, config: ServerConfig) -> str:
+        """Begin to read what is kept for a server; return the fingerprint of the ``CacheLoaded`` to come, if any."""
         if config.startup != "lazy" or self._store is None:
             return ""
         name = fingerprint(config)
-        self._owner.spawn(_read(name, self._store), lambda done: Recalled(config.name, name, done.value))
+        self._owner.spawn(_read(name, self._store), lambda done: CacheLoaded(config.name, name, done.value))
         return name
 
-    def keep(self, config: ServerConfig, kept: CachedListings) -> None:
+    def store(self, config: ServerConfig, kept: CachedListings) -> None:
         """Write down what a server offers now, if that is worth it and new."""
         if config.startup != "lazy" or self._store is None:
             return
@@ -85,12 +85,12 @@ class Archive:
     def describe(self, config: ServerConfig, names: bytes) -> None:
         """Write down what describes a server from the next start of dmcp on, if that is new."""
         name = about(config)
-        if self._store is None or not names or self._told.get(name) == names:
+        if self._store is None or not names or self._descriptions_written.get(name) == names:
             return
-        self._told.pop(name, None)
-        self._told[name] = names
-        if len(self._told) > _REMEMBERED:
-            del self._told[next(iter(self._told))]
+        self._descriptions_written.pop(name, None)
+        self._descriptions_written[name] = names
+        if len(self._descriptions_written) > _REMEMBERED:
+            del self._descriptions_written[next(iter(self._descriptions_written))]
         Dispatcher.running().spawn_background(self._store.save(name, names))
 
     async def _write(self, name: str, store: Store) -> None:
@@ -101,7 +101,7 @@ class Archive:
 
 
 async def _read(name: str, store: Store) -> CachedListings | None:
-    """What a store has under a name. Megabytes of JSON are read in a thread."""
+    """Return what a store has under a name. JSON, megabytes of it perhaps, is read in a thread."""
     return await asyncio.to_thread(load, name, await store.load(name))
 
 
