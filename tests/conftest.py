@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -18,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from dmcp import log
 from dmcp.cli import context
+from dmcp.protocol import wire
 from harness.processes import MARK, leftovers
 
 if TYPE_CHECKING:
@@ -79,24 +78,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Suspend coverage while a test runs that measures processor time in this process: it would measure the tracer."""
-    trace = sys.gettrace()
-    function = getattr(item, "function", None)
-    if (
-        trace is None
-        or function is None
-        or not any(word in inspect.getsource(function) for word in ("_time()", "timed("))
-    ):
-        return (yield)
-    sys.settrace(None)
-    try:
-        return (yield)
-    finally:
-        sys.settrace(trace)
-
-
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -108,6 +89,7 @@ def each_test_has_a_log_and_a_command_line_of_its_own(monkeypatch: pytest.Monkey
     for name, value in _LOG.items():
         monkeypatch.setattr(log, name, value)
     monkeypatch.setattr(log, "_remarks", log._Remarks())
+    monkeypatch.setattr(wire, "_engine", None)
     context._NAMED.clear()
     context._TRUSTED.clear()
 

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from types import ModuleType
+from harness.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
 
 
-def render_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_message_tables_are_the_docstrings_of_the_messages() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert render_script().rendered(page) == page, "run: python docs/render.py"
+    assert load_script(ROOT / "docs" / "render.py").rendered(page) == page, "run: python docs/render.py"
 
 
 def test_every_module_the_page_names_exists() -> None:

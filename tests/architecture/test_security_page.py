@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dmcp.config.model import Limits
 from dmcp.protocol import limits
-
-if TYPE_CHECKING:
-    from types import ModuleType
+from harness.scripts import load_script
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([A-Z_]+)` \| ([\d.,]+) ?(MiB|KiB)? \|", re.MULTILINE)
 UNITS = {"": 1, "KiB": 1024, "MiB": 1024 * 1024}
-
-
-def render_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_table_of_limits_has_each_one_with_its_value() -> None:
@@ -39,7 +26,9 @@ def test_the_table_of_limits_has_each_one_with_its_value() -> None:
 
 
 def test_the_table_of_limits_is_rendered() -> None:
-    assert render_script().rendered_security(PAGE) == PAGE, "run: python docs/render.py"
+    assert load_script(ROOT / "docs" / "render.py").rendered_security(PAGE) == PAGE, (
+        "run: python docs/render.py"
+    )
 
 
 def test_every_limit_that_can_be_changed_is_named_with_its_key() -> None:

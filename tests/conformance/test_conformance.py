@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -11,28 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from harness.scripts import load_script
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import ModuleType
 
 pytestmark = [pytest.mark.npm, pytest.mark.timeout(400)]  # the first test waits for all scenarios
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 AT_ONCE = 2  # scenarios, each of which spends half of its time waiting
 
 
-def load(name: str) -> ModuleType:
-    """A file beside this one: test rooms are not packages."""
-    spec = importlib.util.spec_from_file_location(
-        f"conformance_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-suite: Any = load("run")
+suite: Any = load_script(Path(__file__).with_name("run.py"))
 
 
 @pytest.fixture(scope="module")

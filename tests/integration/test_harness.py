@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.child import Child, leaves_stderr_unread
+from harness.measured import processor_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,5 +56,9 @@ def test_about_half_of_the_tests_leave_stderr_unread(monkeypatch: pytest.MonkeyP
 
 
 def test_what_measures_processor_time_does_not_measure_coverage() -> None:
-    assert time.thread_time() > 0
-    assert sys.gettrace() is None  # in CI, where coverage traces the other tests of this process
+    trace = sys.gettrace()  # in CI that of coverage
+    with processor_time() as used:
+        assert sys.gettrace() is None
+        sum(range(100_000))
+    assert sys.gettrace() is trace
+    assert used.seconds > 0

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from dmcp.text import ELLIPSIS, is_suspicious, printable
+from harness.measured import processor_time
 
 
 @pytest.mark.parametrize(
@@ -48,9 +47,9 @@ def test_suspicious_is_what_would_be_escaped_but_lines() -> None:
 def test_the_time_grows_with_the_length_only() -> None:
     def seconds(size: int) -> float:
         text = "\x1b\u202e" * (size // 2)
-        begin = time.thread_time()
-        printable(text, None)
-        return time.thread_time() - begin
+        with processor_time() as used:
+            printable(text, None)
+        return used.seconds
 
     small, large = min(seconds(50_000) for _ in range(3)), min(seconds(500_000) for _ in range(3))
     assert large < small * 40  # ten times as long; a quadratic search would take a hundred times

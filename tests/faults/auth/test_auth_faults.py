@@ -42,8 +42,13 @@ class Home:
         self.person = Person()
         self.store = FileStore(folder)
         self.remote = RemoteServer(server.url, oauth=OAuthSettings(**settings))  # type: ignore[arg-type]  # by name
+        self._wait_timeout = wait_timeout
+        self.request_within(20.0)  # seconds; far beyond what a busy machine needs
+
+    def request_within(self, seconds: float) -> None:
+        """Give each request from now on so many seconds, for a server that does not answer."""
         self.authorizer = Authorizer(
-            self.store, lambda: True, self.person.show, wait_timeout, request_time=2.0
+            self.store, lambda: True, self.person.show, self._wait_timeout, request_time=seconds
         )
 
     async def reauthorize(
@@ -71,12 +76,14 @@ async def test_a_token_endpoint_in_trouble_costs_no_tokens_and_mends_itself(
     home = Home(tmp_path, server)
     tokens = await home.reauthorize()
     server.set(token=fault)
+    home.request_within(2.0)
     with pytest.raises(AuthUnavailable, match=server.base):
         await home.authorizer.refresh("srv", home.remote, tokens.authorization)
     kept = await home.kept()
     assert kept is not None
     assert kept.refresh == tokens.refresh
     server.set(token="")
+    home.request_within(20.0)
     assert (await home.authorizer.refresh("srv", home.remote, tokens.authorization)).access != tokens.access
     assert server.count("reuses") == 0
 
@@ -160,6 +167,8 @@ async def test_a_sign_in_that_cannot_be_trusted_or_done_keeps_nothing_and_says_w
 ) -> None:
     server.set(**settings)
     home = Home(tmp_path, server)
+    if "slow" in settings.values():
+        home.request_within(2.0)
     with pytest.raises(AuthError, match=text):
         await home.reauthorize()
     assert await home.kept() is None
@@ -169,7 +178,9 @@ async def test_discovery_goes_on_after_a_place_that_does_not_answer(
     tmp_path: Path, server: OAuthServer
 ) -> None:
     server.set(metadata_slow=["/.well-known/oauth-authorization-server"])
-    assert (await Home(tmp_path, server).reauthorize()).access
+    home = Home(tmp_path, server)
+    home.request_within(3.0)
+    assert (await home.reauthorize()).access
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from dmcp.messages.upstream import CallContext
 from dmcp.protocol.clients import EVERYTHING
 from dmcp.protocol.operations import ClientProfile
 from dmcp.protocol.pending import CallId
+from dmcp.protocol.wire import opened
 from unit.actors.fakes import Inbox, answer_of, asked
 from unit.actors.test_upstream import PROFILE, Stage
 
@@ -88,7 +89,7 @@ async def test_answers_and_progress_go_to_the_client_of_the_call_under_equal_num
         shared.says({"id": number, "result": {"content": [number]}})
     for client, number in ((1, first), (2, second)):
         ((call, params),) = shared.told(client, frontend.Progressed)
-        assert (call, params["progress"]) == (CallId(client, 7), number)
+        assert (call, opened(params["progress"])) == (CallId(client, 7), number)
         (settled,) = shared.told(client, frontend.Settled)
         assert settled.call == CallId(client, 7)
         assert json.loads(answer_of(settled)[0] or b"") == {"content": [number]}

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
 from dmcp.cli.probing import describe_server
+from harness.measured import processor_time
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_is_said_to_the_model_is_no_description(said: dict[str, Any], expec
 
 
 def test_long_instructions_are_cut_before_they_are_searched() -> None:
-    before = time.thread_time()
-    for text in ("use this " * 200_000, "you " * 300_000, "a\n" * 500_000, "Use the " + "a " * 500_000):
-        assert len(describe_server({"name": "e", "instructions": text}, [])) <= 300
-    assert time.thread_time() - before < 1
+    with processor_time() as used:
+        for text in ("use this " * 200_000, "you " * 300_000, "a\n" * 500_000, "Use the " + "a " * 500_000):
+            assert len(describe_server({"name": "e", "instructions": text}, [])) <= 300
+    assert used.seconds < 1
