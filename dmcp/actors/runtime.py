@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from dmcp.messages import Address
 
-__all__ = ["Dispatcher", "LoopActor", "LoopFuture", "LoopInbox", "TaskResult", "Watch", "post", "stop"]
+__all__ = [
+    "Dispatcher",
+    "LoopActor",
+    "LoopFuture",
+    "LoopInbox",
+    "TaskResult",
+    "Watch",
+    "jitter",
+    "post",
+    "stop",
+]
 
 T = TypeVar("T")
 _BATCH = 64  # messages an actor handles before the next one has its turn
@@ -245,6 +255,13 @@ class LoopActor(pykka.Actor):
         if error is not None and self._watch is not None:
             failed = ChildFailed(self._watch.child, self._watch.generation, describe(error))
             post(self._watch.watcher, failed)
+
+
+def jitter() -> float:
+    """Return a random number from 0 to 1 that spreads retries."""
+    import random  # noqa: PLC0415 - the first answer does not wait for it
+
+    return random.random()  # noqa: S311 - it keeps no secret
 
 
 def post(address: Address, message: object) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from dmcp import log
 from dmcp.actors.children import Child, Core, Factories, group_of, why_not
 from dmcp.actors.restart import after_failure
-from dmcp.actors.runtime import LoopActor, Watch, post, stop
+from dmcp.actors.runtime import LoopActor, Watch, jitter, post, stop
 from dmcp.messages import events, frontend, upstream
 from dmcp.messages.auth import Subscribe
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
@@ -43,12 +43,6 @@ _SEVERAL = 2  # clients that make each other's servers shared
 _STOP_PATIENCE = 6.0  # seconds stopping may take beyond the grace before the process ends all the same
 
 
-def _random() -> float:
-    import random  # noqa: PLC0415 - the first answer does not wait for it
-
-    return random.random()  # noqa: S311 - spreads retries, keeps no secret
-
-
 class Supervisor(LoopActor):
     """The actor at the root of the tree."""
 
@@ -58,7 +52,7 @@ class Supervisor(LoopActor):
         on_end: Callable[[int], None],
         audit: Address,
         clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = _random,
+        jitter: Callable[[], float] = jitter,
     ) -> None:
         super().__init__()
         self._make = factories
@@ -153,7 +147,7 @@ class Supervisor(LoopActor):
 
     @staticmethod
     def _tell_auth(core: Core, group: str, target: object) -> None:
-        """What the group's server is from now on; only a remote one has credentials."""
+        """Tell auth what the group's server is from now on; only a remote one has credentials."""
         from dmcp.config.model import RemoteServer  # noqa: PLC0415 - the first answer does not wait for it
         from dmcp.messages.auth import Configured, Forget  # noqa: PLC0415 - likewise
 
@@ -284,7 +278,7 @@ class Supervisor(LoopActor):
             stop(address)
 
     def on_end(self) -> None:
-        """The process ends with the supervisor, whatever ended it; after a failure nobody else stops the others."""
+        """End the process: after a failure nobody else stops the others."""
         if not self._closing or self._stopping:
             self._abandon_ship()
         stop(self._audit)

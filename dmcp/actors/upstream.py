@@ -21,7 +21,7 @@ from dmcp.actors.connection import State as ConnectionState
 from dmcp.actors.mailbox import BEHIND
 from dmcp.actors.request_queue import RequestQueue
 from dmcp.actors.restart import MISSING_DELAY, UNAUTHORIZED_RETRY_DELAY, History, after_failure
-from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, post
+from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, jitter, post
 from dmcp.actors.server_requests import connection_of
 from dmcp.config.model import RemoteServer, StdioServer
 from dmcp.messages import catalog, events, frontend, lifecycle
@@ -99,12 +99,6 @@ class _Failure(NamedTuple):
     missing: bool = False
 
 
-def _random() -> float:
-    import random  # noqa: PLC0415 - the first answer does not wait for it
-
-    return random.random()  # noqa: S311 - spreads retries, keeps no secret
-
-
 class Upstream(LoopActor):
     """The actor in front of one server.
 
@@ -127,7 +121,7 @@ class Upstream(LoopActor):
         watch: Watch,
         crash: Crash | None = None,
         clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = _random,
+        jitter: Callable[[], float] = jitter,
     ) -> None:
         super().__init__(watch)
         self._inbox = cast("LoopInbox", self.actor_inbox)  # LoopActor makes no other
@@ -554,7 +548,7 @@ class Upstream(LoopActor):
                 self._on_sign_in(None)
 
     def _on_sign_in(self, sign_in: SignIn | None) -> None:
-        """A person is being asked to sign in, so that the time to connect stands still; or no longer."""
+        """Stop the time to connect while a user is asked to sign in, or let it run on."""
         self._sign_in = sign_in
         connection, ready = self._connection, self._ready_connection is not None
         if sign_in is not None:
@@ -645,7 +639,7 @@ class Upstream(LoopActor):
             self.end()
 
     def on_dead_letter(self, message: object) -> None:
-        """A message that came too late: no call must be left unanswered, nor a link open."""
+        """Answer a call that came too late, and close a link that did."""
         if isinstance(message, Submit):
             self._give_up(message, "dmcp is stopping it")
         elif isinstance(message, LinkOpened) and message.link is not None:

@@ -10,7 +10,6 @@ from typing import Final
 
 from dmcp.protocol.link import FaultKind
 
-CONNECTING: Final = "connecting"
 NEEDS_SIGN_IN: Final = "needs a sign-in"
 NOT_REACHABLE: Final = "not reachable"
 NOT_STARTED: Final = "could not be started"
@@ -23,7 +22,6 @@ SESSION_LOST: Final = "lost its session"
 FAILED: Final = "dmcp failed"
 KEY_REFUSED: Final = "refuses the Authorization header of its configuration"
 NOT_FOUND: Final = "is not found at its address"
-NO_LISTING: Final = "could not be asked what it offers"
 
 _OF_KIND: Final = {
     FaultKind.EXITED: ENDED,

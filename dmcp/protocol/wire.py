@@ -237,11 +237,6 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def encode_id(identifier: Any) -> bytes:
-    """Write a JSON-RPC id. Most are small integers, for which this is several times cheaper than ``encode``."""
-    return b"%d" % identifier if type(identifier) is int else encode(identifier)
-
-
 def one_line(text: bytes) -> bytes:
     """Return the same JSON without line breaks. In valid JSON they stand between tokens only."""
     if b"\n" in text or b"\r" in text:
