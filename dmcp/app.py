@@ -1,7 +1,7 @@
 """The composition root: makes the parts, starts them in order, and stops them in the reverse order.
 
 Start list                          Stop list
-1. the supervisor                   5. standard input and output are flushed and closed
+1. the audit actor, the supervisor  5. standard input and output are flushed and closed
 2. the client of standard input     4. the supervisor ends, and with it catalog and auth
    and output, with its frontend    3. every upstream: its input closes, SIGTERM, SIGKILL
 3. the first look at what the       2. calls in flight get their grace

@@ -200,7 +200,7 @@ class CredentialState:
         self.awaits = "process"
 
     def accepted(self, authorization: str) -> None:
-        """The server has taken this."""
+        """Note that the server has taken this."""
         if self.held is not None and self.held.authorization == authorization:
             self.proven = True
 
@@ -217,7 +217,7 @@ class CredentialState:
         self.failure, self.failures, self.retry_at, self.prompt_not_before = None, 0, 0.0, 0.0
 
     def job_failed(self, error: AuthError, now: float) -> None:
-        """The flight failed. What is held stays in use as long as it is good."""
+        """Note that the job failed. What is held stays in use as long as it is good."""
         asked = self.awaits == "person"
         self.refreshing = False
         self.job, self.awaits, self.failure = None, "", error

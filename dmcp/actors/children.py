@@ -53,7 +53,7 @@ class Child:
 
 
 def why_not(child: Child) -> str:
-    """Why a server cannot be started as configured; empty if it can."""
+    """Return why a server cannot be started as configured; empty if it can."""
     from dmcp.config.model import Unresolved  # noqa: PLC0415 - the first answer does not wait for it
 
     target = child.config.target
@@ -61,5 +61,5 @@ def why_not(child: Child) -> str:
 
 
 def group_of(child: Child) -> Group:
-    """What the catalog and the frontend are told of a child."""
+    """Return what the catalog and the frontends are told of a child."""
     return Group(child.config, child.address, why_not(child))

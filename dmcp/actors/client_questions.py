@@ -86,7 +86,7 @@ class ClientQuestions:
         return None
 
     def release(self) -> None:
-        """The client operates: ask what was held."""
+        """Ask what was held: the client is initialized."""
         held, self._held = self._held, []
         for question in held:
             self.put(question)
@@ -120,7 +120,7 @@ class ClientQuestions:
             self._write(notification(ElicitationCompleted(offered)))
 
     def on_answer(self, answer: jsonrpc.Response) -> None:
-        """The client has answered."""
+        """Take an answer of the client."""
         asked = self._table.answered(answer.id)
         if asked is None:
             log.remark("answer", "the client answered a request that waits for no answer", level="debug")
@@ -146,14 +146,14 @@ class ClientQuestions:
         return asked is not None
 
     def on_progress(self, progress: Progress) -> None:
-        """The client reports progress on a question: give it the upstream's own token."""
+        """Pass on progress the client reports on a question, with the upstream's own token."""
         asked = self._table.get(progress.token)
         if asked is not None and asked.upstream is not None and asked.progress_token is not None:
             onward = progress._replace(token=asked.progress_token)
             post(asked.upstream, upstream.Notify(self._client, onward))
 
     def withdraw(self, message: ServerRequestCancelled) -> None:
-        """An upstream no longer wants an answer, or is gone."""
+        """Withdraw what an upstream no longer wants answered, or all of an upstream that is gone."""
         self._held = [
             held
             for held in self._held

@@ -153,16 +153,16 @@ class ConnectionEvents(Protocol):
     """What a connection tells the upstream that owns it, from inside a message's handler."""
 
     def on_ready(self, connection: Connection) -> None:
-        """It is initialized, and its listings are known."""
+        """Take note that it is initialized, and its listings are known."""
 
     def on_slow_start(self, connection: Connection, reason: str) -> None:
-        """Its server needs longer, and works on it."""
+        """Take note that its server needs longer, and works on it."""
 
     def on_lost(self, connection: Connection, loss: Loss) -> None:
-        """It is of no use any more: take what may be sent again (``take_retryable``), and close it."""
+        """Take what may be sent again (``take_retryable``), and close it: it is of no use any more."""
 
     def on_closed(self, connection: Connection) -> None:
-        """It was being drained or closed, and nothing of it is left."""
+        """Take note that nothing is left of it: it was being drained or closed."""
 
     def is_in_use(self, connection: Connection) -> bool:
         """Return whether a client waits for something of it (see ``LinkEvents``)."""
@@ -270,12 +270,12 @@ class Connection:
 
     @property
     def has_client_requests(self) -> bool:
-        """Whether a request of a client is in flight."""
+        """Return whether a request of a client is in flight."""
         return any(isinstance(pending, Submit) for _, pending in self.pending.all())
 
     @property
     def is_wanted(self) -> bool:
-        """Whether a request of a client is in flight, or waits for the listing or for a ping."""
+        """Return whether a request of a client is in flight, or waits for the listing or for a ping."""
         return bool(self._awaiting_refresh or self._awaiting_ping) or self.has_client_requests
 
     # Timers and large messages ------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ class Connection:
             self._actor.cancel(handle)
 
     def on_timer(self, timer: Any) -> None:  # noqa: C901, PLR0912 - one line per timer
-        """One of the connection's timers has fired."""
+        """Handle one of the connection's timers."""
         match timer:
             case "deadline":
                 self._deadline = None
@@ -347,7 +347,7 @@ class Connection:
         self._opening = self._actor.spawn(opening(), lambda done: LinkOpened(number, done.value, done.error))
 
     def on_opened(self, link: Link | None, error: BaseException | None) -> None:
-        """The link is there, or why it is not."""
+        """Take the link, or the reason why there is none."""
         if link is None:
             reason = str(error) or type(error).__name__
             if isinstance(error, AuthError):
@@ -430,7 +430,7 @@ class Connection:
         self._events.on_ready(self)
 
     def set_sign_in(self, sign_in: SignIn | None) -> None:
-        """A person is asked to sign in, which stops the time of the start; or no longer."""
+        """Stop the time of the start while a user is asked to sign in, or let it run on."""
         self.sign_in = sign_in
         if sign_in is not None:
             self.startup.stop()
@@ -446,7 +446,7 @@ class Connection:
         return True
 
     def _on_measured(self, activity: Activity | None) -> None:
-        """The time to become ready is over. A server that works on it gets more."""
+        """Give a server more time to become ready that works on it; else give it up."""
         if self.state not in _CONNECTING or self.sign_in is not None:
             return
         reason = self.startup.extend(activity)
@@ -571,7 +571,7 @@ class Connection:
         post(request.context.reply_to, frontend.Settled(request.call, outcome))
 
     def cancel(self, call: CallId, reason: str) -> None:
-        """The client no longer wants this call."""
+        """Forget a call, and tell the server that its client no longer wants it."""
         self._awaiting_refresh = [request for request in self._awaiting_refresh if request.call != call]
         self._awaiting_ping = [request for request in self._awaiting_ping if request.call != call]
         for number, pending in self.pending.all():
@@ -617,7 +617,7 @@ class Connection:
         self.on_message(message, len(frame), during)
 
     def on_invalid_output(self, text: str) -> None:
-        """The server has written something that is no frame."""
+        """Take something the server has written that is no frame."""
         if self.state is not State.READY:
             self.startup.on_noise(text)
         log.warning(f"sent something that is no message: {text}", self._group)
@@ -833,7 +833,7 @@ class Connection:
 
     @property
     def is_paused(self) -> bool:
-        """Whether nothing is read from the server because no client keeps up."""
+        """Return whether nothing is read from the server because no client keeps up."""
         return SLOW_CLIENT in self.gate
 
     def _pause_for_work(self, working: bool) -> None:
@@ -901,14 +901,14 @@ class Connection:
             self.run(InternalRequest("ping"), Ping(), PING_TIMEOUT)
 
     def _on_pong(self) -> None:
-        """The server is alive: what only the link failed is asked again, once."""
+        """Send again, once, what only the link failed: the server is alive."""
         if not self._session_lost:  # else the link is about to close, and the next session asks
             again, self._awaiting_ping = self._awaiting_ping, []
             for request in again:
                 self.send(request._replace(repeated=True))
 
     def _on_ping_failed(self, fault: LinkFault) -> None:
-        """A server that is down ends the connection, but not before what is in flight is answered."""
+        """End the connection of a server that is down, but not before what is in flight is answered."""
         if fault.kind is FaultKind.UNREACHABLE:
             self.unreachable = fault.reason
             self._on_request_done()
@@ -916,7 +916,7 @@ class Connection:
             self._on_pong()  # it answers, if only to refuse a ping
 
     def on_request_failed(self, number: int, fault: LinkFault) -> None:
-        """The link says that a request gets no answer."""
+        """Answer a request the link says gets no answer, or keep it to be sent again."""
         self._session_lost = self._session_lost or fault.kind is FaultKind.SESSION_LOST
         pending = self.pending.pop(number)
         if isinstance(pending, InternalRequest):
@@ -951,7 +951,7 @@ class Connection:
         return not may_have_run or is_repeatable(request.operation, self.listings.tool_index.tools)
 
     def on_link_closed(self, fault: LinkFault) -> None:
-        """The link is gone."""
+        """Take note that the link is gone."""
         if self.state is State.OPENING:
             self._closed_while_opening = fault  # the link itself, with its last words, is still on its way
         else:
@@ -1014,7 +1014,7 @@ class Connection:
         return waiting
 
     def _on_request_done(self) -> None:
-        """A call is no longer in flight. A connection that is to end does so with the last one."""
+        """End a connection that is to end when no call is in flight any more."""
         if not (self.unreachable or self.state is State.DRAINING) or self.has_client_requests:
             return  # as after nearly every call: whether another one is in flight need not be known then
         if self.state is State.DRAINING:

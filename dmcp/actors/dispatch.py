@@ -47,7 +47,7 @@ class Dispatcher:
 
     @classmethod
     def running(cls) -> Dispatcher:
-        """The dispatcher of the running loop."""
+        """Return the dispatcher of the running loop."""
         loop = asyncio.get_running_loop()
         found = cls._of_loop.get(loop)
         if found is None:
@@ -199,5 +199,5 @@ class LoopInbox:
         return self._messages.popleft()
 
     def empty(self) -> bool:
-        """Whether nothing waits."""
+        """Return whether nothing waits."""
         return not self._messages

@@ -271,7 +271,7 @@ class Frontend(LoopActor):
         self._join()
 
     def _operate(self) -> None:
-        """The client shows that it has understood the answer to its initialize: from now on it is asked and told."""
+        """Mark the client as initialized: it has understood the answer, and is asked and told from now on."""
         if not self._session.operating and self._session.profile is not None:
             self._session.operating = True
             self._questions.release()

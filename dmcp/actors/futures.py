@@ -24,7 +24,7 @@ class LoopFuture(pykka.Future[T]):
         return f"<LoopFuture {'done' if self._done.done() else 'pending'}>"
 
     def get(self, *, timeout: float | None = None) -> T:
-        """The value, if it is there already.
+        """Return the value, if it is there already.
 
         Raises:
             RuntimeError: it is not: waiting here would block every actor.

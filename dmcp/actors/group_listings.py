@@ -56,24 +56,24 @@ class GroupListings:
 
     @property
     def is_lazy(self) -> bool:
-        """Whether it may sleep while it is offered to the client."""
+        """Return whether it may sleep while it is offered to the client."""
         return self.group.config.startup == "lazy"
 
     @property
     def is_settled(self) -> bool:
-        """Whether there is nothing to wait for before it is listed for the first time."""
+        """Return whether there is nothing to wait for before it is listed for the first time."""
         return self.settled and not self.cache_key_loading
 
     @property
     def is_known(self) -> bool:
-        """Whether its listings, where it has any, are as good as the server's own answer."""
+        """Return whether its listings, where it has any, are as good as the server's own answer."""
         if self.cache_key_loading:
             return False
         return self.state in ("ready", "asleep") or (self.is_lazy and self.state == "connecting")
 
     @property
     def is_undiscovered(self) -> bool:
-        """Whether it sleeps, and nobody knows what it offers."""
+        """Return whether it sleeps, and nobody knows what it offers."""
         return self.state == "asleep" and not self.cache_key_loading and not self.listings
 
     def needs_discovery(self, kind: Kind) -> bool:
@@ -82,12 +82,12 @@ class GroupListings:
 
     @property
     def unavailable_reason(self) -> str:
-        """The reason why requests to it will fail, empty if there is none."""
+        """Return the reason why requests to it will fail, empty if there is none."""
         return self.reason if self.state == "unavailable" else ""
 
     @property
     def offers_resources(self) -> bool:
-        """Whether it may have resources nobody lists."""
+        """Return whether it may have resources nobody lists."""
         return "resources" in self.offered and self.is_known
 
     def listing(self, kind: Kind) -> PagedListing:

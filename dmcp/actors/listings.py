@@ -117,7 +117,7 @@ class Listings:
             self._ask(collector, None)
 
     def on_changed(self, *changed: Kind) -> None:
-        """The server says that these listings have changed: fetch them again."""
+        """Fetch these listings again: the server says that they have changed."""
         for kind in changed:
             if kind in self.kinds():
                 if kind not in self._stale:
@@ -188,12 +188,12 @@ class Listings:
         self._end(kind)
 
     def fetch_failed(self, kind: Kind) -> None:
-        """A listing that failed is tried again, unless it has come meanwhile."""
+        """Fetch a listing again that failed, unless it has come meanwhile."""
         if kind in self._failures and kind in self.kinds():
             self.fetch(kind)
 
     def refetch(self, kind: Kind) -> None:
-        """A listing that changed while it was being fetched has rested: fetch it once more."""
+        """Fetch a listing once more that changed while it was being fetched."""
         self.tool_index.rested(kind)
         self.fetch(kind)
 

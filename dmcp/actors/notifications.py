@@ -171,7 +171,7 @@ class Notifications:
             post(late.request.context.reply_to, frontend.Progressed(late.request.call, late.figures))
 
     def forget(self, number: int) -> None:
-        """A call was cancelled: nobody waits for its progress."""
+        """Drop the progress of a call that was cancelled."""
         late = self._late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size

@@ -46,7 +46,7 @@ class History:
     parked: bool = False
 
     def ready(self, now: float) -> History:
-        """The child has become ready."""
+        """Return the history of a child that has become ready."""
         return History(self.failures, self.streak, now)
 
 

@@ -56,7 +56,7 @@ class Owner(Timers, Protocol):
         """Return the clients that have calls in flight."""
 
     def oldest_call(self) -> int | None:
-        """The number of the oldest one."""
+        """Return the number of the oldest one."""
 
     def pause_call(self, number: int) -> None:
         """Stop its clock."""
@@ -135,7 +135,7 @@ class ServerRequests:
 
     @property
     def pending(self) -> bool:
-        """Whether the server waits for an answer."""
+        """Return whether the server waits for an answer."""
         return bool(self._open)
 
     def reconfigure(self, config: ServerConfig) -> None:
@@ -217,7 +217,7 @@ class ServerRequests:
             post(one.address, ServerRequestCancelled(self._address, self._prefix + question, text))
 
     def withdraw_all(self, reason: str) -> None:
-        """The server is gone."""
+        """Withdraw everything: the server is gone."""
         for question, one in self._open.items():
             self._owner.cancel_timer(one.timer)
             post(one.address, ServerRequestCancelled(self._address, self._prefix + question, reason))
@@ -231,7 +231,7 @@ class ServerRequests:
             del self._elicitations[identifier]
 
     def expire(self, question: bytes) -> None:
-        """The client has not answered in all this time."""
+        """Refuse a request the client has not answered in all this time."""
         if question in self._open:
             self._abort(question, "there was no answer in time")
 

@@ -31,7 +31,7 @@ class Owner(Protocol):
 
     @property
     def actor_ref(self) -> Address:
-        """Where the client's answers to the questions of stages go."""
+        """Return where the client's answers to the questions of stages go."""
 
     def call_later(self, seconds: float, message: object) -> object:
         """See ``LoopActor.call_later``."""

@@ -142,7 +142,7 @@ class Downstream:
             self._on_frames(tuple(lines))
 
     def ended(self) -> None:
-        """The client has closed stdin. A last line without a line feed counts."""
+        """Take note that the client has closed stdin. A last line without a line feed counts."""
         if self._ended:
             return
         self._ended = True
@@ -182,7 +182,7 @@ class Downstream:
         (self._may_read.set if wanted else self._may_read.clear)()
 
     def drained(self) -> None:
-        """The client has read all there was."""
+        """Take note that the client has read all there was."""
         if self._full:
             self._full = False
             self._writable(True)

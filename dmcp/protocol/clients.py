@@ -83,7 +83,7 @@ class Clients(Generic[A]):
 
     @property
     def profile(self) -> ClientProfile | None:
-        """What to initialize a connection with: the only client's own profile, or ``EVERYTHING``; ``None`` for none."""
+        """Return what to initialize a connection with: the only client's profile, or ``EVERYTHING``; else ``None``."""
         if len(self._clients) > 1:
             return EVERYTHING
         return next((client.profile for client in self._clients.values()), None)

@@ -49,7 +49,7 @@ class LinkEvents(Protocol):
     """What a link tells its owner. Called on the event loop; never from inside a call made by the owner."""
 
     def on_frame(self, frame: bytes, during: int | None = None) -> None:
-        """One message arrived whole. It may still be anything: the owner parses it. May pause the link.
+        """Take one message that arrived whole. It may still be anything: the owner parses it. May pause the link.
 
         Args:
             frame: the message.
@@ -63,7 +63,7 @@ class LinkEvents(Protocol):
         """Take a line of diagnostics."""
 
     def on_failed(self, request_id: int, fault: LinkFault) -> None:
-        """This one request will get no answer. The link stays usable."""
+        """Take note that this one request will get no answer. The link stays usable."""
 
     def on_closed(self, fault: LinkFault) -> None:
         """Take note that the link is gone: the last call on this object. Requests in flight will get no answer."""

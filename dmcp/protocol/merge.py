@@ -100,12 +100,12 @@ class Merged:
 
     @property
     def routes(self) -> Mapping[str, tuple[str, str]]:
-        """The client's name of each entry -> (group, the server's name of it)."""
+        """Return the client's name of each entry -> (group, the server's name of it)."""
         return dict(self._routes())
 
     @property
     def layers(self) -> tuple[Layer, ...]:
-        """The groups' parts, in order."""
+        """Return the groups' parts, in order."""
         return self._layers
 
     def changed(self, parts: Iterable[Contribution], names: Names) -> Merged:

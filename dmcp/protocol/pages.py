@@ -31,7 +31,7 @@ class Entries(Protocol):
     """A listing: a tuple of entries, or what behaves as one in these respects."""
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
 
     def __getitem__(self, where: slice, /) -> tuple[JsonObject | None, ...]:
         """Some of them; ``None`` in the place of one that cannot be shown."""

@@ -67,7 +67,7 @@ class ToolIndex:
         return again
 
     def rested(self, kind: Kind) -> None:
-        """It may be fetched again."""
+        """Let it be fetched again."""
         self._resting.discard(kind)
 
     def take_tools(self, entries: Sequence[JsonObject], *, complete: bool) -> None:

@@ -64,7 +64,7 @@ class SignIn(NamedTuple):
 
     @property
     def timeout_hint(self) -> str:
-        """Why a call that was sent has got no answer in time, and what to do."""
+        """Return why a call that was sent has got no answer in time, and what to do."""
         if self.url:
             return f"the server waits for a sign-in: ask the person to do it at {self.url}, then try again"
         return (
