@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,8 @@ def test_what_measures_processor_time_does_not_measure_coverage() -> None:
     trace = sys.gettrace()  # in CI that of coverage
     with processor_time() as used:
         assert sys.gettrace() is None
+        assert not gc.isenabled()
         sum(range(100_000))
     assert sys.gettrace() is trace
+    assert gc.isenabled()
     assert used.seconds > 0
