@@ -36,7 +36,7 @@ from dmcp.messages.catalog import (
     WaitExpired,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import categories, jsonrpc, operations, tools, upstream_errors
+from dmcp.protocol import categories, definitions, jsonrpc, operations, tools, upstream_errors
 from dmcp.protocol.cached_listings import CachedListings
 from dmcp.protocol.descriptions import names_to_keep
 from dmcp.protocol.hints import quoted
@@ -272,11 +272,11 @@ class Catalog(LoopActor):
 
     def _refresh_tools(self) -> None:
         lines = [
-            tools.GroupLine(name, cached.group.config.description)
+            definitions.GroupLine(name, cached.group.config.description)
             for name, cached in self._groups.items()
             if cached.group.config.features.tools
         ]
-        if self._pages["tools"].update(tuple(tools.definitions(lines))):
+        if self._pages["tools"].update(tuple(definitions.own_tools(lines))):
             self._announce("tools")
 
     def _announce(self, kind: Kind) -> None:

@@ -226,7 +226,13 @@ MAX_OLD_BYTES: Final = 4 * MIB
 """Bytes of such listings. Of a larger one the next page is refused, and the client begins again."""
 
 MAX_SHOWN_DESCRIPTION: Final = 4 * KIB
-"""Characters of a description in what dmcp composes (``tools/list``, ``get_dynamic_tools``). The rest is cut off."""
+"""Characters of a tool's description in ``get_dynamic_tools``. The rest is cut off."""
+
+MAX_OWN_DESCRIPTION: Final = 2000
+"""UTF-16 units of the description of one of dmcp's own tools: a coding tool cuts at 2,048 (``docs/tools.md``)."""
+
+MAX_GROUP_NAME: Final = 80
+"""Characters of a group's name in such a description; in the schema it stands whole."""
 
 MAX_TOOL_NAME: Final = 256
 """Characters of a tool's name that ``tools.include`` and ``tools.exclude`` are applied to; a longer one is off."""

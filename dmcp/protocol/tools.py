@@ -1,4 +1,4 @@
-"""The two tools the client sees, and the tool results dmcp writes itself."""
+"""The calls of dmcp's two tools, and the tool results dmcp writes itself. What the tools look like: ``definitions``."""
 
 from __future__ import annotations
 
@@ -22,22 +22,6 @@ if TYPE_CHECKING:
 GET_TOOLS: Final = "get_dynamic_tools"
 CALL_TOOL: Final = "call_dynamic_tool"
 
-_GET_INTRO = (
-    "Shows the tools of one group (an MCP server behind dmcp) as a JSON array: names, descriptions and input schemas. "
-    f"Call this before {CALL_TOOL}."
-)
-_CALL_INTRO = (
-    f"Calls one tool of one group. Get the tool's name and input schema from {GET_TOOLS} first.\n\n"
-    f'Example: {CALL_TOOL}(group="playwright", name="browser_navigate", args={{"url": "https://example.com"}})'
-)
-
-
-class GroupLine(NamedTuple):
-    """What the descriptions say of one group: what the configuration does, and nothing of its state."""
-
-    name: str
-    description: str
-
 
 class ToolCall(NamedTuple):
     """A valid ``call_dynamic_tool``. The arguments are an object, decoded or as the bytes it was (``msgspec.Raw``)."""
@@ -45,54 +29,6 @@ class ToolCall(NamedTuple):
     group: str
     name: str
     arguments: Any
-
-
-def definitions(groups: Sequence[GroupLine]) -> list[JsonObject]:
-    """Return the two tools as ``tools/list`` shows them: the same as long as the configuration is the same.
-
-    They stand in the model's prompt, so nothing is in them that a server has written, nor how it is at the moment.
-
-    Args:
-        groups: every group whose tools are switched on, in the order of the configuration.
-    """
-    group = {"type": "string", "description": "The group's name"}
-    if groups:
-        group["enum"] = [line.name for line in groups]  # type: ignore[assignment]  # JSON values are of any type
-    name = {"type": "string", "description": "The tool's name within the group"}
-    args = {"type": "object", "description": "The tool's arguments", "additionalProperties": True}
-    return [
-        _tool(GET_TOOLS, f"{_GET_INTRO}\n\n{_lines(groups)}", {"group": group}, ["group"], reads=True),
-        _tool(
-            CALL_TOOL,
-            _CALL_INTRO,
-            {"group": group, "name": name, "args": args},
-            ["group", "name"],
-            reads=False,
-        ),
-    ]
-
-
-def _tool(
-    name: str, description: str, properties: JsonObject, required: list[str], *, reads: bool
-) -> JsonObject:
-    tool: JsonObject = {
-        "name": name,
-        "description": description,
-        "inputSchema": {"type": "object", "properties": properties, "required": required},
-    }
-    if reads:
-        tool["annotations"] = {"readOnlyHint": True, "openWorldHint": False}
-    return tool
-
-
-def _lines(groups: Sequence[GroupLine]) -> str:
-    lines = [f"- {printable(group.name)}: {_described(group.description)}" for group in groups]
-    return "Available groups:\n" + "\n".join(lines) if lines else "No group is available."
-
-
-def _described(text: str) -> str:
-    """Return the configured description. Its own lines are indented: none of them can be taken for another group's."""
-    return printable(text, MAX_SHOWN_DESCRIPTION, lines=True).replace("\n", "\n  ")
 
 
 def read_call(arguments: Any) -> ToolCall | str:

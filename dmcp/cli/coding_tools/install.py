@@ -83,7 +83,8 @@ def install(
     entry = tool.install.entry(launch)
     path, keys, present = _entry_in(tool, scope, machine)
     was_there = _covers(present, entry)
-    if present is not ABSENT and not was_there:
+    older = is_dmcp(present) and _covers(entry, present)  # of a dmcp that did not know all of these keys
+    if present is not ABSENT and not was_there and not older:
         raise ConfigError(
             f'{path}: {tool.title} has a server named "{SERVER_NAME}" already, with other settings. '
             f"dmcp uninstall {tool.name}{' --global' if scope == 'user' else ''} takes it out, "
@@ -93,7 +94,7 @@ def install(
     kept = record.changes()
     if replaced is not None:
         switches(tool, scope, machine, replaced)  # what cannot be read is said before anything is written
-    own, idle = None if was_there else _tool_command(tool, scope, machine, launch), None
+    own, idle = None if was_there or older else _tool_command(tool, scope, machine, launch), None
     if not was_there:
         _check_place(path, machine)  # the tool's own command would follow a link too
     made = record.made()
@@ -195,8 +196,8 @@ def _entry_in(tool: CodingTool, scope: Scope, machine: Machine) -> tuple[Path, t
     return *chosen, ABSENT
 
 
-def _covers(present: Any, entry: Mapping[str, Any]) -> bool:
-    """Return whether an entry says all that dmcp's would; what the user added to it does not matter."""
+def _covers(present: Any, entry: Any) -> bool:
+    """Return whether an entry says all that another would; what the user added to it does not matter."""
     return isinstance(present, Mapping) and all(present.get(key) == value for key, value in entry.items())
 
 

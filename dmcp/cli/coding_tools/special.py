@@ -83,9 +83,14 @@ def _claude_name(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_-]", "_", name)
 
 
-def claude_entry(launch: LaunchCommand) -> dict[str, Any]:
-    """Return dmcp's entry with its type, as Visual Studio Code has it too."""
+def typed_entry(launch: LaunchCommand) -> dict[str, Any]:
+    """Return dmcp's entry with its type, as Visual Studio Code has it."""
     return {"type": "stdio", **plain_entry(launch)}
+
+
+def claude_entry(launch: LaunchCommand) -> dict[str, Any]:
+    """Return dmcp's entry; its tools are not to be deferred, since they are how all others are found."""
+    return {**typed_entry(launch), "alwaysLoad": True}
 
 
 def claude_command(scope: Scope, launch: LaunchCommand) -> ToolCommand:

@@ -162,7 +162,7 @@ _VSCODE: Final = CodingTool(
         ignored=("gallery", "version", "dev"),
         unsupported={"sandboxEnabled": _NO_SANDBOX, "sandbox": _NO_SANDBOX},
     ),
-    install=Installation(special.claude_entry, project_prefix=_WORKSPACE),
+    install=Installation(special.typed_entry, project_prefix=_WORKSPACE),
 )
 
 _CLINE: Final = CodingTool(

@@ -419,10 +419,10 @@ def notification(news: ops.ServerNotification | ops.ClientNotification) -> bytes
 
 # dmcp as the client's server ------------------------------------------------------------------------------------------
 
-_INSTRUCTIONS: Final = (
-    "dmcp stands in front of several MCP servers, each one a group. Call get_dynamic_tools with a group to see "
-    "its tools and their input schemas, then call_dynamic_tool with the group, the tool's name and its args. "
-    "Resources and prompts of all groups are listed as usual."
+_INSTRUCTIONS: Final = (  # at most 600 characters, and the same whatever is configured: that is read later
+    "dmcp stands in front of several MCP servers, each one a group. Call get_dynamic_tools with a group to see its "
+    "tools and their input schemas, then call_dynamic_tool with the group, the tool's name and its args. A tool listed "
+    "under a name of its own is called by that, without the two. All groups' resources and prompts are listed as usual."
 )
 
 

@@ -207,6 +207,18 @@ def test_another_server_called_dmcp_is_not_overwritten(desk: Desk) -> None:
     assert desk.files() == before
 
 
+def test_an_entry_of_an_older_dmcp_gets_what_is_new_and_uninstall_takes_all_of_it_out(desk: Desk) -> None:
+    desk.run("install", "claude", "--global")
+    before = (desk.home / ".claude.json").read_text()
+    entry = json.loads(before)
+    assert entry["mcpServers"]["dmcp"].pop("alwaysLoad") is True  # Claude Code defers other tools
+    (desk.home / ".claude.json").write_text(json.dumps(entry))
+    desk.run("install", "claude", "--global")
+    assert json.loads((desk.home / ".claude.json").read_text()) == json.loads(before)
+    desk.run("uninstall", "claude", "--global")
+    assert not (desk.home / ".claude.json").exists()
+
+
 def test_an_entry_made_by_hand_is_taken_out_too(desk: Desk) -> None:
     path = desk.project / ".cursor" / "mcp.json"
     path.parent.mkdir()
