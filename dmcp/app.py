@@ -63,6 +63,7 @@ SIGNAL_GRACE = 0.5
 _FLUSH_TIMEOUT = 2.0  # seconds the client gets to read the last answers
 _CLOSE_TIMEOUT = 5.0  # seconds links that are still closing get at the very end
 _READERS = 2  # readings of a changed configuration at the same time; one of them may never end
+_WATCH_AFTER = 0.3  # seconds after the start: importing what watches would delay the servers
 _WATCH_AGAIN = 5.0  # seconds until a watch that failed is begun again
 _LAST_READING = 1.0  # seconds the first configuration gets to be read when dmcp has to end meanwhile
 _STARTUP_TICKS = 3  # turns of the loop in which what the client has sent already is read and answered
@@ -321,9 +322,11 @@ class App:
     async def _watch(self, supervisor: Address) -> None:
         """Watch the configuration file in a worker thread until cancelled. A watch that fails is begun again.
 
-        Nobody waits for the thread: it may be in the middle of a wait, and ends soon after.
+        Nobody waits for the thread: it may be in the middle of a wait, and ends soon after. What has changed before it
+        looks for the first time is seen then.
         """
-        from anyio import to_thread  # noqa: PLC0415 - the start does not wait for it
+        await asyncio.sleep(_WATCH_AFTER)
+        from anyio import to_thread  # noqa: PLC0415 - as above
 
         loop, stop, seen = asyncio.get_running_loop(), threading.Event(), self._active_fingerprint
 

@@ -11,9 +11,7 @@ the count.
 Typed events (``dmcp.messages.events``) come through ``event``. As text they are a sentence like any other line; as JSON
 (``set_format``) every line is an object with the event's fields, and a line that is no event is a ``LogMessage``.
 
-loguru formats. It is imported at the first line that is really written, in the log's thread: the first answer to the
-client does not need it (see the start-up budget in docs/performance.md). stdout is never touched: it carries protocol
-only.
+loguru colours lines on a terminal, and is imported only there. stdout is never touched: it carries protocol only.
 """
 
 from __future__ import annotations

@@ -82,12 +82,15 @@ def as_text(line: Line, *, terminal: bool) -> str:
     """Return the line as it is written, with its end. In the log's thread, or at once in a command."""
     if not line.level:
         return printable(line.text, None, lines=True)
-    global _logger  # noqa: PLW0603 - one process, one log
-    if _logger is None:
-        _logger = _make_logger(terminal)
     text = printable(mask(line.text.strip().replace("\r\n", "\n").replace("\n", " | "), MAX_LOG_LINE), None)
     at = datetime.fromtimestamp(line.at).astimezone().isoformat(timespec="milliseconds")[:23]
-    _logger.bind(server=label(line.server), at=at).log(line.level.upper(), "{}", text)
+    level, server = line.level.upper(), label(line.server)
+    if not terminal or "NO_COLOR" in os.environ:
+        return f"{at} {level:<7} {server}: {text}\n"
+    global _logger  # noqa: PLW0603 - one process, one log
+    if _logger is None:
+        _logger = _make_logger()
+    _logger.bind(server=server, at=at).log(level, "{}", text)
     written = "".join(_ready)
     _ready.clear()
     return written
@@ -116,15 +119,15 @@ def _masked(value: Any) -> Any:
     return [_masked(item) for item in value] if isinstance(value, list) else value
 
 
-def _make_logger(terminal: bool) -> Logger:
-    from loguru import logger  # noqa: PLC0415 - see the module's docstring
+def _make_logger() -> Logger:
+    from loguru import logger  # noqa: PLC0415 - its colours are for terminals, and importing it takes 10 ms
 
     logger.remove()
     logger.add(
         _ready.append,
         level=0,
         format="{extra[at]} <level>{level: <7}</level> {extra[server]}: {message}",
-        colorize=terminal and "NO_COLOR" not in os.environ,
+        colorize=True,
         backtrace=False,
         diagnose=False,
     )

@@ -12,6 +12,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.protocol.limits import KIB
+from dmcp.protocol.wire import careful_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +43,7 @@ def find(frame: bytes, envelope: Callable[[bytes], Any], fast: Engine) -> Plain 
     Args:
         frame: of at most ``MAX_AT_ONCE`` bytes: it is read in one turn of the loop.
         envelope: decodes a message; its members are kept as the bytes they are.
-        fast: the libraries.
+        fast: the library.
     """
     middle = len(frame) // 2
     start, end = frame.rfind(b'"', 0, middle) + 1, frame.find(b'"', middle)
@@ -54,7 +55,7 @@ def find(frame: bytes, envelope: Callable[[bytes], Any], fast: Engine) -> Plain 
         identifier, result = bytes(found.id), bytes(found.result)
         if isinstance(found.method, str) or bytes(found.error) or not identifier or around.count(_MARK) != 1:
             return None
-        fast.from_json(frame, allow_inf_nan=False, cache_strings="none")
+        careful_reader()(frame, allow_inf_nan=False, cache_strings="none")
     except fast.refused:
         return None
     at = result.find(_MARK)

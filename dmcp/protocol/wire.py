@@ -1,14 +1,16 @@
 """JSON as it stands on the wire: strict reading, exact writing, and the bytes of one member of an object.
 
-Values are read by pydantic_core and written by msgspec (both RFC 8259, strict), which also finds the members of an
-object without decoding them (``msgspec.Raw``). What they refuse although another implementation may have meant it (lone
-surrogates, very deep nesting) is read again with the standard library, so that such a message still passes; what is no
-JSON at all (NaN, garbage, invalid UTF-8) is refused by all. Large texts are ``dmcp.protocol.scan``'s.
+Values are read and written by msgspec (RFC 8259, strict), which also finds the members of an object without decoding
+them (``msgspec.Raw``); those that may nest deeply are read by pydantic_core. What they refuse although another
+implementation may have meant it (lone surrogates, very deep nesting) is read again with the standard library, so that
+such a message still passes; what is no JSON at all (NaN, garbage, invalid UTF-8) is refused by all. Large texts are
+``dmcp.protocol.scan``'s.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import cache
 from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -28,14 +30,15 @@ _RESERVED_FRAMES = (
 _OPENINGS: Final = b"[{"
 _OBJECT: Final = 0x7B
 _LONG_NUMBER: Final = 18  # digits
+_SURELY_FLAT: Final = 600  # brackets; msgspec nests as deep as a text does, up to what the stack has room for
 _LIGHT = 64 * 1024  # bytes; nothing so short has enough values to matter
 
 
 class Engine(NamedTuple):
-    """The fast libraries.
+    """The fast library.
 
     Attributes:
-        from_json: decodes a document, as ``pydantic_core.from_json`` does.
+        from_json: decodes a document.
         to_json: encodes a value that may hold ``msgspec.Raw``, as ``msgspec.json.encode`` does.
         raw: the type of a value that is kept as the bytes it was.
         members: decodes an object to its members as ``raw``.
@@ -43,7 +46,7 @@ class Engine(NamedTuple):
         refused: the errors of the latter.
     """
 
-    from_json: Callable[..., Any]
+    from_json: Callable[[Any], Any]
     to_json: Callable[[Any], bytes]
     raw: type[Any]
     members: Callable[[Any], dict[str, Any]]
@@ -52,18 +55,17 @@ class Engine(NamedTuple):
 
 
 def use_fast_json() -> Engine:
-    """Read and write with pydantic_core and msgspec from now on, and return them.
+    """Read and write with msgspec from now on, and return what it does.
 
-    Until then it is the standard library, twenty times slower: importing the two takes longer than anything else before
-    the first answer, and that one message is small.
+    Until then it is the standard library, twenty times slower: importing msgspec takes its time, and the first message
+    is small.
     """
     global _engine  # noqa: PLW0603 - loaded once, and late
     if _engine is None:
         import msgspec  # noqa: PLC0415 - see above
-        from pydantic_core import from_json  # noqa: PLC0415 - see above
 
         _engine = Engine(
-            from_json,
+            msgspec.json.Decoder().decode,
             msgspec.json.Encoder().encode,
             msgspec.Raw,
             msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
@@ -76,8 +78,19 @@ def use_fast_json() -> Engine:
 _engine: Engine | None = None
 
 
+@cache
+def careful_reader() -> Callable[..., Any]:
+    """Return pydantic_core's ``from_json``, which nests no deeper than 200 levels on any Python.
+
+    Importing it takes 9 ms and 4 MB: only those who get large listings or texts pay for it.
+    """
+    from pydantic_core import from_json  # noqa: PLC0415 - see above
+
+    return from_json
+
+
 def engine() -> Engine | None:
-    """Return the fast libraries if they are loaded."""
+    """Return the fast library if it is loaded."""
     return _engine
 
 
@@ -149,8 +162,10 @@ def decode(text: bytes) -> Any:
     if _engine is None:
         return _decode_leniently(text)
     try:
-        return _engine.from_json(text, allow_inf_nan=False, cache_strings="keys")
-    except ValueError:
+        if text.count(b"[") + text.count(b"{") <= _SURELY_FLAT:
+            return _engine.from_json(text)
+        return careful_reader()(text, allow_inf_nan=False, cache_strings="keys")
+    except _engine.refused:
         if text.lstrip()[:1] not in (b"{", b"[", b'"'):
             raise
         return _decode_leniently(text)
