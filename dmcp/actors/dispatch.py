@@ -150,7 +150,11 @@ def report_unhandled(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) 
     """Log what a callback or a forgotten task raised: the loop's exception handler while dmcp serves."""
     what = str(context.get("message") or "an error nobody handled")
     error = context.get("exception")
-    if isinstance(error, BaseException):
+    if isinstance(error, OSError) and what.startswith("Future "):
+        log.debug(
+            f"{what}: {error!r}"
+        )  # a connection's, of a handshake that was given up: nobody's fault here
+    elif isinstance(error, BaseException):
         report(what, error)
     else:
         log.error(what)

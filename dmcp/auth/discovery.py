@@ -113,6 +113,9 @@ def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
     kind = kind_of_host(parts.hostname or "")
     near = home or kind_of_host(urlsplit(server_url).hostname or "") or "public"
     is_own = parts.hostname == urlsplit(server_url).hostname
+    # RFC 3986: other scripts are written as escapes and punycode. A name that looks like another one would be shown.
+    if not (urlunsplit(parts._replace(netloc="")) if is_own else url).isascii():
+        return False
     if kind is not None and not is_own and not may_name(near, kind):
         return False
     return parts.scheme == "https" or (

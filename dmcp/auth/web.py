@@ -6,7 +6,6 @@ It knows no OAuth. Secrets go out in headers and forms only, and a POST is never
 from __future__ import annotations
 
 import asyncio
-import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -19,11 +18,13 @@ from pydantic_core import from_json
 from dmcp.auth.discovery import origin
 from dmcp.auth.reach import Reach
 from dmcp.errors import AuthError, AuthUnavailable
+from dmcp.pipes import paced, tls_trouble
 from dmcp.protocol import encodings, proxies
 from dmcp.protocol.limits import KIB, MAX_DOCUMENT, MAX_HEADER_BYTES, MAX_HEADER_LINES
 from dmcp.text import printable
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from types import TracebackType
 
@@ -33,6 +34,7 @@ TIMEOUT: Final = 15.0
 """Seconds for a request, redirects and body included."""
 _REDIRECTS = 3
 _SERVER_ERROR, _TOO_MANY = 500, 429
+_CHUNKS_A_TURN: Final = 256
 _trust: dict[str, ssl.SSLContext] = {}
 
 
@@ -189,9 +191,11 @@ class AuthHttpClient:
         where = origin(url)
         client, proxy = self._client(url)
         through = f" through the proxy {proxies.shown(proxy)}" if proxy else ""
+        tracer = None
         if self._reach is not None and proxy is None:
             await self._look_up(url)
-            parts["extensions"] = {"trace": self._reach.tracer(url)}
+            tracer = self._reach.tracer(url)
+        parts["extensions"] = {"trace": paced(_too_many_headers, tracer)}
         try:
             async with asyncio.timeout(self._timeout), client.stream(method, url, **parts) as response:
                 status, headers = response.status_code, response.headers
@@ -216,15 +220,9 @@ class AuthHttpClient:
 
 
 def _cause(error: BaseException) -> str:
-    """Return what is to be told of a connection that failed: a certificate that is not trusted the person can mend."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return (
-                f"its TLS certificate is not trusted ({seen.verify_message}); if it is signed by a private"
-                " authority, name that authority's certificate in SSL_CERT_FILE"
-            )
-        seen = seen.__cause__ or seen.__context__
+    """Return what is to be told of a connection that failed."""
+    if trouble := tls_trouble(error):
+        return trouble
     if isinstance(error, httpx.RemoteProtocolError | httpx.ProxyError) and str(error):
         return printable(str(error), 200)
     return type(error).__name__
@@ -234,7 +232,11 @@ async def _bounded(response: httpx.Response, where: str) -> bytes:
     """Read the body, decompressed in steps; it has one encoding at most."""
     body = bytearray()
     undo = encodings.decoder(response.headers.get("content-encoding", ""))
+    chunks = 0
     async for chunk in response.aiter_raw():
+        chunks += 1
+        if chunks % _CHUNKS_A_TURN == 0:
+            await asyncio.sleep(0)
         for part in (chunk,) if undo is None else undo.steps(chunk):
             body += part
             if len(body) > MAX_DOCUMENT:
@@ -242,6 +244,12 @@ async def _bounded(response: httpx.Response, where: str) -> bytes:
                     f"{where} sent more than {MAX_DOCUMENT // KIB} KiB where a small document was expected"
                 )
     return bytes(body)
+
+
+def _too_many_headers() -> httpx.RemoteProtocolError:
+    return httpx.RemoteProtocolError(
+        f"it sent more than {MAX_HEADER_LINES} header lines or {MAX_HEADER_BYTES // KIB} KiB of them"
+    )
 
 
 class _Guarded(httpx.AsyncBaseTransport):
@@ -258,9 +266,7 @@ class _Guarded(httpx.AsyncBaseTransport):
             or sum(len(name) + len(value) for name, value in raw) > MAX_HEADER_BYTES
         ):
             await response.aclose()
-            raise httpx.RemoteProtocolError(
-                f"it sent more than {MAX_HEADER_LINES} header lines or {MAX_HEADER_BYTES // KIB} KiB of them"
-            )
+            raise _too_many_headers()
         response.headers = httpx.Headers([pair for pair in raw if pair[0].lower() != b"set-cookie"])
         return response
 

@@ -35,7 +35,9 @@ _MAX_REDIRECTS: Final = 5
 _BUSY: Final = frozenset({429, 503})
 _DENIED: Final = frozenset({401, 403})
 _UNAUTHORIZED: Final = 401
-_SHORTEST_WAIT: Final = 0.05  # seconds: a server that says "Retry-After: 0" for ever shall not spin the loop
+_SHORTEST_WAIT: Final = 0.05
+"""Seconds before a busy server is asked again, doubling: "Retry-After: 0" may come for ever."""
+_LONGEST_SHORTEST_WAIT: Final = 10.0
 _BODY_TIMEOUT: Final = 1.0
 """Seconds for the body of a refusal."""
 _NOT_CONFIGURABLE: Final = frozenset(
@@ -83,12 +85,12 @@ class Endpoint:
         # A key the person configured is never replaced by a token: if it is refused, that is what they have to hear.
         self._has_key = any(name == b"authorization" and value for name, value in self._fixed)
         self._credentials = None if self._has_key else credentials
-        self._cookies = CookieJar(self.url.host, secure=self.url.scheme == "https")
+        self._cookies = CookieJar(pool.key(self.url)[1], secure=self.url.scheme == "https")
         self._origin = pool.acquire(self.url, name)
         self.frame = frame
         self._connect_timeout = connect_timeout
         self._closed = False
-        self.label = name or self.url.host
+        self.label = name or pool.key(self.url)[1]
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.label}>"
@@ -177,12 +179,16 @@ class Endpoint:
     async def _settle(
         self, response: Response, request: Request, authorization: str | None, *, sign_in: bool
     ) -> Response:
-        redirects = 0
+        redirects = waits = 0
         denied: set[int] = set()
         while True:
             status = response.status_code
-            if status in _REDIRECTS and redirects < _MAX_REDIRECTS:
+            if status in _REDIRECTS:
                 redirects += 1
+                if redirects > _MAX_REDIRECTS:
+                    await response.aclose()
+                    reason = f"redirects more than {_MAX_REDIRECTS} times (HTTP {status}): check its url"
+                    raise faults.failure(FaultKind.REJECTED, reason, may_have_run=False)
                 request = request._replace(url=await self._redirected(response, request.url))
             elif status in _DENIED:
                 if not sign_in or status in denied:
@@ -195,7 +201,8 @@ class Endpoint:
             ):
                 await response.aclose()
                 log.debug(f"answered HTTP {status}, asks to wait {wait:.0f} s", self.label)
-                await asyncio.sleep(max(wait, _SHORTEST_WAIT))
+                await asyncio.sleep(max(wait, min(_SHORTEST_WAIT * 2**waits, _LONGEST_SHORTEST_WAIT)))
+                waits = min(waits + 1, 10)
             else:
                 if denied and authorization is not None and self._credentials is not None:
                     self._credentials.accepted(authorization)
@@ -294,7 +301,7 @@ def _checked_url(text: str) -> httpx.URL:
         url = httpx.URL(text)
     except httpx.InvalidURL as error:
         raise LinkRefused(f"the configured url is not a URL: {error}") from None
-    if url.scheme not in {"http", "https"} or not url.host:
+    if url.scheme not in {"http", "https"} or not url.raw_host:
         raise LinkRefused("the configured url must start with http:// or https:// and name a host")
     return url.copy_with(fragment=None)
 

@@ -10,7 +10,6 @@ import html
 import ipaddress
 import re
 import socket
-import ssl
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -20,6 +19,7 @@ import httpx
 from pydantic_core import from_json
 
 from dmcp.errors import UpstreamError
+from dmcp.pipes import tls_trouble
 from dmcp.protocol.categories import NOT_FOUND
 from dmcp.protocol.limits import KIB, MAX_REFUSAL, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
@@ -68,7 +68,8 @@ def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -
         return LinkFault(FaultKind.PROTOCOL, str(error), may_have_run=True)
     through = f" through the proxy {proxy}" if proxy else ""
     if isinstance(error, httpx.ConnectTimeout):
-        reason = f"cannot be reached{through}: it does not accept the connection in time"
+        late = str(error) or "it does not accept the connection in time"
+        reason = f"cannot be reached{through}: {late}"
     elif isinstance(error, _NOT_SENT):
         reason = f"cannot be reached{through}: {_cause(error)}"
     elif isinstance(error, NotHttpError):
@@ -80,14 +81,11 @@ def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -
 
 def _cause(error: BaseException) -> str:
     """Return the innermost reason the operating system or TLS gave, in its own words but without its numbers."""
+    if trouble := tls_trouble(error):
+        return trouble
     seen: BaseException | None = error
     text = str(error)
     while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return (
-                f"its TLS certificate is not trusted ({seen.verify_message}); if it is signed by a private "
-                "authority, name that authority's certificate in SSL_CERT_FILE"
-            )
         if isinstance(seen, socket.gaierror):
             return "its host name is not known"
         if isinstance(seen, ConnectionRefusedError):
@@ -318,6 +316,8 @@ def other_origin(own: str, target: str, *, redirected: bool) -> str:
     here, there = urlsplit(own), urlsplit(target)
     shown = _shown(there.scheme, there.netloc, there.path)
     points = f"points to another origin ({shown})"
+    if there.scheme not in {"http", "https"}:
+        return f"{points}, which is no address of HTTP; that server has to be mended"
     same_host = here.hostname == there.hostname
     if same_host and there.scheme == "https":
         return f"{points}; put {shown} into the configuration as its url"

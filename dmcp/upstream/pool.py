@@ -17,6 +17,7 @@ from urllib.request import getproxies, getproxies_environment, proxy_bypass
 import httpx
 
 from dmcp.errors import LinkRefused
+from dmcp.pipes import paced
 from dmcp.protocol import proxies
 from dmcp.protocol.limits import (
     KIB,
@@ -30,6 +31,7 @@ from dmcp.upstream.connection import BeyondLimitError, Connection
 from dmcp.upstream.responses import Body, Response
 
 if TYPE_CHECKING:
+    import socket
     import ssl
 
     from dmcp.upstream.connection import ResponseHead
@@ -127,11 +129,17 @@ class DirectTransport:
         if len(self._all) + self._connecting >= MAX_CONNECTIONS:
             raise httpx.PoolTimeout(f"{MAX_CONNECTIONS} connections to it are in use, the most dmcp makes")
         self._connecting += 1
+        late = ""
         try:
             async with asyncio.timeout(within):
-                connection = await self._connected()
+                tls = await dialing.tls_context() if self._tls else None
+                connected = await dialing.connect(self._host, self._port)
+                late = (
+                    "it accepts the connection, and does not finish the TLS handshake in time" if tls else ""
+                )
+                connection = await self._connected(connected, tls)
         except TimeoutError as error:
-            raise httpx.ConnectTimeout("no connection in time") from error
+            raise httpx.ConnectTimeout(late) from error
         except OSError as error:  # ssl.SSLError is one
             raise httpx.ConnectError(str(error)) from error
         finally:
@@ -139,10 +147,8 @@ class DirectTransport:
         self._all.add(connection)
         return connection
 
-    async def _connected(self) -> Connection:
+    async def _connected(self, connected: socket.socket, tls: ssl.SSLContext | None) -> Connection:
         loop = asyncio.get_running_loop()
-        tls = await dialing.tls_context() if self._tls else None
-        connected = await dialing.connect(self._host, self._port)
         try:
             _, connection = await loop.create_connection(
                 lambda: Connection(self._all.discard),
@@ -180,8 +186,12 @@ _origins: dict[StreamPosition, Origin] = {}
 
 
 def key(url: httpx.URL) -> Key:
-    """Scheme, host and port: two URLs with the same key are of the same origin (RFC 6454)."""
-    return (url.scheme, url.host.lower(), url.port or _DEFAULT_PORTS.get(url.scheme, 0))
+    """Return scheme, host and port: two URLs with the same key are of the same origin (RFC 6454).
+
+    The host is the one of the ``Host`` header, in ASCII. ``URL.host`` decodes it, which raises for a name that only
+    looks encoded (``xn--a``), and which the resolver would encode in another way (``ß`` as ``ss``).
+    """
+    return (url.scheme, url.raw_host.decode("ascii").lower(), url.port or _DEFAULT_PORTS.get(url.scheme, 0))
 
 
 def acquire(url: httpx.URL, server: str = "") -> Origin:
@@ -208,15 +218,21 @@ async def give_back(origin: Origin) -> None:
 
 def _transport(url: httpx.URL) -> Transport:
     # Where the environment names no proxy, the system's settings may (macOS, Windows), with exceptions of their own.
-    excepted = not getproxies_environment() and proxy_bypass(url.host)
+    scheme, host, port = key(url)
+    excepted = not getproxies_environment() and proxy_bypass(host)
     try:
         proxy = None if excepted else proxies.choose(str(url), getproxies())
     except proxies.ProxyError as error:
         raise LinkRefused(str(error)) from None
     if proxy is not None:
         return _Proxied(proxy)
-    scheme, host, port = key(url)
     return DirectTransport(host, port, tls=scheme == "https")
+
+
+def _too_many_headers() -> BeyondLimitError:
+    return BeyondLimitError(
+        f"sent more than {MAX_HEADER_LINES} header lines or {MAX_HEADER_BYTES // KIB} KiB of them"
+    )
 
 
 class _Proxied:
@@ -232,16 +248,15 @@ class _Proxied:
     ) -> Response:
         """See ``Transport``."""
         way = self._way or await self._open()
-        extensions = {"timeout": httpx.Timeout(None, connect=connect_timeout).as_dict()}
+        timeout = httpx.Timeout(None, connect=connect_timeout).as_dict()
+        extensions = {"timeout": timeout, "trace": paced(_too_many_headers)}
         stream = httpx.ByteStream(body)
         request = httpx.Request(method, url, headers=headers, stream=stream, extensions=extensions)
         response = await way.handle_async_request(request)
         raw = response.headers.raw
         if len(raw) > MAX_HEADER_LINES or sum(len(n) + len(v) for n, v in raw) > MAX_HEADER_BYTES:
             await response.aclose()
-            raise BeyondLimitError(
-                f"sent more than {MAX_HEADER_LINES} header lines or {MAX_HEADER_BYTES // KIB} KiB of them"
-            )
+            raise _too_many_headers()
         return Response(response.status_code, raw, cast("httpx.AsyncByteStream", response.stream), self.proxy)
 
     async def _open(self) -> httpx.AsyncHTTPTransport:

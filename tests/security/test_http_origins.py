@@ -61,6 +61,14 @@ async def test_a_pool_is_one_servers_and_one_origins() -> None:
         await pool.give_back(each)
 
 
+@pytest.mark.parametrize(
+    ("host", "connected"),
+    [("stra\u00dfe.test", "xn--strae-oqa.test"), ("xn--a", "xn--a"), ("[::ffff:1.2.3.4]", "::ffff:1.2.3.4")],
+)
+def test_the_host_connected_to_is_the_one_of_the_host_header(host: str, connected: str) -> None:
+    assert pool.key(httpx.URL(f"http://{host}/mcp")) == ("http", connected, 80)
+
+
 async def test_connections_to_one_server_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     async def slow(peer: Peer, request: Request) -> None:
         await peer.closed()

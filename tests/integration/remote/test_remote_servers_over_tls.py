@@ -90,7 +90,7 @@ async def test_a_server_that_never_says_who_it_is_cannot_be_reached_within_the_c
         async with client_of(tmp_path, entry) as client:
             await client.initialize()
             with pytest.raises(
-                RpcError, match=r"far is unavailable: .*does not accept the connection in time"
+                RpcError, match=r"far is unavailable: .*does not finish the TLS handshake in time"
             ):
                 await client.call("far", "echo", {"text": "a"})
 

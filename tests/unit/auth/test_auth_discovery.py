@@ -91,6 +91,11 @@ def test_metadata_for_another_server_is_rejected(resource: str | None) -> None:
         ("https://auth.example.com/\nHost: x", SERVER, False),
         ("https://auth.example.com:99999/", SERVER, False),
         ("javascript:alert(1)", SERVER, False),
+        ("https://\u0430uth.example.com", SERVER, False),  # a Cyrillic letter
+        ("https://xn--uth-5cd.example.com", SERVER, True),  # the same, as it is shown then
+        ("https://auth.example.com/\u202etxt", SERVER, False),
+        ("https://b\u00fccher.example/token", "https://b\u00fccher.example/mcp", True),
+        ("https://b\u00fccher.example/\u202etxt", "https://b\u00fccher.example/mcp", False),
     ],
 )
 def test_only_https_is_visited_or_this_machine_for_a_server_on_it(
