@@ -61,7 +61,7 @@ def fault(
     Exit status: 0 the client left, 2 a mistake in the script or on the command line, else what a fault says.
     """
     if listing or schema:
-        click.echo(_catalogue() if listing else _schema(), nl=False)
+        click.echo(_documents(listing=listing), nl=False)
         return
     try:
         script = _script(path, flags, arguments)
@@ -107,8 +107,7 @@ def _flag(parts: list[str], arguments: tuple[str, ...]) -> dict[str, Any]:
 
 def _usual_phase(name: str) -> str:
     """Return where a fault acts when it is not said: in calls if it can, else in the first phase it can."""
-    from dmcp.fault.faults import KINDS  # noqa: PLC0415 - see above
-    from dmcp.fault.limits import PHASES, TRANSPORTS  # noqa: PLC0415
+    from dmcp.fault.faults import KINDS, PHASES, TRANSPORTS  # noqa: PLC0415 - see above
 
     phases = [
         phase for phase in PHASES if name in KINDS and any(KINDS[name].acts(phase, t) for t in TRANSPORTS)
@@ -124,16 +123,10 @@ def _value(text: str) -> Any:
         return text
 
 
-def _catalogue() -> str:
-    from dmcp.fault.catalogue import table  # noqa: PLC0415 - see above
+def _documents(*, listing: bool) -> str:
+    from dmcp.fault import faults, script  # noqa: PLC0415 - see above
 
-    return table()
-
-
-def _schema() -> bytes:
-    from dmcp.fault.script import schema  # noqa: PLC0415 - see above
-
-    return to_json(schema(), indent=2) + b"\n"
+    return faults.table() if listing else to_json(script.schema(), indent=2).decode() + "\n"
 
 
 if __name__ == "__main__":

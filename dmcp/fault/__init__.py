@@ -1,7 +1,7 @@
 """A misbehaving MCP server, for the tests here and for people who write MCP clients.
 
-The room has three layers: what may go wrong (``faults``, ``script``), when and how (``plan``, ``rewrite``: pure,
+The package has three layers: what may go wrong (``faults``, ``script``), when and how (``plan``, ``rewrite``: pure,
 they return steps), and a thin serving part over stdio or Streamable HTTP. Behind the faults stands a correct little
-server (``core``) or a real one (``wrap``). Of dmcp only ``dmcp.protocol`` and ``dmcp.errors`` are used here, and
-the proxy never imports this room.
+server (``server``) or a real one (``wrap``). Of dmcp only ``dmcp.protocol``, ``dmcp.errors`` and ``dmcp.programs`` are
+used here, and the proxy never imports this package.
 """

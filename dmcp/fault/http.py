@@ -1,6 +1,6 @@
 """Serves Streamable HTTP on loopback: one endpoint, many sessions (spec 2025-11-25, Transports).
 
-It decides which session and which outlet a request gets, and refuses what a correct server refuses; all that goes
+It decides which session and which output a request gets, and refuses what a correct server refuses; all that goes
 wrong on purpose comes out of the session and the plan.
 """
 
@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from dmcp.errors import ConfigError
-from dmcp.fault.http_outlets import SSE_HEAD, Bare, Events, Json, Standing
-from dmcp.fault.http_wire import Wire
-from dmcp.fault.plan import Moment
-from dmcp.fault.replay import Replay
+from dmcp.fault.http_wire import SSE_HEAD, Events, Json, RawOutput, Replay, StandaloneStream, Wire
+from dmcp.fault.plan import FaultPoint
 from dmcp.protocol import jsonrpc
 from dmcp.protocol.eras import handshake
 
@@ -23,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmcp.fault.http_wire import Request
-    from dmcp.fault.performer import Outlet, Performer
     from dmcp.fault.script import Server
     from dmcp.fault.session import Session
+    from dmcp.fault.steps import Output, Process
 
 PATH: Final = "/mcp"
 _MAX_SESSIONS: Final = 1000
@@ -33,23 +31,23 @@ _JSON: Final = (("content-type", "application/json"),)
 
 
 class Visit:
-    """One HTTP session: its MCP session, its standing stream and what can be replayed of it."""
+    """One HTTP session: its MCP session, its standalone stream and what can be replayed of it."""
 
-    def __init__(self, begin: Callable[[Outlet], Session], *, resumable: bool) -> None:
+    def __init__(self, begin: Callable[[Output], Session], *, resumable: bool) -> None:
         self.id = secrets.token_urlsafe(16)
-        self.standing = Standing()
+        self.standalone = StandaloneStream()
         self.replay = Replay(keeps=resumable)
-        self.session = begin(self.standing)
+        self.session = begin(self.standalone)
 
 
 class HttpServer:
     """The endpoint. Runs on the event loop."""
 
-    def __init__(self, settings: Server, begin: Callable[[Outlet], Session]) -> None:
+    def __init__(self, settings: Server, begin: Callable[[Output], Session]) -> None:
         self._settings = settings
         self._begin = begin
         self._visits: dict[str, Visit] = {}
-        self._lobby = begin(Standing())  # for moments outside of any session
+        self._no_session = begin(StandaloneStream())  # for moments outside of any session
         self._closing: set[asyncio.Task[None]] = set()
         self._handlers: set[asyncio.Task[None]] = set()
 
@@ -62,43 +60,45 @@ class HttpServer:
             self._close(visit)
         self._visits.clear()
 
-    async def serve(self, performer: Performer, port: int) -> None:
+    async def serve(self, process: Process, port: int) -> None:
         """Serve until SIGTERM or SIGINT.
 
         Raises:
             ConfigError: the port cannot be had.
         """
         ended = asyncio.Event()
-        performer.process.on_signals(ended.set)
+        process.on_signals(ended.set)
         try:
             server = await asyncio.start_server(
-                lambda r, w: self._connected(performer, Wire(r, w)), "127.0.0.1", port
+                lambda r, w: self._connected(process, Wire(r, w)), "127.0.0.1", port
             )
         except OSError as error:
             raise ConfigError(
                 f"port {port}: {error.strerror or error}; choose another, or 0 for any free one"
             ) from None
         actual = server.sockets[0].getsockname()[1]
-        performer.process.diagnose(f"dmcp fault: listening on http://127.0.0.1:{actual}{PATH}")
+        process.diagnose(f"dmcp fault: listening on http://127.0.0.1:{actual}{PATH}")
         await ended.wait()
-        await self._lobby.moment(Moment("shutdown"), Standing())
+        await self._no_session.reach(FaultPoint("shutdown"), StandaloneStream())
         server.close()
         self.forget()
         for task in self._handlers:
             task.cancel()
-        await asyncio.gather(*self._closing, *self._handlers, self._lobby.aclose(), return_exceptions=True)
+        await asyncio.gather(
+            *self._closing, *self._handlers, self._no_session.aclose(), return_exceptions=True
+        )
 
-    async def _connected(self, performer: Performer, wire: Wire) -> None:
+    async def _connected(self, process: Process, wire: Wire) -> None:
         task = asyncio.current_task()
         if task is not None:
             self._handlers.add(task)
             task.add_done_callback(self._handlers.discard)
-        await performer.process.awake()
+        await process.awake()
         try:
-            if not await self._lobby.moment(Moment("connect"), Bare(wire)):
+            if not await self._no_session.reach(FaultPoint("connect"), RawOutput(wire)):
                 return
             while (request := await wire.next_request()) is not None:
-                await performer.process.awake()
+                await process.awake()
                 await self._request(request, wire)
                 if not wire.renew():
                     return
@@ -115,11 +115,11 @@ class HttpServer:
             visit = await self._visit(request, wire)
             if visit is None:
                 return
-            outlet = Bare(wire)
+            output = RawOutput(wire)
             if request.method == "GET":
-                if await visit.session.moment(Moment("notify", "GET"), outlet):
+                if await visit.session.reach(FaultPoint("notify", "GET"), output):
                     await self._get(request, wire, visit)
-            elif await visit.session.moment(Moment("shutdown", "DELETE"), outlet):
+            elif await visit.session.reach(FaultPoint("shutdown", "DELETE"), output):
                 self._visits.pop(visit.id, None)
                 self._close(visit)
                 await wire.whole(204)
@@ -139,16 +139,16 @@ class HttpServer:
         if visit is None:
             return
         if not _expects_answer(message):
-            await visit.session.arrived(request.body, Bare(wire))
+            await visit.session.arrived(request.body, RawOutput(wire))
             await wire.whole(202)
             return
-        outlet: Events | Json
+        output: Events | Json
         if self._settings.answers == "sse":
-            outlet = Events(wire, visit.replay.open(), headers)
+            output = Events(wire, visit.replay.open(), headers)
         else:
-            outlet = Json(wire, visit.standing, headers)
-        await visit.session.arrived(request.body, outlet)
-        await outlet.finish()
+            output = Json(wire, visit.standalone, headers)
+        await visit.session.arrived(request.body, output)
+        await output.finish()
 
     async def _get(self, request: Request, wire: Wire, visit: Visit) -> None:
         found = visit.replay.find(request.headers.get("last-event-id", ""))
@@ -158,14 +158,14 @@ class HttpServer:
                 await wire.body(event)
             await wire.end()
             return
-        events = await visit.standing.attach(wire, visit.replay.open())
+        events = await visit.standalone.attach(wire, visit.replay.open())
         try:
             await wire.next_request()  # nothing may come on this connection but its end
         finally:
-            visit.standing.detach(events)
+            visit.standalone.detach(events)
 
     async def _visit(self, request: Request, wire: Wire) -> Visit | None:
-        """The session a request belongs to, or an answer that says what is wrong."""
+        """Return the session a request belongs to; without one, answer what is wrong."""
         name = request.headers.get("mcp-session-id")
         if name is None:
             await wire.whole(400, _JSON, _error("Bad request: the header Mcp-Session-Id is missing"))
@@ -191,7 +191,7 @@ class HttpServer:
 def _refusal(  # noqa: PLR0911 - one line for each reason
     request: Request,
 ) -> tuple[int, tuple[tuple[str, str], ...], bytes] | None:
-    """What a correct server answers to a request that is wrong whatever is in it."""
+    """Return what a correct server answers to a request that is wrong whatever is in it."""
     headers = request.headers
     accept = headers.get("accept", "*/*")
     origin = headers.get("origin")
@@ -215,7 +215,7 @@ def _refusal(  # noqa: PLR0911 - one line for each reason
 
 
 def _is_local(authority: str) -> bool:
-    """Whether a host, perhaps with a port, is a name of this machine that no DNS server gives out."""
+    """Return whether a host, perhaps with a port, is a name of this machine that no DNS server gives out."""
     try:
         return urlsplit(f"//{authority}").hostname in {"127.0.0.1", "localhost", "::1"}
     except ValueError:

@@ -18,7 +18,7 @@ from dmcp.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.fault.plan import Moment
+    from dmcp.fault.plan import FaultPoint
 
 
 class Journal:
@@ -51,27 +51,27 @@ class Journal:
         return f"<Journal acted={self._acted.total()} seen={self._seen.total()} ran={self._ran.total()}>"
 
     def counted(self, index: int) -> tuple[int, int]:
-        """See ``plan.Record``."""
+        """Return how many fitting moments the fault at this place has seen, and at how many of them it acted."""
         return self._seen[index], self._acted[index]
 
-    def decided(self, index: int, name: str, moment: Moment, *, acted: bool) -> None:
-        """See ``plan.Record``."""
+    def decided(self, index: int, name: str, moment: FaultPoint, *, acted: bool) -> None:
+        """Write down one more decision of the fault at this place."""
         event = "acted" if acted else "passed"
         self._write(
             {"event": event, "index": index, "fault": name, "phase": moment.phase, "method": moment.method}
         )
 
     def ran(self, tool: str, key: str) -> int:
-        """A tool that counts was carried out; returns how often by now, under this key."""
+        """Count one run of a tool; return how often it has run by now, under this key."""
         self._write({"event": "ran", "tool": tool, "key": key})
         return self._ran[key]
 
     def runs(self, key: str) -> int:
-        """How often the counting tool was carried out under this key."""
+        """Return how often the counting tool has run under this key."""
         return self._ran[key]
 
     def started(self, transport: str, seed: int) -> None:
-        """A server process began."""
+        """Write down that a server process began."""
         self._write({"event": "started", "transport": transport, "seed": seed})
 
     def close(self) -> None:
@@ -97,14 +97,14 @@ class Journal:
 
 
 def read_journal(path: Path) -> list[dict[str, Any]]:
-    """All events of a journal, oldest first; empty when there is no such file."""
+    """Return all events of a journal, oldest first; empty when there is no such file."""
     if not path.exists():
         return []
     return [event for line in path.read_bytes().splitlines() if (event := _read(line))]
 
 
 def _read(line: bytes) -> dict[str, Any]:
-    """One event; empty for a line that is none, which another program must have written."""
+    """Return one event; empty for a line that is none, which another program must have written."""
     try:
         event = from_json(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Decides which faults of a script are due at a moment of a session. Pure but for the record it is given.
+"""Decides which faults of a script are due at a moment of a session. Pure but for the journal it counts in.
 
 Each decision of a fault draws from a generator of its own, seeded by the script's seed, the fault's place and how
 many fitting moments it has seen. So a run is reproduced by its seed however calls interleave, and with a journal
@@ -7,21 +7,20 @@ also over restarts of the process.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from random import Random
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dmcp.fault.limits import Limits, Phase, Transport
+    from dmcp.fault.faults import Limits, Phase, Transport
+    from dmcp.fault.journal import Journal
 
 _CARRIED_OUT: Final = frozenset({"tools/call", "resources/read", "prompts/get", "completion/complete"})
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class FaultPoint(NamedTuple):
     """Something a fault can act at.
 
     Attributes:
@@ -37,22 +36,11 @@ class Moment:
     departing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """A fault that acts now, with the generator for whatever it leaves to chance."""
 
     fault: Limits
     random: Random
-
-
-class Record(Protocol):
-    """What has been seen and done so far."""
-
-    def counted(self, index: int) -> tuple[int, int]:
-        """How many fitting moments the fault at this place has seen, and at how many of them it acted."""
-
-    def decided(self, index: int, name: str, moment: Moment, *, acted: bool) -> None:
-        """One more decision."""
 
 
 class FaultPlan:
@@ -65,7 +53,7 @@ class FaultPlan:
         faults: Sequence[Limits],
         transport: Transport,
         seed: int,
-        record: Record,
+        record: Journal,
         exists: Callable[[str], bool],
     ) -> None:
         self._faults = tuple(faults)
@@ -77,8 +65,8 @@ class FaultPlan:
     def __repr__(self) -> str:
         return f"<FaultPlan of {len(self._faults)} over {self._transport} seed={self._seed}>"
 
-    def due(self, moment: Moment) -> tuple[Due, ...]:
-        """The faults that act at this moment, in the script's order. Each call counts as a moment."""
+    def due(self, moment: FaultPoint) -> tuple[Due, ...]:
+        """Return the faults that act at this moment, in the script's order. Each call counts as a moment."""
         due: list[Due] = []
         for index, fault in enumerate(self._faults):
             if not _fits(fault, moment, self._transport) or not self._in_force(fault):
@@ -98,12 +86,12 @@ class FaultPlan:
 
 
 def name_of(fault: Limits) -> str:
-    """What the fault is called in a script."""
+    """Return what the fault is called in a script."""
     return str(type(fault).model_fields["fault"].default)
 
 
 def phase_of(method: str) -> Phase:
-    """The phase a message belongs to.
+    """Return the phase a message belongs to.
 
     ``initialise`` is ``initialize`` and ``notifications/initialized``; ``list`` every listing; ``notify`` every
     other notification; ``call`` every other request.
@@ -115,7 +103,7 @@ def phase_of(method: str) -> Phase:
     return "list" if method.endswith("/list") and method != "roots/list" else "call"
 
 
-def _fits(fault: Limits, moment: Moment, transport: Transport) -> bool:
+def _fits(fault: Limits, moment: FaultPoint, transport: Transport) -> bool:
     if fault.on != moment.phase or fault.transport not in {None, transport}:
         return False
     if moment.phase == "notify" and fault.SIDE not in {

@@ -9,25 +9,23 @@ from random import SystemRandom
 from typing import TYPE_CHECKING
 
 from dmcp.errors import ConfigError
-from dmcp.fault.core import Core
 from dmcp.fault.journal import Journal
-from dmcp.fault.performer import Performer
 from dmcp.fault.plan import FaultPlan
-from dmcp.fault.process import Process
+from dmcp.fault.server import Core
 from dmcp.fault.session import Session
 from dmcp.fault.stdio import serve_stdio
-from dmcp.fault.steps import Die
+from dmcp.fault.steps import Die, Process, StepRunner
 from dmcp.fault.wrap import Wrapped
 from dmcp.programs import find_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dmcp.fault.behind import Behind, Saying
+    from dmcp.fault.faults import Transport
     from dmcp.fault.http import HttpServer
-    from dmcp.fault.limits import Transport
-    from dmcp.fault.performer import Outlet
     from dmcp.fault.script import Script
+    from dmcp.fault.server import Backend, OutgoingMessage
+    from dmcp.fault.steps import Output
 
 
 def run(script: Script, port: int | None = None, wrap: Sequence[str] = ()) -> None:
@@ -62,7 +60,7 @@ async def _serve(
     process = Process()
     server: list[HttpServer] = []
 
-    def behind(announce: Callable[[Saying], None]) -> Behind:
+    def backend(announce: Callable[[OutgoingMessage], None]) -> Backend:
         if wrap:
             return Wrapped(wrap, announce, gone)
         return Core(script.server, journal, announce)
@@ -77,15 +75,15 @@ async def _serve(
     def forget() -> None:
         server[0].forget()
 
-    performer = Performer(process, None if port is None else forget)
+    runner = StepRunner(process, None if port is None else forget)
 
-    def begin(outlet: Outlet) -> Session:
-        return Session(plan, performer, behind, outlet)
+    def begin(output: Output) -> Session:
+        return Session(plan, runner, backend, output)
 
     if port is None:
-        await serve_stdio(process, performer, begin)
+        await serve_stdio(process, begin)
     else:
         from dmcp.fault.http import HttpServer  # noqa: PLC0415 - h11 is for HTTP only
 
         server.append(HttpServer(script.server, begin))
-        await server[0].serve(performer, port)
+        await server[0].serve(process, port)

@@ -6,19 +6,20 @@ From Python: ``Script(faults=(build("crash", "call", when="during", times=1),)).
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from dmcp.errors import ConfigError
-from dmcp.fault.faults import KINDS, Fault
-from dmcp.fault.limits import PHASES, TRANSPORTS, Limits, Phase, Strict, Transport
-from dmcp.fault.mistakes import explain
+from dmcp.fault.faults import KINDS, PHASES, TRANSPORTS, Fault, Phase, Strict, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from pydantic_core import ErrorDetails
 
 _FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
 
@@ -59,8 +60,7 @@ class Script(Strict):
             ValueError: one does not.
         """
         wrong = [
-            f"faults[{index}] ({fault.fault}): does not act in phase {fault.on}{_over(fault.transport)}; "
-            f"{where(type(fault))}"
+            _misplaced(index, fault, fault.transport)
             for index, fault in enumerate(self.faults)
             if not any(
                 fault.acts(fault.on, t) for t in ([fault.transport] if fault.transport else TRANSPORTS)
@@ -70,14 +70,13 @@ class Script(Strict):
             raise ValueError("\n".join(wrong))
 
     def check(self, transport: Transport) -> None:
-        """See that every fault can act over the transport that is served.
+        """Check that every fault can act over the transport that is served.
 
         Raises:
             ConfigError: one cannot, and is not meant for another transport either.
         """
         wrong = [
-            f"faults[{index}] ({fault.fault}): does not act in phase {fault.on} over {transport}; "
-            f"{where(type(fault))}"
+            _misplaced(index, fault, transport)
             for index, fault in enumerate(self.faults)
             if fault.transport in {None, transport} and not fault.acts(fault.on, transport)
         ]
@@ -85,7 +84,7 @@ class Script(Strict):
             raise ConfigError(*wrong)
 
     def to_json(self) -> bytes:
-        """The script as a file has it: what differs from the defaults, indented."""
+        """Return the script as a file has it: what differs from the defaults, indented."""
         content = self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         content["faults"] = [
             {"fault": fault.fault, **fault.model_dump(mode="json", exclude_defaults=True)}
@@ -100,7 +99,7 @@ class Script(Strict):
 
 
 def build(name: str, on: str, **arguments: Any) -> Any:
-    """One fault, checked, e.g. ``build("crash", "call", when="during", times=1)``.
+    """Return one fault, checked, e.g. ``build("crash", "call", when="during", times=1)``.
 
     Args:
         name: one of ``KINDS``.
@@ -114,7 +113,7 @@ def build(name: str, on: str, **arguments: Any) -> Any:
 
 
 def read_fault(value: Any) -> Any:
-    """One fault from the object that stands for it in a script.
+    """Return one fault from the object that stands for it in a script.
 
     Raises:
         ConfigError: it is not valid.
@@ -122,11 +121,11 @@ def read_fault(value: Any) -> Any:
     try:
         return _FAULT.validate_python(value)
     except ValidationError as error:
-        raise ConfigError(*explain(error)) from None
+        raise ConfigError(*_explain(error)) from None
 
 
 def read(text: bytes, source: str) -> Script:
-    """Understand a script.
+    """Return the script a text is.
 
     Args:
         text: the file's content, JSON.
@@ -142,7 +141,7 @@ def read(text: bytes, source: str) -> Script:
     try:
         return Script.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(*(f"{source}: {problem}" for problem in explain(error))) from None
+        raise ConfigError(*(f"{source}: {problem}" for problem in _explain(error))) from None
 
 
 def load(path: Path) -> Script:
@@ -159,7 +158,7 @@ def load(path: Path) -> Script:
 
 
 def combinations() -> Iterator[tuple[str, Phase, Transport]]:
-    """Every fault x phase x transport that means anything, in a stable order."""
+    """Yield every fault x phase x transport that means anything, in a stable order."""
     for name, kind in KINDS.items():
         for phase in PHASES:
             for transport in TRANSPORTS:
@@ -168,17 +167,78 @@ def combinations() -> Iterator[tuple[str, Phase, Transport]]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema of a script's file."""
+    """Return the JSON schema of a script's file."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Script.model_json_schema()}
 
 
-def where(kind: type[Limits]) -> str:
-    """In which phases a kind of fault acts, as a phrase for a person."""
-    acts = {t: [phase for phase in PHASES if kind.acts(phase, t)] for t in TRANSPORTS}
-    return "it acts in " + ", and in ".join(
-        f"{', '.join(phases)} over {transport}" for transport, phases in acts.items() if phases
-    )
+def _misplaced(index: int, fault: Fault, transport: Transport | None) -> str:
+    """Return the sentence about a fault that means nothing where it is put, and where it would."""
+    acts = {t: [phase for phase in PHASES if fault.acts(phase, t)] for t in TRANSPORTS}
+    where = ", and in ".join(f"{', '.join(phases)} over {t}" for t, phases in acts.items() if phases)
+    over = f" over {transport}" if transport else ""
+    return f"faults[{index}] ({fault.fault}): does not act in phase {fault.on}{over}; it acts in {where}"
 
 
-def _over(transport: str | None) -> str:
-    return f" over {transport}" if transport else ""
+def _explain(error: ValidationError) -> list[str]:
+    """Return one sentence for each mistake: where it is, what is wrong, and the nearest right word."""
+    sentences: list[str] = []
+    for mistake in error.errors(include_url=False):
+        place = _place(mistake["loc"])
+        prefix = f"{place}: " if place else ""
+        sentences += [prefix + line for line in _sentence(mistake).split("\n")]
+    return sentences
+
+
+def _sentence(mistake: ErrorDetails) -> str:  # noqa: PLR0911 - one line for each kind of mistake
+    context: dict[str, Any] = mistake.get("ctx", {})
+    match mistake["type"]:
+        case "extra_forbidden":
+            key = str(mistake["loc"][-1])
+            return f'unknown key "{key}"' + _nearest(key, _known(mistake["loc"]))
+        case "missing":
+            return "missing; it is required"
+        case "union_tag_invalid":
+            return f'unknown fault "{context["tag"]}"' + _nearest(str(context["tag"]), list(KINDS))
+        case "union_tag_not_found":
+            return 'must be an object with the key "fault", one of ' + ", ".join(KINDS)
+        case "value_error":
+            return str(context["error"])
+        case "literal_error":
+            return f"must be {context['expected']}, not {_shown(mistake['input'])}"
+        case _:
+            return f"{mistake['msg'][:1].lower()}{mistake['msg'][1:]}, not {_shown(mistake['input'])}"
+
+
+def _known(location: Sequence[int | str]) -> Sequence[str]:
+    kind = _kind(location)
+    if kind is not None:
+        return list(KINDS[kind].model_fields)
+    model = Server if location[0] == "server" else Script
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _kind(location: Sequence[int | str]) -> str | None:
+    return next((part for part in location if isinstance(part, str) and part in KINDS), None)
+
+
+def _place(location: Sequence[int | str]) -> str:
+    """Return a key path such as ``faults[0].delay.max``; the union's tag in it is pydantic's, not the file's."""
+    kind, path = _kind(location), ""
+    for part in location:
+        if part == kind:
+            path += f" ({part}) "
+        elif isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += part if not path or path.endswith(" ") else f".{part}"
+    return path.strip()
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f'; did you mean "{close[0]}"?' if close else f"; known are {', '.join(known)}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - a line's worth

@@ -9,19 +9,17 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from dmcp.fault.plan import Moment
+from dmcp.fault.plan import FaultPoint
+from dmcp.fault.steps import Send, paced
 from dmcp.protocol.frames import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmcp.fault.performer import Performer
-    from dmcp.fault.process import Process
     from dmcp.fault.session import Session
-    from dmcp.fault.steps import Part, Respond
+    from dmcp.fault.steps import Process, Respond
 
 _MAX_LINE = 256 * 1024 * 1024
 _CHUNK = 65_536
@@ -30,31 +28,24 @@ _GRACE = 1.0
 
 
 class Stdout:
-    """The outlet over stdout. One message at a time; a client that does not read stops everybody."""
+    """The output over stdout. One message at a time; a client that does not read stops everybody."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "stdout")
         self._open = True
 
-    async def send(self, frame: bytes) -> None:
-        """See ``Outlet``."""
-        await self._pieces([frame + b"\n"], 0.0)
+    async def send(self, message: Send) -> None:
+        """See ``Output``."""
+        # Shielded: a request that is cancelled must not leave its line unfinished.
+        await asyncio.shield(asyncio.ensure_future(self._write_all(message)))
 
     async def noise(self, line: bytes) -> None:
-        """See ``Outlet``."""
-        await self.send(line)
-
-    async def part(self, step: Part) -> None:
-        """See ``Outlet``."""
-        edges = [0, *step.cuts]
-        pieces = [step.frame[a:b] for a, b in pairwise(edges)]
-        if step.whole:
-            pieces.append(step.frame[edges[-1] :] + b"\n")
-        await self._pieces(pieces, step.pause)
+        """See ``Output``."""
+        await self.send(Send(line))
 
     async def cut(self, *, abort: bool) -> None:  # noqa: ARG002 - a pipe ends in one way only
-        """See ``Outlet``."""
+        """See ``Output``."""
         async with self._turn:
             if self._open:
                 self._open = False
@@ -64,23 +55,17 @@ class Stdout:
                 os.close(nowhere)
 
     async def respond(self, step: Respond) -> None:
-        """See ``Outlet``."""
+        """See ``Output``."""
 
-    async def _pieces(self, pieces: list[bytes], pause: float) -> None:
-        # Shielded: a request that is cancelled must not leave its line unfinished.
-        await asyncio.shield(asyncio.ensure_future(self._write_all(pieces, pause)))
-
-    async def _write_all(self, pieces: list[bytes], pause: float) -> None:
+    async def _write_all(self, message: Send) -> None:
         async with self._turn:
-            for number, piece in enumerate(pieces):
-                if number and pause:
-                    await asyncio.sleep(pause)
+            async for piece in paced(message.pieces(b"\n"), message.pause):
                 if self._open:
                     self._open = await asyncio.get_running_loop().run_in_executor(self._writer, _write, piece)
 
 
 def _write(piece: bytes) -> bool:
-    """Write all of it; whether the client is still there. Runs in the writing thread."""
+    """Write all of it; return whether the client is still there. Runs in the writing thread."""
     rest = memoryview(piece)
     while rest:
         try:
@@ -90,12 +75,12 @@ def _write(piece: bytes) -> bool:
     return True
 
 
-async def serve_stdio(process: Process, performer: Performer, begin: Callable[[Stdout], Session]) -> None:
+async def serve_stdio(process: Process, begin: Callable[[Stdout], Session]) -> None:
     """Serve the client at the other end of stdin and stdout until it leaves or a signal comes."""
-    outlet, ended = Stdout(), asyncio.Event()
+    output, ended = Stdout(), asyncio.Event()
     process.on_signals(ended.set)
-    session = begin(outlet)
-    await session.moment(Moment("connect"), outlet)
+    session = begin(output)
+    await session.reach(FaultPoint("connect"), output)
     chunks: asyncio.Queue[bytes] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -104,13 +89,13 @@ async def serve_stdio(process: Process, performer: Performer, begin: Callable[[S
 
     reader = threading.Thread(target=_read, args=(process, loop, take), name="stdin", daemon=True)
     reader.start()
-    reading = asyncio.create_task(_dispatch(chunks, process, session, outlet))
+    reading = asyncio.create_task(_dispatch(chunks, process, session, output))
     stopped = asyncio.create_task(ended.wait())
     await asyncio.wait([reading, stopped], return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     reading.cancel()
-    await performer.process.awake()
-    await session.moment(Moment("shutdown"), outlet)
+    await process.awake()
+    await session.reach(FaultPoint("shutdown"), output)
     await session.aclose(_GRACE if not ended.is_set() else 0.0)
 
 
@@ -130,12 +115,12 @@ def _read(process: Process, loop: asyncio.AbstractEventLoop, take: Callable[[byt
             return
 
 
-async def _dispatch(chunks: asyncio.Queue[bytes], process: Process, session: Session, outlet: Stdout) -> None:
+async def _dispatch(chunks: asyncio.Queue[bytes], process: Process, session: Session, output: Stdout) -> None:
     splitter, tasks = LineSplitter(_MAX_LINE), set[asyncio.Task[None]]()
     while chunk := await chunks.get():
         for line in splitter.feed(chunk):
             await process.awake()
             if line is not None and line.strip():
-                task = asyncio.create_task(session.arrived(line, outlet))
+                task = asyncio.create_task(session.arrived(line, output))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)

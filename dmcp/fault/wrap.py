@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from dmcp.fault.behind import Saying
+from dmcp.fault.server import OutgoingMessage
 from dmcp.protocol import jsonrpc
 from dmcp.protocol.eras import handshake
 from dmcp.protocol.frames import LineSplitter
@@ -28,7 +28,7 @@ class Wrapped:
     """A real server, for one client. It is started by the first message."""
 
     def __init__(
-        self, command: Sequence[str], announce: Callable[[Saying], None], gone: Callable[[int], None]
+        self, command: Sequence[str], announce: Callable[[OutgoingMessage], None], gone: Callable[[int], None]
     ) -> None:
         """Set up; nothing is started yet.
 
@@ -42,7 +42,7 @@ class Wrapped:
         self._gone = gone
         self._child: Process | None = None
         self._backlog: list[bytes] = []
-        self._calls: dict[bytes, asyncio.Queue[Saying]] = {}
+        self._calls: dict[bytes, asyncio.Queue[OutgoingMessage]] = {}
         self._tokens: dict[Any, bytes] = {}
         self._revision = ""
         self._life: asyncio.Task[None] | None = None
@@ -50,34 +50,34 @@ class Wrapped:
     def __repr__(self) -> str:
         return f"<Wrapped {self._command[0]} calls={len(self._calls)}>"
 
-    async def work(self, call: jsonrpc.Request) -> AsyncIterator[Saying]:
-        """See ``Behind``."""
-        sayings: asyncio.Queue[Saying] = asyncio.Queue()
-        self._calls[call.id] = sayings
+    async def handle(self, call: jsonrpc.Request) -> AsyncIterator[OutgoingMessage]:
+        """See ``Backend``."""
+        messages: asyncio.Queue[OutgoingMessage] = asyncio.Queue()
+        self._calls[call.id] = messages
         token = (call.params.get("_meta") or {}).get("progressToken")
         if isinstance(token, str | int):
             self._tokens[token] = call.id
         try:
             self._write(jsonrpc.request(call.id, call.method, call.params))
             while True:
-                saying = await sayings.get()
-                yield saying
-                if not saying.method:
+                message = await messages.get()
+                yield message
+                if not message.method:
                     break
         finally:
             self._calls.pop(call.id, None)
             self._tokens.pop(token, None)
 
-    def heard(self, note: jsonrpc.Notification) -> None:
-        """See ``Behind``."""
+    def notified(self, note: jsonrpc.Notification) -> None:
+        """See ``Backend``."""
         self._write(jsonrpc.notification(note.method, note.params or None))
 
     def answered(self, frame: bytes) -> None:
-        """See ``Behind``."""
+        """See ``Backend``."""
         self._write(frame)
 
     def takes_batches(self) -> bool:
-        """See ``Behind``."""
+        """See ``Backend``."""
         return handshake.allows_batches(self._revision)
 
     async def aclose(self) -> None:
@@ -133,16 +133,16 @@ class Wrapped:
                 if isinstance(message.value, dict) and "protocolVersion" in message.value:
                     self._revision = str(message.value["protocolVersion"])
                 if message.id in self._calls:
-                    self._calls[message.id].put_nowait(Saying(line))
+                    self._calls[message.id].put_nowait(OutgoingMessage(line))
             case jsonrpc.Request():
-                self._announce(Saying(line, message.method))
+                self._announce(OutgoingMessage(line, message.method))
             case jsonrpc.Notification():
                 call = self._tokens.get(message.params.get("progressToken"), b"")
                 if call in self._calls:
-                    self._calls[call].put_nowait(Saying(line, message.method))
+                    self._calls[call].put_nowait(OutgoingMessage(line, message.method))
                 else:
-                    self._announce(Saying(line, message.method))
+                    self._announce(OutgoingMessage(line, message.method))
 
 
 def _ignore(_status: int) -> None:
-    """The end of the server is no news once it is asked for."""
+    """Take the end of the server, which is no news once it is asked for."""

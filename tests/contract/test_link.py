@@ -17,9 +17,9 @@ from contract.function import serve
 from contract.owner import PATIENCE, Owner
 from dmcp.config.model import RemoteServer, StdioServer
 from dmcp.protocol.link import FaultKind
-from dmcp.upstream.memory import memory_opener
 from dmcp.upstream.remote import remote_opener
 from dmcp.upstream.stdio import stdio_opener
+from harness.memory import memory_opener
 from harness.processes import MARK
 
 if TYPE_CHECKING:

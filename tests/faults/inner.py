@@ -21,7 +21,7 @@ from dmcp.app import attach_client
 from dmcp.auth.lazy import LazyAuthorizer
 from dmcp.config.model import Configuration, RestartPolicy, ServerConfig, StdioServer
 from dmcp.messages.supervisor import Configure, Shutdown
-from dmcp.upstream.memory import MemoryLink
+from harness.memory import MemoryLink
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

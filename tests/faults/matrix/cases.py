@@ -9,7 +9,7 @@ from dmcp.fault.script import build, combinations
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.fault.limits import Phase, Transport
+    from dmcp.fault.faults import Phase, Transport
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "slow": {"delay": {"uniform": [0.02, 0.1]}},

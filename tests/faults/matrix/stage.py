@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import psutil
 
-from dmcp.fault.limits import Phase, Transport
+from dmcp.fault.faults import Phase, Transport
 from faults.faulty import acted, echoes, faulty, lives, pid_of
 from faults.matrix.cases import case, faults_of, must_be_answered
 from faults.matrix.remote import RemoteServers

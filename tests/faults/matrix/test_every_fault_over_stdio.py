@@ -11,7 +11,7 @@ from faults.matrix import stage
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.fault.limits import Phase
+    from dmcp.fault.faults import Phase
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 

@@ -8,12 +8,12 @@ import pytest
 
 from dmcp.errors import ConfigError
 from dmcp.fault.journal import Journal, read_journal
-from dmcp.fault.plan import Moment
+from dmcp.fault.plan import FaultPoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CALL = Moment("call", "tools/call", "echo")
+CALL = FaultPoint("call", "tools/call", "echo")
 
 
 def test_a_new_process_goes_on_counting_where_the_last_one_was_killed(tmp_path: Path) -> None:

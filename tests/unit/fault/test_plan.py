@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.fault.journal import Journal
-from dmcp.fault.plan import FaultPlan, Moment, phase_of
+from dmcp.fault.plan import FaultPlan, FaultPoint, phase_of
 from dmcp.fault.script import build
 
 if TYPE_CHECKING:
-    from dmcp.fault.limits import Transport
+    from dmcp.fault.faults import Transport
 
-CALL = Moment("call", "tools/call", "echo")
+CALL = FaultPoint("call", "tools/call", "echo")
 
 
 def _plan(
@@ -23,14 +23,14 @@ def _plan(
     return FaultPlan(faults, transport, seed, Journal(), lambda path: path in existing)
 
 
-def _acts(plan: FaultPlan, moment: Moment, count: int) -> list[bool]:
+def _acts(plan: FaultPlan, moment: FaultPoint, count: int) -> list[bool]:
     return [bool(plan.due(moment)) for _ in range(count)]
 
 
 def test_a_fault_acts_in_its_phase_and_in_no_other() -> None:
     plan = _plan(build("drop", "list"))
     assert not plan.due(CALL)
-    assert plan.due(Moment("list", "tools/list"))
+    assert plan.due(FaultPoint("list", "tools/list"))
 
 
 def test_a_fault_acts_only_so_many_times() -> None:
@@ -44,7 +44,7 @@ def test_a_fault_lets_the_first_moments_pass() -> None:
 def test_moments_that_do_not_fit_are_not_counted() -> None:
     plan = _plan(build("drop", "call", tool="add", after=1))
     assert _acts(plan, CALL, 3) == [False, False, False]
-    assert _acts(plan, Moment("call", "tools/call", "add"), 2) == [False, True]
+    assert _acts(plan, FaultPoint("call", "tools/call", "add"), 2) == [False, True]
 
 
 def test_the_seed_reproduces_what_chance_decided() -> None:
@@ -62,7 +62,7 @@ def test_what_chance_decides_for_a_fault_does_not_depend_on_other_moments() -> N
     expected = _acts(alone, CALL, 32)
     seen = []
     for _ in range(32):
-        among.due(Moment("list", "tools/list"))
+        among.due(FaultPoint("list", "tools/list"))
         seen.append(bool(among.due(CALL)))
     assert seen == expected
 
@@ -90,7 +90,7 @@ def test_a_fault_for_the_other_transport_does_not_act() -> None:
 
 
 def test_a_ping_is_a_call_only_for_a_fault_that_names_it() -> None:
-    ping = Moment("call", "ping")
+    ping = FaultPoint("call", "ping")
     assert not _plan(build("hang", "call")).due(ping)
     assert _plan(build("hang", "call", method="ping")).due(ping)
     assert _plan(build("hang", "call", method="*")).due(ping)
@@ -98,8 +98,8 @@ def test_a_ping_is_a_call_only_for_a_fault_that_names_it() -> None:
 
 def test_message_faults_act_on_notifications_going_out_and_status_faults_on_those_coming_in() -> None:
     coming, going = (
-        Moment("notify", "notifications/cancelled"),
-        Moment("notify", "notifications/x", departing=True),
+        FaultPoint("notify", "notifications/cancelled"),
+        FaultPoint("notify", "notifications/x", departing=True),
     )
     assert not _plan(build("drop", "notify")).due(coming)
     assert _plan(build("drop", "notify")).due(going)

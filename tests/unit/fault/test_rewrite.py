@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from dmcp.fault import forge, steps
+from dmcp.fault import rewrite, steps
 from dmcp.fault.plan import Due
 from dmcp.fault.rewrite import arriving, leaving, outlasts_cancelling
 from dmcp.fault.script import build, combinations
@@ -59,7 +59,7 @@ def test_faults_due_together_act_one_after_the_other() -> None:
 
 @pytest.mark.parametrize(
     ("to", "identifier"),
-    [("unknown", forge.UNKNOWN_ID), ("null_id", None), ("retyped", "7"), ("no_id", "missing")],
+    [("unknown", rewrite.UNKNOWN_ID), ("null_id", None), ("retyped", "7"), ("no_id", "missing")],
 )
 def test_a_misaddressed_answer_has_another_id(to: str, identifier: object) -> None:
     (message,) = _sent(_due("misaddress", to=to))
@@ -104,7 +104,7 @@ def test_a_malformed_message_is_not_what_it_was(how: str) -> None:
 
 
 def test_entries_of_a_listing_can_lose_their_name_or_share_it() -> None:
-    nameless, twins = (forge.malformed(ANSWER, how) for how in ("nameless", "twins"))
+    nameless, twins = (rewrite.malformed(ANSWER, how) for how in ("nameless", "twins"))
     assert "name" not in from_json(nameless)["result"]["tools"][0]
     assert [tool["name"] for tool in from_json(twins)["result"]["tools"]] == ["a", "b", "a"]
 
@@ -130,7 +130,7 @@ def test_the_end_comes_before_instead_of_within_or_after_an_answer(name: str) ->
     (unanswered,) = _left(_due(name, when="unanswered"))
     assert isinstance(unanswered, ends)
     half, end = _left(_due(name, when="during"))
-    assert isinstance(half, steps.Part)
+    assert isinstance(half, steps.Send)
     assert isinstance(end, ends)
     whole, end = _left(_due(name, when="after"))
     assert whole == steps.Send(ANSWER)
@@ -165,6 +165,6 @@ def test_a_late_answer_outlasts_the_cancelling_of_its_request() -> None:
 
 def test_the_same_chance_gives_the_same_garbage() -> None:
     for kind in ("text", "binary", "json", "empty"):
-        first, again = (forge.garbage(kind, Random(3)) for _ in range(2))
+        first, again = (rewrite.garbage(kind, Random(3)) for _ in range(2))
         assert first == again
         assert b"\n" not in first

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.errors import ConfigError
-from dmcp.fault.faults import KINDS
-from dmcp.fault.limits import PHASES, Delay
+from dmcp.fault.faults import KINDS, PHASES, Delay
 from dmcp.fault.script import Script, build, combinations, load, read
 
 if TYPE_CHECKING:

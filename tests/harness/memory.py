@@ -1,4 +1,4 @@
-"""The in-memory transport: a link to a function. For tests, demos, and servers that live inside dmcp."""
+"""A link to a function: for tests of what uses links."""
 
 from __future__ import annotations
 
