@@ -6,7 +6,7 @@ Terms as in OTP's supervisors: more than ``intensity`` failures within ``period`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from dmcp.config.model import RestartPolicy
@@ -48,6 +48,20 @@ class History:
     def ready(self, now: float) -> History:
         """Return the history of a child that has become ready."""
         return History(self.failures, self.streak, now)
+
+
+class Failure(NamedTuple):
+    """Why the last connection was lost; empty when there was none, or when it was ready since.
+
+    Attributes:
+        reason: in words.
+        category: see ``dmcp.protocol.categories``.
+        missing: whether the command to start is not there.
+    """
+
+    reason: str = ""
+    category: str = ""
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from asyncio import TimerHandle
     from collections.abc import Callable
 
+    from dmcp.actors.in_flight import InFlight
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import AnswerServerRequest
     from dmcp.protocol.clients import Clients
     from dmcp.protocol.operations import ElicitationCompleted, Question
-    from dmcp.protocol.pending import CallId
 
 
 _NOBODY: Final = (
@@ -38,7 +38,7 @@ _NOBODY: Final = (
 
 
 class Owner(Timers, Protocol):
-    """The connection the requests come over, and the calls of clients that are in flight on it.
+    """The connection the requests come over.
 
     Attributes:
         number: of the connection: two connections of a server may use the same ids.
@@ -48,21 +48,6 @@ class Owner(Timers, Protocol):
 
     def transmit(self, frame: bytes) -> None:
         """Send a frame to the server."""
-
-    def call_id(self, number: int) -> CallId | None:
-        """Return the name of one, if it is a client's."""
-
-    def calling(self) -> set[int]:
-        """Return the clients that have calls in flight."""
-
-    def oldest_call(self) -> int | None:
-        """Return the number of the oldest one."""
-
-    def pause_call(self, number: int) -> None:
-        """Stop its clock."""
-
-    def resume_call(self, number: int) -> None:
-        """Let its clock run on."""
 
 
 class _Open(NamedTuple):
@@ -91,6 +76,7 @@ class ServerRequests:
     Args:
         config: of the server.
         owner: the connection.
+        calls: the requests that are in flight on it.
         address: of the upstream actor, where answers go.
         clients: one of them is asked.
         clock: seconds of a monotonic clock.
@@ -99,6 +85,7 @@ class ServerRequests:
     __slots__ = (
         "_address",
         "_bucket",
+        "_calls",
         "_clients",
         "_clock",
         "_config",
@@ -113,6 +100,7 @@ class ServerRequests:
         self,
         config: ServerConfig,
         owner: Owner,
+        calls: InFlight,
         address: Address,
         *,
         clients: Clients[Address],
@@ -121,6 +109,7 @@ class ServerRequests:
         self._group = config.name
         self._config = config
         self._owner = owner
+        self._calls = calls
         self._prefix = b"%d/" % owner.number
         self._address = address
         self._clients = clients
@@ -176,9 +165,9 @@ class ServerRequests:
     def _pass_on(self, identifier: bytes, question: Question, during: int | None) -> int | None:
         """Give a question to the client it is for, and return which one that is; ``None`` if there is none."""
         by_person = isinstance(question, ANSWERED_BY_USER)
-        known = self._owner.call_id(during) if during is not None else None
+        known = self._calls.call_id(during) if during is not None else None
         client = self._clients.asked_by(
-            known.client if known is not None else None, self._owner.calling() if by_person else ()
+            known.client if known is not None else None, self._calls.calling() if by_person else ()
         )
         address = self._clients.get(client) if client is not None else None
         if client is None or address is None:
@@ -186,10 +175,10 @@ class ServerRequests:
             return None
         seconds = PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT
         timer = self._owner.start_timer(seconds, ("server request", identifier))
-        number = self._owner.oldest_call() if during is None else during
+        number = self._calls.oldest_call() if during is None else during
         self._open[identifier] = _Open(timer, client, address, number, during is None, by_person)
         if by_person and number is not None:
-            self._owner.pause_call(number)
+            self._calls.pause_call(number)
         post(address, ServerRequest(self._prefix + identifier, self._group, self._address, known, question))
         return client
 
@@ -238,10 +227,10 @@ class ServerRequests:
     def call_landed(self, number: int) -> None:
         """A call has its answer. What was only guessed to belong to it may belong to the oldest of the others."""
         for question, one in self._of_call(number):
-            other = self._owner.oldest_call() if one.guessed else None
+            other = self._calls.oldest_call() if one.guessed else None
             self._open[question] = one._replace(call=other)
             if other is not None and one.by_person:
-                self._owner.pause_call(other)
+                self._calls.pause_call(other)
 
     def call_ended(self, number: int, reason: str) -> None:
         """A call was cancelled, or its time is over: nobody waits for what its server asked on its account."""
@@ -262,7 +251,7 @@ class ServerRequests:
         if one is not None:
             self._owner.cancel_timer(one.timer)
             if one.by_person and one.call is not None:
-                self._owner.resume_call(one.call)
+                self._calls.resume_call(one.call)
         return one
 
     # Elicitation in URL mode --------------------------------------------------------------------------------------

@@ -7,47 +7,25 @@ useless is drained while its successor takes over. What an old connection still 
     ASLEEP --wanted--> CONNECTED --lost--> WAITING --timer, wanted--> CONNECTED; idle --> ASLEEP; Stop --> STOPPING
 """
 
-# Long because policy, queue, clients and connections change each other's states; what is pure of it is elsewhere.
-
 from __future__ import annotations
 
 import time
 from enum import Enum, auto
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from dmcp.actors.connection import CLOSE_GRACE, Connection, InternalRequest, Loss
-from dmcp.actors.connection import State as ConnectionState
+from dmcp.actors.connection import CLOSE_GRACE, Connection, Loss
+from dmcp.actors.in_flight import InternalRequest, retry_expired
 from dmcp.actors.mailbox import BEHIND
 from dmcp.actors.request_queue import RequestQueue
-from dmcp.actors.restart import MISSING_DELAY, UNAUTHORIZED_RETRY_DELAY, History, after_failure
+from dmcp.actors.restart import MISSING_DELAY, UNAUTHORIZED_RETRY_DELAY, Failure, History, after_failure
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, jitter, post
 from dmcp.actors.server_requests import connection_of
+from dmcp.actors.startup import State as ConnectionState
 from dmcp.config.model import RemoteServer, StdioServer
-from dmcp.messages import catalog, events, frontend, lifecycle
-from dmcp.messages.auth import SignInEnded, SignInInOtherProcess, SignInStarted
-from dmcp.messages.auth import Subscribe as SubscribeToSignIns
-from dmcp.messages.upstream import (
-    AnswerServerRequest,
-    Cancel,
-    ClientJoined,
-    ClientLeft,
-    Crash,
-    FrameArrived,
-    InvalidOutput,
-    LinkClosed,
-    LinkOpened,
-    Notify,
-    Peers,
-    Reconfigure,
-    RequestFailed,
-    SetFlow,
-    SetLogLevel,
-    Stop,
-    Submit,
-    TimerFired,
-    Wake,
-)
+from dmcp.messages import auth as sign_ins
+from dmcp.messages import catalog, events, frontend, lifecycle, upstream
+from dmcp.messages.upstream import FrameArrived, LinkOpened, Stop, Submit, TimerFired
 from dmcp.protocol import categories, upstream_errors
 from dmcp.protocol.clients import Client, Clients
 from dmcp.protocol.eras.handshake import notification
@@ -64,8 +42,8 @@ if TYPE_CHECKING:
     from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
+    from dmcp.messages.upstream import LinkMessage
     from dmcp.protocol.link import OpenLink
-    from dmcp.protocol.pending import CallId
 
 MAX_IN_FLIGHT: Final = 256
 """Requests one server is sent, or that wait for it, at once. More get an error."""
@@ -83,20 +61,6 @@ class State(Enum):
     WAITING = auto()
     CONNECTED = auto()
     STOPPING = auto()
-
-
-class _Failure(NamedTuple):
-    """Why the last connection was lost; empty when there was none, or when it was ready since.
-
-    Attributes:
-        reason: in words.
-        category: see ``dmcp.protocol.categories``.
-        missing: whether the command to start is not there.
-    """
-
-    reason: str = ""
-    category: str = ""
-    missing: bool = False
 
 
 class Upstream(LoopActor):
@@ -117,9 +81,9 @@ class Upstream(LoopActor):
         config: ServerConfig,
         *,
         connect: Callable[[ServerConfig], OpenLink],
-        peers: Peers,
+        peers: upstream.Peers,
         watch: Watch,
-        crash: Crash | None = None,
+        crash: upstream.Crash | None = None,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[], float] = jitter,
     ) -> None:
@@ -142,7 +106,7 @@ class Upstream(LoopActor):
         self._connection: Connection | None = None  # the one that takes calls, or will
         self._connections: dict[int, Connection] = {}  # that one, and those being drained
         self._history = History()
-        self._failure = _Failure()
+        self._failure = Failure()
         self._waiting_since = clock()
         self._retry: asyncio.TimerHandle | None = None
         self._wanted = config.startup != "lazy"  # somebody uses it; else it may sleep when it is known
@@ -159,7 +123,7 @@ class Upstream(LoopActor):
         """Connect now, later or on demand."""
         self._follow_sign_ins()
         if self._crash is not None:
-            self._wanted, self._failure = True, _Failure(self._crash.reason, categories.FAILED)
+            self._wanted, self._failure = True, Failure(self._crash.reason, categories.FAILED)
             self._wait(self._crash.delay)
         elif self._wanted:
             self._open()
@@ -169,7 +133,7 @@ class Upstream(LoopActor):
     def on_receive(self, message: Any) -> None:
         """Handle one message, on the loop: a table is faster than a long match, and the first case is the usual one."""
         if type(message) is FrameArrived:
-            self._on_frame(message)
+            self._on_link_message(message)
         else:
             self._HANDLERS[type(message)](self, message)
 
@@ -184,18 +148,18 @@ class Upstream(LoopActor):
 
     def _follow_sign_ins(self) -> None:
         if isinstance(self._config.target, RemoteServer):
-            post(self._peers.auth, SubscribeToSignIns(self.actor_ref, self._group))
+            post(self._peers.auth, sign_ins.Subscribe(self.actor_ref, self._group))
 
     # Calls --------------------------------------------------------------------------------------------------------
 
     def _on_submit(self, request: Submit) -> None:
         connection = self._connection
-        load = len(self._queue) + (connection.load if connection is not None else 0)
+        load = len(self._queue) + (connection.requests.load if connection is not None else 0)
         if load >= MAX_IN_FLIGHT:
             self._refuse(request, upstream_errors.overloaded(self._group, MAX_IN_FLIGHT))
         elif connection is not None and connection.state is ConnectionState.READY:
             self._wanted = True
-            connection.submit(request)
+            connection.requests.submit(request)
         elif self._state is State.STOPPING:
             self._give_up(request, "dmcp is stopping it")
         else:
@@ -203,25 +167,17 @@ class Upstream(LoopActor):
             self._wake()
             self._limit_sign_in_wait()
 
-    def _on_cancel(self, message: Cancel) -> None:
-        self._cancel_call(message.call, message.reason)
-
-    def _cancel_call(self, call: CallId, reason: str) -> None:
-        if self._queue.take(call) is None:
+    def _on_cancel(self, message: upstream.Cancel) -> None:
+        if self._queue.take(message.call) is None:
             for connection in list(self._connections.values()):
-                connection.cancel(call, reason)
+                connection.requests.cancel(message.call, message.reason)
 
     def _refuse(self, request: Submit, error: bytes) -> None:
         post(request.context.reply_to, frontend.Settled(request.call, Error(error)))
 
     def _give_up(self, request: Submit, reason: str) -> None:
         """Answer a call that waited in vain."""
-        self._refuse(
-            request,
-            upstream_errors.retry_expired(
-                self._group, reason, request.operation, may_have_run=request.may_have_run
-            ),
-        )
+        self._refuse(request, retry_expired(self._group, request, reason))
 
     def _fail_queue(self, reason: str) -> None:
         for request in self._queue.take_all():
@@ -238,18 +194,18 @@ class Upstream(LoopActor):
 
     # Clients ------------------------------------------------------------------------------------------------------
 
-    def _on_client_joined(self, message: ClientJoined) -> None:
+    def _on_client_joined(self, message: upstream.ClientJoined) -> None:
         client = Client(message.address, message.profile, message.log_level, message.paused)
         self._clients.put(message.client, client)
         self._on_clients_changed()
         if self._connection is not None:
-            self._connection.initialize()
+            self._connection.startup.initialize()
 
-    def _on_set_log_level(self, message: SetLogLevel) -> None:
+    def _on_set_log_level(self, message: upstream.SetLogLevel) -> None:
         self._clients.set_log_level(message.client, message.level)
         self._on_clients_changed()
 
-    def _on_set_flow(self, message: SetFlow) -> None:
+    def _on_set_flow(self, message: upstream.SetFlow) -> None:
         self._clients.set_paused(message.client, paused=message.paused)
         self._on_clients_changed()
 
@@ -260,39 +216,35 @@ class Upstream(LoopActor):
         self._send_log_level()
 
     def _send_log_level(self) -> None:
-        connection = self._ready_connection
-        if connection is not None:
-            connection.set_log_level(self._clients.log_level)
+        if (ready := self._ready_connection) is not None:
+            ready.set_log_level(self._clients.log_level)
 
-    def _on_client_left(self, message: ClientLeft) -> None:
+    def _on_client_left(self, message: upstream.ClientLeft) -> None:
         """End what a client has left open: its calls, its subscriptions, what the server has asked it."""
         client = message.client
         self._clients.remove(client)
         connections = list(self._connections.values())
-        sent = [call for connection in connections for call in connection.calls_of(client)]
-        unconfirmed = {uri for connection in connections for uri in connection.subscribing(client)}
+        sent = [call for connection in connections for call in connection.requests.calls_of(client)]
+        unconfirmed = {uri for connection in connections for uri in connection.requests.subscribing(client)}
         for call in (*self._queue.of_client(client), *sent):
-            self._cancel_call(call, "the client has left")
+            self._on_cancel(upstream.Cancel(call, "the client has left"))
         for connection in connections:
             connection.server_requests.client_left(client)
         gone, ready = self._subscriptions.drop(client), self._ready_connection
         if ready is not None:
-            wanted = {*self._subscriptions, *ready.subscribing()}
+            wanted = {*self._subscriptions, *ready.requests.subscribing()}
             for uri in (*gone, *(unconfirmed - wanted)):
-                ready.run(InternalRequest("unsubscribe"), Unsubscribe(uri))
+                ready.requests.run(InternalRequest("unsubscribe"), Unsubscribe(uri))
         self._on_clients_changed()
 
-    def _on_notify(self, message: Notify) -> None:
-        connection = self._ready_connection
+    def _on_notify(self, message: upstream.Notify) -> None:
+        ready = self._ready_connection
         # Of roots only a server is told that may ask for them.
-        if connection is not None and (
-            self._config.features.roots or not isinstance(message.news, RootsChanged)
-        ):
-            connection.transmit(notification(message.news))
+        if ready is not None and (self._config.features.roots or not isinstance(message.news, RootsChanged)):
+            ready.transmit(notification(message.news))
 
-    def _on_server_request_answered(self, message: AnswerServerRequest) -> None:
-        connection = self._connections.get(connection_of(message.id))
-        if connection is not None:
+    def _on_server_request_answered(self, message: upstream.AnswerServerRequest) -> None:
+        if (connection := self._connections.get(connection_of(message.id))) is not None:
             connection.server_requests.respond(message)
 
     # From the connections -----------------------------------------------------------------------------------------
@@ -302,37 +254,13 @@ class Upstream(LoopActor):
         connection = self._connection
         return connection if connection is not None and connection.state is ConnectionState.READY else None
 
-    def _on_frame(self, message: FrameArrived) -> None:
+    def _on_link_message(self, message: LinkMessage) -> None:
         connection = self._connections.get(message.connection)
-        if connection is None:
-            return  # of one that is gone
-        if connection.slices.busy:
-            connection.slices.defer(message)
-        else:
-            connection.on_frame(message.frame, message.during)
-
-    def _on_request_failed(self, message: RequestFailed) -> None:
-        connection = self._connections.get(message.connection)
-        if connection is not None and connection.slices.busy:
-            connection.slices.defer(message)
-        elif connection is not None:
-            connection.on_request_failed(message.number, message.fault)
-
-    def _on_link_closed(self, message: LinkClosed) -> None:
-        connection = self._connections.get(message.connection)
-        if connection is not None and connection.slices.busy:
-            connection.slices.defer(message)
-        elif connection is not None:
-            connection.on_link_closed(message.fault)
-
-    def _on_invalid_output(self, message: InvalidOutput) -> None:
-        connection = self._connections.get(message.connection)
-        if connection is not None:
-            connection.on_invalid_output(message.text)
+        if connection is not None:  # else it is gone
+            connection.on_link_message(message)
 
     def _on_slices_done(self, message: lifecycle.SlicesDone) -> None:
-        connection = self._connections.get(message.owner)
-        if connection is not None:
+        if (connection := self._connections.get(message.owner)) is not None:
             connection.slices.on_done(message)
 
     def _on_link_opened(self, message: LinkOpened) -> None:
@@ -342,13 +270,13 @@ class Upstream(LoopActor):
             return
         if self._failure.missing and message.link is not None and connection is self._connection:
             self._publish("connecting")
-        connection.on_opened(message.link, message.error)
+        connection.startup.on_opened(message.link, message.error)
 
     def is_in_use(self, connection: Connection) -> bool:
         """See ``ConnectionEvents``."""
         if connection is not self._connection:
-            return connection.is_wanted
-        waiting = bool(self._queue or self._summoned or connection.is_wanted)
+            return connection.requests.is_wanted
+        waiting = bool(self._queue or self._summoned or connection.requests.is_wanted)
         self._use_told = self._use_told or waiting
         return waiting
 
@@ -362,7 +290,7 @@ class Upstream(LoopActor):
     def on_ready(self, connection: Connection) -> None:
         """See ``ConnectionEvents``: make the subscriptions, and send what waits."""
         self._history = self._history.ready(self._clock())
-        self._failure = _Failure()
+        self._failure = Failure()
         self._summoned = False
         self._sign_in = None
         self._publish("ready")
@@ -371,9 +299,9 @@ class Upstream(LoopActor):
         post(self._peers.audit, news)
         self._send_log_level()
         for uri in sorted(self._subscriptions):
-            connection.subscribe(uri)
+            connection.requests.subscribe(uri)
         for request in self._queue.take_all():
-            connection.submit(request)
+            connection.requests.submit(request)
         self._watch_idleness()
 
     def on_lost(self, connection: Connection, loss: Loss) -> None:
@@ -384,12 +312,12 @@ class Upstream(LoopActor):
             self._group, connection.number, kind, loss.category, reason, loss.stderr, loss.was_ready
         )
         post(self._peers.audit, lost)
-        had_requests = connection.has_client_requests
+        had_requests = connection.requests.has_calls
         at_once = self._must_ask_for_sign_in(loss)
         late = self._queue.take_all() if at_once else []
         self._expire_queue()
         vanished = loss.kind is FaultKind.UNREACHABLE and not isinstance(self._config.target, StdioServer)
-        retry = connection.take_retryable(reason) + self._queue.take_retryable(vanished=vanished)
+        retry = connection.requests.take_retryable(reason) + self._queue.take_retryable(vanished=vanished)
         used = bool(had_requests or retry or self._subscriptions) if loss.was_ready else self._wanted
         self._fail_queue(reason)
         if loss.was_ready or not used:  # not used: it is about to sleep
@@ -408,9 +336,8 @@ class Upstream(LoopActor):
     def on_closed(self, connection: Connection) -> None:
         """See ``ConnectionEvents``."""
         self._release(connection)
-        if self._state is State.STOPPING and not self._connections:
-            post(self._peers.supervisor, lifecycle.ChildStopped(self._group, self._incarnation))
-            self.end()
+        if self._state is State.STOPPING:
+            self._end_if_idle()
 
     def _release(self, connection: Connection) -> None:
         """Take a connection out. Whatever it still says is dropped."""
@@ -432,10 +359,10 @@ class Upstream(LoopActor):
     def _reconnect(self, loss: Loss, *, used: bool, at_once: bool) -> None:
         """Decide when the next connection is opened, and say so."""
         was_missing, reason = self._failure, loss.reason
-        self._failure = _Failure(reason, loss.category, missing=loss.kind is FaultKind.MISSING)
+        self._failure = Failure(reason, loss.category, missing=loss.kind is FaultKind.MISSING)
         if not used and self._config.startup == "lazy":
             self._schedule(reason, "wanted", 0.0)
-            self._failure = _Failure()
+            self._failure = Failure()
             self._sleep()
             return
         self._wanted, self._summoned = True, False
@@ -502,7 +429,7 @@ class Upstream(LoopActor):
         if self._sign_in is not None:
             self._on_sign_in(self._sign_in)
 
-    def _on_wake(self, message: Wake) -> None:
+    def _on_wake(self, message: upstream.Wake) -> None:
         if not message.only_to_learn and self._ready_connection is None:
             self._summoned = True
         self._wake(wanted=not message.only_to_learn)
@@ -524,8 +451,7 @@ class Upstream(LoopActor):
 
     def _on_timer(self, message: TimerFired) -> None:
         if message.connection:
-            connection = self._connections.get(message.connection)
-            if connection is not None:
+            if (connection := self._connections.get(message.connection)) is not None:
                 connection.on_timer(message.timer)
             return
         match message.timer:
@@ -538,15 +464,6 @@ class Upstream(LoopActor):
             case "idle":
                 self._sleep_if_idle()
 
-    def _on_sign_in_news(self, message: SignInStarted | SignInInOtherProcess | SignInEnded) -> None:
-        match message:
-            case SignInStarted(url=url):
-                self._on_sign_in(SignIn(url))
-            case SignInInOtherProcess():
-                self._on_sign_in(SignIn())
-            case SignInEnded():
-                self._on_sign_in(None)
-
     def _on_sign_in(self, sign_in: SignIn | None) -> None:
         """Stop the time to connect while a user is asked to sign in, or let it run on."""
         self._sign_in = sign_in
@@ -556,7 +473,7 @@ class Upstream(LoopActor):
         elif ready:
             self._publish("ready")
         if connection is not None:
-            connection.set_sign_in(sign_in)
+            connection.startup.set_sign_in(sign_in)
         if sign_in is not None:
             self._limit_sign_in_wait()
         elif self._state is State.WAITING:
@@ -582,7 +499,12 @@ class Upstream(LoopActor):
         if connection is None or limit is None:
             return
         silent = self._clock() - connection.last_activity
-        if connection.load or self._subscriptions or connection.server_requests.pending or silent < limit:
+        if (
+            connection.requests.load
+            or self._subscriptions
+            or connection.server_requests.pending
+            or silent < limit
+        ):
             self._watch_idleness()
             return
         self._release(connection)
@@ -591,7 +513,7 @@ class Upstream(LoopActor):
 
     # Other configurations, and the end ----------------------------------------------------------------------------
 
-    def _on_reconfigure(self, message: Reconfigure) -> None:
+    def _on_reconfigure(self, message: upstream.Reconfigure) -> None:
         if self._state is State.STOPPING:
             return
         before, self._config = self._config, message.config
@@ -617,7 +539,7 @@ class Upstream(LoopActor):
             self._queue.put_first(old.drain(grace))
         else:
             self._number = next(_numbers)
-        self._history, self._failure, self._sign_in = History(), _Failure(), None
+        self._history, self._failure, self._sign_in = History(), Failure(), None
         self._follow_sign_ins()
         self._wanted = self._config.startup != "lazy" or bool(self._queue or self._subscriptions)
         if self._wanted:
@@ -634,6 +556,9 @@ class Upstream(LoopActor):
         for connection in list(self._connections.values()):
             for request in connection.drain(message.grace):
                 self._give_up(request, "dmcp is stopping it")
+        self._end_if_idle()
+
+    def _end_if_idle(self) -> None:
         if not self._connections and not self.actor_stopped.is_set():
             post(self._peers.supervisor, lifecycle.ChildStopped(self._group, self._incarnation))
             self.end()
@@ -651,25 +576,25 @@ class Upstream(LoopActor):
             connection.close()
 
     _HANDLERS: ClassVar[dict[type, Callable[[Upstream, Any], None]]] = {
-        FrameArrived: _on_frame,
+        FrameArrived: _on_link_message,
         Submit: _on_submit,
-        Cancel: _on_cancel,
-        AnswerServerRequest: _on_server_request_answered,
-        Notify: _on_notify,
-        ClientJoined: _on_client_joined,
-        ClientLeft: _on_client_left,
-        SetLogLevel: _on_set_log_level,
-        SetFlow: _on_set_flow,
-        Wake: _on_wake,
-        Reconfigure: _on_reconfigure,
-        SignInStarted: _on_sign_in_news,
-        SignInInOtherProcess: _on_sign_in_news,
-        SignInEnded: _on_sign_in_news,
+        upstream.Cancel: _on_cancel,
+        upstream.AnswerServerRequest: _on_server_request_answered,
+        upstream.Notify: _on_notify,
+        upstream.ClientJoined: _on_client_joined,
+        upstream.ClientLeft: _on_client_left,
+        upstream.SetLogLevel: _on_set_log_level,
+        upstream.SetFlow: _on_set_flow,
+        upstream.Wake: _on_wake,
+        upstream.Reconfigure: _on_reconfigure,
+        sign_ins.SignInStarted: lambda self, message: self._on_sign_in(SignIn(message.url)),
+        sign_ins.SignInInOtherProcess: lambda self, _: self._on_sign_in(SignIn()),
+        sign_ins.SignInEnded: lambda self, _: self._on_sign_in(None),
         Stop: _on_stop,
         LinkOpened: _on_link_opened,
-        InvalidOutput: _on_invalid_output,
-        RequestFailed: _on_request_failed,
-        LinkClosed: _on_link_closed,
+        upstream.InvalidOutput: _on_link_message,
+        upstream.RequestFailed: _on_link_message,
+        upstream.LinkClosed: _on_link_message,
         lifecycle.SlicesDone: _on_slices_done,
         TimerFired: _on_timer,
     }

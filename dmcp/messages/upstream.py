@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from dmcp.config.model import ServerConfig
@@ -200,6 +200,9 @@ class LinkClosed(NamedTuple):
 
     connection: int
     fault: LinkFault
+
+
+LinkMessage: TypeAlias = FrameArrived | InvalidOutput | RequestFailed | LinkClosed
 
 
 class TimerFired(NamedTuple):

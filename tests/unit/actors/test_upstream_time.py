@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dmcp.actors.connection import PING_TIMEOUT
+from dmcp.actors.in_flight import PING_TIMEOUT
 from dmcp.config.model import RemoteServer, StdioServer, Timeouts
 from dmcp.messages import catalog, upstream
 from dmcp.messages.auth import SignInEnded, SignInStarted, Subscribe
