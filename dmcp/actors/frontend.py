@@ -4,8 +4,6 @@ It reads each frame once, finds out who can answer, and writes each answer under
 It knows no upstream's state: where a group's requests go is in the directory the supervisor publishes.
 """
 
-# Long because both directions of the client's session are read side by side; questions to the client are elsewhere.
-
 from __future__ import annotations
 
 from time import perf_counter
@@ -17,15 +15,8 @@ from dmcp.actors.client_questions import ClientQuestions
 from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.slices import Slices
 from dmcp.errors import DownstreamError
+from dmcp.messages import auth as sign_ins
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
-from dmcp.messages.auth import (
-    SignInDeclined,
-    SignInEnded,
-    SignInInOtherProcess,
-    SignInStarted,
-    Subscribe,
-    Unsubscribe,
-)
 from dmcp.messages.frontend import (
     ClientFrames,
     ClientGone,
@@ -166,9 +157,6 @@ class Frontend(LoopActor):
         else:
             self._on_frames(message.frames)
 
-    def _on_slices_done(self, message: lifecycle.SlicesDone) -> None:
-        self._slices.on_done(message)
-
     def _on_frames(self, frames: Sequence[bytes | None]) -> None:
         until = perf_counter() + _TURN
         for number, frame in enumerate(frames, 1):
@@ -226,9 +214,8 @@ class Frontend(LoopActor):
 
     def _on_malformed(self, message: jsonrpc.Malformed, batch: BatchAnswer | None) -> None:
         if message.is_notification:
-            log.remark(
-                "notification", f"ignored a notification of the client: {message.message}", level="debug"
-            )
+            text = f"ignored a notification of the client: {message.message}"
+            log.remark("notification", text, level="debug")
         elif not message.is_response:
             self._refuse(message.id, message.code, message.message, batch)
         elif self._questions.on_unreadable(message.id):
@@ -244,9 +231,8 @@ class Frontend(LoopActor):
         if identifier in self._pending or (
             self._early and any(early.id == identifier for early in self._early)
         ):
-            text = (
-                f"Invalid request: a request with the id {_shown(identifier.decode())} is in flight already"
-            )
+            shown = printable(identifier.decode(), _SHOWN)
+            text = f"Invalid request: a request with the id {shown} is in flight already"
             self._refuse(identifier, jsonrpc.INVALID_REQUEST, text, batch)
             return
         try:
@@ -298,13 +284,13 @@ class Frontend(LoopActor):
     ) -> None:
         if not post(directory.catalog, message):
             error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
-            self.settle(Settled(message.call, Error(error)))
+            self._settle_error(message.call, error)
 
     def _open(self, accepted: _Accepted) -> CallId:
-        pending: PendingRequest[Address] = PendingRequest(
-            accepted.id, accepted.request.progress_token, accepted.request.meta, accepted.batch
+        asked = accepted.request
+        call = self._pending.open(
+            PendingRequest(accepted.id, asked.progress_token, asked.meta, accepted.batch)
         )
-        call = self._pending.open(pending)
         if self._calls is not None:
             self._calls.begin(call, accepted.request.operation)
         return call
@@ -317,7 +303,7 @@ class Frontend(LoopActor):
             self._ask_catalog(directory, catalog.GetGroupTools(self._open(accepted), group, self.actor_ref))
         else:
             known = f"there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
-            text = f"Invalid params: unknown tool {_shown(operation.name)!r}; {known}"
+            text = f"Invalid params: unknown tool {printable(operation.name, _SHOWN)!r}; {known}"
             raise DownstreamError(jsonrpc.INVALID_PARAMS, text)
 
     def _call_dynamic_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
@@ -351,7 +337,7 @@ class Frontend(LoopActor):
             return
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
-            self.settle(Settled(call, Error(upstream_errors.unavailable(name, reason, operation))))
+            self._settle_error(call, upstream_errors.unavailable(name, reason, operation))
             return
         pending.upstream, pending.group = group.upstream, name
         context = self._context if pending.progress_token is None else self._context_with_progress
@@ -359,15 +345,11 @@ class Frontend(LoopActor):
             context = context._replace(meta=pending.meta)
         request = upstream.Submit(call, operation, context)
         if not post(group.upstream, request):
-            self.settle(
-                Settled(
-                    call,
-                    Error(upstream_errors.unavailable(name, "it is being stopped or restarted", operation)),
-                )
-            )
+            reason = "it is being stopped or restarted"
+            self._settle_error(call, upstream_errors.unavailable(name, reason, operation))
 
-    def _on_route_resolved(self, routed: RouteResolved) -> None:
-        self._forward(routed.call, routed.group, routed.operation)
+    def _settle_error(self, call: CallId, error: bytes) -> None:
+        self.settle(Settled(call, Error(error)))
 
     # Notifications and answers of the client ----------------------------------------------------------------------
 
@@ -459,9 +441,6 @@ class Frontend(LoopActor):
         if pending is not None and pending.progress_token is not None:
             self._notify(Progress(pending.progress_token, progressed.figures))
 
-    def _on_send_notification(self, message: SendNotification) -> None:
-        self._notify(message.news)
-
     def _notify(self, news: ServerNotification) -> None:
         if not self._session.operating:
             return
@@ -483,21 +462,6 @@ class Frontend(LoopActor):
 
     def _on_sharing_changed(self, message: SharingChanged) -> None:
         self._shared = message.shared
-
-    def _on_server_request(self, request: ServerRequest) -> None:
-        self._questions.put(request)
-
-    def _on_server_request_cancelled(self, message: ServerRequestCancelled) -> None:
-        self._questions.withdraw(message)
-
-    def _on_sign_in_started(self, message: SignInStarted) -> None:
-        self._questions.offer_sign_in(message.group, message.url)
-
-    def _on_sign_in_elsewhere(self, _: SignInInOtherProcess) -> None:
-        """Do nothing: that process asks the user."""
-
-    def _on_sign_in_ended(self, message: SignInEnded) -> None:
-        self._questions.end_sign_in(message.group, succeeded=not message.reason)
 
     def _on_directory(self, directory: Directory) -> None:
         problem, before = directory.problem, self._directory.problem if self._directory else ""
@@ -522,7 +486,7 @@ class Frontend(LoopActor):
         profile, directory = self._session.profile, self._directory
         if profile is None or directory is None:
             return
-        post(directory.auth, Subscribe(self.actor_ref, shows_urls=profile.can("elicitation", "url")))
+        post(directory.auth, sign_ins.Subscribe(self.actor_ref, shows_urls=profile.can("elicitation", "url")))
         known, self._joined = self._joined, _upstreams(directory)
         message = upstream.ClientJoined(self._client, self.actor_ref, profile, self._log_level, self._paused)
         for address in self._joined:
@@ -531,7 +495,7 @@ class Frontend(LoopActor):
 
     def _decline_sign_in(self, group: str) -> None:
         if self._directory is not None:
-            post(self._directory.auth, SignInDeclined(group))
+            post(self._directory.auth, sign_ins.SignInDeclined(group))
 
     def _tell_upstreams(self, message: object) -> None:
         for address in self._joined:
@@ -541,7 +505,7 @@ class Frontend(LoopActor):
         self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
         error = upstream_errors.connection_lost(message.group, message.reason, may_have_run=True)
         for call in self._pending.of_upstream(message.upstream):
-            self.settle(Settled(call, Error(error)))
+            self._settle_error(call, error)
 
     # Writing and the end ------------------------------------------------------------------------------------------
 
@@ -582,9 +546,6 @@ class Frontend(LoopActor):
         if self._finishing and not self._early and not len(self._pending):
             self._give_up()
 
-    def _on_grace_over(self, _: GraceOver) -> None:
-        self._give_up()
-
     def _give_up(self) -> None:
         """Answer everything that is still open, and end."""
         self._finishing = False
@@ -592,10 +553,8 @@ class Frontend(LoopActor):
             self._refuse_late(early.id, early.batch)
         for call, pending in self._pending.all():
             sent = pending.upstream is not None
-            error = upstream_errors.connection_lost(
-                pending.group or "dmcp", "dmcp is shutting down", may_have_run=sent
-            )
-            self.settle(Settled(call, Error(error)))
+            group, reason = pending.group or "dmcp", "dmcp is shutting down"
+            self._settle_error(call, upstream_errors.connection_lost(group, reason, may_have_run=sent))
         if self._watch is not None:
             post(self._watch.watcher, lifecycle.ChildStopped(self._watch.child, self._watch.generation))
         self.end()
@@ -606,36 +565,36 @@ class Frontend(LoopActor):
             self._tell_upstreams(upstream.ClientLeft(self._client))
         if self._directory is not None:
             post(self._directory.catalog, catalog.ClientLeft(self._client))
-            post(self._directory.auth, Unsubscribe(self.actor_ref))
+            post(self._directory.auth, sign_ins.Unsubscribe(self.actor_ref))
         post(self._supervisor, supervisor.ClientDetached(self._client))
 
     _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {
         ClientFrames: _on_client_frames,
         Settled: settle,
-        RouteResolved: _on_route_resolved,
+        RouteResolved: lambda self, message: self._forward(*message),
         Progressed: _on_progressed,
-        SendNotification: _on_send_notification,
-        ServerRequest: _on_server_request,
-        ServerRequestCancelled: _on_server_request_cancelled,
+        SendNotification: lambda self, message: self._notify(message.news),
+        ServerRequest: lambda self, message: self._questions.put(message),
+        ServerRequestCancelled: lambda self, message: self._questions.withdraw(message),
         upstream.AnswerServerRequest: _on_staged,
         HoldOver: _on_staged,
-        lifecycle.SlicesDone: _on_slices_done,
+        lifecycle.SlicesDone: lambda self, message: self._slices.on_done(message),
         Directory: _on_directory,
         UpstreamGone: _on_upstream_gone,
-        SignInStarted: _on_sign_in_started,
-        SignInInOtherProcess: _on_sign_in_elsewhere,
-        SignInEnded: _on_sign_in_ended,
+        sign_ins.SignInStarted: lambda self, message: self._questions.offer_sign_in(
+            message.group, message.url
+        ),
+        sign_ins.SignInInOtherProcess: lambda _self, _: None,  # that process asks the user
+        sign_ins.SignInEnded: lambda self, message: self._questions.end_sign_in(
+            message.group, succeeded=not message.reason
+        ),
         Writable: _on_writable,
         SharingChanged: _on_sharing_changed,
         ClientGone: _on_client_gone,
         Finish: _on_finish,
-        GraceOver: _on_grace_over,
+        GraceOver: lambda self, _: self._give_up(),
     }
 
 
 def _upstreams(directory: Directory) -> list[Address]:
     return [group.upstream for group in directory.groups.values() if group.upstream is not None]
-
-
-def _shown(text: str) -> str:
-    return printable(text, _SHOWN)
