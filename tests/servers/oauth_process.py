@@ -1,16 +1,20 @@
-"""The test authorization server as a child process, and a person who signs in as soon as they are shown where."""
+"""The test authorization server in a thread of the test, and a person who signs in as soon as they are shown where."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import subprocess
-import sys
+import queue
 import threading
 import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from harness.scripts import load_script
 
 if TYPE_CHECKING:
     import ssl
@@ -46,16 +50,17 @@ class OAuthServer:
 
 @contextmanager
 def running(trust: ssl.SSLContext | None = None, **settings: Any) -> Iterator[OAuthServer]:
-    child = subprocess.Popen(
-        [sys.executable, str(_SCRIPT), json.dumps(settings)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    try:
-        yield OAuthServer(child.stdout.readline().strip(), trust)
-    finally:
-        child.kill()
-        child.wait(_WAIT)
-        child.stdout.close()
+    """A server of its own for as long as the context lasts."""
+    module, started = load_script(_SCRIPT), queue.SimpleQueue[tuple[str, Callable[[], None]]]()
+    with ThreadPoolExecutor(1) as pool:
+        served = pool.submit(lambda: asyncio.run(module.serve(settings, lambda *told: started.put(told))))
+        served.add_done_callback(lambda _: started.put(("", bool)))  # what it failed with comes out below
+        base, stop = started.get(timeout=_WAIT)
+        try:
+            yield OAuthServer(base, trust)
+        finally:
+            stop()
+            served.result(_WAIT)
 
 
 @dataclass

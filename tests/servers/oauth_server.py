@@ -1,6 +1,7 @@
-"""An authorization server and the MCP-like resource it protects, in a process of their own on loopback.
+"""An authorization server and the MCP-like resource it protects, on loopback.
 
-Run as ``python oauth_server.py [JSON settings]``; the first line on stdout is the base address. It signs everybody in
+``oauth_process.running`` loads this file anew for each server, so that its state is the server's own, and runs
+``serve`` in a thread: a process would take ten times as long to start as most tests need it. It signs everybody in
 at once (the authorization endpoint redirects straight back), rotates refresh tokens and revokes the whole family when
 one is used twice. ``POST /control`` changes settings while it runs, ``GET /control`` gives the counts. ``/mcp`` is
 as little of an MCP server as will do: one tool, JSON answers, no session.
@@ -14,9 +15,7 @@ import hashlib
 import json
 import secrets
 import socket
-import sys
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
@@ -26,6 +25,8 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
 _SLOW = 30.0  # seconds; every client in the tests gives up long before
@@ -73,17 +74,17 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-@dataclass
 class State:
-    settings: dict[str, Any]
-    base: str = ""
-    clients: dict[str, dict[str, Any]] = field(default_factory=dict)
-    codes: dict[str, dict[str, str]] = field(default_factory=dict)
-    access: dict[str, dict[str, Any]] = field(default_factory=dict)
-    refresh: dict[str, dict[str, Any]] = field(default_factory=dict)
-    spent: dict[str, str] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    last: dict[str, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+        self.base = ""
+        self.clients: dict[str, dict[str, Any]] = {}
+        self.codes: dict[str, dict[str, str]] = {}
+        self.access: dict[str, dict[str, Any]] = {}
+        self.refresh: dict[str, dict[str, Any]] = {}
+        self.spent: dict[str, str] = {}
+        self.counts: dict[str, int] = {}
+        self.last: dict[str, Any] = {}
 
     def count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
@@ -93,7 +94,7 @@ class State:
         return self.base + self.settings["issuer_path"]
 
 
-state = State({})
+state = State()
 _TOKEN_FAULTS = {
     "500": Response(status_code=500),
     "garbage": Response(b'{"access_token": ', media_type="application/json"),
@@ -388,18 +389,26 @@ app = Starlette(
 )
 
 
-def main() -> None:
-    state.settings = DEFAULTS | (json.loads(sys.argv[1]) if len(sys.argv) > 1 else {})
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)  # from here on a connection waits instead of being refused
+async def serve(settings: dict[str, Any], ready: Callable[[str, Callable[[], None]], None]) -> None:
+    """Serve until told to stop; what is not answered by then never is.
+
+    Args:
+        settings: what differs from ``DEFAULTS``.
+        ready: called with the base address and with what stops the server, from any thread, once it listens.
+    """
+    state.settings = DEFAULTS | settings
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     certificate = state.settings["certificate"]
     state.base = f"{'https' if certificate else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
-    sys.stdout.write(state.base + "\n")
-    sys.stdout.flush()
-    settings = uvicorn.Config(app, log_level="critical", lifespan="off", ssl_certfile=certificate)
-    uvicorn.Server(settings).run(sockets=[listener])
-
-
-if __name__ == "__main__":
-    main()
+    config = uvicorn.Config(
+        app, log_level="critical", lifespan="off", ssl_certfile=certificate, date_header=False
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    server.force_exit = True
+    await server.startup([listener])
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    ready(state.base, lambda: loop.call_soon_threadsafe(stopped.set) and None)
+    await stopped.wait()
+    await server.shutdown([listener])
