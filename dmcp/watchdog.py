@@ -4,7 +4,7 @@ The loop's own handling of signals stays as it is. Beside it, the interpreter's 
 the main thread even in the middle of a long function or a regular expression, arms a timer. When the loop has not
 said in time that it took the signal (``took_over``), and when it does not bring the process to its end afterwards,
 a thread kills the servers and ends the process. For what holds the interpreter itself, the operating system's alarm
-ends the process a little later (POSIX); its servers are then ended by the guard (``dmcp.upstream.guard``).
+ends the process a little later (POSIX); its servers are then ended by the guard (``dmcp.upstream.processes``).
 """
 
 from __future__ import annotations

@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
         return part
 
     def whole(self) -> bytes | None:
-        """The whole rest of the body if it has come already and was never paused, else ``None``. Takes nothing."""
+        """Return the whole rest of the body if it has come already and was never paused, else ``None``."""
         return None if not self._complete or self._paused else b"".join(self._chunks)
 
     def close(self) -> None:

@@ -50,8 +50,12 @@ class LinkFailure(UpstreamError):  # noqa: N818 - what happened, like LinkRefuse
         self.fault = fault
 
 
+SESSION_LOST: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=True)
+NOT_RUN: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=False)
+
+
 def failure(kind: FaultKind, reason: str, *, may_have_run: bool, category: str = "") -> LinkFailure:
-    """A failure to raise; the arguments are ``LinkFault``'s."""
+    """Return a failure to raise; the arguments are ``LinkFault``'s."""
     return LinkFailure(LinkFault(kind, reason, may_have_run, category))
 
 
@@ -133,7 +137,7 @@ def not_mcp(content_type: str) -> LinkFault:
 
 
 def oversized(limit: int) -> LinkFailure:
-    """A message of more than ``limit`` bytes."""
+    """Return the failure of a message of more than ``limit`` bytes."""
     size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // KIB} KiB"
     reason = f"sent a message of more than {size}; limits.frame of this server raises that limit"
     return failure(FaultKind.PROTOCOL, reason, may_have_run=True)
@@ -146,13 +150,21 @@ def retry_after(value: str | None) -> float | None:
     value = value.strip()
     if value.isascii() and value.isdecimal():
         return min(MAX_RETRY_AFTER, float(value[:_LONGEST_NUMBER]))
+    moment = http_date(value)
+    return (
+        None
+        if moment is None
+        else min(MAX_RETRY_AFTER, max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+    )
+
+
+def http_date(text: str) -> datetime | None:
+    """Return the moment a header names (RFC 9110, 5.6.7); ``None`` for what is no date."""
     try:
-        moment = parsedate_to_datetime(value[:_LONGEST_DATE])
+        moment = parsedate_to_datetime(text[:_LONGEST_DATE])
     except (ValueError, IndexError, OverflowError):
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(MAX_RETRY_AFTER, max(0.0, (moment - datetime.now(UTC)).total_seconds()))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 SHOWN: Final = 300

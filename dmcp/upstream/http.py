@@ -69,7 +69,7 @@ class HttpLink(ABC):
         return None
 
     def stderr_tail(self) -> Sequence[str]:
-        """A remote server's diagnostics stay with it."""
+        """Return nothing: a remote server's diagnostics stay with it."""
         return ()
 
     def send(self, frame: bytes, request_id: int | None = None) -> None:
@@ -145,7 +145,7 @@ class HttpLink(ABC):
         return task
 
     def _finish_body(self, response: Response) -> None:
-        """Done with an answer nobody reads. Its body gets a moment to end, which saves the connection."""
+        """Give the body of an answer nobody reads a moment to end, which saves the connection."""
         if responses.ready(response) is not None:
             release(response)
         else:
@@ -157,7 +157,7 @@ class HttpLink(ABC):
                 await responses.whole(response, self._reading, MAX_REFUSAL)
 
     def _mark_sent(self, request_id: int) -> None:
-        """The server has read this request."""
+        """Take a request the server has read off the backlog."""
         self._backlog -= self._unsent.pop(request_id, 0)
 
     def _on_request_done(self, request_id: int, task: asyncio.Task[None]) -> None:
@@ -187,7 +187,7 @@ class HttpLink(ABC):
             self._events.on_failed(request_id, fault)
 
     def _fail_link(self, fault: LinkFault) -> None:
-        """The link is gone: no event after this one."""
+        """Tell the owner that the link is gone: no event after this one."""
         if self._closed:
             return
         self._closed = True
@@ -198,7 +198,7 @@ class HttpLink(ABC):
         self._events.on_closed(fault)
 
     def _deliver(self, event: ServerSentEvent, during: int | None = None) -> bytes | None:
-        """Hand an event's message on; returns the frame, or ``None`` where the event holds no message.
+        """Pass an event's message on; returns the frame, or ``None`` where the event holds no message.
 
         Args:
             event: of a stream.
@@ -209,7 +209,7 @@ class HttpLink(ABC):
         return self._pass_on(event.data.encode(), during)
 
     def _pass_on(self, body: bytes, during: int | None = None) -> bytes | None:
-        """Hand a body on as a frame; returns the frame, or ``None`` if it cannot be a message."""
+        """Pass a body on as a frame; returns the frame, or ``None`` if it cannot be a message."""
         frame = as_frame(body)
         if frame.startswith((b"{", b"[")):
             self._events.on_frame(frame, during)

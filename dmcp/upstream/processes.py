@@ -2,7 +2,7 @@
 
 A server runs in a session (on Windows: a process group) of its own, so that signals meant for dmcp do not reach it and
 everything it starts can be ended with it. A command that cannot be found is answered with advice on the usual
-mistakes.
+mistakes. The guard sees to it that nothing dmcp has started outlives it, even when dmcp is killed and can do nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from dmcp import log
 from dmcp.errors import CommandMissing
 from dmcp.programs import find_program
 
@@ -83,7 +86,7 @@ def signal_group(pid: int, *, kill: bool) -> bool:
 
 
 def _end_tree(pid: int) -> bool:
-    """On Windows: end a process and all it has started; the server itself, when it was started by ``npx.cmd``.
+    """End, on Windows, a process and all it has started; the server itself, when it was started by ``npx.cmd``.
 
     Blocks for as long as taskkill takes, a fraction of a second: not on the loop. Only for a server that its closed
     input did not end.
@@ -122,7 +125,7 @@ def is_group_alive(pid: int) -> bool:
 
 
 def describe_exit(status: int | None) -> str:
-    """An exit status in words: "exited with status 3", "was killed by SIGSEGV"."""
+    """Return an exit status in words: "exited with status 3", "was killed by SIGSEGV"."""
     if status is None:
         return "ended"
     if status < 0:
@@ -160,7 +163,7 @@ def advice(command: str, args: int) -> str | None:
 
 
 def advice_on_directory(directory: str) -> str | None:
-    """As ``advice``, for a working directory that does not exist."""
+    """Return the same for a working directory that does not exist."""
     if directory.startswith("~"):
         return f'~ is not expanded: write "cwd": {json.dumps(os.path.expanduser(directory))}'  # noqa: PTH111 - likewise
     if _VARIABLE.search(directory):
@@ -214,3 +217,131 @@ def _masked(words: list[str]) -> list[str]:
             shown.append(f"{name}=..." if secretive and sign else word)
         hides = secretive and not sign
     return shown
+
+
+_SHELL: Final = "/bin/sh"
+
+# The guard puts itself into the background, so that it is no child of dmcp's and not to be waited for.
+# What is said on the pipe: "< inode" a server is about to be started on this pipe, "> inode" it no longer is;
+# "+ pid" this process group has begun, "- pid" it has ended.
+_PROGRAM: Final = r"""
+trap '' HUP INT TERM QUIT PIPE
+without() {
+  case $1 in *" $2 "*) rest="${1%% "$2" *} ${1#* "$2" }" ;; *) rest=$1 ;; esac
+}
+guard() {
+  groups=' ' pipes=' '
+  while read -r sign number; do
+    case $sign in
+      '<') pipes="$pipes$number " ;;
+      '>') without "$pipes" "$number"; pipes=$rest ;;
+      '+') groups="$groups$number " ;;
+      '-') without "$groups" "$number"; groups=$rest ;;
+    esac
+  done
+  for number in $groups; do kill -9 "-$number" 2>/dev/null; done
+  [ "$pipes" = ' ' ] || ls -l /proc/[0-9]*/fd/0 2>/dev/null | while read -r line; do
+    inode=${line##*pipe:\[}; inode=${inode%]}
+    case $pipes in *" $inode "*)
+      number=${line#*/proc/}; number=${number%%/*}
+      kill -9 "-$number" "$number" 2>/dev/null ;;
+    esac
+  done
+}
+exec 3<&0
+guard <&3 3<&- >/dev/null 2>&1 &
+"""
+
+
+class Guard:
+    """Ends what dmcp has started when dmcp is gone, however that came. Not on Windows.
+
+    A small shell program, the guard, waits at the other end of a pipe; this is dmcp's end. dmcp tells it which process
+    groups it has started and which have ended. When the pipe ends, the guard kills the groups that are left. This takes
+    the place of the parent-death signal, which only the child itself can ask for: that would need Python code between
+    fork and exec, or a helper program in every start. It also ends what a server has started itself.
+
+    The guard learns a group's number only after the fork. For the moment between, dmcp names, before it forks, the pipe
+    that will be the server's standard input. The forked child holds the guard's pipe open until it has become the
+    server, so the guard cannot see the end before the server can be found by its standard input (``/proc``; on Linux).
+
+    The guard is started at the first use, and again if somebody has ended it. Callable from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pipe: int | None = None
+        self._groups: set[int] = set()
+        self._failed = False
+
+    def __repr__(self) -> str:
+        return f"<Guard of {sorted(self._groups)}>"
+
+    def expect(self, stdin: int) -> int:
+        """Say that a server is about to be started with this descriptor as its input; returns the pipe's inode."""
+        inode = os.fstat(stdin).st_ino
+        with self._lock:
+            self._write(f"< {inode}\n")
+        return inode
+
+    def started(self, inode: int, pid: int | None) -> None:
+        """Say that the start is over: with the group's number, or without when nothing was started."""
+        with self._lock:
+            if pid is not None:
+                self._groups.add(pid)
+                self._write(f"+ {pid}\n")
+            self._write(f"> {inode}\n")
+
+    def ended(self, pid: int) -> None:
+        """Say that nothing of this group is left."""
+        with self._lock:
+            if pid in self._groups:
+                self._groups.discard(pid)
+                self._write(f"- {pid}\n")
+
+    def _write(self, what: str) -> None:
+        if self._pipe is None and not self._failed:
+            self._start()
+        if self._pipe is None:
+            return
+        try:
+            os.write(self._pipe, what.encode())
+        except BlockingIOError:
+            log.warning("what guards the servers does not read; they may outlive dmcp if it is killed")
+        except OSError:  # somebody has ended it
+            os.close(self._pipe)
+            self._pipe = None
+            self._start()
+            if self._pipe is not None:
+                with suppress(OSError):
+                    os.write(self._pipe, what.encode())
+
+    def _start(self) -> None:
+        """Start the guard and tell it what is running. Blocks for a fork."""
+        theirs, ours = os.pipe()
+        try:
+            getattr(os, "set_blocking", lambda *_: None)(ours, False)  # Windows before 3.12 has none
+            shell = subprocess.Popen(  # noqa: S603 - dmcp's own program
+                (_SHELL, "-c", _PROGRAM, "dmcp-guard"),
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                cwd="/",
+                env={"PATH": os.environ.get("PATH", os.defpath)},
+            )
+            threading.Thread(target=shell.wait, name="dmcp-guard", daemon=True).start()  # it ends at once
+            for pid in self._groups:
+                os.write(ours, f"+ {pid}\n".encode())
+        except (OSError, subprocess.SubprocessError) as error:
+            os.close(ours)
+            self._failed = True
+            log.warning(f"nothing guards the servers ({error}): they may outlive dmcp if it is killed")
+        else:
+            self._pipe = ours
+        finally:
+            os.close(theirs)
+
+
+GUARD: Final = Guard()
+"""The one of this process."""

@@ -44,9 +44,9 @@ def remote_opener(
 
     async def open_link(events: LinkEvents) -> Link:
         # In a thread: importing httpx takes a tenth of a second, for which nobody else's frames shall wait.
-        await asyncio.to_thread(importlib.import_module, "dmcp.upstream.fallback")
+        await asyncio.to_thread(importlib.import_module, "dmcp.upstream.sse")
         from dmcp.upstream.endpoint import Endpoint  # noqa: PLC0415 - needs httpx, see above
-        from dmcp.upstream.fallback import open_over  # noqa: PLC0415 - needs httpx, see above
+        from dmcp.upstream.sse import open_over  # noqa: PLC0415 - needs httpx, see above
 
         endpoint = Endpoint(server, credentials, name, timeout / 2, frame)
         return await open_over(kind, endpoint, events, remember)

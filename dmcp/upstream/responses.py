@@ -72,6 +72,11 @@ class Response:
         return f"<Answer {self.status_code}>"
 
     @property
+    def is_success(self) -> bool:
+        """Return whether the status says that all went well."""
+        return 200 <= self.status_code < 300  # noqa: PLR2004 - as RFC 9110, 15.3, has it
+
+    @property
     def is_plain(self) -> bool:
         """Return whether the body is not compressed."""
         return "content-encoding" not in self.headers
@@ -101,12 +106,12 @@ class Response:
             raise httpx.DecodingError(str(error)) from error
 
     async def aclose(self) -> None:
-        """Done with it. A body that was not read to its end costs its connection."""
+        """Close it. A body that was not read to its end costs its connection."""
         await self.stream.aclose()
 
 
 def release(answer: Response) -> None:
-    """Done with an answer: ``Response.aclose`` for who cannot wait. Does nothing for one that came through a proxy."""
+    """Close an answer as ``Response.aclose`` does, without waiting. Does nothing for one that came through a proxy."""
     if isinstance(answer.stream, Body):
         answer.stream.release()
 
@@ -123,7 +128,7 @@ class Body(httpx.AsyncByteStream):
         return None if self._connection is None else self._connection.whole()
 
     def release(self) -> None:
-        """The answer is done with."""
+        """Give the connection back."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._pool.release(connection)
@@ -161,7 +166,7 @@ class Transport(Protocol):
     def start(
         self, method: str, url: httpx.URL, headers: list[Header], body: bytes, on_response: ResponseCallback
     ) -> Connection | None:
-        """The same without waiting, if there is a free connection: it is returned, and closed by who gives up."""
+        """Do the same without waiting, if there is a free connection: it is returned, and closed by who gives up."""
 
     async def aclose(self) -> None:
         """Close every connection; requests in flight break."""
@@ -376,7 +381,7 @@ def as_frame(body: bytes) -> bytes:
 
 
 def is_response_to(frame: bytes, request_id: int) -> bool:
-    """Whether the frame holds the answer to this request; ``False`` also where finding out would take too long."""
+    """Return whether the frame holds the answer to this request; ``False`` where finding out would take too long."""
     return request_id in (response_ids(frame) or ())
 
 

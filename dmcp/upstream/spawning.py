@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 from dmcp.errors import LinkRefused
 from dmcp.pipes import enlarge_pipe
 from dmcp.upstream import processes
-from dmcp.upstream.guard import GUARD
+from dmcp.upstream.processes import GUARD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -22,7 +22,7 @@ from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.noise import message_in
 from dmcp.protocol.timing import Activity
 from dmcp.upstream import processes
-from dmcp.upstream.guard import GUARD
+from dmcp.upstream.processes import GUARD
 from dmcp.upstream.spawning import Start, off_loop, spawn
 
 if TYPE_CHECKING:

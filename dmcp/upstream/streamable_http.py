@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from dmcp.upstream.responses import Header, Response
 
 _OK: Final = 200
-_SUCCESS: Final = range(200, 300)
 _NO_REVISION: Final = frozenset({400, 406, 422, 426, 501, 505})
 """Statuses of servers that do not know the revision ``initialize`` asks for."""
 _SERVER_ERROR: Final = -32000
@@ -55,8 +54,6 @@ _SESSION_LOST_GRACE: Final = 1.0
 """Seconds in which other requests of a lost session may hear from the server that they did not run."""
 _DELETE_TIMEOUT: Final = 2.0
 """Seconds the DELETE of a session may take at most."""
-_SESSION_LOST: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=True)
-_NOT_RUN: Final = LinkFault(FaultKind.SESSION_LOST, "no longer knows the session", may_have_run=False)
 
 
 class StreamableHttpLink(HttpLink):
@@ -112,7 +109,7 @@ class StreamableHttpLink(HttpLink):
         super()._start_request(frame, request_id)
 
     def _on_response(self, answer: Response | httpx.HTTPError, request: Request, request_id: int) -> None:
-        """The answer to what took the shortcut: as a rule it is here whole and needs no task."""
+        """Take the answer to what took the fast path: mostly it is here whole and needs no task."""
         self._mark_sent(request_id)
         if isinstance(answer, httpx.HTTPError):
             self._fail(request_id, self._endpoint.fault(answer))
@@ -146,7 +143,7 @@ class StreamableHttpLink(HttpLink):
 
     async def _post(self, frame: bytes) -> None:
         response = await self._endpoint.open("POST", self._headers(), frame)
-        if response.status_code in _SUCCESS:
+        if response.is_success:
             body = responses.ready(response) or b""
             self._finish_body(response)
             if self._session is not None and faults.response_expires_session(as_frame(body)):
@@ -173,9 +170,9 @@ class StreamableHttpLink(HttpLink):
             await self._endpoint.aclose()
 
     async def _wait_until_open(self) -> None:
-        """Until what was sent before ``established`` has been accepted: no request may overtake it."""
+        """Wait until what was sent before ``established`` has been accepted: no request may overtake it."""
         if self._lost:
-            raise faults.LinkFailure(_NOT_RUN)
+            raise faults.LinkFailure(faults.NOT_RUN)
         if self._opening is not None:
             await asyncio.wait({self._opening})
             self._opening = None
@@ -191,7 +188,7 @@ class StreamableHttpLink(HttpLink):
         return headers
 
     async def _answered(self, response: Response, frame: bytes, request_id: int) -> None:
-        if response.status_code not in _SUCCESS:
+        if not response.is_success:
             await self._refused(response, frame, request_id)
             return
         if self._revision is None and self._session is None and "mcp-session-id" in response.headers:
@@ -240,7 +237,7 @@ class StreamableHttpLink(HttpLink):
     def _pass_on(self, body: bytes, during: int | None = None) -> bytes | None:
         """See ``HttpLink``. An error that says that the session is lost ends it, like a 404."""
         if during is not None and self._session is not None and faults.response_expires_session(body):
-            self._fail(during, _NOT_RUN)
+            self._fail(during, faults.NOT_RUN)
             self._lose_session()
             return as_frame(body)
         frame = super()._pass_on(body, during)
@@ -252,7 +249,7 @@ class StreamableHttpLink(HttpLink):
     async def _refused(self, response: Response, frame: bytes, request_id: int) -> None:
         body, fault = await responses.refusal(response, self._reading)
         if self._session_expired(response, body):
-            reason = f"{_NOT_RUN.reason} ({fault.reason})"
+            reason = f"{faults.NOT_RUN.reason} ({fault.reason})"
             self._fail(request_id, LinkFault(FaultKind.SESSION_LOST, reason, may_have_run=False))
             self._lose_session()
         elif (
@@ -297,7 +294,7 @@ class StreamableHttpLink(HttpLink):
                 body, fault = await responses.refusal(response, self._reading)
                 if self._session_expired(response, body):
                     self._lose_session()
-                    raise faults.LinkFailure(_SESSION_LOST)
+                    raise faults.LinkFailure(faults.SESSION_LOST)
             if not may_resume(fault, position):
                 reason = (
                     f"its event stream broke before the answer and cannot be taken up again: {fault.reason}"
@@ -335,7 +332,7 @@ class StreamableHttpLink(HttpLink):
         return answered
 
     async def _listen(self) -> None:
-        """The standalone stream, for as long as the link lives and the server offers one."""
+        """Read the standalone stream, for as long as the link lives and the server offers one."""
         position = StreamPosition()
         worked = False
         while True:
@@ -379,7 +376,7 @@ class StreamableHttpLink(HttpLink):
         end = clock() + _SESSION_LOST_GRACE
         while (waiting := {*self._requests.values(), *self._fast_path.pending}) and clock() < end:
             await asyncio.wait(waiting, timeout=end - clock(), return_when=asyncio.FIRST_COMPLETED)
-        self._fail_link(_SESSION_LOST)
+        self._fail_link(faults.SESSION_LOST)
 
 
 def _session_id(response: Response) -> bytes:
@@ -418,7 +415,7 @@ class StreamPosition:
     connections: int = 0
 
     def record(self, event: ServerSentEvent) -> None:
-        """An event was read whole."""
+        """Note the place behind an event that was read whole."""
         # Of one that is longer, or that no header can carry, there is no way back: where the stream was cannot be said.
         fits = len(event.id) <= MAX_HEADER_VALUE and event.id.isprintable()
         self.last_id = (event.id or self.last_id) if fits else ""
@@ -452,7 +449,7 @@ class FastPath:
     def __init__(
         self, endpoint: Endpoint, on_response: Callable[[Response | httpx.HTTPError, Request, int], None]
     ) -> None:
-        """``on_response`` gets the answer to each request, and closes it; it is not called for what was given up."""
+        """Prepare; ``on_response`` gets, and closes, the answer to each request but those that were abandoned."""
         self._endpoint = endpoint
         self._on_response = on_response
         self._in_flight: dict[int, tuple[Connection, asyncio.Future[None]]] = {}
@@ -476,14 +473,14 @@ class FastPath:
         return True
 
     def abandon(self, request_id: int) -> None:
-        """Nobody waits for this answer any more."""
+        """Close the connection of a request whose answer nobody waits for any more."""
         connection, done = self._in_flight.pop(request_id, (None, None))
         if connection is not None and done is not None:
             done.set_result(None)
             connection.close()
 
     def close(self) -> None:
-        """Nobody waits for any answer."""
+        """Abandon every request."""
         for request_id in tuple(self._in_flight):
             self.abandon(request_id)
 
@@ -514,7 +511,7 @@ def single_message(answer: Response, request_id: int) -> bytes | None:
 
 
 def single_data(body: bytes) -> bytes:
-    """The data of an event stream's body that is one event of one line of data, as most are; empty for any other.
+    """Return the data of an event stream's body that is one event of one line of data, as most are; empty for others.
 
     A scanner and no pattern: each byte is looked at once, whatever the server writes.
     """

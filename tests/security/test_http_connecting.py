@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from dmcp.upstream import dialing
+from dmcp.upstream import pool
 from harness import RawClient, dmcp_command, write_config
 from harness.watched import LoopWatch
 from servers.raw_http import Peer, Request, offer_tool, raw_server
@@ -119,7 +119,7 @@ async def test_addresses_of_both_families_are_tried_in_turn(monkeypatch: pytest.
         return [*v6, (socket.AF_INET, 0, 0, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
-    families = [family for family, _ in await dialing._resolve("both.test", 80)]
+    families = [family for family, _ in await pool._resolve("both.test", 80)]
     assert families[:2] == [socket.AF_INET6, socket.AF_INET]
 
 
@@ -136,18 +136,18 @@ async def test_a_refusal_says_more_than_an_address_of_the_other_family(
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
     with pytest.raises(ConnectionRefusedError):
-        await dialing.connect("two.test", port)
+        await pool.connect("two.test", port)
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".test", "a..test", "\udcff.test"])
 async def test_what_is_no_host_name_is_not_known(host: str) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - which of them it is depends on the system
-        await dialing.connect(host, 80)
+        await pool.connect(host, 80)
 
 
 async def test_an_attempt_that_is_given_up_leaves_no_connection() -> None:
     with black_hole() as hole:
-        attempt = asyncio.ensure_future(dialing.connect("127.0.0.1", hole))
+        attempt = asyncio.ensure_future(pool.connect("127.0.0.1", hole))
         await asyncio.sleep(0.05)
         attempt.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -10,7 +10,7 @@ import pytest
 
 from dmcp.protocol.limits import MAX_CONNECTIONS, MAX_COOKIE, MAX_COOKIES
 from dmcp.upstream import pool
-from dmcp.upstream.cookies import CookieJar
+from dmcp.upstream.endpoint import CookieJar
 from dmcp.upstream.pool import DirectTransport
 from harness import RawClient, dmcp_command, write_config
 from servers.raw_http import Peer, Request, offer_tool, raw_server

@@ -17,7 +17,7 @@ from dmcp.auth import challenge
 from dmcp.protocol import encodings, proxies
 from dmcp.upstream import faults, responses
 from dmcp.upstream.connection import Connection
-from dmcp.upstream.cookies import CookieJar
+from dmcp.upstream.endpoint import CookieJar
 from dmcp.upstream.responses import Response, as_frame, is_response_to
 from dmcp.upstream.streamable_http import single_data
 from harness.measured import processor_time

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from dmcp.upstream.guard import Guard
+from dmcp.upstream.processes import Guard
 from harness import RawClient, dmcp_command, gone, write_config
 from harness.configs import TESTS, python_server
 from harness.processes import MARK, marked
