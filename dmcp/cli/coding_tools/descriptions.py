@@ -23,6 +23,9 @@ _RUNNERS = frozenset(
     {"npx", "bunx", "uvx", "pnpx", "pipx", "uv", "pnpm", "yarn", "bun", "deno", "docker", "podman"}
 )
 _VERBS = frozenset({"run", "dlx", "exec", "x", "tool"})
+_FLAGS = frozenset({"-y", "--yes", "-q", "--quiet", "--bun", "--silent", "--prefer-offline", "--isolated"})
+_WITH_VALUE = frozenset({"--from", "--spec", "--with", "--python", "--directory", "--project"})
+_IMAGE = re.compile(r"[a-z0-9][\w.-]*(?:/[\w.-]+)+(?::[\w.-]+)?")
 _PACKAGE = re.compile(r"@?[A-Za-z0-9][\w.-]*(/[\w.-]+)*([@:=]{1,2}[\w.^~*-]+)?")
 
 
@@ -60,14 +63,21 @@ def _program(command: Command) -> str:
     stem = name.removesuffix(".exe").removesuffix(".cmd")
     if stem not in _RUNNERS:
         return stem
-    words = [word for word in command.args if not word.startswith("-") and word not in _VERBS]
-    # Only the first word can be the package; behind an option it may as well be the option's value.
-    package = (
-        words[0] if words and _PACKAGE.fullmatch(words[0]) and _is_first(words[0], command.args) else None
-    )
+    if stem in {"docker", "podman"}:
+        package = next((word for word in command.args if _IMAGE.fullmatch(word)), "")
+    else:
+        package = _package(command.args)
+    if package.partition("@")[0] == "mcp-remote" and (hosts := [*filter(None, map(_host, command.args))]):
+        return f"{stem} mcp-remote for {hosts[0]}"
     return f"{stem} {package}" if package else stem
 
 
-def _is_first(word: str, args: tuple[str, ...]) -> bool:
-    before = args[: args.index(word)]
-    return all(item in _VERBS or item in {"-y", "--yes", "-i", "--rm", "-q", "--quiet"} for item in before)
+def _package(args: tuple[str, ...]) -> str:
+    """Return what a runner runs; nothing behind an option that is not known, whose value it may be."""
+    words = iter(args)
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif word not in _VERBS and word not in _FLAGS:
+            return word if _PACKAGE.fullmatch(word) else ""
+    return ""

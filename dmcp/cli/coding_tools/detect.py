@@ -10,8 +10,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from dmcp.cli.coding_tools.special import CONTINUE_OLD
 from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.errors import ConfigError
+from dmcp.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +36,22 @@ _DEEPER = (
     ("customizations", "vscode", "settings", "mcp"),
 )
 """Where Visual Studio Code has ``servers``: in settings.json, a workspace file, a dev container."""
+_OTHER_THINGS = frozenset(
+    {
+        "agent_servers",
+        "language_servers",
+        "lsp",
+        "lspServers",
+        "formatter",
+        "formatters",
+        "hooks",
+        "tasks",
+        "scripts",
+    }
+    | {"statusLine", "extraKnownMarketplaces", "debuggers"}
+)
+"""Tables of commands and addresses in the files of tools that are no MCP servers."""
+_OF_SERVERS = re.compile(r"(?i)mcp|server")
 _MOST_TABLES = 5000
 _DEEPEST = 4
 _REACHED_BY = ("command", "cmd", "url", "httpUrl", "serverUrl", "uri")
@@ -51,6 +69,12 @@ def tool_of(path: Path, contents: Mapping[str, Any], text: str) -> tuple[CodingT
     if by_path is not None:
         return by_path
     servers = contents.get("mcpServers")
+    if isinstance(servers, str):
+        raise ConfigError(
+            f"{path}: its servers are in another file, {printable(servers, 200)}: give that one"
+        )
+    if path.name == "gemini-extension.json" and isinstance(servers, Mapping):
+        return TOOLS["gemini"], "mcpServers"
     if isinstance(servers, list):
         return TOOLS["continue"], "mcpServers"
     if isinstance(servers, Mapping):
@@ -81,7 +105,14 @@ def servers_at_top(contents: dict[str, Any], path: Path) -> dict[str, Any]:
         return {"servers": contents["mcp.servers"]}
     if any(isinstance(contents.get(key), Mapping | list) for key in ("mcpServers", *_KEYS)):
         return contents
-    named = {key: value for key, value in contents.items() if not key.startswith(("$", "_"))}
+    outer, key = CONTINUE_OLD
+    if isinstance(contents.get(outer), Mapping) and isinstance(contents[outer].get(key), list):
+        return {"mcpServers": contents[outer][key]}
+    named = {
+        key: value
+        for key, value in contents.items()
+        if not key.startswith(("$", "_")) and key not in _OTHER_THINGS
+    }
     deeper = tables_of_servers(contents)
     if named and _all_servers(named):
         servers = named
@@ -99,6 +130,7 @@ def servers_at_top(contents: dict[str, Any], path: Path) -> dict[str, Any]:
 def tables_of_servers(contents: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the keys that lead to every table in which there is nothing but servers, the outermost ones.
 
+    One of the keys has to speak of servers: many files have tables of commands, and of addresses.
     Looks at ``_MOST_TABLES`` tables and four levels deep: enough for a person's file, and no more for any other.
     """
     found: list[tuple[str, ...]] = []
@@ -107,11 +139,13 @@ def tables_of_servers(contents: Mapping[str, Any]) -> list[tuple[str, ...]]:
     while waiting and left:
         left -= 1
         keys, table = waiting.popleft()
-        if keys and table and _all_servers(table):
+        if table and any(map(_OF_SERVERS.search, keys)) and _all_servers(table):
             found.append(keys)
         elif len(keys) < _DEEPEST and not _is_server(table):
             waiting.extend(
-                ((*keys, str(key)), inner) for key, inner in table.items() if isinstance(inner, Mapping)
+                ((*keys, str(key)), inner)
+                for key, inner in table.items()
+                if isinstance(inner, Mapping) and key not in _OTHER_THINGS
             )
     return found
 

@@ -5,6 +5,8 @@ Not here: taking single values out of the entry (``fields``), and which files en
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from glob import escape
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from dmcp.cli.coding_tools.model import Kind, NotConverted
     from dmcp.cli.coding_tools.tool import CodingTool, EntryFormat
 
+_COMMAND_LINE: Final = re.compile(r"[\w.@-]+ +[^ ]")
+"""A program by its name, and more. A path with a space in it is one word."""
 _REDIRECT: Final = ("redirectUri", "redirectUrl", "redirect_uri", "callbackUrl", "callbackURL", "callbackUri")
 _ISSUER: Final = ("issuer", "authorizationServer")
 _RESOURCE: Final = ("resource", "resourceUri")
@@ -44,8 +48,11 @@ def read_entry(
     Raises:
         BadEntry: it cannot be imported, with the reason.
     """
-    shape = tool.format
-    entry = Entry(name, tool.flatten(raw) if tool.flatten else raw, tool.syntax, variables)
+    flat = _with_its_headers(tool.flatten(raw) if tool.flatten else raw)
+    shape, borrowed = _with_other_spellings(flat, tool.format)
+    entry = Entry(name, flat, tool.syntax, variables)
+    for key, meant in borrowed:
+        entry.note(f'"{key}" is no key of {tool.title}', f"it was read as {meant}, as other tools spell it")
     target = _target(entry, shape)
     description = entry.take(shape.description)
     enabled = entry.flag(shape.enabled)
@@ -68,6 +75,66 @@ def read_entry(
     entry.ignore(*shape.ignored)
     entry.note_rest(shape.unsupported)
     return server, list(dict.fromkeys(entry.notes))  # one remark may be about two places
+
+
+_OTHER_SPELLINGS: Final[Mapping[str, tuple[type, tuple[str, ...], str]]] = {
+    "env": (dict, ("env", "environment", "envs", "envVars"), "the environment"),
+    "headers": (dict, ("headers", "http_headers", "httpHeaders"), "headers"),
+    "args": (list, ("args", "arguments"), "arguments"),
+    "cwd": (str, ("cwd", "workingDirectory", "working_directory", "workdir"), "the working directory"),
+    "include": (
+        list,
+        *(
+            ("includeTools", "enabledTools", "enabled_tools", "allowedTools", "allowed_tools"),
+            "the tools to show",
+        ),
+    ),
+    "exclude": (
+        list,
+        *(("excludeTools", "disabledTools", "disabled_tools", "excludedTools"), "the tools to leave out"),
+    ),
+    "enabled": (bool, ("enabled", "isActive"), "the switch of the server"),
+    "disabled": (bool, ("disabled",), "the switch of the server"),
+    "urls": (str, ("url", "serverUrl", "httpUrl", "baseUrl", "uri", "endpoint"), "the address"),
+}
+"""By attribute of ``EntryFormat``: the type of its value, the keys that tools have for it, and what it is in words."""
+
+
+def _with_other_spellings(
+    raw: Mapping[str, Any], shape: EntryFormat
+) -> tuple[EntryFormat, list[tuple[str, str]]]:
+    """Return the format with keys of other tools in place of its own that the entry lacks, and those keys.
+
+    What one tool overlooks another one reads: a file is copied from a page of instructions, or its tool is guessed.
+    """
+    changes: dict[str, Any] = {}
+    borrowed = []
+    known = {*shape.ignored, *shape.unsupported, *shape.env, *shape.headers, *shape.urls}
+    known |= {key for key in (shape.args, shape.cwd, shape.include, shape.exclude) if key}
+    known |= {key for key in (shape.command, shape.enabled, shape.disabled) if key}
+    for attribute, (kind, keys, meant) in _OTHER_SPELLINGS.items():
+        own = getattr(shape, attribute)
+        own = (own,) if isinstance(own, str) else tuple(own or ())
+        if any(raw.get(key) is not None for key in own) or (attribute == "urls" and shape.command in raw):
+            continue
+        found = next((key for key in keys if key not in known and isinstance(raw.get(key), kind)), None)
+        if found is not None:
+            value: Any = found
+            if attribute in {"env", "headers"}:
+                value = (*own, found)
+            elif attribute == "urls":
+                value = {found: "auto"}
+            changes[attribute] = value
+            borrowed.append((found, meant))
+    return replace(shape, **changes), borrowed
+
+
+def _with_its_headers(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the entry with the headers that stand in ``requestInit``, as the SDK for TypeScript has them."""
+    options = raw.get("requestInit")
+    if not isinstance(options, Mapping) or set(options) != {"headers"} or raw.get("headers") is not None:
+        return raw
+    return {**{key: value for key, value in raw.items() if key != "requestInit"}, **options}
 
 
 def _globs(shape: EntryFormat, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,6 +191,9 @@ def _command(entry: Entry, shape: EntryFormat) -> Command:
         head = entry.text(shape.command) or ""
     if not head.strip():
         raise BadEntry(f'its "{shape.command}" is empty')
+    if not args and _COMMAND_LINE.match(head) and (words := _words(head)):
+        head, *args = words
+        entry.note(f'"{shape.command}" is a whole command line', "it was read as a command and its arguments")
     env: dict[str, str] = {}
     for key in shape.env:
         env |= entry.table(key)
@@ -134,6 +204,14 @@ def _command(entry: Entry, shape: EntryFormat) -> Command:
         head, *args = map(entry.expand_home, (head, *args))
         cwd = None if cwd is None else entry.expand_home(cwd)
     return Command(head, tuple(args), env, cwd)
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a command line; none if its quotes do not close."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []
 
 
 def _address(entry: Entry, shape: EntryFormat, key: str, kind: Kind) -> Address:

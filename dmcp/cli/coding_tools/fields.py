@@ -7,18 +7,32 @@ wrong type raises ``BadEntry`` where the server cannot work without it; elsewher
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.coding_tools.model import NotConverted
-from dmcp.cli.coding_tools.references import convert
+from dmcp.cli.coding_tools.references import convert, foreign
 from dmcp.config.durations import seconds
 
 if TYPE_CHECKING:
     from dmcp.cli.coding_tools.references import Syntax
 
 _SHORTEST = 1.0  # seconds; a duration in milliseconds that is shorter was meant otherwise
+_NO_ADVICE = "nothing to do, unless the server depends on it"
+_ADVICE = (
+    (re.compile(r"(?i)timeout|delay"), "timeout in dmcp's file has connect and tools"),
+    (
+        re.compile(r"(?i)tool"),
+        "tools.include and tools.exclude in dmcp's file choose the tools that are shown",
+    ),
+    (
+        re.compile(r"(?i)auth|token|api_?key|credential|secret"),
+        "a token goes into headers or env of dmcp's file; where the server asks for a sign-in, dmcp signs in",
+    ),
+    (re.compile(r"(?i)header|^env|environ|^cwd|director"), "dmcp's file has headers, env and cwd for that"),
+)
 BY_HAND = "correct it there and import again, or add it to dmcp's configuration by hand"
 
 
@@ -64,11 +78,17 @@ class Entry:
         self._taken.add(key)
         return self.raw.get(key)
 
-    def convert(self, text: str) -> str:
-        """Return a value in dmcp's spelling of references."""
+    def convert(self, text: str, *, of_shell: bool = False) -> str:
+        """Return a value in dmcp's spelling of references; ``of_shell``: it may be a script for a shell."""
         converted, problems = convert(text, self._syntax, self._variables)
         for problem in problems:
             self.note(problem.what, problem.advice)
+        found = None if of_shell and " " in text else foreign(text, self._syntax)
+        if found is not None and not (of_shell and found == "$HOME"):  # which is named with "~/"
+            self.note(
+                f"{found} is no reference for that tool, and none for dmcp",
+                "it stays as it is; if a variable is meant, write ${NAME} into dmcp's file",
+            )
         return converted
 
     def expand_home(self, text: str) -> str:
@@ -99,7 +119,7 @@ class Entry:
             return ()
         if not isinstance(value, list) or any(isinstance(item, list | Mapping | None) for item in value):
             raise BadEntry(f'"{key}" is {kind_of(value)} where a list of texts belongs')
-        return tuple(self.convert(scalar(item)) for item in value)
+        return tuple(self.convert(scalar(item), of_shell=True) for item in value)
 
     def table(self, key: str | None) -> dict[str, str]:
         """Return a table of texts, as ``env`` and ``headers`` are.
@@ -173,7 +193,8 @@ class Entry:
             if key in unsupported and self.raw[key] not in (None, False, [], {}):
                 self.note(f'"{key}"', unsupported[key])
             elif key not in self._taken and key not in unsupported:
-                self.note(f'"{key}" has no equivalent', "nothing to do, unless the server depends on it")
+                advice = next((text for sign, text in _ADVICE if sign.search(key)), _NO_ADVICE)
+                self.note(f'"{key}" has no equivalent', advice)
 
 
 def _number(value: Any) -> float | None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmcp.cli.coding_tools.detect import project_of, servers_at_top, tables_of_servers, tool_of
-from dmcp.cli.coding_tools.discover import Source, read_sources, servers_at, sources
+from dmcp.cli.coding_tools.discover import SCOPES, Source, read_sources, servers_at, sources
 from dmcp.cli.coding_tools.extensions import is_manifest
 from dmcp.cli.coding_tools.formats import parse_document, read_text, repeated_keys
 from dmcp.cli.coding_tools.model import LoadResult, NotConverted
 from dmcp.cli.coding_tools.places import exists, places_of
 from dmcp.cli.coding_tools.self_reference import is_dmcp
 from dmcp.cli.coding_tools.table import TOOLS, nearest
+from dmcp.cli.formatting import count
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -94,7 +95,18 @@ def _find_tool(tool: CodingTool, scope: Scope, machine: Machine) -> Read:
         raise ConfigError(_nothing(tool, scope, machine))
 
     def read() -> LoadResult:
-        result = read_sources(tool, sources(tool, scope, machine), machine)
+        found_here = sources(tool, scope, machine)
+        result = read_sources(tool, found_here, machine)
+        tables = {keys for each in SCOPES for _, keys, _ in places_of(tool, each, machine)}
+        by_path = {source.path: source.contents for source in found_here}
+        unread = [
+            note
+            for path, contents in by_path.items()
+            for note in _unread(
+                path, contents, lambda keys, _: any(keys[: len(key)] == key for key in tables)
+            )
+        ]
+        result = replace(result, not_converted=(*result.not_converted, *unread))
         if not result.servers:
             found = _in_other_scope(tool, scope, machine)
             hint = f"; {found}" if found else ""
@@ -156,12 +168,13 @@ def _read_file(path: Path, machine: Machine) -> LoadResult:
         contents = servers_at_top(whole, path)
         tool, key = tool_of(path, contents, text)
     servers = servers_at(contents, (key,), path, machine) or {}
-    source = Source(path, "project", servers, contents, project_of(path), repeated=repeated_keys(text))
+    scope: Scope = "project" if tool.project else "user"  # which began nobody knows where
+    source = Source(path, scope, servers, contents, project_of(path), repeated=repeated_keys(text))
     # The settings beside a tool's own files say nothing about a file that lies elsewhere.
     result = read_sources(replace(tool, settings=()), [source], replace(machine, cwd=source.folder))
     if not result.servers:
         raise ConfigError(_no_servers(f"{path} has no MCP servers", result))
-    notes = _unread(path, whole, servers) if key else []
+    notes = _unread(path, whole, lambda keys, table: keys[:1] == (key,) or table == servers) if key else []
     return replace(
         result,
         remarks=(f"{path}: read as a file of {tool.title}",),
@@ -169,26 +182,26 @@ def _read_file(path: Path, machine: Machine) -> LoadResult:
     )
 
 
-def _unread(path: Path, contents: dict[str, Any], servers: Mapping[str, Any]) -> list[NotConverted]:
+def _unread(
+    path: Path, contents: Mapping[str, Any], is_read: Callable[[tuple[str, ...], Any], bool]
+) -> list[NotConverted]:
     """Return notes on other tables of servers in a file, such as those of projects in Claude Code's."""
-    notes = []
+    found: dict[str, dict[str, int]] = {}
     for keys in tables_of_servers(contents):
         table: Any = contents
         for key in keys:
             table = table[key]
-        if isinstance(table, Mapping) and table != servers and keys[0] not in _NO_SERVERS:
-            how_many = "1 server" if len(table) == 1 else f"{len(table)} servers"
-            advice = (
-                "import them in that project with dmcp import claude"
-                if "projects" in keys
-                else "add them by hand"
-            )
-            notes.append(NotConverted(path.name, f"{how_many} under {'.'.join(keys)}", advice))
+        if not is_read(keys, table):
+            found.setdefault(keys[0], {})[".".join(keys)] = len(table)
+    notes = []
+    for first, tables in found.items():
+        where = next(iter(tables)) if len(tables) == 1 else f"{first} ({len(tables)} tables)"
+        of_projects = "import them in that project with dmcp import claude"
+        advice = of_projects if first == "projects" else "add them by hand"
+        notes.append(
+            NotConverted(path.name, f"{count(sum(tables.values()), 'server')} under {where}", advice)
+        )
     return notes
-
-
-_NO_SERVERS = ("lsp", "formatter", "hooks", "tasks", "scripts")
-"""Tables of commands in the files of tools that are no MCP servers."""
 
 
 def _no_servers(what: str, result: LoadResult) -> str:

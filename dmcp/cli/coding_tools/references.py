@@ -99,7 +99,19 @@ def _replacement(text: str, at: int, syntax: Syntax, variables: Mapping[str, str
     return end, text[at:end]
 
 
-def _reference(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
+def foreign(text: str, syntax: Syntax) -> str | None:
+    """Return the first thing in a text that is a reference for other tools only, and literal text for this one."""
+    for found in _LOOKS_LIKE_ONE.finditer(text):
+        if not any(pattern.match(text, found.start()) for pattern, _ in syntax.rules):
+            return "$(...)" if found.group().startswith("$(") else found.group()
+    return None
+
+
+def _reference(match: re.Match[str], variables: Mapping[str, str]) -> Replacement:
+    name = match["name"]
+    if name in _PLUGINS_OWN:
+        value = variables.get(_PLUGINS_OWN[name])
+        return _to_be_set(match, "is known to that tool only") if value is None else value
     default = match.groupdict().get("default")
     if default is None:
         return Reference(f"${{{match['name']}}}")
@@ -141,6 +153,17 @@ def _variable_name(text: str) -> str:
     return name if re.match(r"[A-Z]", name) else f"VALUE_{name}".rstrip("_")
 
 
+_PLUGINS_OWN: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("CLAUDE_PLUGIN_ROOT", "CLAUDE_PROJECT_DIR", "extensionPath", "workspacePath"), "workspaceFolder"
+    ),
+    "CLAUDE_PLUGIN_DATA": "",
+}
+"""What tools define for the files of plugins and projects, as the editors' variable of the same meaning."""
+_LOOKS_LIKE_ONE = re.compile(
+    r"\$\{[^{}\s][^{}]*\}|\{(?:env|file):[^{}]+\}|\$\([^()]+\)|\$PROJECT_DIR\$|%[A-Z_]{4,}%"
+    r"|(?:(?<=\s)|^)\$[A-Z][A-Z0-9_]{2,}(?=[/\s]|$)"
+)
 _DEFAULTED = re.compile(rf"\$\{{(?P<name>{_NAME})(?::-(?P<default>[^}}]*))?\}}", re.ASCII)
 _BRACED = re.compile(rf"\$\{{(?P<name>{_NAME})\}}")
 _BARE = re.compile(rf"\$(?P<name>{_NAME})")
@@ -151,6 +174,7 @@ _EDITOR = re.compile(
     r"|file|fileWorkspaceFolder|relativeFile|relativeFileDirname|fileBasename|fileBasenameNoExtension|fileExtname"
     r"|fileDirname|fileDirnameBasename|lineNumber|columnNumber|selectedText|execPath|defaultBuildTask)\}"
 )
+_SEPARATOR = re.compile(r"\$\{(?P<name>/|pathSeparator)\}")
 _INPUT = re.compile(r"\$\{input:(?P<name>[^}]*)\}")
 _USER_CONFIG = re.compile(r"\$\{user_config\.(?P<name>[^}]*)\}")
 _OPENCODE_ENV = re.compile(rf"\{{env:(?P<name>{_NAME})\}}")
@@ -166,7 +190,10 @@ NOTHING = Syntax((), "none, `${X}` is literal and is escaped as `$${X}`")
 EXTENSION = Syntax(((_USER_CONFIG, _asked_by_application),), NOTHING.spelled)
 BRACES = Syntax(((_DEFAULTED, _reference),), "`${VAR}`, `${VAR:-default}`")
 PLAIN_BRACES = Syntax(((_BRACED, _reference),), "`${VAR}`")
-SHELL = Syntax(((_DEFAULTED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`, `${VAR:-default}`")
+SHELL = Syntax(
+    ((_DEFAULTED, _reference), (_BARE, _reference), (_SEPARATOR, _predefined)),
+    "`$VAR`, `${VAR}`, `${VAR:-default}`",
+)
 PLAIN_SHELL = Syntax(((_BRACED, _reference), (_BARE, _reference)), "`$VAR`, `${VAR}`")
 EDITOR = Syntax(
     ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked)), f"`${{env:VAR}}`; {_EDITORS_OWN}"

@@ -117,7 +117,14 @@ def vscode_variables(files: tuple[ToolFile, ...]) -> dict[str, str]:
                 if isinstance(each, Mapping) and isinstance(each.get("id"), str):
                     if isinstance(each.get("default"), str):
                         found[f"input:{each['id']}"] = each["default"]
-                    found[f"options:{each['id']}"] = ", ".join(_names(each, "options"))
+                    options = each.get("options")
+                    chosen = [
+                        option.get("value") if isinstance(option, Mapping) else option
+                        for option in (options if isinstance(options, list) else ())
+                    ]
+                    found[f"options:{each['id']}"] = ", ".join(
+                        text for text in chosen if isinstance(text, str)
+                    )
     return found
 
 
@@ -129,8 +136,19 @@ def cline_flatten(raw: Raw) -> Raw:
     return _merged_inner(raw, "transport", {})
 
 
+CONTINUE_OLD = ("experimental", "modelContextProtocolServers")
+"""Where the older config.json of Continue has its servers."""
+
+
 def continue_flatten(raw: Raw) -> Raw:
-    """Return the entry with its request options and its key as headers."""
+    """Return the entry with its request options and its key as headers.
+
+    Raises:
+        BadEntry: it names a block of Continue's hub.
+    """
+    if "uses" in raw:
+        raise BadEntry("it is a block of Continue's hub", "open the block there, and add its server by hand")
+    raw = _merged_inner(raw, "transport", {})
     flat = {key: value for key, value in raw.items() if key not in {"requestOptions", "apiKey"}}
     options = _table(raw, "requestOptions")
     headers = dict(_table(options, "headers"))
@@ -301,12 +319,22 @@ def gemini_select(prefix: str) -> Callable[[ImportedServer, tuple[ToolFile, ...]
     """Return a function that excludes what ``tools.exclude`` names; ``prefix`` is for tools of ``{server}``."""
 
     def select(server: ImportedServer, files: tuple[ToolFile, ...]) -> Selected:
-        start = prefix.format(server=server.name)
         names = [name for each in _lists(files, "tools", "exclude") for name in each]
-        off = [escape(name.removeprefix(start)) for name in names if name.startswith(start) and name != start]
-        return replace(server, exclude=tuple(dict.fromkeys((*server.exclude, *off)))), ()
+        return _without(server, prefix.format(server=server.name), names), ()
 
     return select
+
+
+def amp_select(server: ImportedServer, files: tuple[ToolFile, ...]) -> Selected:
+    """Exclude what ``amp.tools.disable`` names of this server."""
+    names = [name for file in files for name in _names(file.contents, "amp.tools.disable")]
+    return _without(server, f"mcp__{server.name}__", names), ()
+
+
+def _without(server: ImportedServer, start: str, names: list[str]) -> ImportedServer:
+    """Return the server without the tools that are named with this prefix."""
+    off = [escape(name.removeprefix(start)) for name in names if name.startswith(start) and name != start]
+    return replace(server, exclude=tuple(dict.fromkeys((*server.exclude, *off))))
 
 
 def gemini_entry(launch: LaunchCommand) -> dict[str, Any]:
@@ -348,12 +376,15 @@ def goose_flatten(raw: Raw) -> Raw:
 def goose_finish(entry: Entry, server: ImportedServer) -> ImportedServer:
     """Convert the names of secrets that Goose keeps in the system's keyring to references."""
     keys = entry.names("env_keys")
-    if not keys or not isinstance(server.target, Command):
+    if not keys:
         return server
     entry.note(
         "secrets that Goose keeps in the keyring (" + ", ".join(keys) + ")",
-        "export them as environment variables before dmcp starts; env refers to them",
+        "export them as environment variables before dmcp starts"
+        + ("; env refers to them" if isinstance(server.target, Command) else ""),
     )
+    if not isinstance(server.target, Command):
+        return server
     env = {**{key: f"${{{key}}}" for key in keys}, **server.target.env}
     return replace(server, target=replace(server.target, env=env))
 

@@ -51,7 +51,11 @@ _CURSOR: Final = CodingTool(
     syntax=EDITOR,
     project=(Location("{cwd}/.cursor/mcp.json", reach="nearest"),),
     user=(Location("{home}/.cursor/mcp.json"),),
-    format=EntryFormat(sign_in=SignInKeys("auth", "CLIENT_ID", "CLIENT_SECRET"), env_file="envFile"),
+    format=EntryFormat(
+        sign_in=SignInKeys("auth", "CLIENT_ID", "CLIENT_SECRET"),
+        env_file="envFile",
+        types={"command": "stdio"},
+    ),
     install=Installation(project_prefix=_WORKSPACE),
 )
 
@@ -358,14 +362,18 @@ _AMP: Final = CodingTool(
     title="Amp",
     syntax=PLAIN_BRACES,
     project=(
+        _old("{cwd}/.vscode/settings.json", ("amp.mcpServers",), "Amp in Visual Studio Code"),
         Location("{cwd}/.amp/settings.json", ("amp.mcpServers",), reach="nearest"),
         Location("{cwd}/.amp/settings.jsonc", ("amp.mcpServers",), reach="nearest"),
     ),
     user=(
+        _old("{code}/settings.json", ("amp.mcpServers",), "Amp in Visual Studio Code"),
         Location("{xdg}/amp/settings.json", ("amp.mcpServers",)),
         Location("{xdg}/amp/settings.jsonc", ("amp.mcpServers",)),
         Location("$AMP_SETTINGS_FILE", ("amp.mcpServers",)),
     ),
+    select=special.amp_select,
+    remark="`mcp__SERVER__TOOL` in `amp.tools.disable` becomes `tools.exclude` of that server",
     format=EntryFormat(include="includeTools"),
 )
 
@@ -408,7 +416,10 @@ _KIRO: Final = CodingTool(
     title="Kiro",
     syntax=PLAIN_BRACES,
     project=(Location("{cwd}/.kiro/settings/mcp.json", reach="nearest"),),
-    user=(Location("{home}/.kiro/settings/mcp.json"),),
+    user=(
+        _old("{home}/.kiro/settings/mcp.json", ("powers", "mcpServers"), "powers"),
+        Location("{home}/.kiro/settings/mcp.json"),
+    ),
     format=EntryFormat(exclude="disabledTools", timeout=_MILLISECONDS, ignored=("autoApprove",)),
     install=Installation(off=_DISABLED),
 )
@@ -459,7 +470,11 @@ _CONTINUE: Final = CodingTool(
     title="Continue",
     syntax=TEMPLATED,
     project=(Location("{cwd}/.continue/mcpServers/*", reach="nearest"),),
-    user=(Location("{home}/.continue/config.yaml"), Location("{home}/.continue/mcpServers/*")),
+    user=(
+        _old("{home}/.continue/config.json", special.CONTINUE_OLD),
+        Location("{home}/.continue/config.yaml"),
+        Location("{home}/.continue/mcpServers/*"),
+    ),
     flatten=special.continue_flatten,
     remark="`requestOptions.headers` and `apiKey` become headers",
     format=EntryFormat(

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dmcp.cli.coding_tools.detect import servers_at_top, tool_of
+from dmcp.cli.coding_tools.formats import parse_document
 from dmcp.cli.coding_tools.self_reference import serves_dmcp
+from dmcp.errors import ConfigError
 from harness.cli import run_dmcp
 
 if TYPE_CHECKING:
@@ -232,6 +235,69 @@ def test_servers_elsewhere_in_a_file_are_named(desk: Desk) -> None:
     assert list(servers) == ["git"]
     assert "2 servers under projects./work/a.mcpServers" in said
     assert "lsp" not in said
+
+
+def test_servers_elsewhere_in_a_tools_own_file_are_named_too(desk: Desk) -> None:
+    profiles = '[profiles.fast.mcp_servers.b]\ncommand = "x"\n[profiles.slow.mcp_servers.c]\ncommand = "x"\n'
+    desk.put(".codex/config.toml", CODEX + profiles)
+    servers, said = desk.imported("codex")
+    assert list(servers) == ["a"]
+    assert "2 servers under profiles (2 tables): add them by hand" in said
+    projects = {f"/work/{name}": {"mcpServers": {"x": SERVER}} for name in "abc"}
+    desk.put("~/.claude.json", {"mcpServers": {"git": SERVER}, "projects": projects})
+    assert (
+        "3 servers under projects (3 tables): import them in that project"
+        in desk.imported("claude", "--global")[1]
+    )
+    desk.put(
+        "~/.kiro/settings/mcp.json", {"mcpServers": {"a": SERVER}, "powers": {"mcpServers": {"b": SERVER}}}
+    )
+    assert list(desk.imported("kiro", "--global")[0]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("name", "contents"),
+    [
+        ("settings.json", {"agent_servers": {"gemini": {"command": "gemini", "args": ["--acp"]}}}),
+        ("settings.json", {"statusLine": {"type": "command", "command": "x.sh"}}),
+        ("settings.json", {"extraKnownMarketplaces": {"a": {"source": {"source": "git", "url": "https://x.example"}}}}),
+        ("compose.yaml", "services:\n  a:\n    image: x\n    command: [serve]\n"),
+        ("package.json", {"scripts": {"a": "b"}, "bin": {"x": "y"}}),
+    ],
+)  # fmt: skip
+def test_commands_and_addresses_that_are_no_servers_are_none(name: str, contents: Any, desk: Desk) -> None:
+    path = desk.put(name, contents)
+    with pytest.raises(ConfigError, match="no servers found"):
+        tool_of(path, servers_at_top(parse_document(path.read_text(), str(path), path.suffix), path), "")
+
+
+def test_files_of_extensions_and_plugins_begin_where_they_lie(desk: Desk) -> None:
+    desk.put(
+        "ext/gemini-extension.json",
+        {"name": "e", "mcpServers": {"a": {"command": "node", "args": ["${extensionPath}${/}x.js"]}}},
+    )
+    servers, said = desk.imported("ext/gemini-extension.json")
+    assert "read as a file of Gemini CLI" in said
+    assert servers["a"]["args"] == [f"{desk.project}/ext/x.js"]
+    flat = {"db": {"command": "${CLAUDE_PLUGIN_ROOT}/db", "env": {"D": "${CLAUDE_PLUGIN_DATA}"}}}
+    desk.put("plug/.claude-plugin/plugin.json", {"name": "p", "mcpServers": flat})
+    servers, said = desk.imported("plug/.claude-plugin/plugin.json")
+    assert servers["db"]["command"] == f"{desk.project}/plug/db"
+    assert "${CLAUDE_PLUGIN_DATA} is known to that tool only" in said
+    desk.put("plug/.claude-plugin/plugin.json", {"name": "p", "mcpServers": "./.mcp.json"})
+    done = desk.run("plug/.claude-plugin/plugin.json", "--yes", "--force")
+    assert done.returncode == 2
+    assert "its servers are in another file, ./.mcp.json" in done.stderr
+
+
+def test_older_and_other_files_of_a_tool_are_read(desk: Desk) -> None:
+    old = {"experimental": {"modelContextProtocolServers": [{"transport": {"type": "stdio", **SERVER}}]}}
+    desk.put("~/.continue/config.json", old)
+    assert [entry["command"] for entry in desk.imported("continue", "--global")[0].values()] == ["uvx"]
+    assert len(desk.imported(str(desk.home / ".continue/config.json"))[0]) == 1
+    settings = {"amp.mcpServers": {"git": SERVER}, "amp.tools.disable": ["mcp__git__push", "Bash"]}
+    desk.put(".vscode/settings.json", settings)
+    assert desk.imported("amp")[0]["git"]["tools"] == {"exclude": ["push"]}
 
 
 def test_a_server_that_stands_twice_is_named(desk: Desk) -> None:

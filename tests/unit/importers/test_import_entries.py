@@ -115,7 +115,13 @@ def test_an_entry_the_configuration_would_refuse_is_found_out_beforehand() -> No
     [
         (Command("npx", ("-y", "@scope/server@1.2", "secret")), "started by npx @scope/server@1.2"),
         (Command("npx", ("--token", "secret", "pkg")), "started by npx"),
-        (Command("uvx", ("--from", "secret", "pkg")), "started by uvx"),
+        (Command("uvx", ("--from", "secret", "pkg")), "started by uvx pkg"),
+        (Command("uvx", ("--odd", "secret", "pkg")), "started by uvx"),
+        (Command("bunx", ("--bun", "pkg@latest")), "started by bunx pkg@latest"),
+        (
+            Command("npx", ("-y", "mcp-remote@1", "https://a.example/x?key=secret")),
+            "npx mcp-remote for a.example",
+        ),
         (Command(r"C:\Program Files\x.exe"), "started by x"),
         (Command("${RUNNER}"), "started by a command of its own"),
         (Address("https://user:secret@host.example/mcp?key=secret"), "at host.example"),
@@ -129,6 +135,81 @@ def test_a_suggested_description_names_program_or_host_and_no_secret(
     text = suggestion(ImportedServer("one", target))
     assert text.endswith(said)
     assert "secret" not in text
+
+
+@pytest.mark.parametrize(
+    ("tool", "raw", "expected"),
+    [
+        ("opencode", {"command": ["x"], "env": {"A": "b"}}, {"env": {"A": "b"}}),
+        ("claude", {"command": "x", "environment": {"A": "b"}}, {"env": {"A": "b"}}),
+        ("codex", {"command": "x", "working_directory": "/x"}, {"cwd": "/x"}),
+        ("claude", {"command": "x", "enabledTools": ["a"], "disabledTools": ["b"]},
+         {"tools": {"include": ["a"], "exclude": ["b"]}}),
+        ("cursor", {"command": "x", "disabled_tools": ["b"]}, {"tools": {"exclude": ["b"]}}),
+        ("cursor", {"command": "x", "enabled": False}, {"enabled": False}),
+        ("claude", {"command": "x", "isActive": False}, {"enabled": False}),
+        ("codex", {"command": "x", "disabled": True}, {"enabled": False}),
+        ("claude", {"baseUrl": "https://x.example/mcp"}, {"url": "https://x.example/mcp"}),
+        ("claude", {"url": "https://x.example/mcp", "http_headers": {"A": "b"}}, {"headers": {"A": "b"}}),
+        ("vscode", {"url": "https://x.example/mcp", "requestInit": {"headers": {"A": "b"}}}, {"headers": {"A": "b"}}),
+        ("cursor", {"type": "command", "command": "npx -y foo --x 'a b'"},
+         {"command": "npx", "args": ["-y", "foo", "--x", "a b"]}),
+        ("claude", {"command": "/opt/My Tools/x"}, {"command": "/opt/My Tools/x"}),
+        ("claude", {"command": "it's x"}, {"command": "it's x"}),
+        ("gemini", {"command": "node", "args": ["${extensionPath}${/}x.js"], "cwd": "${workspacePath}"},
+         {"args": ["/p/x.js"], "cwd": "/p"}),
+        ("claude", {"command": "${CLAUDE_PLUGIN_ROOT}/x", "env": {"D": "${CLAUDE_PROJECT_DIR:-.}"}},
+         {"command": "/p/x", "env": {"D": "/p"}}),
+    ],
+)  # fmt: skip
+def test_what_other_tools_spell_otherwise_is_carried(
+    tool: str, raw: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    server, _ = read_entry(TOOLS[tool], "one", raw, {"userHome": "/h", "workspaceFolder": "/p", "/": "/"})
+    entry = entry_of(server, "text")
+    assert {key: entry[key] for key in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("tool", "raw", "named"),
+    [
+        ("codex", {"command": "x", "env": {"A": "${TOKEN}"}}, "${TOKEN}"),
+        ("codex", {"command": "x", "env": {"A": "$HOME/x"}}, "$HOME"),
+        ("opencode", {"command": ["x", "--key", "$KEY"]}, "$KEY"),
+        ("claude", {"url": "https://x", "headers": {"A": "Bearer $(op read x/y)"}}, "$(...)"),
+        ("claude", {"url": "https://x", "headers": {"A": "Bearer {env:TOKEN}"}}, "{env:TOKEN}"),
+        ("cursor", {"url": "https://x", "headers": {"A": "${file:~/x}"}}, "${file:~/x}"),
+        ("junie", {"command": "x", "args": ["$PROJECT_DIR$/x"]}, "$PROJECT_DIR$"),
+        ("claude", {"command": "x", "cwd": "%USERPROFILE%"}, "%USERPROFILE%"),
+        ("claude", {"command": "sh", "args": ["-c", "exec x ${KEY_OF_SHELL:?} $KEY"]}, None),
+        ("claude", {"command": "x", "env": {"A": "pa$$word%20%2Fa$b", "B": "100% SURE% $5"}}, None),
+        ("gemini", {"command": "x", "env": {"A": "$TOKEN"}}, None),
+    ],
+)
+def test_what_only_another_tool_would_replace_is_named(
+    tool: str, raw: dict[str, Any], named: str | None
+) -> None:
+    _, notes = read(tool, raw)
+    assert [note.partition(" is no reference")[0].removeprefix("one: ") for note in notes] == (
+        [] if named is None else [named]
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "advice"),
+    [
+        ("startupTimeout", "timeout"),
+        ("toolFilter", "tools.include"),
+        ("authorization", "headers"),
+        ("environmentFile", "headers, env and cwd"),
+        ("colour", "nothing to do"),
+    ],
+)
+def test_a_key_nobody_knows_comes_with_the_key_it_may_mean(key: str, advice: str) -> None:
+    _, notes = read("claude", {"command": "x", key: 5})
+    assert len(notes) == 1
+    assert f'"{key}" has no equivalent: ' in notes[0]
+    assert advice in notes[0].partition("equivalent: ")[2]
 
 
 @pytest.mark.parametrize(
