@@ -14,7 +14,7 @@ from dmcp.cli.coding_tools.table import TOOLS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dmcp.cli.coding_tools.tool import CodingTool, EntryFormat, Location, Reach
+    from dmcp.cli.coding_tools.model import CodingTool, EntryFormat, Location, Reach
 
 PAGE = Path(__file__).resolve().parent / "import.md"
 BEGIN = "<!-- from here on rendered by docs/render_tools.py -->"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 from pydantic_core import from_json
 
-from dmcp.cli import formatting, results, trust
+from dmcp.cli import formatting, trust
 from dmcp.cli.completion import groups
 from dmcp.cli.context import configuration, session, split
 from dmcp.protocol.naming import split_qualified
@@ -59,7 +59,7 @@ def call_command(words: tuple[str, ...], whole: str | None, pairs: tuple[str, ..
     path, loaded = configuration(given)
     only = [rest[0]] if rest[0] in loaded.servers else None  # else all: the error names what there is
     result = asyncio.run(_call(session(path, only=only), *rest, values, spell=whole is None))
-    _print(result, as_json, results.tool_result)
+    _print(result, as_json, formatting.tool_result)
     return 1 if result.get("isError") else 0
 
 
@@ -105,7 +105,7 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
     path, loaded = configuration(given)
     only = _concerned(loaded, "resources", rest[0])
     result = asyncio.run(_request(session(path, only=only), "resources/read", {"uri": rest[0]}))
-    _print(result, as_json, lambda r: results.resources(r.get("contents", [])))
+    _print(result, as_json, lambda r: formatting.resources(r.get("contents", [])))
     return 0
 
 
@@ -129,7 +129,7 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
     path, loaded = configuration(given)
     only = _concerned(loaded, "prompts", rest[0])
     result = asyncio.run(_request(session(path, only=only), "prompts/get", params))
-    _print(result, as_json, lambda r: results.messages(r.get("messages", [])))
+    _print(result, as_json, lambda r: formatting.messages(r.get("messages", [])))
     return 0
 
 

@@ -1,6 +1,6 @@
 """What a shell offers for the words of commands: groups, their tools, coding tools.
 
-It reads the configuration and starts nothing; the tools of a group are those a command saw last (``tool_name_cache``).
+It reads the configuration and starts nothing; the tools of a group are those a command saw last (``remembered``).
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
 
-from dmcp.cli.context import configuration, names_file
-from dmcp.cli.tool_name_cache import remembered
+from dmcp.cli.context import configuration, names_file, remembered
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import sys
@@ -11,15 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from pydantic_core import from_json, to_json
 
 from dmcp import log
 from dmcp.cli import formatting
 from dmcp.cli.client import Client, dmcp_serving
-from dmcp.cli.tool_name_cache import remember
 from dmcp.config.loading import ADVISED, ONLY, PINNED, content_of, load, read
 from dmcp.config.places import user_file
 from dmcp.errors import ConfigError
 from dmcp.protocol.limits import MAX_HINT_NAME, MAX_HINT_NAMES
+from dmcp.store.listings import ListingFiles, directory
 from dmcp.store.trusted import digest_of
 
 if TYPE_CHECKING:
@@ -91,12 +93,12 @@ def configuration(given: str | None, *, starts: bool = True) -> tuple[Path, Conf
     log.hide(loaded.secrets, configured=True)
     named = names_file(given) if given else bool(name) and path.is_absolute()
     if starts and not named:
-        from dmcp.cli import review, trust  # noqa: PLC0415 - most configurations are named
+        from dmcp.cli import trust  # noqa: PLC0415 - most configurations are named
 
         shown = formatting.line(name or USUAL_FILE)
         more = "" if shown == USUAL_FILE else f" {shown}"
         otherwise = f"run dmcp trust{more}, or add --trust in a script, or name it yourself (./{shown})"
-        trust.require(path, content, review.described(read(path, content).values), otherwise)
+        trust.require(path, content, trust.described(read(path, content).values), otherwise)
         _TRUSTED[path] = digest_of(content)
     return path, loaded
 
@@ -139,3 +141,31 @@ def session(
     return Client(
         dmcp_serving(path), on_event=on_event, log_level=level, on_tools=partial(remember, path), env=pinned
     )
+
+
+async def remember(config: Path, group: str, tools: Iterable[dict[str, Any]]) -> None:
+    """Keep the names of a group's tools. Cannot fail: what cannot be kept is forgotten."""
+    if (files := _files()) is not None:
+        await files.save(_key(config, group), to_json([tool.get("name") for tool in tools]))
+
+
+async def remembered(config: Path, group: str) -> list[str]:
+    """Return the names that were kept last; none if there are none, or what is there is no list of names."""
+    files = _files()
+    content = await files.load(_key(config, group)) if files is not None else b""
+    try:
+        names = from_json(content) if content else []
+    except ValueError:
+        return []
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _files() -> ListingFiles | None:
+    try:
+        return ListingFiles(directory().with_name("tools"))
+    except RuntimeError:  # this user has no home directory
+        return None
+
+
+def _key(config: Path, group: str) -> str:
+    return hashlib.sha256(f"{config.absolute()}\0{group}".encode("utf-8", "surrogatepass")).hexdigest()[:32]

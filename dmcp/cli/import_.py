@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,19 +17,21 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dmcp.cli import review, trust
-from dmcp.cli.coding_tools import dialog
-from dmcp.cli.coding_tools.descriptions import suggestion
-from dmcp.cli.coding_tools.dialog import plain, report
+from dmcp.cli import trust
+from dmcp.cli.coding_tools.descriptions import about, suggestion
 from dmcp.cli.coding_tools.discover import overview
 from dmcp.cli.coding_tools.load import find, find_all
 from dmcp.cli.coding_tools.model import Command, NotConverted
-from dmcp.cli.coding_tools.output import check_name, entry_of, fresh, json_text, merged, validation_problem
-from dmcp.cli.coding_tools.packages import about
-from dmcp.cli.coding_tools.placement import (
+from dmcp.cli.coding_tools.output import (
+    check_name,
+    entry_of,
     env_file_note,
+    fresh,
+    json_text,
+    merged,
     relative_path_note,
     seen_by_git,
+    validation_problem,
     with_env_file,
     with_working_directory,
 )
@@ -36,20 +39,22 @@ from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.cli.completion import coding_tools
 from dmcp.cli.context import USUAL_FILE
+from dmcp.cli.formatting import plain
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside
 from dmcp.cli.writing import Overtaken, backup_of, write_whole
 from dmcp.config.exposure import has_secrets
-from dmcp.config.redaction import redacted
+from dmcp.config.redaction import address, arguments, redacted
 from dmcp.errors import ConfigError, InternalError
+from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from dmcp.cli.coding_tools.descriptions import About
     from dmcp.cli.coding_tools.load import Read
     from dmcp.cli.coding_tools.model import FoundFile, ImportedServer, LoadResult
     from dmcp.cli.coding_tools.output import Output
-    from dmcp.cli.coding_tools.packages import About
     from dmcp.store import files
 
 Probe = Callable[[Mapping[str, dict[str, Any]], Mapping[str, str]], Mapping[str, str]]
@@ -151,7 +156,7 @@ def import_command(
         return
     if everything == (source is not None):
         raise click.UsageError("give a tool or a file, or --all; dmcp import --list shows what there is")
-    ask = dialog.is_interactive() and not yes and not dry_run
+    ask = is_interactive() and not yes and not dry_run
     named = click.get_current_context().get_parameter_source("output") != ParameterSource.DEFAULT
     request = Request(output, force, merge, dry_run, ask, _probe() if probing else None, named, machine)
     try:
@@ -271,7 +276,7 @@ def _settle_overwriting(request: Request) -> None:
             f"{request.output} exists; use --force to replace it (it is kept as {backup_of(request.output).name}), "
             "--merge to add to it, or --output to write another file"
         )
-    if not dialog.may_overwrite(request.output):
+    if not may_overwrite(request.output):
         raise ConfigError(f"{request.output} was left as it is")
 
 
@@ -318,7 +323,7 @@ def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedSe
     """The server, with the names in its envFile only when a person says so."""
     if server.env_file is None:
         return server, None
-    if not request.ask or not dialog.may_inline(server):
+    if not request.ask or not may_inline(server):
         return server, env_file_note(server)
     try:
         return with_env_file(server, os.environ)
@@ -355,7 +360,7 @@ def _asked(
     entries = {server.name: entry_of(server, suggestion(server)) for server in silent}
     entries = {name: entry for name, entry in entries.items() if validation_problem(name, entry) is None}
     for file in untrusted:
-        shown = {name: review.described_server(entries[name]) for name in file.names if name in entries}
+        shown = {name: trust.described_server(entries[name]) for name in file.names if name in entries}
         if shown:
             otherwise = "import without --probe, or add --trust"
             trust.require(file.path, file.text.encode(), shown, otherwise)
@@ -367,9 +372,105 @@ def _described(
 ) -> tuple[dict[str, Any], bool]:
     """The entry with a description: the tool's own, the server's, its package's, a suggested one, or a person's.
 
-    The second value says that the person wants no more dialog.
+    The second value says that the person wants no more
     """
     description, no_more = server.description or told or suggestion(server, known), False
     if request.ask:
-        server, description, no_more = dialog.ask_about(server, description)
+        server, description, no_more = ask_about(server, description)
     return entry_of(server, description), no_more
+
+
+_ALL = ("a", "all")
+_WIDEST = 100  # characters of a name that are shown
+_LONGEST = 1000  # characters of a command, or of a note
+_FEATURES = ("tools", "resources", "prompts")
+
+
+def report(
+    result: LoadResult, written: Output, entries: Mapping[str, dict[str, Any]], verb: str, output: str
+) -> Iterator[str]:
+    """Yield the lines of the report, without secrets.
+
+    Args:
+        result: what was loaded, with everything that was not converted.
+        written: what was written, or would be.
+        entries: the entries by name.
+        verb: what was done, or would be.
+        output: the file.
+    """
+    yield from map(plain, result.remarks)
+    count = len(written.added)
+    yield f"{verb} {'1 server' if count == 1 else f'{count} servers'} into {output}"
+    lines = {server.name: in_short(server) for server in result.servers}
+    width = max((len(printable(name, _WIDEST)) for name in written.added), default=0)
+    for name in written.added:
+        yield f"  {printable(name, _WIDEST):<{width}}  {lines[name]}{_off(entries[name])}"
+    for name in written.kept:
+        yield f"  {printable(name, _WIDEST)}: already in {output}, left as it is"
+    if result.not_converted:
+        yield "Not carried:"
+    yield from (f"  {printable(str(note), _LONGEST)}" for note in result.not_converted)
+
+
+def _off(entry: Mapping[str, Any]) -> str:
+    if not entry.get("enabled", True):
+        return "  (switched off)"
+    without = [feature for feature, on in entry.get("features", {}).items() if not on]
+    return f"  (without its {' and '.join(without)})" if without else ""
+
+
+def in_short(server: ImportedServer) -> str:
+    """Return the server's command or address on one line, secrets masked."""
+    target = server.target
+    if isinstance(target, Command):
+        return printable(" ".join((target.command, *arguments(list(target.args)))), _LONGEST)
+    return printable(address(target.url), _LONGEST)
+
+
+def is_interactive() -> bool:
+    """Return whether there is a person to ask."""
+    return sys.stdin.isatty()
+
+
+def may_overwrite(path: Path) -> bool:
+    """Ask whether an existing file may be replaced. Enter alone means no."""
+    return click.confirm(f"{path} exists. Replace it (it will be kept as {path.name}.bak)?", default=False)
+
+
+def ask_about(server: ImportedServer, suggested: str) -> tuple[ImportedServer, str, bool]:
+    """Ask for a server's description and features; return both, and whether to stop asking.
+
+    "a" means: this one as suggested, and all that follow.
+    """
+    click.echo(
+        f"\n{printable(server.name, _WIDEST)}{'' if server.enabled else ' (switched off)'}: {in_short(server)}"
+    )
+    description = click.prompt(
+        "  What is it good for? (a: as suggested, for all)", default=suggested, type=str
+    )
+    description = description.strip() or suggested
+    if description in _ALL:
+        return server, suggested, True
+    answer = click.prompt(
+        "  Keep all its features (tools, resources, prompts)? [Y/n/a]",
+        default="y",
+        show_default=False,
+        type=click.Choice(("y", "yes", "n", "no", *_ALL), case_sensitive=False),
+        show_choices=False,
+    )
+    if answer not in {"n", "no"}:
+        return server, description, answer in _ALL
+    kept = {feature: click.confirm(f"  Keep its {feature}?", default=True) for feature in _FEATURES}
+    return (
+        replace(server, features_off=tuple(name for name, keep in kept.items() if not keep)),
+        description,
+        False,
+    )
+
+
+def may_inline(server: ImportedServer) -> bool:
+    """Ask whether the variables of the server's envFile are to stand in env, as references. Enter alone means yes."""
+    click.echo(
+        f"\n{printable(server.name, _WIDEST)} takes variables from the file {plain(server.env_file or '')}"
+    )
+    return click.confirm("  List their names in env, as references to the environment?", default=True)

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dmcp.cli import review, trust
+from dmcp.cli import trust
 from dmcp.cli.client import python, runner
-from dmcp.cli.coding_tools.dialog import plain
 from dmcp.cli.coding_tools.install import InstallResult, install, uninstall
+from dmcp.cli.coding_tools.model import CodingTool, LaunchCommand
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.coding_tools.replaced import ReplacedServers
 from dmcp.cli.coding_tools.table import TOOLS, nearest
-from dmcp.cli.coding_tools.tool import CodingTool, LaunchCommand
 from dmcp.cli.completion import coding_tools
 from dmcp.cli.context import USUAL_FILE, configuration
+from dmcp.cli.formatting import plain
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError
 from dmcp.programs import find_program
 
 if TYPE_CHECKING:
-    from dmcp.cli.coding_tools.tool import Scope
+    from dmcp.cli.coding_tools.model import Scope
 
 _TOOLS = f"""\b
 Tools: {", ".join(list(TOOLS)[:10])},
@@ -171,7 +171,7 @@ def _say_served(path: Path) -> None:
     if trust.is_trusted(path, content):
         return
     click.echo(f"It serves {plain(str(path))}, which was found in this folder and says:")
-    for name, line in review.described(read(path, content).values).items():
+    for name, line in trust.described(read(path, content).values).items():
         click.echo(f"  {plain(name)} {line}")
 
 

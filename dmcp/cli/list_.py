@@ -11,8 +11,7 @@ from dmcp import log
 from dmcp.cli import completion, formatting, trust
 from dmcp.cli.client import reason_of
 from dmcp.cli.context import configuration, no_group, session, split
-from dmcp.cli.formatting import count
-from dmcp.cli.results import first_sentence, parameters
+from dmcp.cli.formatting import count, first_sentence, parameters
 from dmcp.errors import ConfigError, UpstreamError
 
 if TYPE_CHECKING:

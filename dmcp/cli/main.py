@@ -45,7 +45,7 @@ COMMANDS: Final = {
     "demo": _CommandRef(
         "demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."
     ),
-    "init": _CommandRef("init", "init_command", "Write a commented configuration to start from."),
+    "init": _CommandRef("schema", "init_command", "Write a commented configuration to start from."),
     "import": _CommandRef("import_", "import_command", "Import servers from other coding tools."),
     "install": _CommandRef("install", "install_command", "Put dmcp into a coding tool."),
     "uninstall": _CommandRef("install", "uninstall_command", "Take dmcp out of a coding tool again."),

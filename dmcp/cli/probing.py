@@ -16,11 +16,10 @@ import click
 from pydantic_core import to_json
 
 from dmcp import log
+from dmcp.cli.check import EventCollector
 from dmcp.cli.client import reason_of
-from dmcp.cli.coding_tools.dialog import plain
 from dmcp.cli.context import session
-from dmcp.cli.formatting import count
-from dmcp.cli.health import EventCollector
+from dmcp.cli.formatting import count, plain
 from dmcp.errors import DmcpError, UpstreamError
 
 if TYPE_CHECKING:

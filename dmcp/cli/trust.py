@@ -3,24 +3,32 @@
 A configuration that is merely found in the working directory came with the folder: whoever made the folder chose the
 commands in it. It is run once the user has said so, and again only as long as it is the same. A path the user has
 named, on the command line or in ``DYNAMIC_MCP_CONFIG`` with its whole path, needs no such word.
+
+Whoever wrote the file may want something in it to be overlooked. So, in what is shown of it, nothing that can be a
+program text is masked as a secret (``sh -c "TOKEN=x; ..."``), every variable that is sent is named, words with spaces
+are quoted, and what is too long is cut in the middle, with a digest: a change anywhere is seen.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dmcp.cli.review import described
+from dmcp.config import redaction
 from dmcp.config.loading import content_of, read
+from dmcp.config.references import resolve
 from dmcp.errors import ConfigError
 from dmcp.store import trusted
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from typing import TypeVar
 
     F = TypeVar("F", bound=Callable[..., Any])
@@ -111,7 +119,7 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
             lines.append(f"gone: {shown} {old}")
         elif old != new:
             lines += [f"changed: {shown} {new}", f"     was: {shown} {old}"]
-    return _cut(
+    return _cut_lines(
         lines
         or [
             "what it runs and reaches looks the same: a value that is not shown (***), or something else, is different"
@@ -124,10 +132,12 @@ def _shown(path: Path) -> str:
 
 
 def _lines(shown: Mapping[str, str]) -> list[str]:
-    return _cut([f"{printable(name, 100)} {line}" for name, line in shown.items()] or ["no server at all"])
+    return _cut_lines(
+        [f"{printable(name, 100)} {line}" for name, line in shown.items()] or ["no server at all"]
+    )
 
 
-def _cut(lines: list[str]) -> list[str]:
+def _cut_lines(lines: list[str]) -> list[str]:
     more = len(lines) - _MOST_LINES
     return [*lines[:_MOST_LINES], f"and {more} lines more: look at the file"] if more > 0 else lines
 
@@ -190,3 +200,94 @@ def _state(each: trusted.Trusted) -> str:
     except ConfigError:
         return "  (not there any more)"
     return "" if same else "  (changed since: asked for again)"
+
+
+_LONGEST_WORD: Final = 600
+_LONGEST_LINE: Final = 4000
+_PROGRAM_TEXT: Final = re.compile(r"[\s;&|<>()`\"'\\]|\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})")
+"""What a token is not made of, and a program text is."""
+
+_SCHEME: Final = re.compile(r"(?:Bearer|Basic|token) ", re.IGNORECASE)
+_SIGNING_IN: Final = (
+    "issuer",
+    "client_id",
+    "client_secret",
+    "private_key_file",
+    "client_metadata_url",
+    "resource",
+)
+
+
+def described(values: Mapping[str, Any]) -> dict[str, str]:
+    """Return a line for each server of a configuration as it is written; secrets masked."""
+    servers = values.get("mcpServers")
+    entries = servers.items() if isinstance(servers, dict) else ()
+    return {str(name): described_server(entry) for name, entry in entries}
+
+
+def described_server(entry: Any) -> str:
+    """Return the line for one entry."""
+    if not isinstance(entry, dict):
+        return "is no server"
+    parts = [_reached(entry) if entry.get("url") is not None else _started(entry)]
+    for key, word in (("env", "with"), ("headers", "sending")):
+        if isinstance(given := entry.get(key), dict) and given:
+            parts.append(f"{word} {_pairs(given)}")
+    if isinstance(oauth := entry.get("oauth"), dict):
+        given = {key: oauth[key] for key in _SIGNING_IN if key in oauth}
+        parts += [f"signing in with {_pairs(given)}"] if given else []
+    if entry.get("enabled") is False:
+        parts.append("switched off")
+    return printable(_cut(", ".join(parts), _LONGEST_LINE), None)
+
+
+def _started(entry: Mapping[str, Any]) -> str:
+    args = entry.get("args")
+    words = _arguments([str(arg) for arg in args] if isinstance(args, list) else [])
+    place = f" (in {_word(str(entry['cwd']))})" if entry.get("cwd") else ""
+    return f"runs: {' '.join([_word(str(entry.get('command', ''))), *words])}{place}"
+
+
+def _reached(entry: Mapping[str, Any]) -> str:
+    url = str(entry["url"])
+    shown = redaction.address(url)
+    return f"connects to {_word(_with_variables(shown, url))}"
+
+
+def _arguments(args: Sequence[str]) -> list[str]:
+    shown = redaction.arguments(args, _is_program_text)
+    return [_word(_with_variables(text, arg)) for arg, text in zip(args, shown, strict=True)]
+
+
+def _pairs(given: Mapping[str, Any]) -> str:
+    parts = []
+    for name, value in given.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        (shown,) = redaction.named_values({str(name): text}).values()
+        if shown != text and _is_program_text(_SCHEME.sub("", text)):
+            shown = text
+        parts.append(f"{name}={_word(_with_variables(shown, text))}")
+    return " ".join(parts)
+
+
+def _is_program_text(part: str) -> bool:
+    return _PROGRAM_TEXT.search(part) is not None
+
+
+def _with_variables(shown: str, text: str) -> str:
+    """Return what is shown of a text, with the variables that masking has hidden."""
+    hidden = [f"${{{name}}}" for name in dict.fromkeys(resolve(text, {}).names) if f"${{{name}" not in shown]
+    return shown + "".join(hidden)
+
+
+def _word(text: str) -> str:
+    text = _cut(text, _LONGEST_WORD)
+    return json.dumps(text, ensure_ascii=False) if not text or any(sign.isspace() for sign in text) else text
+
+
+def _cut(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    end = limit // 4
+    return f"{text[: limit - end]} [{len(text) - limit:,} characters more, {digest}] {text[-end:]}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli import results
+from dmcp.cli import formatting
 from harness import write_config
 from harness.cli import run_dmcp
 from security.claims import claimer
@@ -49,5 +49,5 @@ def test_commands_bear_definitions_and_results_of_any_shape(tmp_path: Path, word
 
 @pytest.mark.parametrize("odd", [None, 5, "text", [5], ["x"], {"a": 1}, [{"content": 5}], [{"blob": 5}]])
 def test_messages_and_contents_of_any_shape_are_shown(odd: Any) -> None:
-    assert results.messages(odd)
-    assert results.resources(odd)
+    assert formatting.messages(odd)
+    assert formatting.resources(odd)

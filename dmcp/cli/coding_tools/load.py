@@ -11,21 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dmcp.cli.coding_tools.detect import project_of, servers_at_top, tables_of_servers, tool_of
-from dmcp.cli.coding_tools.discover import SCOPES, Source, read_sources, servers_at, sources
-from dmcp.cli.coding_tools.extensions import is_manifest
+from dmcp.cli.coding_tools.detect import is_dmcp, project_of, servers_at_top, tables_of_servers, tool_of
+from dmcp.cli.coding_tools.discover import SCOPES, Source, is_manifest, read_sources, servers_at, sources
 from dmcp.cli.coding_tools.formats import parse_document, read_text, repeated_keys
 from dmcp.cli.coding_tools.model import LoadResult, NotConverted
 from dmcp.cli.coding_tools.places import exists, places_of
-from dmcp.cli.coding_tools.self_reference import is_dmcp
 from dmcp.cli.coding_tools.table import TOOLS, nearest
 from dmcp.cli.formatting import count
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from dmcp.cli.coding_tools.model import FoundFile, ImportedServer
+    from dmcp.cli.coding_tools.model import CodingTool, FoundFile, ImportedServer, Scope
     from dmcp.cli.coding_tools.places import Machine
-    from dmcp.cli.coding_tools.tool import CodingTool, Scope
 
 Read = Callable[[], LoadResult]
 """Reads what was found to be there. Raises ``ConfigError`` when it cannot be read or holds no servers."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from dmcp.cli.coding_tools.tool import CodingTool, Location, Reach, Scope
+    from dmcp.cli.coding_tools.model import CodingTool, Location, Reach, Scope
 
 
 def exists(path: Path, *, as_file: bool = False) -> bool:

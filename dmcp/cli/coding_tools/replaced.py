@@ -13,18 +13,17 @@ from urllib.parse import urlsplit
 from dmcp.cli.coding_tools.changes import ABSENT, Change, planned, value_at
 from dmcp.cli.coding_tools.discover import Source, read_sources, servers_at
 from dmcp.cli.coding_tools.formats import contents_of, read_document
+from dmcp.cli.coding_tools.model import SERVER_NAME, Location
 from dmcp.cli.coding_tools.output import entry_of
 from dmcp.cli.coding_tools.places import places_of
-from dmcp.cli.coding_tools.tool import SERVER_NAME, Location
 from dmcp.config.references import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from dmcp.cli.coding_tools.model import ImportedServer
+    from dmcp.cli.coding_tools.model import CodingTool, ImportedServer, Scope
     from dmcp.cli.coding_tools.places import Machine
-    from dmcp.cli.coding_tools.tool import CodingTool, Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.cli.coding_tools import special
+from dmcp.cli.coding_tools.model import CodingTool, EntryFormat, Installation, Location, SignInKeys
 from dmcp.cli.coding_tools.references import (
     BRACES,
     CURLY,
@@ -20,7 +21,6 @@ from dmcp.cli.coding_tools.references import (
     SHELL,
     TEMPLATED,
 )
-from dmcp.cli.coding_tools.tool import CodingTool, EntryFormat, Installation, Location, SignInKeys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

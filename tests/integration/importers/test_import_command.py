@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 
 import dmcp
 from dmcp.cli import import_
-from dmcp.cli.coding_tools import dialog
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.config.loading import load
 
@@ -44,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def invoke(project: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     def run(*arguments: str, answers: str | None = None) -> Result:
-        monkeypatch.setattr(dialog, "is_interactive", lambda: answers is not None)
+        monkeypatch.setattr(import_, "is_interactive", lambda: answers is not None)
         result = CliRunner().invoke(import_.import_command, [*arguments], input=answers)
         assert result.exception is None or isinstance(result.exception, SystemExit)
         assert "top-secret-value" not in result.output

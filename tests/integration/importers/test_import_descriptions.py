@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.coding_tools.descriptions import suggestion
+from dmcp.cli.coding_tools.descriptions import about, suggestion
 from dmcp.cli.coding_tools.model import Command, ImportedServer
-from dmcp.cli.coding_tools.packages import about
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.protocol.descriptions import GENERATED
 from harness.cli import run_dmcp

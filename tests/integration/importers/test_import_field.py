@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.coding_tools.detect import servers_at_top, tool_of
+from dmcp.cli.coding_tools.detect import servers_at_top, serves_dmcp, tool_of
 from dmcp.cli.coding_tools.formats import parse_document
-from dmcp.cli.coding_tools.self_reference import serves_dmcp
 from dmcp.errors import ConfigError
 from harness.cli import run_dmcp
 

@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from dmcp.cli.coding_tools import install as installing
+from dmcp.cli.coding_tools.detect import serves_dmcp
 from dmcp.cli.coding_tools.formats import contents_of
 from dmcp.cli.coding_tools.places import Machine, places_of
-from dmcp.cli.coding_tools.self_reference import serves_dmcp
 from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.cli.main import dmcp
 from dmcp.errors import ConfigError
@@ -20,7 +20,7 @@ from dmcp.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.cli.coding_tools.tool import Scope
+    from dmcp.cli.coding_tools.model import Scope
 
 NOTES = {"command": "notes", "args": ["--all"]}
 CONFIG = {

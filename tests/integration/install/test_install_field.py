@@ -18,7 +18,7 @@ from dmcp.cli.main import dmcp
 from harness.cli import run_dmcp
 
 if TYPE_CHECKING:
-    from dmcp.cli.coding_tools.tool import Scope
+    from dmcp.cli.coding_tools.model import Scope
 
 CONFIG = {"mcpServers": {"notes": {"description": "Notes", "command": "notes"}}}
 PLACES = [

@@ -9,10 +9,10 @@ import pytest
 from dmcp.cli.coding_tools.discover import read_sources, sources
 from dmcp.cli.coding_tools.formats import contents_of, parsed
 from dmcp.cli.coding_tools.install import install, uninstall
+from dmcp.cli.coding_tools.model import LaunchCommand
 from dmcp.cli.coding_tools.places import places_of
 from dmcp.cli.coding_tools.replaced import ReplacedServers
 from dmcp.cli.coding_tools.table import TOOLS
-from dmcp.cli.coding_tools.tool import LaunchCommand
 from dmcp.errors import ConfigError
 from fixtures.importers.goldens import CASES, HERE, laid_out
 from fixtures.importers.mutations import MUTATIONS
@@ -20,8 +20,8 @@ from fixtures.importers.mutations import MUTATIONS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dmcp.cli.coding_tools.model import Scope
     from dmcp.cli.coding_tools.places import Machine
-    from dmcp.cli.coding_tools.tool import Scope
 
 ROUNDS = 12
 START = LaunchCommand("/opt/dmcp", ("/etc/dmcp.json",), ("TOKEN",))

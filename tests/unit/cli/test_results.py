@@ -4,31 +4,33 @@ import base64
 
 import pytest
 
-from dmcp.cli import call, results
-from dmcp.cli.health import advice
+from dmcp.cli import call, formatting
+from dmcp.cli.check import advice
 from dmcp.protocol import categories
 
 
 @pytest.mark.parametrize("size", range(7))
 def test_the_size_of_a_blob_is_that_of_what_it_encodes(size: int) -> None:
     encoded = base64.b64encode(b"x" * size).decode()
-    assert f", {size} bytes" in results.block({"type": "audio", "mimeType": "audio/wav", "data": encoded})
+    assert f", {size} bytes" in formatting.content_block(
+        {"type": "audio", "mimeType": "audio/wav", "data": encoded}
+    )
 
 
 def test_structured_content_is_shown_when_there_is_no_other() -> None:
-    assert results.tool_result({"content": [], "structuredContent": {"a": 1}}) == '{\n  "a": 1\n}'
+    assert formatting.tool_result({"content": [], "structuredContent": {"a": 1}}) == '{\n  "a": 1\n}'
     assert (
-        results.tool_result({"content": [{"type": "text", "text": "A"}], "structuredContent": {"a": 1}})
+        formatting.tool_result({"content": [{"type": "text", "text": "A"}], "structuredContent": {"a": 1}})
         == "A"
     )
-    assert results.tool_result({}) == "(no content)"
+    assert formatting.tool_result({}) == "(no content)"
 
 
 @pytest.mark.parametrize(
     "item", [None, 3, "text", {}, {"type": "hologram"}, {"type": "image"}, {"type": "image", "data": 3}]
 )
 def test_a_block_that_is_wrong_is_said_so_and_breaks_nothing(item: object) -> None:
-    assert results.block(item).startswith("[")
+    assert formatting.content_block(item).startswith("[")
 
 
 def test_an_argument_line_has_name_type_and_meaning() -> None:
@@ -41,7 +43,7 @@ def test_an_argument_line_has_name_type_and_meaning() -> None:
         },
         "required": ["a"],
     }
-    assert results.parameters(schema) == [
+    assert formatting.parameters(schema) == [
         "a (string): First",
         'b ("x" | 1, optional)',
         "c (integer | null, optional)",
@@ -50,8 +52,8 @@ def test_an_argument_line_has_name_type_and_meaning() -> None:
 
 
 def test_only_the_first_sentence_is_an_overview() -> None:
-    assert results.first_sentence("One thing. Another.\nMore") == "One thing"
-    assert results.first_sentence("  ") == ""
+    assert formatting.first_sentence("One thing. Another.\nMore") == "One thing"
+    assert formatting.first_sentence("  ") == ""
 
 
 def test_text_stays_text_where_the_schema_says_text() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from dmcp.cli.coding_tools.descriptions import suggestion
-from dmcp.cli.coding_tools.entries import read_entry, redirect_of
-from dmcp.cli.coding_tools.fields import BadEntry
+from dmcp.cli.coding_tools.entries import BadEntry, read_entry, redirect_of
 from dmcp.cli.coding_tools.model import Address, Command, ImportedServer
 from dmcp.cli.coding_tools.output import duration, entry_of, validation_problem
 from dmcp.cli.coding_tools.table import TOOLS

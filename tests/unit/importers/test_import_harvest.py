@@ -8,7 +8,7 @@ import pytest
 from dmcp.cli.coding_tools.discover import overview
 from dmcp.cli.coding_tools.load import find, find_all
 from dmcp.cli.coding_tools.model import Command
-from dmcp.cli.coding_tools.placement import relative_path_note
+from dmcp.cli.coding_tools.output import relative_path_note
 from dmcp.cli.coding_tools.places import Machine, places_of
 from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.errors import ConfigError

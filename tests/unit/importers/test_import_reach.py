@@ -11,10 +11,9 @@ import pytest
 from dmcp.cli.coding_tools.discover import overview
 from dmcp.cli.coding_tools.install import install
 from dmcp.cli.coding_tools.load import find
-from dmcp.cli.coding_tools.model import Command
+from dmcp.cli.coding_tools.model import Command, LaunchCommand
 from dmcp.cli.coding_tools.places import Machine, places_of
 from dmcp.cli.coding_tools.table import TOOLS
-from dmcp.cli.coding_tools.tool import LaunchCommand
 from dmcp.errors import ConfigError
 
 if TYPE_CHECKING:

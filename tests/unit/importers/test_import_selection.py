@@ -13,8 +13,7 @@ from dmcp.cli.coding_tools.places import Machine
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dmcp.cli.coding_tools.model import ImportedServer, LoadResult
-    from dmcp.cli.coding_tools.tool import Scope
+    from dmcp.cli.coding_tools.model import ImportedServer, LoadResult, Scope
 
 
 @pytest.fixture

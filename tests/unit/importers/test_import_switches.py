@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
-from dmcp.cli.coding_tools.switches import Selection, Switch, selection
+from dmcp.cli.coding_tools.special import Selection, Switch, selection
 
 NAMES = ["a", "b", "ab", "a_b", "b_a", "search", "search_all", "s", "mcp_a", "[x]", "x"]
 PATTERNS = ["*", "s_*", "s*", "s_a", "s_a*", "*_a", "*a", "s_?", "s_[x]", "t_*", "mcp*", "s_*b*"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dmcp.cli.coding_tools.changes import ABSENT, Change, planned, undone, value_at, with_value_at
-from dmcp.cli.coding_tools.self_reference import serves_dmcp
+from dmcp.cli.coding_tools.detect import serves_dmcp
 
 FILE = Path("/x.json")
 
