@@ -100,73 +100,30 @@ def delete_note(number: int) -> str:
     return f"Deleted: {number}. {title}"
 
 
+def _text(description: str) -> dict[str, str]:
+    return {"type": "string", "description": description}
+
+
 _NUMBER: Final = {"type": "integer", "minimum": 1, "description": "The note's number, as list_notes shows it"}
-_TITLE: Final = {"type": "string", "description": "A short title, one line"}
+_TITLE: Final = _text("A short title, one line")
 _TAGS: Final[dict[str, Any]] = {
     "type": "array",
     "items": {"type": "string"},
     "description": "Lower-case words to find the note by",
 }
+_OLD: Final = _text("The piece to replace, exactly as it is written")
+_NEW: Final = _text("What stands there afterwards; may be empty")
 _TOOLS: Final = (
-    Tool(
-        add_note,
-        {
-            "title": _TITLE,
-            "text": {"type": "string", "description": "The note's text, Markdown"},
-            "tags": _TAGS,
-        },
-        ("title", "text"),
-        reads=False,
-    ),
-    Tool(
-        list_notes,
-        {"tag": {"type": "string", "description": "Show only notes with this tag"}},
-    ),
-    Tool(
-        read_note,
-        {"number": _NUMBER},
-        ("number",),
-    ),
-    Tool(
-        search_notes,
-        {"query": {"type": "string", "description": "The string to look for"}},
-        ("query",),
-    ),
-    Tool(
-        append_to_note,
-        {"number": _NUMBER, "text": {"type": "string", "description": "The paragraph to add, Markdown"}},
-        ("number", "text"),
-        reads=False,
-    ),
-    Tool(
-        replace_in_note,
-        {
-            "number": _NUMBER,
-            "old": {"type": "string", "description": "The piece to replace, exactly as it is written"},
-            "new": {"type": "string", "description": "What stands there afterwards; may be empty"},
-        },
-        ("number", "old", "new"),
-        reads=False,
-    ),
-    Tool(
-        rename_note,
-        {"number": _NUMBER, "title": _TITLE},
-        ("number", "title"),
-        reads=False,
-    ),
-    Tool(
-        tag_note,
-        {"number": _NUMBER, "tags": _TAGS},
-        ("number", "tags"),
-        reads=False,
-    ),
+    Tool(add_note, {"title": _TITLE, "text": _text("The note's text, Markdown"), "tags": _TAGS}, reads=False),
+    Tool(list_notes, {"tag": _text("Show only notes with this tag")}),
+    Tool(read_note, {"number": _NUMBER}),
+    Tool(search_notes, {"query": _text("The string to look for")}),
+    Tool(append_to_note, {"number": _NUMBER, "text": _text("The paragraph to add, Markdown")}, reads=False),
+    Tool(replace_in_note, {"number": _NUMBER, "old": _OLD, "new": _NEW}, reads=False),
+    Tool(rename_note, {"number": _NUMBER, "title": _TITLE}, reads=False),
+    Tool(tag_note, {"number": _NUMBER, "tags": _TAGS}, reads=False),
     Tool(list_tags),
-    Tool(
-        delete_note,
-        {"number": _NUMBER},
-        ("number",),
-        reads=False,
-    ),
+    Tool(delete_note, {"number": _NUMBER}, reads=False),
 )
 
 if __name__ == "__main__":

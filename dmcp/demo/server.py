@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -37,20 +38,24 @@ class Tool:
 
     Attributes:
         run: gets the arguments, by name; returns the text of the answer, or raises ``Refused``. Its name is the
-            tool's, its docstring the description.
+            tool's, its docstring the description; an argument without a default must be given.
         properties: the JSON schema of each argument.
-        required: the arguments that must be given.
         reads: whether it changes nothing.
     """
 
     run: Callable[..., str]
     properties: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    required: tuple[str, ...] = ()
     reads: bool = True
 
+    @property
+    def required(self) -> list[str]:
+        """Return the arguments that must be given."""
+        parameters = signature(self.run).parameters.values()
+        return [each.name for each in parameters if each.default is each.empty]
+
     def definition(self) -> dict[str, Any]:
-        """The tool as ``tools/list`` shows it."""
-        schema = {"type": "object", "properties": self.properties, "required": list(self.required)}
+        """Return the tool as ``tools/list`` shows it."""
+        schema = {"type": "object", "properties": self.properties, "required": self.required}
         return {
             "name": self.run.__name__,
             "title": self.run.__name__.replace("_", " ").capitalize(),
@@ -126,7 +131,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def _check(tool: Tool, arguments: Any) -> None:
-    """As much of JSON schema as the tools here use."""
+    """Check arguments by as much of JSON schema as the tools here use."""
     if not isinstance(arguments, dict):
         raise Refused("The arguments must be an object.")
     missing = [key for key in tool.required if key not in arguments]

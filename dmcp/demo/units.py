@@ -131,51 +131,18 @@ _ZONE: Final = _text("A time zone of the IANA database, for example Europe/Helsi
 _SCALE: Final = _text("C for Celsius, F for Fahrenheit, K for Kelvin", enum=["C", "F", "K"])
 _UNIT: Final = _text("A unit's symbol, as list_units shows it, for example km or mi")
 _SECONDS: Final = {"type": "integer", "description": "A time in seconds"}
+_DISTANCE: Final = {"type": "number", "description": "The distance in kilometres"}
 _TOOLS: Final = (
-    Tool(
-        convert,
-        {"value": _VALUE, "from_unit": _UNIT, "to_unit": _UNIT},
-        ("value", "from_unit", "to_unit"),
-    ),
-    Tool(
-        list_units,
-        {"quantity": _text("Show only this quantity", enum=[*_SCALES])},
-    ),
-    Tool(
-        convert_temperature,
-        {"value": _VALUE, "from_scale": _SCALE, "to_scale": _SCALE},
-        ("value", "from_scale", "to_scale"),
-    ),
-    Tool(
-        current_time,
-        {"zone": _ZONE},
-    ),
-    Tool(
-        convert_time,
-        {"time": _text("A time as YYYY-MM-DDTHH:MM"), "from_zone": _ZONE, "to_zone": _ZONE},
-        ("time", "from_zone", "to_zone"),
-    ),
-    Tool(
-        days_between,
-        {"start": _DAY, "end": _DAY},
-        ("start", "end"),
-    ),
-    Tool(
-        add_days,
-        {"start": _DAY, "days": {"type": "integer", "description": "How many days"}},
-        ("start", "days"),
-    ),
-    Tool(weekday, {"day": _DAY}, ("day",)),
-    Tool(
-        format_duration,
-        {"seconds": _SECONDS},
-        ("seconds",),
-    ),
-    Tool(
-        running_pace,
-        {"distance_km": {"type": "number", "description": "The distance in kilometres"}, "seconds": _SECONDS},
-        ("distance_km", "seconds"),
-    ),
+    Tool(convert, {"value": _VALUE, "from_unit": _UNIT, "to_unit": _UNIT}),
+    Tool(list_units, {"quantity": _text("Show only this quantity", enum=[*_SCALES])}),
+    Tool(convert_temperature, {"value": _VALUE, "from_scale": _SCALE, "to_scale": _SCALE}),
+    Tool(current_time, {"zone": _ZONE}),
+    Tool(convert_time, {"time": _text("A time as YYYY-MM-DDTHH:MM"), "from_zone": _ZONE, "to_zone": _ZONE}),
+    Tool(days_between, {"start": _DAY, "end": _DAY}),
+    Tool(add_days, {"start": _DAY, "days": {"type": "integer", "description": "How many days"}}),
+    Tool(weekday, {"day": _DAY}),
+    Tool(format_duration, {"seconds": _SECONDS}),
+    Tool(running_pace, {"distance_km": _DISTANCE, "seconds": _SECONDS}),
 )
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|//[^\n\r]*|/\*.*?\*/|[{}\[\],:]|[^\s{}\[\],:"\'/]+|/', re.DOTALL
@@ -27,14 +27,12 @@ _REST_OF_LINE = re.compile(r"[ \t]*(?:/\*[^\r\n]*?\*/[ \t]*)*(?://[^\r\n]*)?")
 class _Table:
     """An object in the text: its members by key, where it opens, where its last member and the comma after it end.
 
-    ``spans`` has for each member where its key and its value begin and where its value ends; ``coming`` is the member
-    whose value is being read.
+    ``spans`` has for each member where its key and its value begin and where its value ends.
     """
 
     opened: int
     members: dict[str, _Table | None] = field(default_factory=dict)
     spans: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    coming: tuple[str, int, int] = ("", 0, 0)
     last_end: int = 0
     comma: int = 0
 
@@ -172,62 +170,36 @@ def _indent(text: str, table: _Table, depth: int) -> str:
 
 def _scan(text: str) -> _Table:
     """Return the objects of a text, nested ones included; arrays and plain values are skipped."""
-    scanner = _Scanner()
-    for match in _TOKEN.finditer(text):
-        if not match.group().startswith(("//", "/*")):
-            scanner.feed(match.group(), match.start(), match.end())
-    if scanner.root is None or scanner.stack:
-        raise ValueError("the braces do not match")
-    return scanner.root
+    signs = (match for match in _TOKEN.finditer(text) if not match.group().startswith(("//", "/*")))
+    first = next(signs, None)
+    table = _read(first, signs)[0] if first is not None else None
+    if table is None:
+        raise ValueError("the text is no table")
+    return table
 
 
-class _Scanner:
-    """The state of the scan: the open brackets, and the key whose value comes next."""
-
-    def __init__(self) -> None:
-        self.root: _Table | None = None
-        self.stack: list[_Table | None] = []  # None stands for an array
-        self._key: str | None = None
-        self._before = ""
-        self._before_at = 0
-
-    def feed(self, piece: str, start: int, end: int) -> None:
-        """Take the next bracket, sign, key or value."""
-        if piece in "{[":
-            self._open(_Table(start) if piece == "{" else None, start)
-        elif piece in "}]":
-            if not self.stack:
-                raise ValueError("a bracket too many")
-            self.stack.pop()
-            self._ended(end)
-        elif piece == ":":
-            self._key = _unquoted(self._before)
-            if self.stack and (top := self.stack[-1]) is not None:
-                top.coming = (self._key, self._before_at, 0)
-        elif self.stack and (top := self.stack[-1]) is not None:
-            if piece == ",":
-                top.comma, self._key = end, None
-            elif self._key is not None:
-                top.members[self._key] = None
-                top.coming = (*top.coming[:2], start)
-                self._ended(end)
-        self._before, self._before_at = piece, start
-
-    def _open(self, new: _Table | None, start: int) -> None:
-        top = self.stack[-1] if self.stack else None
-        if top is not None and self._key is not None:
-            top.members[self._key] = new
-            top.coming = (*top.coming[:2], start)
-        self.root = self.root or new
-        self.stack.append(new)
-        self._key = None
-
-    def _ended(self, end: int) -> None:
-        """Note that a member of the innermost table ends here."""
-        if self.stack and (top := self.stack[-1]) is not None:
-            top.last_end, top.comma = end, 0
-            key, at, start = top.coming
-            top.spans[key] = (at, start, end)
+def _read(sign: re.Match[str], signs: Iterator[re.Match[str]]) -> tuple[_Table | None, int]:
+    """Return the object that begins with this sign, or ``None`` for any other value, and where the value ends."""
+    opening = sign.group()
+    if opening not in "{[":
+        return None, sign.end()
+    table = _Table(sign.start())
+    for member in signs:
+        word = member.group()
+        if word in "}]":
+            return (table if opening == "{" else None), member.end()
+        if word == ",":
+            table.comma = member.end()
+            continue
+        value = member
+        if opening == "{":
+            next(signs, None)  # the colon
+            value = next(signs, member)
+        inner, end = _read(value, signs)
+        key = _unquoted(word) if opening == "{" else ""
+        table.members[key], table.spans[key] = inner, (member.start(), value.start(), end)
+        table.last_end, table.comma = end, 0
+    raise ValueError("the braces do not match")
 
 
 def _unquoted(key: str) -> str:
