@@ -49,7 +49,7 @@ _config = click.option(
 _words = click.argument("words", nargs=-1, metavar="[CONFIG] [SERVER]")
 
 
-@click.group("auth", short_help="Sign in to remote servers, or out; see which sign-ins there are.")
+@click.group("auth")
 def auth_command() -> None:
     """Sign in to remote servers that want it (OAuth), see which sign-ins there are, forget them.
 

@@ -39,7 +39,7 @@ _pairs = click.option(
 )
 
 
-@click.command("call", short_help="Call one tool of one group.", epilog=_CALL_EPILOG)
+@click.command("call", epilog=_CALL_EPILOG)
 @click.argument("words", nargs=-1, required=True, metavar="[CONFIG] GROUP TOOL", shell_complete=groups)
 @click.option(
     "--args", "whole", metavar="JSON", help='All arguments as one JSON object; "-" reads it from stdin.'
@@ -88,7 +88,7 @@ async def _call(
         return await client.group_call(group, tool, values)
 
 
-@click.command("read", short_help="Read one resource.")
+@click.command("read")
 @click.argument("words", nargs=-1, required=True, metavar="[CONFIG] URI")
 @_as_json
 @trust.option
@@ -109,7 +109,7 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
     return 0
 
 
-@click.command("prompt", short_help="Get one prompt.")
+@click.command("prompt")
 @click.argument("words", nargs=-1, required=True, metavar="[CONFIG] NAME")
 @_pairs
 @_as_json

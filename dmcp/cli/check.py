@@ -47,9 +47,7 @@ Exit status: 0 every server is ready, 1 one is not, 2 the configuration is wrong
 """
 
 
-@click.command(
-    "check", short_help="Connect to every server, and show what works and what does not.", epilog=_EPILOG
-)
+@click.command("check", epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]...", shell_complete=completion.groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

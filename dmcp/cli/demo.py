@@ -35,7 +35,7 @@ def _command_of(name: str) -> list[str]:
     return python("-m", f"dmcp.demo.{name}")
 
 
-@click.command("demo", short_help="See it work: a client, dmcp, and two small servers behind it.")
+@click.command("demo")
 def demo_command() -> None:
     """Show what an assistant sees through dmcp.
 

@@ -40,7 +40,7 @@ Examples:
 @click.option("--list", "listing", is_flag=True, help="Show all faults and where they act.")
 @click.option("--schema", is_flag=True, help="Print the JSON schema of a fault script.")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
-def fault(
+def fault_command(
     *,
     path: Path | None,
     flags: tuple[str, ...],
@@ -130,4 +130,4 @@ def _documents(*, listing: bool) -> str:
 
 
 if __name__ == "__main__":
-    fault()
+    fault_command()

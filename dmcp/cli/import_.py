@@ -109,7 +109,7 @@ Exit status: 0 written, 2 nothing written, 130 stopped with Ctrl-C: what was ans
 """
 
 
-@click.command("import", epilog=_EPILOG, short_help="Import servers from other coding tools.")
+@click.command("import", epilog=_EPILOG)
 @click.argument("source", metavar="[TOOL|FILE]", required=False, shell_complete=coding_tools)
 @click.option("--all", "everything", is_flag=True, help="Import from every tool that has servers here.")
 @click.option("--list", "list_only", is_flag=True, help="Show which tools have servers here, and where.")

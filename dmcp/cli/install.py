@@ -51,7 +51,7 @@ Exit status: 0 dmcp is out of the tool, 2 nothing was changed.
 """
 
 
-@click.command("install", short_help="Put dmcp into a coding tool.", epilog=_INSTALL_EPILOG)
+@click.command("install", epilog=_INSTALL_EPILOG)
 @click.argument("tool", metavar="TOOL", shell_complete=coding_tools)
 @click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
 @click.option(
@@ -77,7 +77,7 @@ def install_command(*, tool: str, user_scope: bool, config: str | None, replacin
         _say_served(path)
 
 
-@click.command("uninstall", short_help="Take dmcp out of a coding tool again.", epilog=_UNINSTALL_EPILOG)
+@click.command("uninstall", epilog=_UNINSTALL_EPILOG)
 @click.argument("tool", metavar="TOOL", shell_complete=coding_tools)
 @click.option("--global", "user_scope", is_flag=True, help="For all your projects, not only for this one.")
 def uninstall_command(*, tool: str, user_scope: bool) -> None:

@@ -34,7 +34,7 @@ _LONGEST_URI: Final = 500  # characters of a URI that are shown; --json has it w
 _OTHERS: Final = (("resources", "uri"), ("resources/templates", "uriTemplate"), ("prompts", "name"))
 
 
-@click.command("list", short_help="Show the tools, resources and prompts of the servers.", epilog=_EPILOG)
+@click.command("list", epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]", shell_complete=completion.groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with whole definitions.")

@@ -1,7 +1,7 @@
 """The command line's frame: which commands there are, what is common to all, and how a failure ends the process.
 
-A command's module is imported when the command is used, so the table below repeats the one line of help that the
-overview shows. Not here: the commands, and the short way into serving (``dmcp.__main__``).
+A command's module is imported when the command is used, so the one line of help that the overview shows stands here.
+Not here: the commands, and the short way into serving (``dmcp.__main__``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import importlib
 import io
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,40 +31,24 @@ _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _STREAMS: Final = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 
 
-@dataclass(frozen=True, slots=True)
-class _CommandRef:
-    """Where a command is, and what the overview says of it."""
-
-    module: str
-    attribute: str
-    help: str
-
-
 COMMANDS: Final = {
-    "demo": _CommandRef(
-        "demo", "demo_command", "See it work: a client, dmcp, and two small servers behind it."
-    ),
-    "init": _CommandRef("schema", "init_command", "Write a commented configuration to start from."),
-    "import": _CommandRef("import_", "import_command", "Import servers from other coding tools."),
-    "install": _CommandRef("install", "install_command", "Put dmcp into a coding tool."),
-    "uninstall": _CommandRef("install", "uninstall_command", "Take dmcp out of a coding tool again."),
-    "check": _CommandRef(
-        "check", "check_command", "Connect to every server, and show what works and what does not."
-    ),
-    "list": _CommandRef("list_", "list_command", "Show the tools, resources and prompts of the servers."),
-    "call": _CommandRef("call", "call_command", "Call one tool of one group."),
-    "read": _CommandRef("call", "read_command", "Read one resource."),
-    "prompt": _CommandRef("call", "prompt_command", "Get one prompt."),
-    "auth": _CommandRef(
-        "auth", "auth_command", "Sign in to remote servers, or out; see which sign-ins there are."
-    ),
-    "trust": _CommandRef("trust", "trust_command", "Let dmcp run the configuration found in this folder."),
-    "plan": _CommandRef(
-        "plan", "plan_command", "Show what a changed configuration would start, stop or leave alone."
-    ),
-    "schema": _CommandRef("schema", "schema_command", "Print the JSON schema of the configuration file."),
-    "fault": _CommandRef("fault", "fault", "Run an MCP server that misbehaves, to test MCP clients with."),
+    "demo": ("demo", "See it work: a client, dmcp, and two small servers behind it."),
+    "init": ("schema", "Write a commented configuration to start from."),
+    "import": ("import_", "Import servers from other coding tools."),
+    "install": ("install", "Put dmcp into a coding tool."),
+    "uninstall": ("install", "Take dmcp out of a coding tool again."),
+    "check": ("check", "Connect to every server, and show what works and what does not."),
+    "list": ("list_", "Show the tools, resources and prompts of the servers."),
+    "call": ("call", "Call one tool of one group."),
+    "read": ("call", "Read one resource."),
+    "prompt": ("call", "Get one prompt."),
+    "auth": ("auth", "Sign in to remote servers, or out; see which sign-ins there are."),
+    "trust": ("trust", "Let dmcp run the configuration found in this folder."),
+    "plan": ("plan", "Show what a changed configuration would start, stop or leave alone."),
+    "schema": ("schema", "Print the JSON schema of the configuration file."),
+    "fault": ("fault", "Run an MCP server that misbehaves, to test MCP clients with."),
 }
+"""Where a command is (``NAME_command`` in this module of ``dmcp.cli``), and what the overview says of it."""
 
 _EPILOG = """\b
 Examples:
@@ -100,18 +83,20 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name, if there is one."""
+        """Return the command of this name, if there is one."""
         del ctx
-        place = COMMANDS.get(cmd_name)
-        if place is None:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"dmcp.cli.{place.module}"), place.attribute)
+        name, help_text = COMMANDS[cmd_name]
+        module = importlib.import_module(f"dmcp.cli.{name}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        command.short_help = help_text
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """A command, or the configuration to serve."""
+        """Return a command, or the configuration to serve."""
         if args[0] in COMMANDS or args[0].startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         if not Path(args[0]).expanduser().exists():
@@ -122,7 +107,7 @@ class LazyGroup(click.Group):
         """Write the overview from the table: importing every command for its one line takes too long."""
         del ctx
         with formatter.section("Commands"):
-            formatter.write_dl([(name, place.help) for name, place in COMMANDS.items()])
+            formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
 
 
 def _configure_log(verbose: int, quiet: bool, log_format: str | None) -> None:

@@ -23,7 +23,7 @@ _MEANING: Final = {
 }
 
 
-@click.command("plan", short_help="Show what a changed configuration would start, stop or leave alone.")
+@click.command("plan")
 @click.argument("old", type=click.Path())
 @click.argument("new", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as one JSON object.")

@@ -92,7 +92,7 @@ def _write(path: Path, *, links: files.Links = "refuse", below: Path | None = No
     write_whole(path, text, "write it elsewhere", keep=False, links=links, below=below, mode=_ALL_MAY_READ)
 
 
-@click.command("schema", short_help="Print the JSON schema of the configuration file.")
+@click.command("schema")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file instead.")
 def schema_command(output: Path | None) -> None:
     """Print the JSON schema of the configuration file.
@@ -159,7 +159,7 @@ def _json(text: str) -> str:
     return to_json(text).decode()
 
 
-@click.command("init", short_help="Write a commented configuration to start from.")
+@click.command("init")
 @click.argument("file", type=click.Path(path_type=Path), default=USUAL_FILE)
 @click.option("--force", is_flag=True, help="Replace an existing file; it is kept as .bak.")
 def init_command(file: Path, force: bool) -> None:

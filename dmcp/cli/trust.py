@@ -154,7 +154,7 @@ Exit status: 0 done (with --show: it is trusted), 1 --show: it is not, 2 there i
 """
 
 
-@click.command("trust", short_help="Let dmcp run the configuration found in this folder.", epilog=_EPILOG)
+@click.command("trust", epilog=_EPILOG)
 @click.argument("config", type=click.Path(path_type=Path), default="dynamic-mcp.json")
 @click.option("--show", is_flag=True, help="Only show what it would run.")
 @click.option("--list", "list_all", is_flag=True, help="Show what is trusted.")

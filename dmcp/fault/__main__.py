@@ -1,5 +1,5 @@
 """``python -m dmcp.fault`` is ``dmcp fault``, with nothing else of dmcp loaded."""
 
-from dmcp.cli.fault import fault
+from dmcp.cli.fault import fault_command
 
-fault(prog_name="dmcp fault")
+fault_command(prog_name="dmcp fault")

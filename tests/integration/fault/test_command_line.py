@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from dmcp.cli.fault import fault
+from dmcp.cli.fault import fault_command
 from harness.raw import RawClient
 
 if TYPE_CHECKING:
@@ -34,15 +34,15 @@ _COMMAND = [sys.executable, "-m", "dmcp.fault"]
     ],
 )
 def test_a_wrong_command_line_is_refused_with_status_2(arguments: list[str], complaint: str) -> None:
-    result = CliRunner().invoke(fault, arguments)
+    result = CliRunner().invoke(fault_command, arguments)
     assert result.exit_code == 2
     assert complaint in result.stderr
     assert not result.stdout
 
 
 def test_the_catalogue_and_the_schema_are_printed() -> None:
-    assert "\ncrash: " in CliRunner().invoke(fault, ["--list"]).stdout
-    assert json.loads(CliRunner().invoke(fault, ["--schema"]).stdout)["title"] == "Script"
+    assert "\ncrash: " in CliRunner().invoke(fault_command, ["--list"]).stdout
+    assert json.loads(CliRunner().invoke(fault_command, ["--schema"]).stdout)["title"] == "Script"
 
 
 @pytest.mark.anyio
