@@ -218,9 +218,9 @@ def _count(path: Path, keys: tuple[str, ...], machine: Machine) -> str | None:
     return f"{len(servers) - mine}, dmcp" if mine else str(len(servers))
 
 
-# Extensions of Claude Desktop (MCPB, ``.mcpb`` and ``.dxt``), which are installed: the manifest as a server's entry. -----
-# Source: the manifest specification 0.3, and the application's directories: ``Claude Extensions/ID/manifest.json``, with
-# what the user has chosen in ``Claude Extensions Settings/ID.json``.
+# Extensions of Claude Desktop (MCPB, ``.mcpb`` and ``.dxt``): the manifest of an installed one as a server's entry.
+# Source: the manifest specification 0.3, and the application's directories: ``Claude Extensions/ID/manifest.json``,
+# with what the user has chosen in ``Claude Extensions Settings/ID.json``.
 
 _VARIABLE: Final = re.compile(r"\$\{([\w./-]{1,200})\}")
 _CHOICE: Final = "user_config."
@@ -241,7 +241,7 @@ def entry_of_manifest(manifest: Mapping[str, Any], folder: Path, machine: Machin
         folder: the directory it is in.
         machine: for the platform, and the user's directories.
     """
-    settings = _settings(folder)
+    settings = _extension_settings(folder)
     config = _table(_table(manifest, "server"), "mcp_config")
     config = {**config, **_table(_table(config, "platform_overrides"), machine.platform)}
     separator = machine.editor_variables()["pathSeparator"]
@@ -269,7 +269,7 @@ def entry_of_manifest(manifest: Mapping[str, Any], folder: Path, machine: Machin
     return {key: value for key, value in entry.items() if value is not None}
 
 
-def _settings(folder: Path) -> Mapping[str, Any]:
+def _extension_settings(folder: Path) -> Mapping[str, Any]:
     """Return what the user has chosen; nothing where that cannot be read."""
     try:
         return read_document(folder.parent.parent / "Claude Extensions Settings" / f"{folder.name}.json")
