@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 
 from dmcp.actors.group_listings import GroupListings
 from dmcp.actors.lazy_discovery import LazyDiscovery
@@ -31,6 +31,7 @@ from dmcp.messages.catalog import (
     ListingStale,
     Rendered,
     ResolveRoute,
+    ResolveTool,
     ResourcesSeen,
     ResourceUpdated,
     WaitExpired,
@@ -39,6 +40,7 @@ from dmcp.messages.supervisor import Directory
 from dmcp.protocol import categories, definitions, jsonrpc, operations, tools, upstream_errors
 from dmcp.protocol.cached_listings import CachedListings
 from dmcp.protocol.descriptions import names_to_keep
+from dmcp.protocol.direct import DirectTools, direct_tools, is_wholly_direct
 from dmcp.protocol.hints import quoted
 from dmcp.protocol.limits import MAX_CATEGORY
 from dmcp.protocol.listing import KEY, KINDS, MEMBERS
@@ -71,6 +73,9 @@ _CHANGED: Final[dict[Kind, tuple[Kind, ...]]] = {
 """The listings a client is told of together, because they have one notification."""
 
 
+_Asked: TypeAlias = Browse | GetGroupTools | ResolveRoute | ResolveTool
+
+
 class _Viewer:
     """What one client has been shown.
 
@@ -99,9 +104,10 @@ class Catalog(LoopActor):
             kind: PagedListing(member) for kind, member in MEMBERS.items()
         }
         self._router = Router()
+        self._direct = DirectTools()
         self._viewers: dict[int, _Viewer] = {}  # by client: those that have asked for something
         self._renderings = count(1)
-        self._waiting: dict[CallId, Browse | GetGroupTools | ResolveRoute] = {}
+        self._waiting: dict[CallId, _Asked] = {}
         self._wait_timers: dict[CallId, asyncio.TimerHandle] = {}  # the end of the timeout of each that waits
 
     def __repr__(self) -> str:
@@ -111,7 +117,7 @@ class Catalog(LoopActor):
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
         match message:
-            case GetGroupTools() | Browse() | ResolveRoute():
+            case GetGroupTools() | Browse() | ResolveRoute() | ResolveTool():
                 self._answer_or_wait(message)
             case ClientLeft(client):
                 self._on_client_left(client)
@@ -145,6 +151,7 @@ class Catalog(LoopActor):
 
     def _on_directory(self, directory: Directory) -> None:
         old, self._problem = self._groups, directory.problem
+        self._cache.keeps_all = directory.call_audit is not None
         self._groups = {}
         for name, group in directory.groups.items():
             cached = self._groups[name] = old.get(name) or GroupListings.of(group)
@@ -157,6 +164,8 @@ class Catalog(LoopActor):
             cached.group = group
             if changed and cached.state == "asleep":
                 cached.cache_key_loading, cached.probed = self._cache.load(group.config), False
+            elif changed and group.config.direct and cached.known_tools is None:
+                cached.known_tools_loading = self._cache.load(group.config)
             if group.upstream is None:
                 cached.state, cached.reason, cached.settled = "unavailable", group.reason, True
                 cached.category = printable(group.reason)  # the configuration's fault, in dmcp's words
@@ -181,12 +190,19 @@ class Catalog(LoopActor):
             cached.tools_changed()
             if listed.complete:
                 config = cached.group.config
+                self._on_tools_known(cached, listed.entries)
                 self._cache.describe(config, names_to_keep(config, (e["name"] for e in listed.entries)))
         elif cached.state == "ready":
             self._refresh(listed.kind)
         if cached.state == "ready":
             self._store(cached)
             self._retry_waiting()
+
+    def _on_tools_known(self, cached: GroupListings, entries: tuple[JsonObject, ...] | None) -> None:
+        """Take note of all tools of a group: a part of them, while a server is in trouble, changes no prompt."""
+        cached.known_tools, cached.known_tools_loading = entries, ""
+        if cached.group.config.direct:
+            self._refresh_tools()
 
     def _on_listing_failed(self, news: ListingFailed) -> None:
         cached = self._groups.get(news.group)
@@ -210,9 +226,15 @@ class Catalog(LoopActor):
 
     def _on_cache_loaded(self, news: CacheLoaded) -> None:
         cached = self._groups.get(news.group)
+        if cached is not None and cached.known_tools_loading == news.fingerprint:
+            cached.known_tools_loading = ""
+            if news.kept is not None:
+                self._on_tools_known(cached, news.kept.listings.get("tools", ()))
+            self._retry_waiting()
         if cached is None or cached.cache_key_loading != news.fingerprint:
             return
         cached.cache_key_loading = ""
+        self._on_tools_known(cached, news.kept.listings.get("tools", ()) if news.kept is not None else None)
         cached.tools_changed()
         cached.listings = {kind: news.kept.listings.get(kind, ()) for kind in KINDS} if news.kept else {}
         cached.offered = set(news.kept.offered) if news.kept else set()
@@ -248,7 +270,7 @@ class Catalog(LoopActor):
             if viewer is not None:
                 post(viewer.address, frontend.SendNotification(news._replace(uri=shown)))
 
-    def _viewer(self, message: Browse | ResolveRoute) -> _Viewer:
+    def _viewer(self, message: Browse | ResolveRoute | ResolveTool) -> _Viewer:
         client = message.call.client
         if client not in self._viewers:
             self._viewers[client] = _Viewer(message.reply_to)
@@ -271,12 +293,22 @@ class Catalog(LoopActor):
                 self._announce(kind)
 
     def _refresh_tools(self) -> None:
+        on = {name: cached for name, cached in self._groups.items() if cached.is_on("tools")}
+        direct = {
+            name: direct_tools(cached.group.config, cached.known_tools or ())
+            for name, cached in on.items()
+            if cached.group.config.direct
+        }
+        self._direct.update(direct, self._groups)
         lines = [
             definitions.GroupLine(name, cached.group.config.description)
-            for name, cached in self._groups.items()
-            if cached.group.config.features.tools
+            for name, cached in on.items()
+            if not is_wholly_direct(cached.group.config)
         ]
-        if self._pages["tools"].update(tuple(definitions.own_tools(lines))):
+        own = (
+            definitions.own_tools(lines) if lines or not on else ()
+        )  # without a group left nobody needs them
+        if self._pages["tools"].update((*own, *self._direct.entries)):
             self._announce("tools")
 
     def _announce(self, kind: Kind) -> None:
@@ -289,7 +321,7 @@ class Catalog(LoopActor):
 
     # What the client asks -----------------------------------------------------------------------------------------
 
-    def _answer_or_wait(self, message: Browse | GetGroupTools | ResolveRoute) -> None:
+    def _answer_or_wait(self, message: _Asked) -> None:
         if self._try_answer(message, final=False):
             return
         timeout = LIST_WAIT_TIMEOUT
@@ -300,7 +332,7 @@ class Catalog(LoopActor):
         self._waiting[message.call] = message
         self._wait_timers[message.call] = self.call_later(timeout, WaitExpired(message.call))
 
-    def _required_group(self, message: Browse | GetGroupTools | ResolveRoute) -> GroupListings | None:
+    def _required_group(self, message: _Asked) -> GroupListings | None:
         """Return the group that has to be up for this request to be answered, if there is one."""
         if isinstance(message, GetGroupTools):
             return self._groups.get(message.group)
@@ -309,7 +341,7 @@ class Catalog(LoopActor):
         cached = self._groups.get(message.operation.group)
         return cached if cached is not None and cached.needs_discovery(message.operation.kind) else None
 
-    def _no_longer_waits(self, call: CallId) -> Browse | GetGroupTools | ResolveRoute | None:
+    def _no_longer_waits(self, call: CallId) -> _Asked | None:
         self.cancel(self._wait_timers.pop(call, None))
         return self._waiting.pop(call, None)
 
@@ -324,13 +356,13 @@ class Catalog(LoopActor):
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
         settled = self._is_settled()
         for call, message in list(self._waiting.items()):
-            if not settled and isinstance(message, Browse) and message.operation.group is None:
+            if not settled and isinstance(message, Browse) and _is_merged(message.operation):
                 continue  # a list of all groups: looking at each again would cost much when there are many
             final = isinstance(message, GetGroupTools) and message.group == group
             if self._try_answer(message, final=final):
                 self._no_longer_waits(call)
 
-    def _try_answer(self, message: Browse | GetGroupTools | ResolveRoute, *, final: bool) -> bool:
+    def _try_answer(self, message: _Asked, *, final: bool) -> bool:
         try:
             answer = self._answer(message, final=final)
         except DownstreamError as error:
@@ -341,9 +373,7 @@ class Catalog(LoopActor):
         post(message.reply_to, answer)
         return True
 
-    def _answer(
-        self, message: Browse | GetGroupTools | ResolveRoute, *, final: bool
-    ) -> frontend.Settled | frontend.RouteResolved | None:
+    def _answer(self, message: _Asked, *, final: bool) -> frontend.Settled | frontend.RouteResolved | None:
         match message:
             case GetGroupTools():
                 return self._show_tools(message, final=final)
@@ -351,6 +381,8 @@ class Catalog(LoopActor):
                 return self._browse(message, final=final)
             case ResolveRoute():
                 return self._find_route(message, final=final)
+            case ResolveTool():
+                return self._find_tool(message, final=final)
 
     def _show_tools(self, message: GetGroupTools, *, final: bool) -> frontend.Settled | None:
         cached = self._groups.get(message.group)
@@ -405,6 +437,8 @@ class Catalog(LoopActor):
             return None
         if kind != "tools" and group is not None:
             return frontend.Settled(message.call, Result(self._page_of_group(kind, group, cursor)))
+        if kind == "tools" and self._waits_for_direct(final=final):
+            return None
         self._viewer(message).shown.add(kind)
         if kind != "tools":
             self._discovery.start(self._groups)
@@ -468,6 +502,21 @@ class Catalog(LoopActor):
             self._router.unsubscribe(message.call.client, group, name)
         return frontend.RouteResolved(message.call, group, for_server(operation, name))
 
+    def _waits_for_direct(self, *, final: bool) -> bool:
+        """Return whether direct tools may be known soon; has lazy servers started that only they can be learned of."""
+        waited_for = [cached for cached in self._groups.values() if cached.is_waited_for]
+        if any(cached.is_undiscovered for cached in waited_for):
+            self._discovery.start(self._groups)
+        return bool(waited_for) and not final
+
+    def _find_tool(self, message: ResolveTool, *, final: bool) -> frontend.RouteResolved | None:
+        found = self._direct.routes.get(message.operation.name)
+        if found is not None:
+            return frontend.RouteResolved(message.call, found[0], message.operation._replace(name=found[1]))
+        if self._waits_for_direct(final=final):
+            return None
+        raise tools.unknown_tool(message.operation.name, self._direct.routes)
+
     def _resolve(self, want: ResourceRef, *, final: bool) -> tuple[str, str] | None:
         if want.group is not None:
             self._listings_of(want.group, want.kind)
@@ -487,6 +536,11 @@ async def _render(rendering: tools.Rendering) -> bytes:
     while (block := rendering.step(SLICE, time.perf_counter)) is None:  # noqa: ASYNC110 - nothing is waited for
         await asyncio.sleep(0)
     return block
+
+
+def _is_merged(operation: operations.ListItems) -> bool:
+    """Return whether a list is made of what all groups offer."""
+    return operation.group is None and operation.kind != "tools"
 
 
 def _category_of(news: GroupState) -> str:

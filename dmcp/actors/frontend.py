@@ -280,7 +280,9 @@ class Frontend(LoopActor):
             self._ask_catalog(self._directory, find)
 
     def _ask_catalog(
-        self, directory: Directory, message: catalog.Browse | catalog.ResolveRoute | catalog.GetGroupTools
+        self,
+        directory: Directory,
+        message: catalog.Browse | catalog.ResolveRoute | catalog.ResolveTool | catalog.GetGroupTools,
     ) -> None:
         if not post(directory.catalog, message):
             error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
@@ -301,10 +303,11 @@ class Frontend(LoopActor):
         elif operation.name == tools.GET_TOOLS:
             group = tools.read_group(operation.arguments)
             self._ask_catalog(directory, catalog.GetGroupTools(self._open(accepted), group, self.actor_ref))
+        elif any(group.config.direct for group in directory.groups.values()):
+            find = catalog.ResolveTool(self._open(accepted), operation, self.actor_ref)
+            self._ask_catalog(directory, find)
         else:
-            known = f"there are {tools.GET_TOOLS} and {tools.CALL_TOOL}"
-            text = f"Invalid params: unknown tool {printable(operation.name, _SHOWN)!r}; {known}"
-            raise DownstreamError(jsonrpc.INVALID_PARAMS, text)
+            raise tools.unknown_tool(operation.name, ())
 
     def _call_dynamic_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
         wanted = tools.read_call(operation.arguments)
@@ -350,6 +353,11 @@ class Frontend(LoopActor):
 
     def _settle_error(self, call: CallId, error: bytes) -> None:
         self.settle(Settled(call, Error(error)))
+
+    def _on_route_resolved(self, routed: RouteResolved) -> None:
+        if self._calls is not None:
+            self._calls.begin(routed.call, routed.operation)
+        self._forward(*routed)
 
     # Notifications and answers of the client ----------------------------------------------------------------------
 
@@ -571,7 +579,7 @@ class Frontend(LoopActor):
     _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {
         ClientFrames: _on_client_frames,
         Settled: settle,
-        RouteResolved: lambda self, message: self._forward(*message),
+        RouteResolved: _on_route_resolved,
         Progressed: _on_progressed,
         SendNotification: lambda self, message: self._notify(message.news),
         ServerRequest: lambda self, message: self._questions.put(message),

@@ -24,6 +24,8 @@ class GroupListings:
         partial: the kinds of which only a part has come.
         stale: the kinds the server has said it changed, and that are being fetched again.
         failed: the kinds the server could not be asked for, and why.
+        known_tools: all its tools as they were known last, by the server or the disk; ``None`` where nobody knows.
+        known_tools_loading: the fingerprint under which the disk is being asked for ``known_tools`` alone.
         probed: whether it has been started only to learn what it offers.
         category: the reason in a few words of dmcp's own, fit for the model.
         rendered: the text block that shows its tools, as soon as somebody has asked for it.
@@ -42,6 +44,8 @@ class GroupListings:
     rendered: bytes | None = None
     cache_key_loading: str = ""
     stale: set[Kind] = field(default_factory=set)
+    known_tools: tuple[JsonObject, ...] | None = None
+    known_tools_loading: str = ""
     probed: bool = False
     category: str = ""
     rendering: int = 0
@@ -75,6 +79,15 @@ class GroupListings:
     def is_undiscovered(self) -> bool:
         """Return whether it sleeps, and nobody knows what it offers."""
         return self.state == "asleep" and not self.cache_key_loading and not self.listings
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Return whether its direct tools are not known yet, and may be soon."""
+        if not self.group.config.direct or self.known_tools is not None or self.group.upstream is None:
+            return False
+        if self.known_tools_loading or not self.is_settled:
+            return True
+        return (self.state == "connecting") if self.probed else self.is_undiscovered
 
     def needs_discovery(self, kind: Kind) -> bool:
         """Return whether it is a lazy one that has not said what it offers of this kind, and might if it is started."""

@@ -4,7 +4,8 @@ Of a lazy server that has never run nothing is in the lists of resources and pro
 asked for: a server of prompts alone would never start. So the first such list the client asks for has these servers
 started, one at a time: all at once would cost what lazy start-up saves. Each is asked once; what it offers is kept on
 disk, so this happens once for a configuration.
-Not started: remote servers, because connecting may ask the user for a sign-in that nobody wants yet.
+Not started: remote servers, because connecting may ask the user for a sign-in that nobody wants yet. Those whose tools
+are to be shown under their own names are wanted.
 """
 
 from __future__ import annotations
@@ -61,4 +62,5 @@ class LazyDiscovery:
 def _is_worth_it(cached: GroupListings) -> bool:
     config = cached.group.config
     listed = config.features.resources or config.features.prompts
-    return cached.is_undiscovered and not cached.probed and listed and isinstance(config.target, StdioServer)
+    worth_it = bool(config.direct) or (listed and isinstance(config.target, StdioServer))
+    return cached.is_undiscovered and not cached.probed and worth_it

@@ -49,6 +49,7 @@ class ListingCache:
     """
 
     def __init__(self, owner: Owner, store: Store | None) -> None:
+        self.keeps_all = False  # of servers that are always up too
         self._owner = owner
         self._store = store
         self._kept: dict[str, CachedListings] = {}
@@ -59,9 +60,12 @@ class ListingCache:
     def __repr__(self) -> str:
         return f"<ListingCache of {len(self._kept)}, {len(self._writing)} being written>"
 
+    def _keeps(self, config: ServerConfig) -> bool:
+        return self.keeps_all or config.startup == "lazy" or bool(config.direct)
+
     def load(self, config: ServerConfig) -> str:
         """Begin to read what is kept for a server; return the fingerprint of the ``CacheLoaded`` to come, if any."""
-        if config.startup != "lazy" or self._store is None:
+        if self._store is None or not self._keeps(config):
             return ""
         name = fingerprint(config)
         self._owner.spawn(_read(name, self._store), lambda done: CacheLoaded(config.name, name, done.value))
@@ -69,7 +73,7 @@ class ListingCache:
 
     def store(self, config: ServerConfig, kept: CachedListings) -> None:
         """Write down what a server offers now, if that is worth it and new."""
-        if config.startup != "lazy" or self._store is None:
+        if self._store is None or not self._keeps(config):
             return
         name = fingerprint(config)
         if _same(self._kept.get(name), kept):

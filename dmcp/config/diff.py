@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
     from dmcp.config.model import Configuration
 
-IN_PLACE: Final = frozenset({"description", "features", "timeout", "restart", "tools", "idle_stop", "limits"})
+IN_PLACE: Final = frozenset(
+    {"description", "features", "timeout", "restart", "tools", "direct", "idle_stop", "limits"}
+)
 """Fields of a ``ServerConfig`` that a running upstream takes over without a new connection.
 
 Not among them is what a connection has begun with: ``limits.frame``, and what was declared to the server.

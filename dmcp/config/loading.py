@@ -195,6 +195,10 @@ def _resolved(
             secrets |= filling.secrets
     secrets.discard("")
     configuration = Configuration(
-        MappingProxyType(servers), shape.oauth_store, frozenset(secrets), MappingProxyType(references)
+        servers=MappingProxyType(servers),
+        oauth_store=shape.oauth_store,
+        direct_budget=shape.tools.budget if shape.tools.direct == "auto" else None,
+        secrets=frozenset(secrets),
+        references=MappingProxyType(references),
     )
     return configuration, problems

@@ -26,6 +26,7 @@ _SECTIONS: Final = (
     ("TimeoutPart", "`mcpServers.NAME.timeout`"),
     ("RestartPart", "`mcpServers.NAME.restart`"),
     ("LimitsPart", "`limits` and `mcpServers.NAME.limits`"),
+    ("AllToolsPart", "`tools`"),
     ("ToolsPart", "`mcpServers.NAME.tools`"),
     ("OAuthPart", "`mcpServers.NAME.oauth`"),
 )

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+
+DIRECT_BUDGET: Final = 2000
+"""Tokens of the definitions that ``tools.direct: "auto"`` chooses, where the file does not say."""
 
 
 def _nothing() -> Mapping[str, str]:
@@ -169,6 +173,8 @@ class ServerConfig:
     timeout: Timeouts = Timeouts()
     restart: RestartPolicy = RestartPolicy()
     tools: ToolSelection = ToolSelection()
+    direct: tuple[str, ...] = ()
+    """Names or globs: the tools that are shown to the client under their own names."""
     limits: Limits = Limits()
     startup: Literal["eager", "lazy"] = "eager"
     idle_stop: float | None = None
@@ -181,6 +187,8 @@ class Configuration:
 
     servers: Mapping[str, ServerConfig] = field(default_factory=dict)
     oauth_store: Literal["file", "keyring"] = "file"
+    direct_budget: int | None = None
+    """Tokens for the most used tools, which are shown under their own names; ``None``: use is not counted."""
     secrets: frozenset[str] = field(default=frozenset(), repr=False)
     """Values that must never appear in a log: env, headers, resolved references, client secrets."""
     references: Mapping[str, frozenset[str]] = field(default_factory=dict)

@@ -168,11 +168,22 @@ def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerC
         timeout=_timeouts(part.timeout),
         restart=_restart(part.restart),
         tools=ToolSelection(tuple(part.tools.include), tuple(part.tools.exclude)),
+        direct=_direct(part, file),
         limits=_limits(part.limits, file.limits),
         startup=part.startup or file.startup,
         idle_stop=part.idle_stop,
         enabled=part.enabled,
     )
+
+
+def _direct(part: StdioPart | RemotePart, file: ConfigurationFile) -> tuple[str, ...]:
+    """Return which of its tools are direct. What is said of the server itself counts before what is said of all."""
+    if part.expose == "direct":
+        return ("*",)
+    if part.tools.direct is not None:
+        return tuple(part.tools.direct)
+    of_all = file.tools.direct
+    return () if part.expose == "dynamic" or isinstance(of_all, str) else tuple(of_all)
 
 
 def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...]) -> StdioServer:

@@ -22,7 +22,7 @@ from pydantic import (
 
 from dmcp.config import sizes
 from dmcp.config.durations import SPELLING, seconds, spell
-from dmcp.config.model import Limits, RestartPolicy, Timeouts
+from dmcp.config.model import DIRECT_BUDGET, Limits, RestartPolicy, Timeouts
 
 REFERENCES: Final = "References such as `${VAR}` and `${VAR:-default}` are filled in from the environment."
 _TIMEOUTS: Final = Timeouts()
@@ -186,6 +186,25 @@ class ToolsPart(Part):
 
     include: list[Text] = Field(default=[], description="Only these tools; all of them if empty.")
     exclude: list[Text] = Field(default=[], description="Not these tools, even if `include` names them.")
+    direct: list[Text] | None = Field(
+        default=None,
+        description="Show these tools under their own names too, beside dmcp's two; "
+        "the file's own `tools.direct` if absent.",
+    )
+
+
+class AllToolsPart(Part):
+    """How the tools of all servers are shown to the client."""
+
+    direct: Literal["auto"] | list[Text] = Field(
+        default=[],
+        description="The default of every server's `tools.direct`; `auto` chooses the tools that were used most in "
+        "this directory.",
+    )
+    budget: Annotated[int, Field(ge=100, le=100_000)] = Field(
+        default=DIRECT_BUDGET,
+        description="Tokens that the definitions chosen by `auto` may have together.",
+    )
 
 
 class OAuthPart(Part):
@@ -263,7 +282,14 @@ class ServerPart(Part):
     restart: RestartPart = Field(
         default_factory=RestartPart, description="When the server is started again after a failure."
     )
-    tools: ToolsPart = Field(default_factory=ToolsPart, description="Which of its tools are switched on.")
+    tools: ToolsPart = Field(
+        default_factory=ToolsPart, description="Which of its tools are switched on, and how they are shown."
+    )
+    expose: Literal["dynamic", "direct"] | None = Field(
+        default=None,
+        description="`direct` shows all its tools under their own names, and leaves the server out of dmcp's two "
+        "tools; `dynamic` shows it there, whatever the file's own `tools` say.",
+    )
     limits: LimitsPart = Field(
         default_factory=LimitsPart,
         description="What the server may make grow; the file's own `limits` if absent.",
@@ -352,6 +378,9 @@ class ConfigurationFile(Part):
     )
     inherit_env: InheritEnv = Field(
         default=True, description="The default of every local server's `inherit_env`."
+    )
+    tools: AllToolsPart = Field(
+        default_factory=AllToolsPart, description="How the tools of all servers are shown."
     )
     oauth_store: Literal["file", "keyring"] = Field(
         default="file",

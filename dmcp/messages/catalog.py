@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.cached_listings import CachedListings
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
-    from dmcp.protocol.operations import ListItems
+    from dmcp.protocol.operations import CallTool, ListItems
     from dmcp.protocol.pending import CallId
 
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
@@ -124,6 +124,14 @@ class ResolveRoute(NamedTuple):
 
     call: CallId
     operation: operations.Routed
+    reply_to: Address
+
+
+class ResolveTool(NamedTuple):
+    """Say whose the tool of this name is, with a ``frontend.RouteResolved`` (or a failed ``frontend.Settled``)."""
+
+    call: CallId
+    operation: CallTool
     reply_to: Address
 
 

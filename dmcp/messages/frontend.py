@@ -42,7 +42,7 @@ class RouteResolved(NamedTuple):
 
     call: CallId
     group: str
-    operation: operations.Routed
+    operation: operations.Routed | operations.CallTool
 
 
 class Progressed(NamedTuple):

@@ -212,6 +212,14 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "", problem
     return text_result(" ".join(filter(None, sentences)), failed=True)
 
 
+def unknown_tool(name: str, direct: Iterable[str]) -> DownstreamError:
+    """Return the error for a tool that is neither one of dmcp's nor one that is shown under its own name."""
+    known = f"there are {GET_TOOLS} and {CALL_TOOL}"
+    hint = did_you_mean(name, direct)
+    text = f"Invalid params: unknown tool {printable(name, 100)!r}; {known}"
+    return DownstreamError(INVALID_PARAMS, f"{text}. {hint}" if hint else text)
+
+
 @lru_cache(maxsize=256)
 def _globs(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]:
     """For each glob: text that a name must have to match, and the whole glob."""
@@ -224,8 +232,11 @@ def _globs(patterns: tuple[str, ...]) -> tuple[tuple[str, re.Pattern[str]], ...]
     )
 
 
-def _is_named(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(text in name and glob.match(name) for text, glob in _globs(patterns))
+def is_named(name: str, patterns: tuple[str, ...]) -> bool:
+    """Return whether a name matches one of these globs; one longer than ``MAX_TOOL_NAME`` matches none."""
+    return len(name) <= MAX_TOOL_NAME and any(
+        text in name and glob.match(name) for text, glob in _globs(patterns)
+    )
 
 
 def is_selected(selection: ToolSelection, name: str) -> bool:
@@ -237,9 +248,9 @@ def is_selected(selection: ToolSelection, name: str) -> bool:
         return True
     if len(name) > MAX_TOOL_NAME:
         return False
-    if selection.include and not _is_named(name, selection.include):
+    if selection.include and not is_named(name, selection.include):
         return False
-    return not _is_named(name, selection.exclude)
+    return not is_named(name, selection.exclude)
 
 
 def may_repeat(tool: JsonObject) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dmcp.actors.catalog import Catalog
 from dmcp.config.model import ServerConfig, StdioServer
 from dmcp.messages import frontend
-from dmcp.messages.catalog import Browse, GetGroupTools, GroupState, Listed
+from dmcp.messages.catalog import Browse, GetGroupTools, GroupState, Listed, ListingFailed
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import definitions
 from dmcp.protocol.operations import ListItems
@@ -74,6 +74,34 @@ async def test_a_hundred_changes_of_state_are_one_list_of_tools() -> None:
     assert len({reply.outcome for reply in client.of(frontend.Settled)}) == 1
     assert client.of(frontend.SendNotification) == []
     assert POISON not in str(client.told)
+
+
+async def test_a_hundred_changes_of_state_are_one_list_of_direct_tools_too_until_the_offer_is_another() -> (
+    None
+):
+    catalog, client = Catalog(), Inbox()
+    config = ServerConfig("a", "About a", StdioServer("run"), direct=("t*",))
+    catalog.on_receive(Directory({"a": Group(config, Inbox())}, Inbox(), Inbox()))
+
+    def offered(name: str) -> dict[str, Any]:
+        return {"name": name, "inputSchema": {"type": "object"}}
+
+    whole = tuple(map(offered, ("t1", "t2")))
+    for number in range(100):
+        catalog.on_receive(
+            Listed("a", number, "tools", whole if number % 3 else whole[:1], complete=number % 3 > 0)
+        )
+        catalog.on_receive(GroupState("a", number, "unavailable" if number % 2 else "ready", POISON, "ended"))
+        catalog.on_receive(ListingFailed("a", number, "tools", POISON))
+        if number:
+            catalog.on_receive(Browse(CallId(1, number), ListItems("tools"), client))
+    assert len({reply.outcome for reply in client.of(frontend.Settled)}) == 1
+    assert client.of(frontend.SendNotification) == []
+    catalog.on_receive(Listed("a", 100, "tools", (*whole, offered("t3"), offered("u"))))
+    assert len(client.of(frontend.SendNotification)) == 1
+    catalog.on_receive(Browse(CallId(1, 100), ListItems("tools"), client))
+    shown = json.loads(client.of(frontend.Settled)[-1].outcome.body)["tools"]
+    assert [tool["name"] for tool in shown[2:]] == ["t1", "t2", "t3"]
 
 
 async def test_what_a_group_is_called_and_described_as_cannot_imitate_another_or_hide_anything() -> None:

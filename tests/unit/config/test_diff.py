@@ -29,6 +29,7 @@ OTHER: dict[str, Any] = {
     "timeout": Timeouts(tools=1),
     "restart": RestartPolicy(intensity=1),
     "tools": ToolSelection(("t",)),
+    "direct": ("t",),
     "idle_stop": 5.0,
     "limits": Limits(listing_entries=1),
     "startup": "lazy",
