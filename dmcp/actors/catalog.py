@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from dmcp.actors.group_listings import GroupListings
 from dmcp.actors.lazy_discovery import LazyDiscovery
@@ -20,6 +20,7 @@ from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.errors import DownstreamError
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
+    Asked,
     Browse,
     CacheLoaded,
     CancelWait,
@@ -73,9 +74,6 @@ _CHANGED: Final[dict[Kind, tuple[Kind, ...]]] = {
 """The listings a client is told of together, because they have one notification."""
 
 
-_Asked: TypeAlias = Browse | GetGroupTools | ResolveRoute | ResolveTool
-
-
 class _Viewer:
     """What one client has been shown.
 
@@ -107,7 +105,7 @@ class Catalog(LoopActor):
         self._direct = DirectTools()
         self._viewers: dict[int, _Viewer] = {}  # by client: those that have asked for something
         self._renderings = count(1)
-        self._waiting: dict[CallId, _Asked] = {}
+        self._waiting: dict[CallId, Asked] = {}
         self._wait_timers: dict[CallId, asyncio.TimerHandle] = {}  # the end of the timeout of each that waits
 
     def __repr__(self) -> str:
@@ -321,7 +319,7 @@ class Catalog(LoopActor):
 
     # What the client asks -----------------------------------------------------------------------------------------
 
-    def _answer_or_wait(self, message: _Asked) -> None:
+    def _answer_or_wait(self, message: Asked) -> None:
         if self._try_answer(message, final=False):
             return
         timeout = LIST_WAIT_TIMEOUT
@@ -332,7 +330,7 @@ class Catalog(LoopActor):
         self._waiting[message.call] = message
         self._wait_timers[message.call] = self.call_later(timeout, WaitExpired(message.call))
 
-    def _required_group(self, message: _Asked) -> GroupListings | None:
+    def _required_group(self, message: Asked) -> GroupListings | None:
         """Return the group that has to be up for this request to be answered, if there is one."""
         if isinstance(message, GetGroupTools):
             return self._groups.get(message.group)
@@ -341,7 +339,7 @@ class Catalog(LoopActor):
         cached = self._groups.get(message.operation.group)
         return cached if cached is not None and cached.needs_discovery(message.operation.kind) else None
 
-    def _no_longer_waits(self, call: CallId) -> _Asked | None:
+    def _no_longer_waits(self, call: CallId) -> Asked | None:
         self.cancel(self._wait_timers.pop(call, None))
         return self._waiting.pop(call, None)
 
@@ -362,7 +360,7 @@ class Catalog(LoopActor):
             if self._try_answer(message, final=final):
                 self._no_longer_waits(call)
 
-    def _try_answer(self, message: _Asked, *, final: bool) -> bool:
+    def _try_answer(self, message: Asked, *, final: bool) -> bool:
         try:
             answer = self._answer(message, final=final)
         except DownstreamError as error:
@@ -373,7 +371,7 @@ class Catalog(LoopActor):
         post(message.reply_to, answer)
         return True
 
-    def _answer(self, message: _Asked, *, final: bool) -> frontend.Settled | frontend.RouteResolved | None:
+    def _answer(self, message: Asked, *, final: bool) -> frontend.Settled | frontend.RouteResolved | None:
         match message:
             case GetGroupTools():
                 return self._show_tools(message, final=final)

@@ -279,11 +279,7 @@ class Frontend(LoopActor):
             find = catalog.ResolveRoute(self._open(accepted), operation, self.actor_ref)
             self._ask_catalog(self._directory, find)
 
-    def _ask_catalog(
-        self,
-        directory: Directory,
-        message: catalog.Browse | catalog.ResolveRoute | catalog.ResolveTool | catalog.GetGroupTools,
-    ) -> None:
+    def _ask_catalog(self, directory: Directory, message: catalog.Asked) -> None:
         if not post(directory.catalog, message):
             error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
             self._settle_error(message.call, error)
@@ -304,8 +300,7 @@ class Frontend(LoopActor):
             group = tools.read_group(operation.arguments)
             self._ask_catalog(directory, catalog.GetGroupTools(self._open(accepted), group, self.actor_ref))
         elif any(group.config.direct for group in directory.groups.values()):
-            find = catalog.ResolveTool(self._open(accepted), operation, self.actor_ref)
-            self._ask_catalog(directory, find)
+            self._ask_catalog(directory, catalog.ResolveTool(self._open(accepted), operation, self.actor_ref))
         else:
             raise tools.unknown_tool(operation.name, ())
 
@@ -323,12 +318,11 @@ class Frontend(LoopActor):
             self._send(jsonrpc.result(accepted.id, tools.text_result(text, failed=True)), accepted.batch)
         else:
             tool = CallTool(wanted.name, wanted.arguments, operation.extra)
-            call = self._open(accepted)
-            if self._calls is not None:
-                self._calls.begin(call, tool)
-            self._forward(call, wanted.group, tool)
+            self._forward(self._open(accepted), wanted.group, tool)
 
     def _forward(self, call: CallId, name: str, operation: Operation) -> None:
+        if self._calls is not None:
+            self._calls.begin(call, operation)
         if self._staged is None or not self._staged.begin(call, name, operation):
             self.submit(call, name, operation)
 
@@ -353,11 +347,6 @@ class Frontend(LoopActor):
 
     def _settle_error(self, call: CallId, error: bytes) -> None:
         self.settle(Settled(call, Error(error)))
-
-    def _on_route_resolved(self, routed: RouteResolved) -> None:
-        if self._calls is not None:
-            self._calls.begin(routed.call, routed.operation)
-        self._forward(*routed)
 
     # Notifications and answers of the client ----------------------------------------------------------------------
 
@@ -579,7 +568,7 @@ class Frontend(LoopActor):
     _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {
         ClientFrames: _on_client_frames,
         Settled: settle,
-        RouteResolved: _on_route_resolved,
+        RouteResolved: lambda self, message: self._forward(*message),
         Progressed: _on_progressed,
         SendNotification: lambda self, message: self._notify(message.news),
         ServerRequest: lambda self, message: self._questions.put(message),

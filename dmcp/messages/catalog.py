@@ -135,6 +135,10 @@ class ResolveTool(NamedTuple):
     reply_to: Address
 
 
+Asked: TypeAlias = Browse | GetGroupTools | ResolveRoute | ResolveTool
+"""What a client asks."""
+
+
 class ClientLeft(NamedTuple):
     """From the frontend of a client: it is gone, with what it waits for and what it is subscribed to."""
 
