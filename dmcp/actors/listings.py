@@ -6,6 +6,7 @@ Part of a connection. What a listing may have, and what is wrong with one, is in
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp import log
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
             """See ``Slices.begin``."""
 
 
+_MANY_VALUES: Final = 30_000
 LISTING_DEBOUNCE: Final = 0.2
 """Seconds between two looks at a listing that changes while it is looked at: some change because of the look."""
 
@@ -130,32 +132,31 @@ class Listings:
             self._on_listing(collector, answer.result or b"")
         elif collector.kind == "templates" and _code(answer) == jsonrpc.METHOD_NOT_FOUND:
             # A server that has resources and no templates: many say so by an error.
-            self._on_page(collector, {listing.MEMBERS["templates"]: []}, 0)
+            self._on_page(collector, {listing.MEMBERS["templates"]: []})
         else:
             self.fail(collector, upstream_errors.error_text(answer))
 
     def _on_listing(self, collector: Collector, answer: jsonrpc.Body) -> None:
         """Decode a page: at once, or in slices when it is large; what is too large is not decoded at all."""
-        limits = self._config.limits
-        if len(answer) > limits.listing_bytes:
-            self._on_page(collector, {listing.MEMBERS[collector.kind]: []}, len(answer))
-            return
         page = bytes(answer)
-        if listing.is_light_page(page):
-            self._on_page(collector, wire.decode(page), len(page))
+        if collector.exceeds(page):
+            self.fail(collector, collector.problem)
+        elif listing.is_light_page(page):
+            self._on_page(collector, wire.decode(page))
         else:
-            work = listing.decode_page(page, listing.MEMBERS[collector.kind], limits.listing_entries)
-            self._owner.begin_slices(work, lambda decoded: self._on_decoded(collector, decoded, len(page)))
+            most = self._config.limits.listing_entries
+            work = listing.decode_page(page, listing.MEMBERS[collector.kind], most)
+            self._owner.begin_slices(work, lambda decoded: self._on_decoded(collector, decoded))
 
-    def _on_decoded(self, collector: Collector, page: JsonObject | str, size: int) -> None:
+    def _on_decoded(self, collector: Collector, page: JsonObject | str) -> None:
         if isinstance(page, str):
             self.fail(collector, page)
         else:
-            self._on_page(collector, page, size)
+            self._on_page(collector, page)
 
-    def _on_page(self, collector: Collector, page: Any, size: int) -> None:
+    def _on_page(self, collector: Collector, page: Any) -> None:
         kind = collector.kind
-        cursor = collector.take(page, size)
+        cursor = collector.take(page)
         if cursor is not None:
             self._ask(collector, cursor)
             return
@@ -170,6 +171,10 @@ class Listings:
         self._failures.pop(kind, None)
         self._known.add(kind)
         self.publish(kind, collector.entries)
+        if collector.values > _MANY_VALUES:
+            # They stay, and have no cycles: the garbage collector would be through with them after a tenth of a second.
+            gc.collect(1)
+            gc.freeze()
         self._end(kind)
 
     def fail(self, collector: Collector, reason: str) -> None:

@@ -134,6 +134,10 @@ MAX_URI: Final = 8192
 MAX_PAGES: Final = 1000
 """Pages of one listing of a server."""
 
+BYTES_A_VALUE: Final = 24
+"""Bytes of ``limits.listing_bytes`` for each value (object, list, text, number) a listing may have: 350,000 as a rule.
+Each costs memory, and time when the listing is replaced, however short it is."""
+
 MAX_REMARKS: Final = 20
 """Oddities of one listing (an entry without a name) that are named in the log; of the rest the number is told."""
 

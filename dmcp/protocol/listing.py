@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dmcp.config.model import Limits
 from dmcp.protocol import scan
-from dmcp.protocol.limits import KIB, MAX_PAGES, MAX_REMARKS, MAX_VALUES
+from dmcp.protocol.limits import BYTES_A_VALUE, KIB, MAX_PAGES, MAX_REMARKS, MAX_VALUES
 from dmcp.protocol.wire import decode_bounded, weight
 from dmcp.text import printable
 
@@ -55,6 +55,7 @@ class Collector:
         cut: why no more pages were asked for, likewise; empty when they ended by themselves.
         problem: why the listing cannot be used, as a finished phrase; empty while nothing is wrong.
         too_large: whether that is because of a limit: asking again does not help.
+        values: how many values its pages have, at most.
     """
 
     __slots__ = (
@@ -69,6 +70,7 @@ class Collector:
         "kind",
         "problem",
         "too_large",
+        "values",
         "warnings",
     )
 
@@ -79,6 +81,7 @@ class Collector:
         self.problem = ""
         self.cut = ""  # why pages were not asked for any more
         self.too_large = False
+        self.values = 0
         self._limits = limits
         self._keys: set[str] = set()
         self._cursors: set[str] = set()
@@ -89,12 +92,23 @@ class Collector:
     def __repr__(self) -> str:
         return f"<Collector {self.kind} {len(self.entries)} entries, {len(self._cursors)} pages>"
 
-    def take(self, result: Any, size: int = 0) -> str | None:
+    def exceeds(self, page: bytes) -> bool:
+        """Count the bytes and values of one more page; whether they are too many, so that it need not be decoded."""
+        self._bytes += len(page)
+        most = self._limits.listing_bytes
+        if self._bytes > most:
+            self._exceed(f"is longer than {most} bytes", "listing_bytes")
+        else:
+            self.values += weight(page)
+            if self.values > most // BYTES_A_VALUE:
+                self._exceed(f"has more than {most // BYTES_A_VALUE:,} values", "listing_bytes")
+        return bool(self.problem)
+
+    def take(self, result: Any) -> str | None:
         """Take one page and return the cursor of the next one, ``None`` when there is no more to ask for.
 
         Args:
-            result: of the request for the page.
-            size: its bytes.
+            result: of the request for the page; ``exceeds`` has seen its bytes.
         """
         method = LABELS[self.kind]
         if not isinstance(result, dict):
@@ -104,13 +118,9 @@ class Collector:
         if not isinstance(entries, list):
             self._fail(f"answered {method} without a list of {MEMBERS[self.kind]}")
             return None
-        self._bytes += size
         self._count += len(entries)
-        most = self._limits
-        if self._count > most.listing_entries:
-            self._exceed(f"has more than {most.listing_entries} entries", "listing_entries")
-        elif self._bytes > most.listing_bytes:
-            self._exceed(f"is longer than {most.listing_bytes} bytes", "listing_bytes")
+        if self._count > self._limits.listing_entries:
+            self._exceed(f"has more than {self._limits.listing_entries} entries", "listing_entries")
         else:
             for entry in entries:
                 self._add(entry)

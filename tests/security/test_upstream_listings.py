@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import RawClient, RpcError, dmcp_command, write_config
+from harness import LongLineClient, RawClient, RpcError, dmcp_command, write_config
 from harness.configs import TESTS, python_server
+from harness.watched import LoopWatch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +21,8 @@ pytestmark = pytest.mark.anyio
 SMALL = {"listing_entries": 20, "listing_bytes": "32KiB"}
 
 
-def trouble(kind: str, **more: Any) -> dict[str, Any]:
-    return python_server(TESTS / "servers" / "listing_trouble.py", kind, **more)
+def trouble(kind: str, *how: str, **more: Any) -> dict[str, Any]:
+    return python_server(TESTS / "servers" / "listing_trouble.py", kind, *how, **more)
 
 
 def served(path: Path, **servers: Any) -> RawClient:
@@ -46,6 +47,32 @@ async def test_a_listing_beyond_a_limit_fails_and_says_which_and_the_rest_of_the
         assert (await client.call("g", "echo"))["content"][0]["text"] == "echo"
         prompts = await client.request("prompts/list")
         assert [prompt["name"] for prompt in prompts["prompts"]] == ["greet"]
+
+
+async def test_a_listing_of_very_many_values_holds_nothing_up_or_fails(tmp_path: Path) -> None:
+    """In objects of Python a megabyte of them is a hundred: to read them, to replace them, to look for garbage."""
+    watch = LoopWatch(tmp_path)
+    groups = {
+        "lists": trouble("values", "1700"),
+        "deep": trouble("deep", "900"),
+        "beyond": trouble("values", "1760"),
+        "good": trouble("none"),
+    }
+    config = write_config(tmp_path / "dmcp.json", groups)
+    async with LongLineClient(LoopWatch.command(config), env=watch.env, strict=False) as client:
+        await client.initialize()
+        await client.tools("good")
+        watch.start_watching()
+        with pytest.raises(RpcError, match=r"has more than 349,525 values: raise limits\.listing_bytes"):
+            await client.tools("beyond")
+        for group in ("lists", "deep"):
+            for _ in range(
+                2
+            ):  # a name nobody knows has the listing fetched again, and the one before thrown away
+                result = await client.call(group, "nobody")
+                assert result["content"][0]["text"].startswith("Unknown tool 'nobody'")
+        assert (await client.call("good", "echo"))["content"][0]["text"] == "echo"
+        assert watch.held().cpu < 50
 
 
 async def test_the_same_listing_passes_with_a_higher_limit(tmp_path: Path) -> None:

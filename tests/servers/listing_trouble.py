@@ -1,11 +1,13 @@
 """A stdio server whose listings are trouble; the first argument says which. No dependencies.
 
 large: 30 tools.  long: one tool of 100 KB.  endless: pages of one tool without an end.  fails: an error, three times.
+values: 200 tools with so many values each (the second argument), as lists in a list.  deep: as many levels.
 shapeless: no list at all, twice.  later: good at first; after the tool "spoil", too large and told to have changed.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,17 @@ class Listing(Peer):
             self.send({"jsonrpc": "2.0", "id": identifier, "error": error})
         elif TROUBLE == "shapeless" and self.asked <= 2:
             self.answer(identifier, {"tools": "none"})
+        elif TROUBLE in ("values", "deep"):
+            many = int(sys.argv[2])
+            schema = (
+                '{"x":[' + "[]," * (many // 2) + "0]}"
+                if TROUBLE == "values"
+                else '{"a":' * many + "0" + "}" * many
+            )
+            tools = ",".join(f'{{"name":"t{n}","inputSchema":{schema}}}' for n in range(200))
+            self.write(
+                f'{{"jsonrpc":"2.0","id":{json.dumps(identifier)},"result":{{"tools":[{tools}]}}}}\n'.encode()
+            )
         elif self.spoilt and TROUBLE == "long":
             self.answer(identifier, {"tools": [*self.tools, {**tool("long"), "description": "x" * 100_000}]})
         elif self.spoilt:

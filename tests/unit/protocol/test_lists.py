@@ -95,9 +95,17 @@ def test_a_listing_with_more_entries_than_the_limit_fails_whatever_its_pages(
 @pytest.mark.parametrize(("size", "fits"), [(4096, True), (4097, False)])
 def test_a_listing_with_more_bytes_than_the_limit_fails(size: int, fits: bool) -> None:
     collector = Collector("tools", Limits(listing_bytes=8192))
-    assert collector.take({"tools": [], "nextCursor": "x"}, 4096) == "x"
-    assert collector.take({"tools": []}, size) is None
-    assert ("limits.listing_bytes" in collector.problem) != fits
+    assert not collector.exceeds(b" " * 4096)
+    assert collector.exceeds(b" " * size) is not fits
+    assert ("is longer than 8192 bytes: raise limits.listing_bytes" in collector.problem) != fits
+
+
+@pytest.mark.parametrize(("values", "fits"), [(50, True), (51, False)])
+def test_a_listing_with_more_values_than_its_bytes_are_for_fails(values: int, fits: bool) -> None:
+    collector = Collector("tools", Limits(listing_bytes=2400))
+    assert not collector.exceeds(b"," * 49)
+    assert collector.exceeds(b"{" * (values - 1)) is not fits
+    assert ("has more than 100 values: raise limits.listing_bytes" in collector.problem) != fits
 
 
 def test_what_two_groups_call_the_same_is_kept_apart_and_the_first_keeps_the_plain_name() -> None:
