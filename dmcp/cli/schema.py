@@ -31,7 +31,7 @@ _TITLE = "dmcp configuration"
 
 def rendered() -> str:
     """Return the schema as it is printed and as ``schema/dmcp.schema.json`` has it: two spaces, a final newline."""
-    from dmcp.config.schema import json_schema  # noqa: PLC0415 - imports pydantic, which --help does not need
+    from dmcp.config.schema import json_schema  # noqa: PLC0415 - --help does not need it
 
     return to_json(json_schema(), indent=2).decode() + "\n"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dmcp.config.model import RemoteServer, ServerConfig, Unresolved
 
@@ -26,8 +25,7 @@ _DECLARED: Final = ("sampling", "elicitation", "roots")  # features that are sai
 _NO_REASONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadPlan:
+class ReloadPlan(NamedTuple):
     """What happens to each server; every name of either configuration is in exactly one of the five.
 
     Attributes:
@@ -44,7 +42,7 @@ class ReloadPlan:
     update: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     stop: tuple[str, ...] = ()
-    changed: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NO_REASONS)
+    changed: Mapping[str, tuple[str, ...]] = _NO_REASONS
 
     @property
     def is_empty(self) -> bool:
@@ -85,13 +83,13 @@ def plan(old: Configuration, new: Configuration) -> ReloadPlan:
 def _differing(old: ServerConfig, new: ServerConfig) -> tuple[str, ...]:
     """The names of the fields that differ; those of the target under the names the file has for them."""
     found: list[str] = []
-    for part in fields(ServerConfig):
-        if getattr(old, part.name) == getattr(new, part.name):
+    for name in ServerConfig.__struct_fields__:
+        if getattr(old, name) == getattr(new, name):
             continue
-        if part.name == "target":
+        if name == "target":
             found += _differing_target(old, new)
         else:
-            found += _fixed_at_start(old, new, part.name) or [part.name]
+            found += _fixed_at_start(old, new, name) or [name]
     return tuple(found)
 
 
@@ -111,6 +109,6 @@ def _differing_target(old: ServerConfig, new: ServerConfig) -> list[str]:
         return ["environment"]
     if type(old.target) is not type(new.target):
         return ["type"]
-    names = (part.name for part in fields(new.target))
+    names = new.target.__struct_fields__
     changed = [name for name in names if getattr(old.target, name) != getattr(new.target, name)]
     return ["type" if name == "kind" else name for name in changed]

@@ -1,31 +1,27 @@
 """The way in: makes a ``Configuration`` of a file, or says everything that is wrong with it.
 
-Cheap to import; pydantic and the parsers are imported at the first call. Both functions block for the time of
-reading one small file. Not here: where the file is, watching it, and using it.
+All functions block for the time of reading one small file. Not here: where the file is, watching it, and using it.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.config.model import Configuration
+from dmcp.config.problems import Problem, checked, sentences
+from dmcp.config.resolving import Filling, Room, server_from
+from dmcp.config.schema import ConfigurationFile
+from dmcp.config.syntax import decode, parse
 from dmcp.errors import ConfigError
 from dmcp.store import files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from dmcp.config.positions import Positions
-    from dmcp.config.problems import Problem
-    from dmcp.config.schema import ConfigurationFile
-
-_PLUGINS: Final = "PYDANTIC_DISABLE_PLUGINS"
 
 PINNED: Final = "DMCP_PINNED_CONFIG"
 """The environment variable in which a command tells the dmcp it starts what the configuration has to be: the SHA-256 of
@@ -47,8 +43,7 @@ MOST_SERVERS: Final = 1000
 """Servers in a file, those that are switched off included."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A configuration file that could be parsed. Nothing in it has been checked.
 
     Attributes:
@@ -72,9 +67,6 @@ def read(path: str | Path, content: bytes | None = None) -> Document:
     Raises:
         ConfigError: it cannot be read or parsed, or a key stands in it twice; one sentence for each mistake.
     """
-    from dmcp.config.problems import Problem, sentences  # noqa: PLC0415 - see the module's docstring
-    from dmcp.config.syntax import decode, parse  # noqa: PLC0415 - see the module's docstring
-
     file = Path(path).expanduser()
     values, positions = parse(decode(content_of(file) if content is None else content, file), file)
     document = Document(file, values, positions)
@@ -107,14 +99,12 @@ def configuration_of(document: Document, environ: Mapping[str, str]) -> Configur
     Raises:
         ConfigError: it cannot be accepted; one sentence for each mistake in it.
     """
-    problems, shape = _checked(document.values)
+    shape, problems = checked(ConfigurationFile, document.values)
     if shape is not None:
         directory = os.path.abspath(document.file.parent)  # noqa: PTH100 - links are the person's own
         configuration, problems = _resolved(shape, environ, directory)
         if not problems:
             return configuration
-    from dmcp.config.problems import sentences  # noqa: PLC0415 - see the module's docstring
-
     raise ConfigError(*sentences(str(document.file), problems, document.positions))
 
 
@@ -140,43 +130,9 @@ def content_of(path: str | Path) -> bytes:
         raise ConfigError(f"{file}: the configuration cannot be read: {reason}.") from None
 
 
-def _checked(values: Mapping[str, Any]) -> tuple[list[Problem], ConfigurationFile | None]:
-    with _without_plugins():
-        from pydantic import ValidationError  # noqa: PLC0415 - see the module's docstring
-
-        from dmcp.config.problems import from_pydantic, tidied  # noqa: PLC0415 - see the module's docstring
-        from dmcp.config.schema import ConfigurationFile  # noqa: PLC0415 - see the module's docstring
-
-        try:
-            return [], ConfigurationFile.model_validate(values)
-        except ValidationError as error:
-            return tidied(map(from_pydantic, error.errors(include_url=False)), values), None
-
-
-@contextmanager
-def _without_plugins() -> Iterator[None]:
-    """Keep pydantic from reading the metadata of every installed package in search of plugins."""
-    if "dmcp.config.schema" in sys.modules:
-        # Read already. Later loads run in threads, and a thread must not change what others are reading.
-        yield
-        return
-    before = os.environ.get(_PLUGINS)
-    os.environ[_PLUGINS] = "__all__"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[_PLUGINS]
-        else:
-            os.environ[_PLUGINS] = before
-
-
 def _resolved(
     shape: ConfigurationFile, environ: Mapping[str, str], directory: str
 ) -> tuple[Configuration, list[Problem]]:
-    from dmcp.config.problems import Problem  # noqa: PLC0415 - see the module's docstring
-    from dmcp.config.resolving import Filling, Room, server_from  # noqa: PLC0415 - see the module's docstring
-
     servers = {}
     secrets: set[str] = set()
     references: dict[str, frozenset[str]] = {}

@@ -1,17 +1,22 @@
 """The configuration as the rest of dmcp sees it: checked, resolved, frozen, comparable.
 
-Durations are seconds. Environment references are already resolved. No I/O and no third-party import here:
-the file's own shape, with its spelling and its mistakes, is the business of ``dmcp.config.schema``.
+Durations are seconds. Environment references are already resolved. No I/O here: the file's own shape, with its spelling
+and its mistakes, is the business of ``dmcp.config.schema``, which takes what is alike from here. Structs, because a
+dataclass takes half a millisecond to be made.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
+
+from msgspec import Meta, Struct, field
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
+
+Text = Annotated[str, Meta(min_length=1)]
 
 
 DIRECT_BUDGET: Final = 2000
@@ -22,29 +27,38 @@ def _nothing() -> Mapping[str, str]:
     return MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
-    """What passes between the client and a server.
+class Part(Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the configuration that the file has as it is."""
 
-    Attributes:
-        tools: whether the client may see the server's tools.
-        resources: likewise, with the resource templates.
-        prompts: likewise.
-        sampling: whether the server may ask the client's model.
-        elicitation: whether the server may ask the person.
-        roots: whether the server may ask which folders the client works in.
-    """
-
-    tools: bool = True
-    resources: bool = True
-    prompts: bool = True
-    sampling: bool = True
-    elicitation: bool = True
-    roots: bool = True
+    def fault(self) -> str | None:
+        """Return what is wrong with these values together, as a predicate; ``None`` if nothing is."""
+        return None
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Secretive(Struct, frozen=True):
+    """What is shown without those of its values that may be secrets."""
+
+    hidden: ClassVar[frozenset[str]]
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={getattr(self, name)!r}" for name in self.__struct_fields__ if name not in self.hidden
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class Features(Part, frozen=True):
+    """Which parts of a server the client may see, and what the server may ask of the client."""
+
+    tools: Annotated[bool, Meta(description="Show the server's tools.")] = True
+    resources: Annotated[bool, Meta(description="Show the server's resources and resource templates.")] = True
+    prompts: Annotated[bool, Meta(description="Show the server's prompts.")] = True
+    sampling: Annotated[bool, Meta(description="Let the server ask the client's model (sampling).")] = True
+    elicitation: Annotated[bool, Meta(description="Let the server ask you something (elicitation).")] = True
+    roots: Annotated[bool, Meta(description="Let the server ask which folders the client works in.")] = True
+
+
+class Timeouts(Struct, frozen=True):
     """Seconds until a request of each kind fails, and until a server must have answered ``initialize``."""
 
     tools: float = 30.0
@@ -53,8 +67,7 @@ class Timeouts:
     connect: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
+class RestartPolicy(Struct, frozen=True):
     """When a failed server is started again: see ``dmcp.actors.restart``.
 
     Attributes:
@@ -70,8 +83,7 @@ class RestartPolicy:
     backoff_max: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What one server may make grow; beyond a limit its own call or listing fails. See ``dmcp.protocol.limits``.
 
     Attributes:
@@ -91,16 +103,14 @@ class Limits:
     call_time: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ToolSelection:
+class ToolSelection(Struct, frozen=True):
     """Which tools are switched on: names or globs. An empty ``include`` means all."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OAuthSettings:
+class OAuthSettings(Secretive, frozen=True):
     """How to sign in to a remote server. Everything is optional: discovery and registration fill the gaps.
 
     Attributes:
@@ -112,8 +122,10 @@ class OAuthSettings:
         assume_pkce: whether an authorization server that says nothing of PKCE is taken to do it.
     """
 
+    hidden = frozenset({"client_secret"})
+
     client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
+    client_secret: str | None = None
     scopes: tuple[str, ...] = ()
     client_metadata_url: str | None = None
     redirect_port: int | None = None
@@ -129,30 +141,31 @@ class OAuthSettings:
     assume_pkce: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StdioServer:
+class StdioServer(Secretive, frozen=True):
     """How to start a local server."""
 
+    hidden = frozenset({"args", "env"})
+
     command: str
-    args: tuple[str, ...] = field(default=(), repr=False)
-    env: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=_nothing)
     cwd: str | None = None
     inherit_env: bool | tuple[str, ...] = True
     """What of dmcp's own environment it gets: see ``dmcp.protocol.environment``."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteServer:
+class RemoteServer(Secretive, frozen=True):
     """How to reach a remote server. ``kind`` "auto" is Streamable HTTP first, then HTTP+SSE."""
 
-    url: str = field(repr=False)
+    hidden = frozenset({"url", "headers"})
+
+    url: str
     kind: Literal["http", "sse", "auto"] = "auto"
-    headers: Mapping[str, str] = field(default_factory=_nothing, repr=False)
+    headers: Mapping[str, str] = field(default_factory=_nothing)
     oauth: OAuthSettings = OAuthSettings()
 
 
-@dataclass(frozen=True, slots=True)
-class Unresolved:
+class Unresolved(Struct, frozen=True):
     """A server that cannot be started as configured, e.g. because an environment variable is not set.
 
     ``kind`` is the transport it would have: "stdio", or a ``RemoteServer``'s.
@@ -162,8 +175,7 @@ class Unresolved:
     kind: str = "stdio"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerConfig:
+class ServerConfig(Struct, frozen=True):
     """One entry of ``mcpServers``. ``name`` is the group the client sees."""
 
     name: str
@@ -181,15 +193,16 @@ class ServerConfig:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Configuration:
+class Configuration(Secretive, frozen=True):
     """A whole configuration file. Disabled servers are kept out of ``servers``."""
+
+    hidden = frozenset({"secrets"})
 
     servers: Mapping[str, ServerConfig] = field(default_factory=dict)
     oauth_store: Literal["file", "keyring"] = "file"
     direct_budget: int | None = None
     """Tokens for the most used tools, which are shown under their own names; ``None``: use is not counted."""
-    secrets: frozenset[str] = field(default=frozenset(), repr=False)
+    secrets: frozenset[str] = frozenset()
     """Values that must never appear in a log: env, headers, resolved references, client secrets."""
     references: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of the variables each server's entry refers to, those of disabled servers too; without ``command`` and

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from pydantic_core import from_json
+from msgspec import Struct, field, json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +35,7 @@ _TOML: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Repeated:
+class Repeated(NamedTuple):
     """A key that stands twice in one object; parsers would silently keep the last."""
 
     path: Path
@@ -45,8 +43,7 @@ class Repeated:
     first_line: int
 
 
-@dataclass(slots=True)
-class Positions:
+class Positions(Struct):
     """Lines, counted from 1, by path."""
 
     lines: dict[Path, int] = field(default_factory=dict)
@@ -68,8 +65,7 @@ class Positions:
             self.lines[path] = line
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """An object or array the scanner is inside of."""
 
     path: Path
@@ -167,7 +163,7 @@ def _unquote(word: str) -> str:
         return word
     if word[0] == '"' and "\\" in word:
         try:
-            return str(from_json(word))
+            return str(json.decode(word))
         except ValueError:  # an escape that only JSON5 or TOML knows: good enough to find a line by
             return word[1:-1]
     return word[1:-1]

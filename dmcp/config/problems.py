@@ -1,28 +1,36 @@
-"""Puts what is wrong with a file into words: the place, the key, the mistake, and what to do about it.
+"""Checks a file against its types, and puts into words what is wrong: the place, the key, what to do about it.
 
-Values are never quoted, because a value may be a secret. Not here: finding out what is wrong.
-Loaded only with ``dmcp.config.schema``.
+All mistakes of a file are found, and values are never quoted, because a value may be a secret. Not here: the types
+(``dmcp.config.schema``), and what references bring in.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from dmcp.config.schema import ConfigurationFile, RemotePart, StdioPart
+from msgspec import inspect
+
+from dmcp.config.schema import (
+    CHOOSE,
+    FAULT,
+    READS,
+    ConfigurationFile,
+    RemotePart,
+    ServerPart,
+    StdioPart,
+    type_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
-
+    from dmcp.config.model import Part
     from dmcp.config.positions import Path, Positions
 
+P = TypeVar("P", bound="Part")
+
 _SERVERS: Final = "mcpServers"
-_KINDS: Final[dict[str, type[BaseModel]]] = {"stdio": StdioPart, "remote": RemotePart}
 _SUGGESTION: Final = re.compile(r'did you mean "([^"]+)"\?|here it is called "([^"]+)"$')
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_$-]+")
 _FOREIGN: Final = {
@@ -42,30 +50,8 @@ _FOREIGN: Final = {
 }
 """What other tools call a thing, where the spelling alone would not lead there."""
 
-_TYPES: Final = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "list_type": "a list",
-    "dict_type": "an object",
-    "model_type": "an object",
-    "model_attributes_type": "an object",
-}
 
-_VALUES: Final = {
-    "value_error": "{error}",
-    "string_too_short": "is empty: fill it in or leave it out",
-    "string_pattern_mismatch": "is blank: say in a sentence what the server is good for",
-    "string_unicode": "holds half a character (a lone surrogate): write the character whole",
-    "greater_than_equal": "is too small: the least is {ge}",
-    "less_than_equal": "is too large: the most is {le}",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One mistake: where, and a predicate that continues a sentence begun with the key's path.
 
     ``line`` is given only where the path does not lead to it. ``suggests`` is the key that was meant, where one
@@ -113,30 +99,151 @@ def spell_path(path: Path) -> str:
     return "".join(steps).removeprefix(".")
 
 
-def from_pydantic(error: ErrorDetails) -> Problem:
-    """The problem behind one error of the models in ``dmcp.config.schema``."""
-    location = error["loc"]
-    if location[-1:] == ("[key]",):
-        return Problem(_without_tag(location[:-1]), "is an empty name: give it one")
-    path = _without_tag(location)
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        text = _unknown_key(location)
-        return Problem(path, text, suggests=_suggested(text))
-    if kind == "missing":
-        return Problem(path[:-1], _missing_key(location, error["input"]))
-    return Problem(path, _wrong_value(kind, error, path))
+def checked(part: type[P], value: Any) -> tuple[P | None, list[Problem]]:
+    """Return the part that a value is, or everything that is wrong with it."""
+    reader = _Reader()
+    found = reader.part(type_of(part), value, ())
+    return (None, tidied(reader.problems, value)) if reader.problems else (found, [])
 
 
-def _wrong_value(kind: str, error: ErrorDetails, path: Path) -> str:
-    context = error.get("ctx", {})
-    if kind in _TYPES:
-        return _wrong_type(_TYPES[kind], error["input"])
-    if kind == "literal_error":
-        return _wrong_choice(context["expected"], error["input"], path)
-    if kind in _VALUES:
-        return _VALUES[kind].format_map(context)
-    return f"is wrong: {error['msg']}"
+_WRONG: Final = object()
+"""Stands for a value with a problem."""
+
+
+class _Reader:
+    """Makes values of what a file holds, and collects what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+
+    def _refuse(self, path: Path, text: str, suggests: str | None = None) -> Any:
+        self.problems.append(Problem(path, text, suggests=suggests))
+        return _WRONG
+
+    def part(self, kind: inspect.StructType, value: Any, path: Path) -> Any:
+        """Return a part with its members."""
+        if not isinstance(value, dict):
+            return self._refuse(path, _wrong_type("an object", value))
+        part: type[Part] = kind.cls  # type: ignore[assignment]  # all are
+        before = len(self.problems)
+        known = [field.encode_name for field in kind.fields]
+        for key in value:
+            if key not in known:
+                text = _unknown_key(part, key, known)
+                self._refuse((*path, key), text, _suggested(text))
+        members = {}
+        for field in kind.fields:
+            if field.encode_name in value:
+                members[field.name] = self.read(
+                    field.type, value[field.encode_name], (*path, field.encode_name)
+                )
+            elif field.required:
+                self._refuse(path, _missing_key(field.encode_name, value))
+        if len(self.problems) > before:
+            return _WRONG
+        made = part(**members)
+        wrong = made.fault()
+        return made if wrong is None else self._refuse(path, wrong)
+
+    def read(self, kind: inspect.Type, value: Any, path: Path) -> Any:
+        """Return a value of a type."""
+        extra: dict[str, Any] = {}
+        if isinstance(kind, inspect.Metadata):
+            extra, kind = kind.extra or {}, kind.type
+        kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+        if value is None and any(isinstance(one, inspect.NoneType) for one in kinds):
+            return None
+        if READS in extra:
+            try:
+                return extra[READS](value)
+            except ValueError as error:
+                return self._refuse(path, str(error))
+        if CHOOSE in extra:
+            return self.part(type_of(extra[CHOOSE](value)), value, path)
+        kinds = tuple(one for one in kinds if not isinstance(one, inspect.NoneType))
+        kind = next((one for one in kinds if _is_of(one, value)), kinds[0])
+        if not _is_of(kind, value) and not (len(kinds) == 1 and isinstance(kind, inspect.LiteralType)):
+            return self._refuse(path, _wrong_type(" or ".join(map(_spelling, kinds)), value))
+        return self._typed(kind, value, path, extra)
+
+    def _typed(self, kind: inspect.Type, value: Any, path: Path, extra: dict[str, Any]) -> Any:
+        match kind:
+            case inspect.StructType():
+                return self.part(kind, value, path)
+            case inspect.VarTupleType(item_type=inner):
+                return tuple(self.read(inner, one, (*path, index)) for index, one in enumerate(value))
+            case inspect.DictType(value_type=inner):
+                return self._table(inner, value, path)
+            case inspect.LiteralType(values=words):
+                wrong = None if value in words else _wrong_choice(words, value, path)
+            case inspect.StrType():
+                wrong = _wrong_text(kind, value, extra)
+            case inspect.FloatType():
+                wrong = _wrong_number(kind, value)
+                value = value if wrong else float(value)
+            case _:
+                wrong = _wrong_number(kind, value)
+        return value if wrong is None else self._refuse(path, wrong)
+
+    def _table(self, inner: inspect.Type, value: dict[str, Any], path: Path) -> dict[str, Any]:
+        for name in value:
+            if not name:
+                self._refuse((*path, name), "is an empty name: give it one")
+            elif not _is_whole(name):
+                self._refuse((*path, name), _HALF)
+        return {name: self.read(inner, one, (*path, name)) for name, one in value.items()}
+
+
+_HALF: Final = "holds half a character (a lone surrogate): write the character whole"
+_KINDS: Final[dict[type[inspect.Type], tuple[str, tuple[type, ...]]]] = {
+    inspect.BoolType: ("true or false", (bool,)),
+    inspect.IntType: ("a whole number", (int,)),
+    inspect.FloatType: ("a number", (int, float)),
+    inspect.StrType: ("text", (str,)),
+    inspect.LiteralType: ("text", (str,)),
+    inspect.VarTupleType: ("a list", (list,)),
+    inspect.DictType: ("an object", (dict,)),
+    inspect.StructType: ("an object", (dict,)),
+}
+
+
+def _spelling(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.LiteralType):
+        return " or ".join(_quote(str(word)) for word in kind.values)
+    return _KINDS[type(kind)][0]
+
+
+def _is_of(kind: inspect.Type, value: object) -> bool:
+    """Return whether a value is of the kind of a type. Which words are taken is looked at later."""
+    return isinstance(value, _KINDS[type(kind)][1]) and (
+        not isinstance(value, bool) or isinstance(kind, inspect.BoolType)
+    )
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _wrong_number(kind: inspect.Type, value: Any) -> str | None:
+    least, most = getattr(kind, "ge", None), getattr(kind, "le", None)
+    if least is not None and not value >= least:  # nor is what is no number at all
+        return f"is too small: the least is {least}"
+    return None if most is None or value <= most else f"is too large: the most is {most}"
+
+
+def _wrong_text(kind: inspect.StrType, value: str, extra: dict[str, Any]) -> str | None:
+    if not _is_whole(value):
+        return _HALF
+    if len(value) < (kind.min_length or 0):
+        return "is empty: fill it in or leave it out"
+    if kind.max_length is not None and len(value) > kind.max_length:
+        return f"is too long: {kind.max_length} characters are the most"
+    if kind.pattern is not None and not re.search(re.sub(r"\$$", r"\\Z", kind.pattern), value):
+        return str(extra[FAULT])
+    return None
 
 
 def _wrong_type(wanted: str, value: object) -> str:
@@ -161,49 +268,50 @@ def _wrong_type(wanted: str, value: object) -> str:
     return f"must be {wanted}, not {found}{advice}"
 
 
-def _wrong_choice(expected: str, value: object, path: Path) -> str:
+def _wrong_choice(known: Iterable[Any], value: object, path: Path) -> str:
     if path[-1] == "type" and value == "stdio":
         return 'is "stdio", but the server has a url: leave one of them out'
     if path[-1] == "type" and value in ("http", "sse"):
         return f'is "{value}", but the server has a command: leave one of them out'
-    known = re.findall(r"'([^']*)'", expected)
-    close = get_close_matches(str(value), known, n=1, cutoff=0.4)
-    advice = f"; did you mean {_quote(close[0])}?" if close else ""
+    known = [str(word) for word in known]
+    close = _close(str(value), known, 0.4)
+    advice = f"; did you mean {_quote(close)}?" if close else ""
     return f"must be {' or '.join(_quote(word) for word in known)}{advice}"
 
 
-def _missing_key(location: tuple[int | str, ...], entry: object) -> str:
-    key = str(location[-1])
+def _missing_key(key: str, entry: dict[str, Any]) -> str:
     if key == "description":
         return "has no description: add one that says in a sentence what the server is good for"
     if key == "url":
         return "has no url: add the server's address"
-    if key == "command" and isinstance(entry, dict) and entry.get("type") != "stdio":
+    if key == "command" and entry.get("type") != "stdio":
         return "has neither a command (for a local server) nor a url (for a remote one): add one of them"
     if key == _SERVERS:
         return f'has no "{_SERVERS}": add it, with an entry for each server'
     return f"has no {key}: add it"
 
 
-def _unknown_key(location: tuple[int | str, ...]) -> str:
-    key = str(location[-1])
-    is_server_key = len(location) == 4 and location[0] == _SERVERS  # noqa: PLR2004 - mcpServers, name, kind, key
-    if is_server_key:
-        kind = str(location[2])
+def _unknown_key(part: type[Part], key: str, known: list[str]) -> str:
+    is_server = issubclass(part, ServerPart)
+    if is_server:
         if key == "url":
             return "stands beside a command: a server has one or the other"
-        other = "remote" if kind == "stdio" else "stdio"
-        if key in _keys(_KINDS[other]):
-            return f"is only for servers with a {'url' if other == 'remote' else 'command'}: remove it"
-    known = _keys(_model_at(location[:-1]))
-    foreign = _FOREIGN if is_server_key or len(location) == 1 else {}
-    close = get_close_matches(key, [*foreign, *known], n=1)
-    close = close or get_close_matches(key.lower(), known, n=1, cutoff=0.5)
-    if not close:
+        is_local = part is StdioPart
+        if key in (RemotePart if is_local else StdioPart).__struct_encode_fields__:
+            return f"is only for servers with a {'url' if is_local else 'command'}: remove it"
+    foreign = _FOREIGN if is_server or part is ConfigurationFile else {}
+    close = _close(key, [*foreign, *known]) or _close(key.lower(), known, 0.5)
+    if close is None:
         return f"is not a known key: the known ones are {', '.join(known)}"
-    if close[0] in foreign:
-        return f"is not a known key: here it is called {foreign[close[0]]}"
-    return f"is not a known key: did you mean {_quote(close[0])}?"
+    if close in foreign:
+        return f"is not a known key: here it is called {foreign[close]}"
+    return f"is not a known key: did you mean {_quote(close)}?"
+
+
+def _close(word: str, known: list[str], cutoff: float = 0.6) -> str | None:
+    from difflib import get_close_matches  # noqa: PLC0415 - most files have no such mistake
+
+    return next(iter(get_close_matches(word, known, n=1, cutoff=cutoff)), None)
 
 
 def _suggested(text: str) -> str | None:
@@ -211,25 +319,5 @@ def _suggested(text: str) -> str | None:
     return found.group(1) or found.group(2) if found else None
 
 
-def _model_at(location: tuple[int | str, ...]) -> type[BaseModel]:
-    """The model that checked the object at this location (which holds the tag of the server's shape)."""
-    model: type[BaseModel] = ConfigurationFile
-    steps = location
-    if location[:1] == (_SERVERS,):
-        model, steps = _KINDS[str(location[2])], location[3:]
-    for step in steps:
-        inner: Any = model.model_fields[str(step)].annotation
-        model = inner
-    return model
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _without_tag(location: tuple[int | str, ...]) -> Path:
-    return (*location[:2], *location[3:]) if location[:1] == (_SERVERS,) else location
-
-
 def _quote(word: str) -> str:
-    return f'"{word}"'
+    return f'"{word.encode("utf-8", "backslashreplace").decode()}"'

@@ -1,21 +1,22 @@
 """From one checked entry of the file to a server: references filled in, results checked, secrets noted.
 
 A value that is wrong as written is a mistake in the file. A value that is wrong because of the environment
-makes this one server unavailable and no other. Loaded only with ``dmcp.config.schema``. Not here: the file.
+makes this one server unavailable and no other. Not here: the file.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from dmcp.config import checks, redaction
 from dmcp.config.model import (
-    Features,
     Limits,
     OAuthSettings,
     RemoteServer,
@@ -28,28 +29,28 @@ from dmcp.config.model import (
 )
 from dmcp.config.problems import Problem, spell_path
 from dmcp.config.references import LARGEST, has_references, resolve
-from dmcp.config.schema import LimitsPart, RemotePart, StdioPart
+from dmcp.config.schema import RemotePart, StdioPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from dmcp.config.model import Part
     from dmcp.config.positions import Path
-    from dmcp.config.schema import ConfigurationFile, FeaturesPart, OAuthPart, RestartPart, TimeoutPart
+    from dmcp.config.schema import ConfigurationFile, OAuthPart
 
+S = TypeVar("S", bound=Struct)
 
 LARGEST_FILE: Final = 16 * 1024 * 1024
 """Characters that references may bring into all values of a file together."""
 
 
-@dataclass(slots=True)
-class Room:
+class Room(Struct):
     """How many characters references may still bring into the values of a file."""
 
     left: int = LARGEST_FILE
 
 
-@dataclass(slots=True)
-class Filling:
+class Filling(Struct):
     """Fills in the references of one server's values, and remembers what came of it.
 
     Attributes:
@@ -164,12 +165,12 @@ def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerC
         name=name,
         description=part.description,
         target=_unresolved(filling.obstacles, target) if filling.obstacles else target,
-        features=_features(part.features),
-        timeout=_timeouts(part.timeout),
-        restart=_restart(part.restart),
-        tools=ToolSelection(tuple(part.tools.include), tuple(part.tools.exclude)),
+        features=part.features,
+        timeout=_with(Timeouts(), part.timeout),
+        restart=_with(RestartPolicy(), part.restart),
+        tools=ToolSelection(part.tools.include, part.tools.exclude),
         direct=_direct(part, file),
-        limits=_limits(part.limits, file.limits),
+        limits=_with(_with(Limits(), file.limits), part.limits),
         startup=part.startup or file.startup,
         idle_stop=part.idle_stop,
         enabled=part.enabled,
@@ -181,9 +182,9 @@ def _direct(part: StdioPart | RemotePart, file: ConfigurationFile) -> tuple[str,
     if part.expose == "direct":
         return ("*",)
     if part.tools.direct is not None:
-        return tuple(part.tools.direct)
+        return part.tools.direct
     of_all = file.tools.direct
-    return () if part.expose == "dynamic" or isinstance(of_all, str) else tuple(of_all)
+    return () if part.expose == "dynamic" or isinstance(of_all, str) else of_all
 
 
 def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...]) -> StdioServer:
@@ -251,43 +252,7 @@ def _issuer_fault(url: str) -> str | None:
     return fault
 
 
-def _features(part: FeaturesPart) -> Features:
-    return Features(
-        tools=part.tools,
-        resources=part.resources,
-        prompts=part.prompts,
-        sampling=part.sampling,
-        elicitation=part.elicitation,
-        roots=part.roots,
-    )
-
-
-def _limits(part: LimitsPart, default: LimitsPart) -> Limits:
-    """Return each limit from the server's entry, else from the top of the file, else the usual one."""
-    chosen = {
-        name: value
-        for name in LimitsPart.model_fields
-        for value in (getattr(default, name), getattr(part, name))  # the last one wins
-        if value is not None
-    }
-    return Limits(**chosen)
-
-
-def _timeouts(part: TimeoutPart) -> Timeouts:
-    usual = Timeouts()
-    return Timeouts(
-        tools=part.tools or usual.tools,
-        resources=part.resources or usual.resources,
-        prompts=part.prompts or usual.prompts,
-        connect=part.connect or usual.connect,
-    )
-
-
-def _restart(part: RestartPart) -> RestartPolicy:
-    usual = RestartPolicy()
-    return RestartPolicy(
-        intensity=part.intensity,
-        period=part.period or usual.period,
-        backoff_min=part.backoff_min or usual.backoff_min,
-        backoff_max=part.backoff_max or usual.backoff_max,
-    )
+def _with(usual: S, part: Part) -> S:
+    """Return the usual values with those that a part of the file gives."""
+    given = {name: value for name in part.__struct_fields__ if (value := getattr(part, name)) is not None}
+    return replace(usual, **given)

@@ -1,28 +1,21 @@
 """The configuration file's own shape: every key, its type, what it is for.
 
-These models check one file strictly and give the JSON schema for editors. Importing this module imports
-pydantic, so only ``dmcp.config.loading`` and the commands do, and late. Not here: filling in references, and the
-configuration the rest of dmcp sees (``dmcp.config.model``).
+``dmcp.config.problems`` checks a file against these types and says all that is wrong; the JSON schema for editors is
+made from them too. msgspec's own reading stops at the first mistake, and pydantic takes 30 ms and 9 MB to be imported.
+Not here: filling in references, and the configuration the rest of dmcp sees (``dmcp.config.model``).
 """
 
+from __future__ import annotations
+
 import re
-from typing import Annotated, Any, Final, Literal
+from functools import cache
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from msgspec import Meta, field, inspect
 
-from dmcp.config import sizes
-from dmcp.config.durations import SPELLING, seconds, spell
-from dmcp.config.model import DIRECT_BUDGET, Limits, RestartPolicy, Timeouts
+from dmcp.config import durations, sizes
+from dmcp.config.model import DIRECT_BUDGET, Features, Limits, Part, RestartPolicy, Text, Timeouts
 
 REFERENCES: Final = "References such as `${VAR}` and `${VAR:-default}` are filled in from the environment."
 _TIMEOUTS: Final = Timeouts()
@@ -31,33 +24,22 @@ _LIMITS: Final = Limits()
 _LEAST_SIZE: Final = 1024  # bytes: `initialize` would not pass with less
 _LARGEST_SIZE: Final = 1024 * 1024 * 1024  # bytes
 
-Duration = Annotated[
-    float | None,
-    BeforeValidator(seconds),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": SPELLING},
-                {"type": "number", "exclusiveMinimum": 0},
-                {"type": "null"},
-            ]
-        }
-    ),
-]
-Size = Annotated[
-    int | None,
-    Field(ge=_LEAST_SIZE, le=_LARGEST_SIZE),
-    BeforeValidator(sizes.size),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "pattern": sizes.SPELLING},
-                {"type": "integer", "minimum": _LEAST_SIZE, "maximum": _LARGEST_SIZE},
-                {"type": "null"},
-            ]
-        }
-    ),
-]
+# Members of ``Meta.extra``, for what checks a value:
+READS: Final = "reads"
+"""What makes the value of what is written, or raises ``ValueError`` with a predicate. ``None`` is left alone."""
+FAULT: Final = "fault"
+"""A predicate for a text that does not match its pattern."""
+CHOOSE: Final = "choose"
+"""Returns which of several parts a value is held against."""
+
+
+def _size(value: object) -> int | None:
+    found = sizes.size(value)
+    if found is not None and found < _LEAST_SIZE:
+        raise ValueError(f"is too small: the least is {_LEAST_SIZE}")
+    if found is not None and found > _LARGEST_SIZE:
+        raise ValueError(f"is too large: the most is {_LARGEST_SIZE}")
+    return found
 
 
 def _inherited(value: Any) -> Any:
@@ -65,348 +47,431 @@ def _inherited(value: Any) -> Any:
     if isinstance(value, bool):
         return value
     if not isinstance(value, list):
-        raise ValueError("must be true, false or a list of names of environment variables")  # noqa: TRY004 - pydantic's rule
+        raise ValueError("must be true, false or a list of names of environment variables")  # noqa: TRY004 - a file's fault
     if not all(isinstance(name, str) and re.fullmatch(_VARIABLE, name) for name in value):
         raise ValueError("must hold names of environment variables; patterns such as A* are not understood")
     return tuple(value)
 
 
+def _lasts(default: float | None, text: str) -> Meta:
+    number = {"type": "number", "exclusiveMinimum": 0}
+    usual = None if default is None else durations.spell(default)
+    return _read(durations.seconds, usual, text, durations.SPELLING, number)
+
+
+def _measures(default: int, text: str) -> Meta:
+    number = {"type": "integer", "minimum": _LEAST_SIZE, "maximum": _LARGEST_SIZE}
+    return _read(_size, sizes.spell(default), text, sizes.SPELLING, number)
+
+
+def _read(read: Any, default: str | None, text: str, spelling: str, number: dict[str, Any]) -> Meta:
+    kinds = [{"type": "string", "pattern": spelling}, number, {"type": "null"}]
+    usual = {} if default is None else {"default": default}
+    return Meta(description=text, extra={READS: read}, extra_json_schema={"anyOf": kinds, **usual})
+
+
+def _inherits(text: str, *, null: bool = False) -> Meta:
+    names = {"type": "array", "items": {"type": "string", "pattern": f"^{_VARIABLE}$"}}
+    kinds = [{"type": "boolean"}, names, *([{"type": "null"}] if null else [])]
+    return Meta(description=text, extra={READS: _inherited}, extra_json_schema={"anyOf": kinds})
+
+
+def _about(text: str, **more: Any) -> Meta:
+    return Meta(description=text, extra_json_schema=more or None)
+
+
+def _kind(entry: Any) -> type[StdioPart | RemotePart]:
+    """Which of the two shapes an entry is held against. An entry with both keys is a stdio one too many."""
+    if not isinstance(entry, dict) or "command" in entry:
+        return StdioPart
+    return RemotePart if "url" in entry or entry.get("type") in ("http", "sse") else StdioPart
+
+
 _VARIABLE: Final = r"[^=*?\s\x00]+"
-_INHERITED: Final = {
-    "anyOf": [
-        {"type": "boolean"},
-        {"type": "array", "items": {"type": "string", "pattern": f"^{_VARIABLE}$"}},
-    ]
-}
-InheritEnv = Annotated[bool | tuple[str, ...], BeforeValidator(_inherited), WithJsonSchema(_INHERITED)]
-Text = Annotated[str, StringConstraints(min_length=1)]
-Description = Annotated[str, StringConstraints(pattern=r"\S")]
+_BLANK: Final = "is blank: say in a sentence what the server is good for"
+_PATH: Final = "must begin with / and hold letters, digits and ._~/- only"
 Startup = Literal["eager", "lazy"]
-_METHODS: Final = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
-AuthMethod = Annotated[
-    Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
-    # Spelt out, because typing caches unions by the set of their literals: another library's order would be ours.
-    WithJsonSchema({"type": "string", "enum": _METHODS}),
-]
+Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
-def _lasts(default: float | None, text: str) -> Any:
-    shown = None if default is None else spell(default)
-    return Field(default=None, description=text, json_schema_extra={"default": shown})
-
-
-def _measures(default: int, text: str) -> Any:
-    return Field(default=None, description=text, json_schema_extra={"default": sizes.spell(default)})
-
-
-def _counts(default: float, text: str, *, least: float, most: float) -> Any:
-    # None is "the default of the file", which may have `limits` of its own at the top.
-    return Field(default=None, ge=least, le=most, description=text, json_schema_extra={"default": default})
-
-
-class Part(BaseModel):
-    """What all parts of the file have in common: no unknown key, no value of another type."""
-
-    # Built when first used: of the ten models only the outermost ever validates anything.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
-
-
-class FeaturesPart(Part):
-    """Which parts of a server the client may see, and what the server may ask of the client."""
-
-    tools: bool = Field(default=True, description="Show the server's tools.")
-    resources: bool = Field(default=True, description="Show the server's resources and resource templates.")
-    prompts: bool = Field(default=True, description="Show the server's prompts.")
-    sampling: bool = Field(default=True, description="Let the server ask the client's model (sampling).")
-    elicitation: bool = Field(default=True, description="Let the server ask you something (elicitation).")
-    roots: bool = Field(default=True, description="Let the server ask which folders the client works in.")
-
-
-class TimeoutPart(Part):
+class TimeoutPart(Part, frozen=True):
     """How long dmcp waits for the server: "30s", "500ms", "2m", "1min", "1h" or a number of seconds."""
 
-    tools: Duration = _lasts(_TIMEOUTS.tools, "For a tool call.")
-    resources: Duration = _lasts(_TIMEOUTS.resources, "For a resource request.")
-    prompts: Duration = _lasts(_TIMEOUTS.prompts, "For a prompt request.")
-    connect: Duration = _lasts(
-        _TIMEOUTS.connect,
-        "For the start, up to the answer to `initialize`; half of it for a connection over HTTP.",
-    )
+    tools: Annotated[float | None, _lasts(_TIMEOUTS.tools, "For a tool call.")] = None
+    resources: Annotated[float | None, _lasts(_TIMEOUTS.resources, "For a resource request.")] = None
+    prompts: Annotated[float | None, _lasts(_TIMEOUTS.prompts, "For a prompt request.")] = None
+    connect: Annotated[
+        float | None,
+        _lasts(
+            _TIMEOUTS.connect,
+            "For the start, up to the answer to `initialize`; half of it for a connection over HTTP.",
+        ),
+    ] = None
 
 
-class RestartPart(Part):
+class RestartPart(Part, frozen=True):
     """When a server that failed is started again."""
 
-    intensity: int = Field(
-        default=_RESTART.intensity, ge=1, description="Failures within `period` before the server is parked."
+    intensity: Annotated[int, Meta(ge=1), _about("Failures within `period` before the server is parked.")] = (
+        _RESTART.intensity
     )
-    period: Duration = _lasts(_RESTART.period, "The window in which failures are counted.")
-    backoff_min: Duration = _lasts(_RESTART.backoff_min, "The first delay; each further failure doubles it.")
-    backoff_max: Duration = _lasts(_RESTART.backoff_max, "The longest delay.")
+    period: Annotated[float | None, _lasts(_RESTART.period, "The window in which failures are counted.")] = (
+        None
+    )
+    backoff_min: Annotated[
+        float | None, _lasts(_RESTART.backoff_min, "The first delay; each further failure doubles it.")
+    ] = None
+    backoff_max: Annotated[float | None, _lasts(_RESTART.backoff_max, "The longest delay.")] = None
 
-    @model_validator(mode="after")
-    def _ordered(self) -> "RestartPart":
+    def fault(self) -> str | None:
+        """See ``Part``."""
         if (self.backoff_min or _RESTART.backoff_min) > (self.backoff_max or _RESTART.backoff_max):
-            raise ValueError("has a backoff_min longer than its backoff_max: swap them, or give both")
-        return self
+            return "has a backoff_min longer than its backoff_max: swap them, or give both"
+        return None
 
 
-class LimitsPart(Part):
+class LimitsPart(Part, frozen=True):
     """What the server may make grow. Beyond a limit its own call or listing fails, and nobody else notices.
 
     Sizes: "64MiB", "512KiB", "8MB", "900kB" or a number of bytes. A key that is absent has the value of the file's own
     `limits`.
     """
 
-    frame: Size = _measures(_LIMITS.frame, "One message of the server, uncompressed.")
-    listing_entries: int | None = _counts(
-        _LIMITS.listing_entries, "Entries of one listing (tools, prompts, ...).", least=1, most=1_000_000
-    )
-    listing_bytes: Size = _measures(_LIMITS.listing_bytes, "One listing, all its pages together.")
-    server_requests: int | None = _counts(
-        _LIMITS.server_requests,
-        "Requests of the server (sampling, elicitation, roots) that wait for the client at the same time.",
-        least=0,
-        most=10_000,
-    )
-    notifications: float | None = _counts(
-        _LIMITS.notifications,
-        "Notifications a second that are passed on; bursts of five times as many pass.",
-        least=1,
-        most=100_000,
-    )
-    call_time: Duration = Field(
-        default=None,
-        description="How long one call may take, whatever progress it reports; ten times its timeout if absent.",
-    )
+    frame: Annotated[int | None, _measures(_LIMITS.frame, "One message of the server, uncompressed.")] = None
+    listing_entries: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        _about("Entries of one listing (tools, prompts, ...).", default=_LIMITS.listing_entries),
+    ] = None
+    listing_bytes: Annotated[
+        int | None, _measures(_LIMITS.listing_bytes, "One listing, all its pages together.")
+    ] = None
+    server_requests: Annotated[
+        Annotated[int, Meta(ge=0, le=10_000)] | None,
+        _about(
+            "Requests of the server (sampling, elicitation, roots) that wait for the client at the same time.",
+            default=_LIMITS.server_requests,
+        ),
+    ] = None
+    notifications: Annotated[
+        Annotated[float, Meta(ge=1, le=100_000)] | None,
+        _about(
+            "Notifications a second that are passed on; bursts of five times as many pass.",
+            default=_LIMITS.notifications,
+        ),
+    ] = None
+    call_time: Annotated[
+        float | None,
+        _lasts(
+            None, "How long one call may take, whatever progress it reports; ten times its timeout if absent."
+        ),
+    ] = None
 
 
-class ToolsPart(Part):
+class ToolsPart(Part, frozen=True):
     """Which tools are switched on: names, or globs such as `read_*`."""
 
-    include: list[Text] = Field(default=[], description="Only these tools; all of them if empty.")
-    exclude: list[Text] = Field(default=[], description="Not these tools, even if `include` names them.")
-    direct: list[Text] | None = Field(
-        default=None,
-        description="Show these tools under their own names too, beside dmcp's two; "
-        "the file's own `tools.direct` if absent.",
-    )
+    include: Annotated[tuple[Text, ...], _about("Only these tools; all of them if empty.")] = ()
+    exclude: Annotated[tuple[Text, ...], _about("Not these tools, even if `include` names them.")] = ()
+    direct: Annotated[
+        tuple[Text, ...] | None,
+        _about(
+            "Show these tools under their own names too, beside dmcp's two; the file's own `tools.direct` if absent."
+        ),
+    ] = None
 
 
-class AllToolsPart(Part):
+class AllToolsPart(Part, frozen=True):
     """How the tools of all servers are shown to the client."""
 
-    direct: Literal["auto"] | list[Text] = Field(
-        default=[],
-        description="The default of every server's `tools.direct`; `auto` chooses the tools that were used most in "
-        "this directory.",
-    )
-    budget: Annotated[int, Field(ge=100, le=100_000)] = Field(
-        default=DIRECT_BUDGET,
-        description="Tokens that the definitions chosen by `auto` may have together.",
-    )
+    direct: Annotated[
+        Literal["auto"] | tuple[Text, ...],
+        _about(
+            "The default of every server's `tools.direct`; `auto` chooses the tools that were used most in "
+            "this directory."
+        ),
+    ] = ()
+    budget: Annotated[
+        int,
+        Meta(ge=100, le=100_000),
+        _about("Tokens that the definitions chosen by `auto` may have together."),
+    ] = DIRECT_BUDGET
 
 
-class OAuthPart(Part):
+class OAuthPart(Part, frozen=True):
     """How to sign in to a remote server. All optional: discovery and registration fill the gaps."""
 
-    client_id: Text | None = Field(default=None, description=f"The id of a registered client. {REFERENCES}")
-    client_secret: Text | None = Field(default=None, description=f"Its secret. {REFERENCES}")
-    scopes: list[Text] | None = Field(default=None, description=f"The scopes to ask for. {REFERENCES}")
-    client_metadata_url: Text | None = Field(
-        default=None, description=f"The https address of a client id metadata document. {REFERENCES}"
-    )
-    redirect_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        default=None, description="The port the browser returns to; any free one if absent."
-    )
-    redirect_host: Literal["127.0.0.1", "localhost"] = Field(
-        default="127.0.0.1",
-        description="The host of the address the browser returns to, as your client is registered with it.",
-    )
-    redirect_path: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200)] = Field(
-        default="/callback", description="The path of that address."
-    )
-    issuer: Text | None = Field(
-        default=None,
-        description="The address of its authorization server. No other is signed in at, or shown your client id and "
-        f"secret; the first one seen if absent. {REFERENCES}",
-    )
-    resource: bool | Text | None = Field(
-        default=None,
-        description="The `resource` parameter (RFC 8707): `true` sends it always, `false` never, a text sends that. "
-        f"Sent until the authorization server refuses it if absent. {REFERENCES}",
-    )
-    assume_pkce: bool = Field(
-        default=False,
-        description="Sign in at an authorization server that does not say that it does PKCE. It may ignore it.",
-    )
-    grant: Literal["authorization_code", "client_credentials"] = Field(
-        default="authorization_code", description="Sign-in by a person, or by the client's own credentials."
-    )
-    token_endpoint_auth_method: AuthMethod | None = Field(
-        default=None, description="How the client proves itself; what the server offers if absent."
-    )
-    private_key_file: Text | None = Field(
-        default=None, description=f"A PEM file with the key for `private_key_jwt`. {REFERENCES}"
-    )
+    client_id: Annotated[Text | None, _about(f"The id of a registered client. {REFERENCES}")] = None
+    client_secret: Annotated[Text | None, _about(f"Its secret. {REFERENCES}")] = None
+    scopes: Annotated[tuple[Text, ...] | None, _about(f"The scopes to ask for. {REFERENCES}")] = None
+    client_metadata_url: Annotated[
+        Text | None, _about(f"The https address of a client id metadata document. {REFERENCES}")
+    ] = None
+    redirect_port: Annotated[
+        Port | None, _about("The port the browser returns to; any free one if absent.")
+    ] = None
+    redirect_host: Annotated[
+        Literal["127.0.0.1", "localhost"],
+        _about("The host of the address the browser returns to, as your client is registered with it."),
+    ] = "127.0.0.1"
+    redirect_path: Annotated[
+        str,
+        Meta(pattern=r"^/[A-Za-z0-9._~/-]*$", max_length=200, extra={FAULT: _PATH}),
+        _about("The path of that address."),
+    ] = "/callback"
+    issuer: Annotated[
+        Text | None,
+        _about(
+            "The address of its authorization server. No other is signed in at, or shown your client id and "
+            f"secret; the first one seen if absent. {REFERENCES}"
+        ),
+    ] = None
+    resource: Annotated[
+        bool | Text | None,
+        _about(
+            "The `resource` parameter (RFC 8707): `true` sends it always, `false` never, a text sends that. "
+            f"Sent until the authorization server refuses it if absent. {REFERENCES}"
+        ),
+    ] = None
+    assume_pkce: Annotated[
+        bool,
+        _about("Sign in at an authorization server that does not say that it does PKCE. It may ignore it."),
+    ] = False
+    grant: Annotated[
+        Literal["authorization_code", "client_credentials"],
+        _about("Sign-in by a person, or by the client's own credentials."),
+    ] = "authorization_code"
+    token_endpoint_auth_method: Annotated[
+        Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"] | None,
+        _about("How the client proves itself; what the server offers if absent."),
+    ] = None
+    private_key_file: Annotated[
+        Text | None, _about(f"A PEM file with the key for `private_key_jwt`. {REFERENCES}")
+    ] = None
 
-    @model_validator(mode="after")
-    def _complete(self) -> "OAuthPart":
+    def fault(self) -> str | None:
+        """See ``Part``."""
         method = self.token_endpoint_auth_method
         if method == "private_key_jwt" and self.private_key_file is None:
-            raise ValueError("uses private_key_jwt: add private_key_file")
+            return "uses private_key_jwt: add private_key_file"
         if method in ("client_secret_basic", "client_secret_post") and self.client_secret is None:
-            raise ValueError(f"uses {method}: add client_secret")
+            return f"uses {method}: add client_secret"
         if self.grant == "client_credentials":
             if self.client_id is None and self.client_metadata_url is None:
-                raise ValueError("uses the grant client_credentials: add client_id")
+                return "uses the grant client_credentials: add client_id"
             if self.client_secret is None and self.private_key_file is None:
-                raise ValueError("uses the grant client_credentials: add client_secret or private_key_file")
-        return self
+                return "uses the grant client_credentials: add client_secret or private_key_file"
+        return None
 
 
-class ServerPart(Part):
+class ServerPart(Part, frozen=True, kw_only=True):
     """What every server has, wherever it runs."""
 
-    description: Description = Field(
-        description="What the server is good for, in a sentence: the assistant chooses by it."
+    description: Annotated[
+        str,
+        Meta(pattern=r"\S", extra={FAULT: _BLANK}),
+        _about("What the server is good for, in a sentence: the assistant chooses by it."),
+    ]
+    enabled: Annotated[bool, _about("Whether the server takes part at all.")] = True
+    features: Annotated[
+        Features,
+        _about("Which parts of the server the client may see, and what it may ask of the client."),
+    ] = Features()
+    timeout: Annotated[TimeoutPart, _about("How long dmcp waits for the server.")] = TimeoutPart()
+    restart: Annotated[RestartPart, _about("When the server is started again after a failure.")] = (
+        RestartPart()
     )
-    enabled: bool = Field(default=True, description="Whether the server takes part at all.")
-    features: FeaturesPart = Field(
-        default_factory=FeaturesPart,
-        description="Which parts of the server the client may see, and what it may ask of the client.",
+    tools: Annotated[ToolsPart, _about("Which of its tools are switched on, and how they are shown.")] = (
+        ToolsPart()
     )
-    timeout: TimeoutPart = Field(
-        default_factory=TimeoutPart, description="How long dmcp waits for the server."
-    )
-    restart: RestartPart = Field(
-        default_factory=RestartPart, description="When the server is started again after a failure."
-    )
-    tools: ToolsPart = Field(
-        default_factory=ToolsPart, description="Which of its tools are switched on, and how they are shown."
-    )
-    expose: Literal["dynamic", "direct"] | None = Field(
-        default=None,
-        description="`direct` shows all its tools under their own names, and leaves the server out of dmcp's two "
-        "tools; `dynamic` shows it there, whatever the file's own `tools` say.",
-    )
-    limits: LimitsPart = Field(
-        default_factory=LimitsPart,
-        description="What the server may make grow; the file's own `limits` if absent.",
-    )
-    startup: Startup | None = Field(
-        default=None,
-        description="`eager` starts the server with dmcp, `lazy` at its first use; "
-        "the file's own `startup` if absent.",
-    )
-    idle_stop: Duration = _lasts(
-        None, "Stop the server after this long without use, until its next use. Never if absent."
-    )
+    expose: Annotated[
+        Literal["dynamic", "direct"] | None,
+        _about(
+            "`direct` shows all its tools under their own names, and leaves the server out of dmcp's two "
+            "tools; `dynamic` shows it there, whatever the file's own `tools` say."
+        ),
+    ] = None
+    limits: Annotated[
+        LimitsPart, _about("What the server may make grow; the file's own `limits` if absent.")
+    ] = LimitsPart()
+    startup: Annotated[
+        Startup | None,
+        _about(
+            "`eager` starts the server with dmcp, `lazy` at its first use; the file's own `startup` if absent."
+        ),
+    ] = None
+    idle_stop: Annotated[
+        float | None,
+        _lasts(None, "Stop the server after this long without use, until its next use. Never if absent."),
+    ] = None
 
 
-class StdioPart(ServerPart):
+class StdioPart(ServerPart, frozen=True, kw_only=True):
     """A local server: a command that dmcp starts and talks to over its stdin and stdout."""
 
-    type: Literal["stdio"] | None = Field(default=None, description="May be left out: `command` says it.")
-    command: Text = Field(description=f"The program to start. {REFERENCES}")
-    args: list[str] | None = Field(default=None, description=f"Its arguments. {REFERENCES}")
-    env: dict[Text, str] | None = Field(
-        default=None, description=f"Variables added to the environment dmcp runs in. {REFERENCES}"
-    )
-    cwd: Text | None = Field(
-        default=None,
-        description="The directory to start it in, a relative one as seen from this file; dmcp's own if absent. "
-        f"{REFERENCES}",
-    )
-    inherit_env: InheritEnv | None = Field(
-        default=None,
-        description="What of the environment dmcp runs in it gets: `true`, all but what only other servers refer to; "
-        "`false`, the least a program needs; a list, that and these; the file's own `inherit_env` if absent.",
-    )
+    type: Annotated[Literal["stdio"] | None, _about("May be left out: `command` says it.")] = None
+    command: Annotated[Text, _about(f"The program to start. {REFERENCES}")]
+    args: Annotated[tuple[str, ...] | None, _about(f"Its arguments. {REFERENCES}")] = None
+    env: Annotated[
+        dict[Text, str] | None,
+        _about(f"Variables added to the environment dmcp runs in. {REFERENCES}"),
+    ] = None
+    cwd: Annotated[
+        Text | None,
+        _about(
+            "The directory to start it in, a relative one as seen from this file; dmcp's own if absent. "
+            f"{REFERENCES}"
+        ),
+    ] = None
+    inherit_env: Annotated[
+        bool | tuple[str, ...] | None,
+        _inherits(
+            "What of the environment dmcp runs in it gets: `true`, all but what only other servers refer to; "
+            "`false`, the least a program needs; a list, that and these; the file's own `inherit_env` if absent.",
+            null=True,
+        ),
+    ] = None
 
 
-class RemotePart(ServerPart):
+class RemotePart(ServerPart, frozen=True, kw_only=True):
     """A remote server, reached over HTTP."""
 
-    type: Literal["http", "sse"] | None = Field(
-        default=None,
-        description="`http` is Streamable HTTP, `sse` the older HTTP+SSE; if absent, `http` is tried first.",
+    type: Annotated[
+        Literal["http", "sse"] | None,
+        _about("`http` is Streamable HTTP, `sse` the older HTTP+SSE; if absent, `http` is tried first."),
+    ] = None
+    url: Annotated[Text, _about(f"Its http or https address. {REFERENCES}")]
+    headers: Annotated[dict[Text, str] | None, _about(f"Headers sent with every request. {REFERENCES}")] = (
+        None
     )
-    url: Text = Field(description=f"Its http or https address. {REFERENCES}")
-    headers: dict[Text, str] | None = Field(
-        default=None, description=f"Headers sent with every request. {REFERENCES}"
-    )
-    oauth: OAuthPart = Field(
-        default_factory=OAuthPart,
-        description="How to sign in. All optional: discovery and registration fill the gaps.",
-    )
-    oauth_client_id: Text | None = Field(default=None, description="The older spelling of `oauth.client_id`.")
-    oauth_scopes: list[Text] | None = Field(default=None, description="The older spelling of `oauth.scopes`.")
+    oauth: Annotated[
+        OAuthPart, _about("How to sign in. All optional: discovery and registration fill the gaps.")
+    ] = OAuthPart()
+    oauth_client_id: Annotated[Text | None, _about("The older spelling of `oauth.client_id`.")] = None
+    oauth_scopes: Annotated[tuple[Text, ...] | None, _about("The older spelling of `oauth.scopes`.")] = None
 
-    @model_validator(mode="after")
-    def _said_once(self) -> "RemotePart":
+    def fault(self) -> str | None:
+        """See ``Part``."""
         for old, new in (("oauth_client_id", "client_id"), ("oauth_scopes", "scopes")):
             if getattr(self, old) is not None and getattr(self.oauth, new) is not None:
-                raise ValueError(f"has both {old} and oauth.{new}: keep one of them")
-        return self
+                return f"has both {old} and oauth.{new}: keep one of them"
+        return None
 
 
-def _kind(entry: Any) -> str:
-    """Which of the two shapes an entry is held against. An entry with both keys is a stdio one too many."""
-    if not isinstance(entry, dict) or "command" in entry:
-        return "stdio"
-    return "remote" if "url" in entry or entry.get("type") in ("http", "sse") else "stdio"
+_EITHER: Final = [{"$ref": f"#/$defs/{part.__name__}"} for part in (StdioPart, RemotePart)]
+if TYPE_CHECKING:
+    AnyServer = StdioPart | RemotePart
+else:  # msgspec tells parts apart by a value that they have in common, and these have none
+    AnyServer = Annotated[Any, Meta(extra={CHOOSE: _kind}, extra_json_schema={"oneOf": _EITHER})]
 
 
-AnyServer = Annotated[
-    Annotated[StdioPart, Tag("stdio")] | Annotated[RemotePart, Tag("remote")], Discriminator(_kind)
-]
-
-
-class ConfigurationFile(Part):
+class ConfigurationFile(Part, frozen=True, kw_only=True):
     """The configuration of dmcp: the MCP servers it stands in front of."""
 
-    mcpServers: dict[Text, AnyServer] = Field(  # noqa: N815 - the key's name in every coding tool
-        description="The servers, by the name the assistant calls them."
+    mcpServers: Annotated[  # noqa: N815 - the key's name in every coding tool
+        dict[Text, AnyServer], _about("The servers, by the name the assistant calls them.")
+    ]
+    schema_: Annotated[str | None, _about("Where editors find this schema; dmcp ignores it.")] = field(
+        name="$schema", default=None
     )
-    schema_: str | None = Field(
-        default=None, alias="$schema", description="Where editors find this schema; dmcp ignores it."
+    startup: Annotated[Startup, _about("The default of every server's `startup`.")] = "eager"
+    limits: Annotated[LimitsPart, _about("The default of every server's `limits`, key by key.")] = (
+        LimitsPart()
     )
-    startup: Startup = Field(default="eager", description="The default of every server's `startup`.")
-    limits: LimitsPart = Field(
-        default_factory=LimitsPart, description="The default of every server's `limits`, key by key."
-    )
-    inherit_env: InheritEnv = Field(
-        default=True, description="The default of every local server's `inherit_env`."
-    )
-    tools: AllToolsPart = Field(
-        default_factory=AllToolsPart, description="How the tools of all servers are shown."
-    )
-    oauth_store: Literal["file", "keyring"] = Field(
-        default="file",
-        description="Where tokens are kept: in files only you can read, or in the keyring of the system "
-        "(needs the extra `keyring`).",
-    )
+    inherit_env: Annotated[
+        bool | tuple[str, ...], _inherits("The default of every local server's `inherit_env`.")
+    ] = True
+    tools: Annotated[AllToolsPart, _about("How the tools of all servers are shown.")] = AllToolsPart()
+    oauth_store: Annotated[
+        Literal["file", "keyring"],
+        _about(
+            "Where tokens are kept: in files only you can read, or in the keyring of the system "
+            "(needs the extra `keyring`)."
+        ),
+    ] = "file"
+
+
+@cache
+def type_of(part: type[Part]) -> inspect.StructType:
+    """Return what msgspec says of the types of a part."""
+    found = inspect.type_info(part)
+    assert isinstance(found, inspect.StructType)  # noqa: S101 - each part is one
+    return found
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of a configuration file; the same on every call."""
-    schema = _without_noise(ConfigurationFile.model_json_schema(by_alias=True))
+    named: dict[str, Any] = {}
+    for part in (ConfigurationFile, StdioPart, RemotePart):
+        _schema(type_of(part), named)
+    whole = named.pop(ConfigurationFile.__name__)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "dmcp configuration",
-        **schema,
+        "$defs": dict(sorted(named.items())),
+        **whole,
     }
 
 
-def _without_noise(schema: Any) -> Any:
-    """Without the titles pydantic derives from the keys, and without defaults that are only "absent"."""
-    if isinstance(schema, list):
-        return [_without_noise(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
+_NAMES: Final = {
+    inspect.BoolType: "boolean",
+    inspect.IntType: "integer",
+    inspect.FloatType: "number",
+    inspect.StrType: "string",
+    inspect.NoneType: "null",
+    inspect.LiteralType: "string",
+    inspect.VarTupleType: "array",
+    inspect.DictType: "object",
+}
+_BOUNDS: Final = {
+    "ge": "minimum",
+    "le": "maximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "pattern": "pattern",
+}
+
+
+def _schema(kind: inspect.Type, named: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a type, and put those of parts among the named ones."""
+    found: dict[str, Any] = {"type": _NAMES.get(type(kind))}
+    match kind:
+        case inspect.Metadata(type=inner, extra_json_schema=more):
+            found = {**_schema(inner, named), **(more or {})}
+        case inspect.StructType(cls=part):
+            if part.__name__ not in named:
+                named[part.__name__] = _part_schema(kind, named)
+            found = {"$ref": f"#/$defs/{part.__name__}"}
+        case inspect.UnionType(types=types):
+            found = {"anyOf": [_schema(one, named) for one in types]}
+        case inspect.LiteralType(values=values):
+            found |= {"enum": list(values)} if values[1:] else {"const": values[0]}
+        case inspect.VarTupleType(item_type=inner):
+            found["items"] = _schema(inner, named)
+        case inspect.DictType(key_type=key, value_type=inner):
+            if getattr(key, "min_length", None):
+                found["propertyNames"] = {"minLength": 1}
+            found["additionalProperties"] = _schema(inner, named)
+        case inspect.AnyType():
+            found = {}
+    bounds = {said: getattr(kind, name, None) for name, said in _BOUNDS.items()}
+    return found | {name: one for name, one in bounds.items() if one is not None}
+
+
+def _part_schema(kind: inspect.StructType, named: dict[str, Any]) -> dict[str, Any]:
+    members = {}
+    for one in kind.fields:
+        usual: Any = (
+            [] if one.default == () else one.default if isinstance(one.default, bool | int | str) else None
+        )
+        members[one.encode_name] = {
+            **({} if usual is None else {"default": usual}),
+            **_schema(one.type, named),
+        }
+    required = [one.encode_name for one in kind.fields if one.required]
     return {
-        key: _without_noise(value)
-        for key, value in schema.items()
-        if not (key == "title" and isinstance(value, str)) and not (key == "default" and value is None)
+        "type": "object",
+        "description": cleandoc(kind.cls.__doc__ or ""),
+        "properties": members,
+        **({"required": required} if required else {}),
+        "additionalProperties": False,
     }

@@ -1,16 +1,17 @@
 """From the bytes of a configuration file to plain values: JSON, JSON with comments, TOML.
 
-Plain JSON is read by the fast parser, and so is JSON with comments and trailing commas, once those are blanks; json5 is
-imported only for files that need more of it.
+Plain JSON is read by msgspec, and so is JSON with comments and trailing commas, once those are blanks. What it refuses
+is read again by what says best where the mistake is, and json5 is imported for files that need it.
 Not here: what the values mean.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic_core import from_json
+from msgspec import json
 
 from dmcp.config.comments import blanked
 from dmcp.config.positions import in_json, in_toml
@@ -61,11 +62,18 @@ def parse(text: str, file: PurePath) -> tuple[Mapping[str, Any], Positions]:
 
 
 def _json(text: str, file: PurePath) -> Any:
+    plain = text
+    with suppress(ValueError, RecursionError):
+        return json.decode(text)
+    with suppress(ValueError, RecursionError):
+        plain = blanked(text)
+        return json.decode(plain)
+    from pydantic_core import from_json  # noqa: PLC0415 - only for what is no JSON: it says where
+
     try:
         return from_json(text)
     except ValueError as error:
         strict = str(error)
-    plain = blanked(text)
     if plain != text or len(text) > LARGEST_JSON5:
         try:
             return from_json(plain)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec import Struct
 
 from dmcp.protocol.listing import KEY, KINDS, Kind
 from dmcp.protocol.wire import decode, encode
@@ -52,8 +53,8 @@ def about(config: ServerConfig) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return [(part.name, _plain(getattr(value, part.name))) for part in fields(value)]
+    if isinstance(value, Struct):
+        return [(name, _plain(getattr(value, name))) for name in value.__struct_fields__]
     if isinstance(value, Mapping):
         return sorted(value.items())
     return value

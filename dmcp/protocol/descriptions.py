@@ -9,9 +9,10 @@ The names are the server's own words, so only those of plain letters are taken, 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

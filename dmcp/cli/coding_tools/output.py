@@ -15,7 +15,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from dmcp.cli import schema
@@ -23,7 +22,7 @@ from dmcp.cli.coding_tools.formats import parse_document, read_text
 from dmcp.cli.coding_tools.jsonc import with_members
 from dmcp.cli.coding_tools.model import Command, NotConverted, SignIn
 from dmcp.cli.coding_tools.places import exists
-from dmcp.config.problems import from_pydantic, spell_path
+from dmcp.config.problems import checked, spell_path
 from dmcp.config.references import resolve
 from dmcp.config.resolving import Filling, server_from
 from dmcp.config.schema import ConfigurationFile
@@ -106,11 +105,8 @@ def validation_problem(name: str, entry: dict[str, Any]) -> str | None:
 
     References are not resolved: a variable that is not set today is no error of the entry.
     """
-    try:
-        shape = ConfigurationFile.model_validate({"mcpServers": {name: entry}})
-    except ValidationError as error:
-        problems = [from_pydantic(one) for one in error.errors(include_url=False)]
-    else:
+    shape, problems = checked(ConfigurationFile, {"mcpServers": {name: entry}})
+    if shape is not None:
         filling = Filling({}, ("mcpServers", name))
         server_from(name, shape, filling)
         problems = filling.problems

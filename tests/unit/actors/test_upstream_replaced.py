@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from dmcp.config.model import RestartPolicy, StdioServer
 from dmcp.messages import events, frontend, upstream

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from dmcp.actors.in_flight import PING_TIMEOUT
 from dmcp.config.model import RemoteServer, StdioServer, Timeouts

@@ -12,31 +12,32 @@ from click.testing import CliRunner
 from dmcp.cli.plan import plan_command
 from dmcp.cli.schema import rendered, schema_command
 from dmcp.config.loading import load
-from dmcp.config.manual import filled, tables
 from dmcp.config.model import StdioServer, Unresolved
 from dmcp.config.schema import json_schema
 from harness.cli import run_dmcp
+from harness.scripts import load_script
 
 ROOT = Path(__file__).parents[3]
+PAGES = load_script(ROOT / "docs" / "render_configuration.py")
 EXAMPLES = sorted(
     path for path in (ROOT / "examples").iterdir() if path.suffix in (".json", ".jsonc", ".toml")
 )
 
 
 def test_the_schema_in_the_repository_is_that_of_the_model() -> None:
-    # `dmcp schema > schema/dmcp.schema.json` mends it.
+    # `python docs/render_configuration.py` mends it.
     assert (ROOT / "schema" / "dmcp.schema.json").read_text(encoding="utf-8") == rendered()
 
 
 def test_the_page_lists_the_keys_of_the_schema() -> None:
-    # `python -m dmcp.config.manual docs/configuration.md` mends it.
+    # `python docs/render_configuration.py` mends it.
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    assert filled(page, json_schema()) == page
+    assert PAGES.filled(page, json_schema()) == page
 
 
 def test_every_part_of_the_schema_is_on_the_page() -> None:
     schema = json_schema()
-    page = tables(schema)
+    page = PAGES.tables(schema)
     for part in (schema, *schema["$defs"].values()):
         assert all(f"| `{key}` |" in page for key in part["properties"])
 
