@@ -73,11 +73,7 @@ class Authorizer:
         return f"<Authorizer {self._store!r}>"
 
     async def load(self, name: str, server: RemoteServer) -> Tokens | None:
-        """Return the tokens kept for a server, good or not.
-
-        Raises:
-            AuthError: the store cannot be read.
-        """
+        """Return the tokens kept for a server, good or not. Raises ``AuthError``: the store cannot be read."""
         entry = (await self._store.read(name)).find(discovery.canonical(server.url))
         return entry.tokens if entry else None
 

@@ -94,7 +94,7 @@ def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
     """Return whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
 
     A remote server must not make dmcp speak to what listens on the person's own machine or in their network, by HTTPS
-    either. What a name stands for is checked when it is connected to (``dmcp.auth.reach``).
+    either. What a name stands for is checked when it is connected to (``dmcp.auth.web``).
 
     Args:
         url: what was given.

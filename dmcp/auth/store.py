@@ -88,11 +88,7 @@ class FileStore:
         return record or Record()
 
     async def write(self, server: str, record: Record) -> None:
-        """Keep this about a server, durably, before returning.
-
-        Raises:
-            AuthError: it cannot be written.
-        """
+        """Keep this about a server, durably, before returning. Raises ``AuthError``: it cannot be written."""
         _hide(record)
         await asyncio.to_thread(self._save, server, to_json(record_to_json(record), indent=2))
 
@@ -220,11 +216,7 @@ class KeyringStore(FileStore):
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        """Load the keyring.
-
-        Raises:
-            AuthError: it is not installed.
-        """
+        """Load the keyring. Raises ``AuthError``: it is not installed."""
         super().__init__(folder)
         try:
             import keyring  # noqa: PLC0415 - an extra that may be missing
@@ -269,11 +261,7 @@ class KeyringStore(FileStore):
 
 
 def open_store(kind: Literal["file", "keyring"]) -> FileStore:
-    """Return the store the configuration asks for.
-
-    Raises:
-        AuthError: the keyring is asked for and not installed.
-    """
+    """Return the store the configuration asks for. Raises ``AuthError``: the keyring is asked for and not installed."""
     if kind == "keyring":
         return KeyringStore()
     return FileStore()

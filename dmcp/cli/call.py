@@ -10,8 +10,7 @@ import click
 from pydantic_core import from_json
 
 from dmcp.cli import formatting, trust
-from dmcp.cli.completion import groups
-from dmcp.cli.context import configuration, session, split
+from dmcp.cli.context import configuration, groups, session, split
 from dmcp.protocol.naming import split_qualified
 
 if TYPE_CHECKING:
@@ -158,11 +157,7 @@ async def _request(begun: Client, method: str, params: Mapping[str, Any]) -> dic
 
 
 def pairs_of(words: Sequence[str]) -> dict[str, str]:
-    """Return the ``key=value`` words.
-
-    Raises:
-        click.UsageError: one has no "=", or a key stands twice.
-    """
+    """Return the ``key=value`` words. Raises ``click.UsageError``: one has no "=", or a key stands twice."""
     found: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")

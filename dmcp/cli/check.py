@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dmcp import log
-from dmcp.cli import completion, context, formatting, trust
+from dmcp.cli import context, formatting, trust
 from dmcp.cli.client import reason_of
 from dmcp.cli.context import configuration, no_group, session, split
 from dmcp.cli.formatting import count, size, tokens
@@ -48,7 +48,7 @@ Exit status: 0 every server is ready, 1 one is not, 2 the configuration is wrong
 
 
 @click.command("check", epilog=_EPILOG)
-@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]...", shell_complete=completion.groups)
+@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]...", shell_complete=context.groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check_command(words: tuple[str, ...], as_json: bool) -> int:

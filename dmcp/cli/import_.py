@@ -37,8 +37,7 @@ from dmcp.cli.coding_tools.output import (
 )
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.coding_tools.table import TOOLS
-from dmcp.cli.completion import coding_tools
-from dmcp.cli.context import USUAL_FILE
+from dmcp.cli.context import USUAL_FILE, coding_tools
 from dmcp.cli.formatting import plain
 from dmcp.cli.main import INTERRUPTED
 from dmcp.cli.schema import write_beside

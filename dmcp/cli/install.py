@@ -16,8 +16,7 @@ from dmcp.cli.coding_tools.model import CodingTool, LaunchCommand
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.cli.coding_tools.replaced import ReplacedServers
 from dmcp.cli.coding_tools.table import TOOLS, nearest
-from dmcp.cli.completion import coding_tools
-from dmcp.cli.context import USUAL_FILE, configuration
+from dmcp.cli.context import USUAL_FILE, coding_tools, configuration
 from dmcp.cli.formatting import plain
 from dmcp.config.loading import content_of, read
 from dmcp.errors import ConfigError

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from dmcp import log
-from dmcp.cli import completion, formatting, trust
+from dmcp.cli import formatting, trust
 from dmcp.cli.client import reason_of
-from dmcp.cli.context import configuration, no_group, session, split
+from dmcp.cli.context import configuration, groups, no_group, session, split
 from dmcp.cli.formatting import count, first_sentence, parameters
 from dmcp.errors import ConfigError, UpstreamError
 
@@ -35,7 +35,7 @@ _OTHERS: Final = (("resources", "uri"), ("resources/templates", "uriTemplate"), 
 
 
 @click.command("list", epilog=_EPILOG)
-@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]", shell_complete=completion.groups)
+@click.argument("words", nargs=-1, metavar="[CONFIG] [GROUP]", shell_complete=groups)
 @trust.option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with whole definitions.")
 def list_command(words: tuple[str, ...], as_json: bool) -> int:
@@ -47,14 +47,12 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
     servers = dict(loaded.servers)
     if rest:
         servers = {rest[0]: _known(rest[0], servers)}
-    groups = asyncio.run(_collect(path, servers))
+    found = asyncio.run(_collect(path, servers))
     if as_json:
-        formatting.echo_json({"groups": groups})
+        formatting.echo_json({"groups": found})
     else:
-        click.echo(
-            "\n\n".join(_whole(g) if rest else _overview(g) for g in groups) or "There are no servers."
-        )
-    return 1 if any("unavailable" in group or "incomplete" in group for group in groups) else 0
+        click.echo("\n\n".join(_whole(g) if rest else _overview(g) for g in found) or "There are no servers.")
+    return 1 if any("unavailable" in group or "incomplete" in group for group in found) else 0
 
 
 def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:

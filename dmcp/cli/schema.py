@@ -60,11 +60,7 @@ def write_beside(config: Path, *, links: files.Links = "follow") -> str:
 
 
 def check_name(config: Path) -> None:
-    """Check that a configuration can be put here, with its schema beside it.
-
-    Raises:
-        ConfigError: it cannot.
-    """
+    """Check that a configuration can be put here, with its schema beside it. Raises ``ConfigError``: it cannot."""
     folder = config.expanduser().parent
     if not folder.exists():
         raise ConfigError(

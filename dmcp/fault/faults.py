@@ -61,11 +61,7 @@ class Delay(Strict):
     max: Seconds = Field(default=60.0, description="No sample is longer, in seconds.")
 
     def model_post_init(self, _context: object, /) -> None:
-        """Check that there is one distribution.
-
-        Raises:
-            ValueError: there is none, or more than one.
-        """
+        """Check that there is one distribution. Raises ``ValueError``: there is none, or more than one."""
         named = self.model_dump(exclude={"max"}, exclude_none=True)
         if len(named) != 1:
             raise ValueError("give exactly one of fixed, uniform, normal, exponential and pareto")

@@ -61,11 +61,7 @@ class HttpServer:
         self._visits.clear()
 
     async def serve(self, process: Process, port: int) -> None:
-        """Serve until SIGTERM or SIGINT.
-
-        Raises:
-            ConfigError: the port cannot be had.
-        """
+        """Serve until SIGTERM or SIGINT. Raises ``ConfigError``: the port cannot be had."""
         ended = asyncio.Event()
         process.on_signals(ended.set)
         try:

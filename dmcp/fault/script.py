@@ -54,11 +54,7 @@ class Script(Strict):
     faults: tuple[Fault, ...] = Field(description="What goes wrong; those due together act in this order.")
 
     def model_post_init(self, _context: object, /) -> None:
-        """Check that each fault means something where it is put.
-
-        Raises:
-            ValueError: one does not.
-        """
+        """Check that each fault means something where it is put. Raises ``ValueError``: one does not."""
         wrong = [
             _misplaced(index, fault, fault.transport)
             for index, fault in enumerate(self.faults)
@@ -113,11 +109,7 @@ def build(name: str, on: str, **arguments: Any) -> Any:
 
 
 def read_fault(value: Any) -> Any:
-    """Return one fault from the object that stands for it in a script.
-
-    Raises:
-        ConfigError: it is not valid.
-    """
+    """Return one fault from the object that stands for it in a script. Raises ``ConfigError``: it is not valid."""
     try:
         return _FAULT.validate_python(value)
     except ValidationError as error:
@@ -145,11 +137,7 @@ def read(text: bytes, source: str) -> Script:
 
 
 def load(path: Path) -> Script:
-    """Read a script from a file.
-
-    Raises:
-        ConfigError: it cannot be read or is not valid.
-    """
+    """Read a script from a file. Raises ``ConfigError``: it cannot be read or is not valid."""
     try:
         text = path.read_bytes()
     except OSError as error:

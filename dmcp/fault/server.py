@@ -296,11 +296,7 @@ class _Tools:
         return _LISTING + self._extra + self._novelty
 
     async def call(self, call: Request) -> AsyncIterator[OutgoingMessage]:
-        """Carry out ``tools/call``.
-
-        Raises:
-            RpcError: there is no such tool.
-        """
+        """Carry out ``tools/call``. Raises ``RpcError``: there is no such tool."""
         name, arguments = call.params.get("name"), call.params.get("arguments") or {}
         if not any(tool["name"] == name for tool in self.listing()):
             raise RpcError(INVALID_PARAMS, f"there is no tool {name!r}")
@@ -404,11 +400,7 @@ def _contents(uri: str, runs: int) -> JsonObject:
 
 
 def _prompt(name: str, arguments: JsonObject) -> JsonObject:
-    """Return the messages of a prompt.
-
-    Raises:
-        RpcError: there is no such prompt, or an argument is missing.
-    """
+    """Return the messages of a prompt. Raises ``RpcError``: there is no such prompt, or an argument is missing."""
     if name == "plain":
         text = "Say something."
     elif name == "greet":

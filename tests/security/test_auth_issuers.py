@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dmcp.auth.authorizer import Authorizer
-from dmcp.auth.reach import Reach
 from dmcp.auth.store import FileStore
-from dmcp.auth.web import AuthHttpClient
+from dmcp.auth.web import AuthHttpClient, Reach
 from dmcp.config.model import RemoteServer
 from dmcp.errors import AuthError, AuthUnavailable
 from harness import RpcError

@@ -56,11 +56,7 @@ class Change:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Change:
-        """Return the change from what ``as_json`` wrote.
-
-        Raises:
-            KeyError, TypeError: something else wrote it.
-        """
+        """Return the change from what ``as_json`` wrote. Raises ``KeyError, TypeError``: something else wrote it."""
         sides = (kept.get("before", ABSENT), kept.get("after", ABSENT))
         return cls(Path(kept["file"]), tuple(kept["keys"]), *sides, made=int(kept["made"]))
 

@@ -374,11 +374,7 @@ class Entry:
         return self._variables["userHome"] + text[1:] if text == "~" or text.startswith("~/") else text
 
     def text(self, key: str | None) -> str | None:
-        """Return a value that has to be a text.
-
-        Raises:
-            BadEntry: it is something else.
-        """
+        """Return a value that has to be a text. Raises ``BadEntry``: it is something else."""
         value = self.take(key)
         if value is None:
             return None
@@ -400,11 +396,7 @@ class Entry:
         return tuple(self.convert(scalar(item), of_shell=True) for item in value)
 
     def table(self, key: str | None) -> dict[str, str]:
-        """Return a table of texts, as ``env`` and ``headers`` are.
-
-        Raises:
-            BadEntry: it is something else.
-        """
+        """Return a table of texts, as ``env`` and ``headers`` are. Raises ``BadEntry``: it is something else."""
         value = self.take(key)
         if value in (None, ""):
             return {}

@@ -220,11 +220,7 @@ def contents_of(path: Path) -> dict[str, Any] | None:
 
 
 def parsed(text: str, path: Path) -> dict[str, Any]:
-    """Return the text as a table; an empty text is an empty one.
-
-    Raises:
-        ConfigError: it cannot be parsed.
-    """
+    """Return the text as a table; an empty text is an empty one. Raises ``ConfigError``: it cannot be parsed."""
     text = text.removeprefix(_MARK)
     if not text.strip():
         return {}

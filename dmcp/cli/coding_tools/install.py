@@ -347,11 +347,7 @@ def is_installed(words: Sequence[str], machine: Machine) -> bool:
 
 
 def run_command(words: Sequence[str], machine: Machine) -> None:
-    """Run a tool's command to its end.
-
-    Raises:
-        ConfigError: it failed; with the last lines it wrote.
-    """
+    """Run a tool's command to its end. Raises ``ConfigError``: it failed; with the last lines it wrote."""
     program = find_program(words[0], {"PATH": "", **machine.environ}) or words[0]
     told = " ".join(words[:3])
     try:
@@ -457,11 +453,7 @@ class Record:
             return Made()
 
     def keep(self, changes: Sequence[Change], made: Made | None = None) -> None:
-        """Replace what is kept; without changes the file goes.
-
-        Raises:
-            ConfigError: it cannot be written.
-        """
+        """Replace what is kept; without changes the file goes. Raises ``ConfigError``: it cannot be written."""
         if not changes:
             for path in (self.path, backup_of(self.path)):
                 path.unlink(missing_ok=True)

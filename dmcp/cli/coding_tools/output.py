@@ -132,11 +132,7 @@ class Output:
 
 
 def check_name(path: Path, *, merge: bool) -> None:
-    """Check whether a file of this name can be written at all.
-
-    Raises:
-        ConfigError: it cannot, with what to do.
-    """
+    """Check whether a file of this name can be written at all. Raises ``ConfigError``: it cannot, with what to do."""
     if path.suffix.lower() == ".toml":
         do = "add the servers to it by hand, or merge" if merge else "import"
         raise ConfigError(f"{path}: dmcp import writes JSON, not TOML; {do} into a file that ends in .json")

@@ -53,11 +53,7 @@ class ReplacedServers:
     """The servers of dmcp's configuration that are switched on, as they are in the file."""
 
     def __init__(self, config: Path) -> None:
-        """Read the configuration, which was checked before.
-
-        Raises:
-            ConfigError: it cannot be read.
-        """
+        """Read the configuration, which was checked before. Raises ``ConfigError``: it cannot be read."""
         servers = read_document(config).get("mcpServers")
         entries = servers.items() if isinstance(servers, dict) else ()
         self._entries = {name: entry for name, entry in entries if entry.get("enabled", True)}

@@ -370,11 +370,7 @@ def gemini_command(program: str) -> Callable[[Scope, LaunchCommand], ToolCommand
 
 
 def goose_flatten(raw: Raw) -> Raw:
-    """Return the entry as it is.
-
-    Raises:
-        BadEntry: it is a part of Goose.
-    """
+    """Return the entry as it is. Raises ``BadEntry``: it is a part of Goose."""
     if raw.get("type") in {"builtin", "platform", "frontend", "inline_python"}:
         raise BadEntry("it is a part of Goose, not an MCP server of its own", "nothing to do")
     return raw
@@ -408,11 +404,7 @@ _SWITCHING = ("tools", "permission", "agent", "mode")
 
 
 def opencode_flatten(raw: Raw) -> Raw:
-    """Return the entry as it is.
-
-    Raises:
-        BadEntry: it only switches a server of another file on or off.
-    """
+    """Return the entry as it is. Raises ``BadEntry``: it only switches a server of another file on or off."""
     if set(raw) == {"enabled"}:
         raise BadEntry("it only switches a server of another file on or off", "import that file, or --all")
     return raw

@@ -8,7 +8,7 @@ import pytest
 
 from dmcp.auth import discovery
 from dmcp.auth.addresses import kind_of_host, may_name
-from dmcp.auth.reach import Reach
+from dmcp.auth.web import Reach
 from dmcp.errors import AuthError
 
 LOOPBACK = (
