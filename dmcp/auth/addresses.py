@@ -1,6 +1,6 @@
 """What kind of address a host is, and which kinds a server's documents may name. Pure.
 
-A server elsewhere must not make dmcp, or the person's browser, speak to what listens on this machine or in this network
+A server elsewhere must not make dmcp, or the user's browser, speak to what listens on this machine or in this network
 (server-side request forgery). What a *name* stands for is known only when it is looked up: see ``dmcp.auth.web``.
 """
 

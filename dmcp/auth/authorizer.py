@@ -1,4 +1,4 @@
-"""Puts the auth room together for the auth actor: the store, its locks, the flows and the way to the person.
+"""Obtains, renews and forgets credentials for the auth actor: the store, its locks, the flows and the way to the user.
 
 It does what it is asked, once. When to ask, and for whom, is decided by ``dmcp.actors.auth``; nothing here
 remembers a call. A refresh token that rotates is lost if its successor is: between asking and keeping
@@ -45,7 +45,7 @@ class Authorizer:
 
     Args:
         store: where they are kept.
-        may_ask: whether a person can be reached from this process.
+        may_ask: whether a user can be reached from this process.
         show: shows them an address: ``(url, server)``.
         wait_timeout: seconds they have to sign in.
         request_time: seconds for each HTTP request; ``None`` for the default.
@@ -78,7 +78,7 @@ class Authorizer:
         return entry.tokens if entry else None
 
     async def refresh(self, name: str, server: RemoteServer, rejected: str | None = None) -> Tokens:
-        """Tokens that are neither due nor rejected: another process's if it was faster, else new ones.
+        """Return tokens that are neither due nor rejected: another process's if it was faster, else new ones.
 
         Args:
             name: the server's.
@@ -121,10 +121,10 @@ class Authorizer:
             challenge: the ``WWW-Authenticate`` header that came with it.
             rejected: the header value that was not accepted, if one was sent.
             refresh: whether to try without a sign-in first.
-            ask: whether the person may be bothered.
-            announce: is told the address as soon as a sign-in waits for the person.
+            ask: whether the user may be bothered.
+            announce: is told the address as soon as a sign-in waits for the user.
             on_other_process: is told as soon as it waits for another dmcp process, which is signing in.
-            client_shows: whether whoever is told shows it to the person, so that no browser is needed here.
+            client_shows: whether whoever is told shows it to the user, so that no browser is needed here.
 
         Raises:
             SignInNeeded: only ``dmcp auth login`` helps.
@@ -175,10 +175,10 @@ class Authorizer:
             rejected: the header value that is not good enough, if there was one.
             announce: is told the address.
             on_other_process: is told when another process is at it, and waited for.
-            ask: whether the person may be bothered; a sign-in of another process is waited for all the same.
+            ask: whether the user may be bothered; a sign-in of another process is waited for all the same.
 
         Raises:
-            SignInNeeded: the person did not do it, or may not be bothered.
+            SignInNeeded: the user did not do it, or may not be bothered.
             AuthError: it was refused; the text says what to do.
             AuthUnavailable: the authorization server does not answer.
         """
@@ -264,7 +264,7 @@ class Authorizer:
         wish: flow.Wish,
         announce: Callable[[str], object],
     ) -> flow.Granted:
-        """Have the person sign in. The client registered before is on trial until they have."""
+        """Have the user sign in. The client registered before is on trial until they have."""
         known = entry.client if entry is not None and entry.client and not entry.client.unconfirmed else None
 
         def offer(url: str) -> None:
@@ -273,7 +273,7 @@ class Authorizer:
             threading.Thread(target=self._show, args=(url, name), name=f"show-{name}", daemon=True).start()
 
         if known is not None and known.source == "registered" and entry is not None:
-            # The server may have forgotten it, which it shows in the browser only; the person may give up then.
+            # The server may have forgotten it, which it shows in the browser only; the user may give up then.
             async with self._store.locked(name, "refresh"):
                 await self._replace_client(name, entry, replace(known, unconfirmed=True))
         try:
@@ -284,7 +284,7 @@ class Authorizer:
             if refusal.code == "access_denied" and known is not None and entry is not None:
                 async with self._store.locked(
                     name, "refresh"
-                ):  # the person said no: the server knows the client
+                ):  # the user said no: the server knows the client
                     await self._replace_client(name, entry, known)
             raise
 
@@ -409,7 +409,7 @@ def _readable() -> Iterator[None]:
 
 
 def _left(name: str, record: Record, config: str) -> str:
-    """A hint at what the predecessor left, for the end of a sentence."""
+    """Return a hint at what the predecessor left, for the end of a sentence."""
     if record.left is None:
         return ""
     adopt = sign_in_command("adopt", name, config)

@@ -1,4 +1,4 @@
-"""Shows a person a sign-in address: opens their browser and prints the address on stderr.
+"""Shows a user a sign-in address: opens their browser and prints the address on stderr.
 
 Never through a shell, never anything but http and https, and never with our stdout: that carries protocol.
 """
@@ -100,7 +100,7 @@ def is_available() -> bool:
 
 
 def show(url: str, server: str) -> None:
-    """Print the address on stderr and open it. Never raises, never waits: a person may also copy it."""
+    """Print the address on stderr and open it. Never raises, never waits: a user may also copy it."""
     if not is_openable(url):
         log.error("the address to sign in at is not a plain http(s) address and is not opened", server)
         return
@@ -127,7 +127,7 @@ def _open(url: str, server: str) -> None:
         if sys.platform == "win32" and program.lower().endswith((".bat", ".cmd")):
             continue  # a batch file that BROWSER names without its ending: see is_program_text
         try:
-            subprocess.Popen(  # noqa: S603 - a list of words, no shell; BROWSER is the person's own
+            subprocess.Popen(  # noqa: S603 - a list of words, no shell; BROWSER is the user's own
                 (program, *command[1:]),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -71,7 +71,7 @@ def canonical(url: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Scheme, host and port of a URL, comparable."""
+    """Return scheme, host and port of a URL, comparable."""
     parts = urlsplit(url)
     return f"{parts.scheme.lower()}://{_authority(parts)}"
 
@@ -93,7 +93,7 @@ def is_same_issuer(one: str, other: str) -> bool:
 def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
     """Return whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
 
-    A remote server must not make dmcp speak to what listens on the person's own machine or in their network, by HTTPS
+    A remote server must not make dmcp speak to what listens on the user's own machine or in their network, by HTTPS
     either. What a name stands for is checked when it is connected to (``dmcp.auth.web``).
 
     Args:
@@ -228,7 +228,7 @@ def default_server_metadata(server_url: str) -> ServerMetadata:
 
 
 def origin_or(text: str) -> str:
-    """A foreign identifier in a form that is safe to show: its origin, if it has one."""
+    """Return a foreign identifier in a form that is safe to show: its origin, if it has one."""
     try:
         return printable(origin(text[:MAX_AUTH_ADDRESS]), 200)
     except ValueError:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WAIT_TIMEOUT: Final = 300.0
-"""Seconds a person has to sign in."""
+"""Seconds a user has to sign in."""
 LOOKING: Final = 25.0
 """Seconds for finding the authorization server, all places together: less than a call waits by default, which so hears
 why."""
@@ -93,7 +93,7 @@ async def discover(
         web: to fetch with.
         server_url: the MCP server.
         named: where its challenge says the protected resource metadata is.
-        settings: the person's configuration of the server.
+        settings: the user's configuration of the server.
         bound: the issuer the configured client is for, if that is known.
 
     Raises:
@@ -149,14 +149,14 @@ async def sign_in(
     Args:
         web: to fetch with.
         found: where.
-        settings: the person's configuration of the server.
+        settings: the user's configuration of the server.
         known: the client registered there before.
         wish: what to ask for.
-        offer: shows the person the address.
+        offer: shows the user the address.
         wait_timeout: seconds they have.
 
     Raises:
-        SignInNeeded: the person did not sign in in time, or refused.
+        SignInNeeded: the user did not sign in in time, or refused.
         AuthError: it cannot be done or was refused.
         AuthUnavailable: the authorization server does not answer.
     """
@@ -191,7 +191,7 @@ async def sign_in(
 async def client_credentials(
     web: AuthHttpClient, found: Discovered, settings: OAuthSettings, wish: Wish
 ) -> Granted:
-    """Do the grant of a client that acts on its own behalf: no person, no browser.
+    """Do the grant of a client that acts on its own behalf: no user, no browser.
 
     Raises:
         AuthError: the configuration lacks something, or the server refused.
@@ -243,7 +243,7 @@ def audience_for(settings: OAuthSettings, found: str) -> str:
 
 
 def remembered(settings: OAuthSettings, wish: Wish, found: str) -> str:
-    """What to keep of the ``resource`` parameter for this issuer: that it does not want it, not what is configured."""
+    """Return what to keep of ``resource`` for this issuer: that it does not want it, not what is configured."""
     return wish.audience if settings.resource is None else found
 
 
@@ -266,7 +266,7 @@ def _is_vouched_for(web: AuthHttpClient, server: discovery.ServerMetadata, setti
 
     Metadata may name the authorization endpoint of an honest server beside the token endpoint of an attacker, who so
     gets a code that was made for somebody else (mix-up, RFC 9207 section 1). The page has to be at the origin of the
-    issuer, of the token endpoint or of the MCP server itself, or the person has named the issuer.
+    issuer, of the token endpoint or of the MCP server itself, or the user has named the issuer.
     """
     page = discovery.origin(server.authorization_endpoint or "")
     own = (server.issuer, server.token_endpoint, web.server_url)

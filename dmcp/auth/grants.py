@@ -77,7 +77,7 @@ class GrantRefused(AuthError):  # noqa: N818 - says what happened, as LinkRefuse
 
     @property
     def is_of_target(self) -> bool:
-        """Whether it is the ``resource`` parameter that is refused (RFC 8707 section 2; Entra's own codes for it)."""
+        """Return whether the ``resource`` parameter is refused (RFC 8707 section 2; Entra's own codes for it)."""
         return self.code == "invalid_target" or any(sign in self.words for sign in _TARGET_SIGNS)
 
     @property
@@ -100,7 +100,7 @@ class AuthorizationRequest:
     """What must be remembered between opening the browser and the callback.
 
     Attributes:
-        url: where the person's browser goes.
+        url: where the user's browser goes.
         issuer: who may answer (MCP 2026-07-28, "Authorization Response Validation").
         iss_promised: whether an answer without ``iss`` is forged.
     """
@@ -136,7 +136,7 @@ def check_code_flow(server: ServerMetadata, *, assume_pkce: bool = False) -> str
 
     Args:
         server: what it says of itself.
-        assume_pkce: whether the person says that it does PKCE where it says nothing of it.
+        assume_pkce: whether the user says that it does PKCE where it says nothing of it.
 
     Raises:
         AuthError: it has none, or does not say that it does PKCE with S256 (MCP 2025-11-25).
@@ -237,7 +237,7 @@ def code_from(request: AuthorizationRequest, query: Mapping[str, str], *, vouche
 
     Raises:
         AuthError: ``iss`` is missing though promised or needed, or is another issuer's (RFC 9207 section 2.4).
-        GrantRefused: the person or the server refused.
+        GrantRefused: the user or the server refused.
     """
     issuer = query.get("iss")
     if (issuer is None and request.iss_promised) or (
@@ -290,7 +290,7 @@ def client_credentials_form(resource: str, scopes: tuple[str, ...]) -> dict[str,
 def authenticated(
     form: Mapping[str, str], client: Client, issuer: str, private_key: str | None = None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """A token request's form and headers with the client's authentication added (RFC 6749 section 2.3).
+    """Return a token request's form and headers with the client's authentication added (RFC 6749 section 2.3).
 
     Args:
         form: the request.
@@ -327,7 +327,7 @@ def scopes_for(
     """Return what to ask for: the challenge's scopes with the configured ones, else all the server names, else none.
 
     ``offline_access`` is added where the authorization server offers it, for a refresh token
-    (MCP 2026-07-28, "Refresh Tokens"); not to scopes the person configured, which are sent as they are.
+    (MCP 2026-07-28, "Refresh Tokens"); not to scopes the user configured, which are sent as they are.
     """
     challenged = usable_scopes(challenged)
     wanted = tuple(dict.fromkeys((*configured, *challenged))) or supported
@@ -336,7 +336,7 @@ def scopes_for(
 
 
 def answer_of(document: object, text: str) -> object:
-    """The answer to a token request: JSON, or a form, as GitHub sends it unless asked for JSON; ``None`` if neither."""
+    """Return the answer to a token request: JSON, or a form, as GitHub may send it; ``None`` if neither."""
     if document is not None:
         return document
     start = text[:_READ].lstrip()
@@ -375,7 +375,7 @@ def refusal(status: int, document: object, server_origin: str, text: str = "") -
 
 
 def described(answer: Mapping[str, str]) -> str:
-    """An OAuth error in words; short, in one line, printable."""
+    """Return an OAuth error in words; short, in one line, printable."""
     said = (answer.get("error", ""), answer.get("error_description", ""))
     return printable(": ".join(filter(None, said)), MAX_SHOWN_REFUSAL)[:MAX_SHOWN_REFUSAL]
 

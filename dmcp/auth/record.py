@@ -93,7 +93,7 @@ class Record:
         return entry.tokens if entry is not None and entry.is_better_than(rejected, scopes, now) else None
 
     def issuer_of_configured(self, resource: str, client_id: str | None) -> str | None:
-        """Return the issuer for which the person's own client id was used first; ``None`` when it never was."""
+        """Return the issuer for which the user's own client id was used first; ``None`` when it never was."""
         for bond in self.bonds:
             if (bond.resource, bond.client_id) == (resource, client_id):
                 return bond.issuer
@@ -148,7 +148,7 @@ def to_json(record: Record) -> dict[str, Any]:
 
 
 def from_json(document: object) -> Record | None:
-    """A record from a file's content, the predecessor's included; ``None`` when it is neither."""
+    """Return the record of a file's content, the predecessor's included; ``None`` when it is neither."""
     if not isinstance(document, dict):
         return None
     if isinstance(document.get("access_token"), str):

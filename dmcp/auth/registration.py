@@ -57,7 +57,7 @@ class Register:
 
 
 def check_issuer(before: str | None, issuer: str, remedy: str) -> None:
-    """A client id the person got from one authorization server is never shown to another.
+    """Check that a client id the user got from one authorization server is not shown to another.
 
     Args:
         before: the issuer it is bound to: the configured one, or the one it was used for first.
@@ -81,13 +81,13 @@ def choose(
     """Return the client to use, or the registration to make, in the order the specification gives.
 
     Args:
-        settings: the person's configuration of this server.
+        settings: the user's configuration of this server.
         server: the authorization server.
         known: the client dmcp registered with this very issuer before.
         redirect_uri: where the authorization response will be sent.
 
     Raises:
-        AuthError: only the person can provide a client id.
+        AuthError: only the user can provide a client id.
     """
     if settings.client_id:
         return configured(settings, server)
@@ -106,7 +106,7 @@ def choose(
 
 
 def configured(settings: OAuthSettings, server: ServerMetadata) -> Client:
-    """Return the client the person configured.
+    """Return the client the user configured.
 
     Raises:
         AuthError: there is none, or none of the ways it can authenticate is one the server accepts.
@@ -125,7 +125,7 @@ def configured(settings: OAuthSettings, server: ServerMetadata) -> Client:
 
 
 def secret_method(secret: str | None, server: ServerMetadata) -> str:
-    """How to authenticate with (or without) a secret. Basic unless the server says otherwise (RFC 8414)."""
+    """Return how to authenticate with (or without) a secret. Basic unless the server says otherwise (RFC 8414)."""
     if not secret:
         return "none"
     accepted = server.auth_methods
@@ -167,7 +167,7 @@ def read_registration(document: object, asked: Register, server: ServerMetadata,
 
 
 def seconds_of(value: object) -> float:
-    """A date of a stranger's in seconds since the epoch; 0, which means never, for what is none."""
+    """Return a date of a stranger's in seconds since the epoch; 0, which means never, for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0.0
     try:
@@ -192,7 +192,7 @@ def _registration(settings: OAuthSettings, server: ServerMetadata, redirect_uri:
 
 
 def _preferred(server: ServerMetadata) -> str:
-    # A program on a person's machine keeps no secret, so "none" comes first where it is accepted.
+    # A program on a user's machine keeps no secret, so "none" comes first where it is accepted.
     accepted = server.auth_methods
     if accepted is None:
         return "none"

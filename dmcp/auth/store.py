@@ -1,4 +1,4 @@
-"""Where credentials are kept: one file for each server, shared by all dmcp processes of the person.
+"""Where credentials are kept: one file for each server, shared by all dmcp processes of the user.
 
 It owns the files, their permissions and the locks; what stands in a file is ``dmcp.auth.record``'s. The
 directory is 0700, the files 0600 and replaced as a whole. A lock is an operating system lock on a file
@@ -59,7 +59,7 @@ def directory() -> Path:
 
 
 def file_name(server: str) -> str:
-    """A safe file name for a server: its own name where that is one (as the predecessor), else a digest."""
+    """Return a safe file name for a server: its own name where that is one (as the predecessor), else a digest."""
     if _PLAIN_NAME.fullmatch(server) and not _RESERVED.fullmatch(server):
         return f"{server}.json"
     # "~" cannot stand in a plain name, so no other server's plain name is the same file.
@@ -108,7 +108,7 @@ class FileStore:
 
         Args:
             server: whose.
-            purpose: refreshing and signing in have locks of their own: the second waits for a person.
+            purpose: refreshing and signing in have locks of their own: the second waits for a user.
             wait_timeout: seconds to wait for it.
             taken: is called once, on the loop, if somebody else holds it.
 

@@ -68,7 +68,7 @@ class Tokens:
 def read_token_response(
     document: object, now: float, asked: tuple[str, ...], before: Tokens | None = None
 ) -> Tokens:
-    """Tokens from a token endpoint's answer (RFC 6749 section 5.1).
+    """Return the tokens of a token endpoint's answer (RFC 6749 section 5.1).
 
     Args:
         document: the parsed body.

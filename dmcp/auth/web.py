@@ -63,7 +63,7 @@ class AuthHttpClient:
     Args:
         timeout: seconds for each request.
         server_url: the MCP server whose documents say where they go; empty: nothing is checked.
-        named: further addresses the person named.
+        named: further addresses the user named.
     """
 
     def __init__(self, timeout: float = TIMEOUT, server_url: str = "", *named: str) -> None:
@@ -181,7 +181,7 @@ class AuthHttpClient:
         return answer
 
     async def probe(self, url: str) -> Answer:
-        """Knock at an MCP server without credentials, to hear its challenge; the body is not read.
+        """Ask an MCP server without credentials, to learn its challenge; the body is not read.
 
         Raises:
             AuthUnavailable: no answer in time.
@@ -282,8 +282,8 @@ class Reach:
     """The addresses that one server's documents may make dmcp speak to. On the event loop.
 
     Args:
-        server_url: the MCP server the person configured. Its own host may be spoken to whatever it is.
-        named: further addresses the person named in the configuration.
+        server_url: the MCP server the user configured. Its own host may be spoken to whatever it is.
+        named: further addresses the user named in the configuration.
     """
 
     def __init__(self, server_url: str, *named: str) -> None:

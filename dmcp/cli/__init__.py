@@ -1,1 +1,1 @@
-"""What a person types: one module for each command. Not here: what the commands are made of."""
+"""What a user types: one module for each command. Not here: what the commands are made of."""

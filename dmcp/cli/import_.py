@@ -68,7 +68,7 @@ class ImportFailure(click.ClickException):
 
 
 class Interrupted(ImportFailure):
-    """Nothing was written, because a person said so with Ctrl-C."""
+    """Nothing was written, because a user said so with Ctrl-C."""
 
     exit_code = INTERRUPTED
 
@@ -83,7 +83,7 @@ class Request:
     dry_run: bool
     ask: bool
     probe: Probe | None = None
-    named: bool = True  # whether the person named the output: a link there is followed then
+    named: bool = True  # whether the user named the output: a link there is followed then
     machine: Machine | None = None  # where packages are looked for; here, without one
 
 
@@ -185,11 +185,11 @@ def _probe() -> Probe:
 
 
 def run(request: Request, read: Read) -> bool:
-    """All steps after the input was found. Returns whether the person stopped it before the last question.
+    """Do all steps after the input was found; return whether the user stopped it before the last question.
 
     Raises:
         ConfigError: something is wrong with the input or the output; nothing was written.
-        click.Abort: the person stopped it; nothing was written.
+        click.Abort: the user stopped it; nothing was written.
     """
     _settle_overwriting(request)
     result = read()
@@ -234,7 +234,7 @@ def _say_what_next(request: Request, outcome: Output, entries: Mapping[str, dict
 def _outcome(
     request: Request, entries: Mapping[str, dict[str, Any]], *, merging: bool
 ) -> tuple[Output, Path | None]:
-    """What is written, and the backup of what was there. Merged once more if another program writes in between."""
+    """Write, and return what was written and the backup; merge again if another program writes in between."""
     for left in reversed(range(_TRIES)):
         outcome = merged(request.output, entries) if merging else fresh(entries)
         if request.dry_run or not outcome.added:
@@ -282,9 +282,9 @@ def _settle_overwriting(request: Request) -> None:
 def _entries(
     request: Request, result: LoadResult
 ) -> tuple[dict[str, dict[str, Any]], list[NotConverted], bool]:
-    """The entries dmcp accepts, in the order of the servers, and what was left behind on the way.
+    """Return the entries dmcp accepts, in the order of the servers, and what was left behind on the way.
 
-    The last value says whether a person stopped the questions with Ctrl-C after the first was answered.
+    The last value says whether a user stopped the questions with Ctrl-C after the first was answered.
     """
     entries: dict[str, dict[str, Any]] = {}
     notes: list[NotConverted] = []
@@ -319,7 +319,7 @@ def _entries(
 
 
 def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedServer, NotConverted | None]:
-    """The server, with the names in its envFile only when a person says so."""
+    """Return the server, with the names in its envFile only when the user says so."""
     if server.env_file is None:
         return server, None
     if not request.ask or not may_inline(server):
@@ -333,7 +333,7 @@ def _with_env_file(request: Request, server: ImportedServer) -> tuple[ImportedSe
 
 
 def _known(servers: Sequence[ImportedServer], machine: Machine) -> Mapping[str, About]:
-    """What packages on this disk say of the servers whose tool says nothing."""
+    """Return what packages on this disk say of the servers whose tool says nothing."""
     found = {
         server.name: about(server.target, machine)
         for server in servers
@@ -348,10 +348,10 @@ def _asked(
     untrusted: Sequence[FoundFile],
     known: Mapping[str, About],
 ) -> Mapping[str, str]:
-    """What servers say of themselves, of those whose tool says nothing and that dmcp can start.
+    """Return what servers say of themselves, of those whose tool says nothing and that dmcp can start.
 
     Raises:
-        ConfigError: some of them come from a file of a strange folder, which the person does not trust.
+        ConfigError: some of them come from a file of a strange folder, which the user does not trust.
     """
     if request.probe is None:
         return {}
@@ -369,9 +369,9 @@ def _asked(
 def _described(
     request: Request, server: ImportedServer, told: str | None, known: About | None
 ) -> tuple[dict[str, Any], bool]:
-    """The entry with a description: the tool's own, the server's, its package's, a suggested one, or a person's.
+    """Return the entry with a description: the tool's own, the server's, its package's, a suggested one, the user's.
 
-    The second value says that the person wants no more
+    The second value says that the user wants no more
     """
     description, no_more = server.description or told or suggestion(server, known), False
     if request.ask:
@@ -427,7 +427,7 @@ def in_short(server: ImportedServer) -> str:
 
 
 def is_interactive() -> bool:
-    """Return whether there is a person to ask."""
+    """Return whether there is a user to ask."""
     return sys.stdin.isatty()
 
 

@@ -35,15 +35,15 @@ def write_whole(
     """Put a text in place of a file, atomically; an existing file is kept as ``.bak``.
 
     A new file can be read by its owner only, since what is imported may hold secrets; an existing one keeps its
-    mode. A symbolic link that a person has named stays one: the file it points to is replaced. A device or a pipe is
+    mode. A symbolic link that a user has named stays one: the file it points to is replaced. A device or a pipe is
     never replaced.
 
     Args:
         path: the file.
         text: all of its new contents.
-        advice: what the person can do when it cannot be written.
+        advice: what the user can do when it cannot be written.
         keep: whether an existing file is kept; not for what dmcp can make again.
-        links: what a link in its place means: "follow" only where the person has named the path.
+        links: what a link in its place means: "follow" only where the user has named the path.
         below: the folder between which and the file there may be no links; see ``files.base_of``.
         mode: its permissions, if not those it has.
         private: whether nobody else may read it from now on.

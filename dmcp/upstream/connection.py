@@ -46,11 +46,11 @@ _NO_BODY: Final = frozenset({204, 304})
 
 
 class BeyondLimitError(httpx.RemoteProtocolError):
-    """The answer has more headers or framing than is read; ``str()`` is a phrase for a person."""
+    """The answer has more headers or framing than is read; ``str()`` is a phrase for a user."""
 
 
 class NotHttpError(httpx.RemoteProtocolError):
-    """The bytes of the answer break the rules of HTTP; ``str()`` is a phrase for a person."""
+    """The bytes of the answer break the rules of HTTP; ``str()`` is a phrase for a user."""
 
 
 @dataclass(slots=True)

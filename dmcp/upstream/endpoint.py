@@ -82,7 +82,7 @@ class Endpoint:
         """
         self.url = _checked_url(server.url)
         self._fixed = _fixed_headers(self.url, server.headers)
-        # A key the person configured is never replaced by a token: if it is refused, that is what they have to hear.
+        # A key the user configured is never replaced by a token: if it is refused, that is what they have to hear.
         self._has_key = any(name == b"authorization" and value for name, value in self._fixed)
         self._credentials = None if self._has_key else credentials
         self._cookies = CookieJar(pool.key(self.url)[1], secure=self.url.scheme == "https")

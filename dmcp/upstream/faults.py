@@ -204,7 +204,7 @@ _VERSION: Final = re.compile(r"\b20\d\d-\d\d-\d\d\b")
 
 
 def words(body: bytes) -> str:
-    """Return what a refusal's body says to a person, ready to be shown; empty where it says nothing.
+    """Return what a refusal's body says to a user, ready to be shown; empty where it says nothing.
 
     Taken from the usual members of a JSON document, from plain text, or from the title of a web page.
     """

@@ -159,7 +159,7 @@ def _fork(start: Start) -> _Forked:
         inode = GUARD.expect(theirs[0])
         try:
             with _FORKING:
-                popen = subprocess.Popen(  # noqa: S603 - the person's own command, no shell
+                popen = subprocess.Popen(  # noqa: S603 - the user's own command, no shell
                     (path, *start.args),
                     stdin=theirs[0],
                     stdout=theirs[1],

@@ -41,7 +41,7 @@ _PACKAGE = re.compile(r"@?[A-Za-z0-9][\w.-]*(/[\w.-]+)*([@:=]{1,2}[\w.^~*-]+)?")
 
 
 def suggestion(server: ImportedServer, known: About | None = None) -> str:
-    """One sentence, without the values of arguments, variables or headers.
+    """Return one sentence, without the values of arguments, variables or headers.
 
     Args:
         server: the server.
@@ -302,7 +302,7 @@ def _of_project(folder: Path) -> Iterator[About]:
 
 
 def _of_program(command: str, program: str, machine: Machine) -> Iterator[About]:
-    """Of a program that a package has installed: it lies beside the interpreter it runs with."""
+    """Yield what is known of a program that a package has installed: it lies beside the interpreter it runs with."""
     name = _python_name(program)
     path = find_program(command, machine.environ) if name and "$" not in command else None
     if path:
@@ -315,7 +315,7 @@ def _of_program(command: str, program: str, machine: Machine) -> Iterator[About]
 
 
 def _matching(folder: Path, pattern: str) -> tuple[Path, ...]:
-    """Folders of this pattern, in no order; none where nothing can be read."""
+    """Return the folders of this pattern, in no order; none where nothing can be read."""
     try:
         return tuple(islice(folder.glob(pattern), _FOLDERS))
     except OSError:
@@ -335,14 +335,14 @@ def _summary(value: object) -> str:
 
 
 def _first_paragraph(page: str) -> str:
-    """The first line of a page that is prose: no heading, picture, list, table, quotation, code or HTML."""
+    """Return the first line of a page that is prose: no heading, picture, list, table, quotation, code or HTML."""
     prose = (line.strip() for line in page.splitlines()[:60])
     found = next((line for line in prose if line[:1].isalpha() and " " in line), "")
     return _summary(re.split(r"(?<=[.!?])\s", found[:1000], maxsplit=1)[0])
 
 
 def _tools(page: str) -> tuple[str, ...]:
-    """The names of tools in those parts of a page whose heading says that they are about tools."""
+    """Return the names of tools in those parts of a page whose heading says that they are about tools."""
     names: dict[str, None] = {}
     depth, inside = 0, False
     for line in page.splitlines():

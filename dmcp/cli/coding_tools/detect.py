@@ -136,7 +136,7 @@ def tables_of_servers(contents: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the keys that lead to every table in which there is nothing but servers, the outermost ones.
 
     One of the keys has to speak of servers: many files have tables of commands, and of addresses.
-    Looks at ``_MOST_TABLES`` tables and four levels deep: enough for a person's file, and no more for any other.
+    Looks at ``_MOST_TABLES`` tables and four levels deep: enough for a user's file, and no more for any other.
     """
     found: list[tuple[str, ...]] = []
     waiting: deque[tuple[tuple[str, ...], Mapping[str, Any]]] = deque([((), contents)])

@@ -96,7 +96,7 @@ def parse_document(text: str, name: str, suffix: str) -> dict[str, Any]:
 def repeated_keys(text: str) -> tuple[str, ...]:
     """Return the keys that stand twice in one object of a JSON text, of which parsers silently take the last.
 
-    Empty for other languages, whose parsers refuse that, and for texts beyond 256 KiB, which no person has written.
+    Empty for other languages, whose parsers refuse that, and for texts beyond 256 KiB, which no user has written.
     """
     text = text.removeprefix(_MARK)
     if len(text) > LARGEST_JSON5 or not text.lstrip().startswith(("{", "//", "/*")):

@@ -19,7 +19,7 @@ _WHOLE = "put the whole value into one environment variable and refer to that"
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reference dmcp has no equivalent for, and what the person can do about it."""
+    """A reference dmcp has no equivalent for, and what the user can do about it."""
 
     what: str
     advice: str
@@ -27,7 +27,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A reference in dmcp's spelling; with a problem, it is one only once the person has done something."""
+    """A reference in dmcp's spelling; with a problem, it is one only once the user has done something."""
 
     text: str
     problem: Problem | None = None
@@ -52,7 +52,7 @@ class Syntax:
     spelled: str
 
     def __add__(self, other: Syntax) -> Syntax:
-        """Both ways at once; the rules of the first win."""
+        """Return both ways at once; the rules of the first win."""
         return Syntax((*self.rules, *other.rules), f"{self.spelled}; {other.spelled}")
 
 
@@ -66,7 +66,7 @@ def convert(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[st
 
     Returns:
         The text, and the references dmcp has no equivalent for. They became references to variables that
-        the person has to set, so that a server without its secret says so instead of sending nonsense.
+        the user has to set, so that a server without its secret says so instead of sending nonsense.
     """
     done: list[str] = []
     problems: list[Problem] = []
@@ -89,7 +89,7 @@ def convert(text: str, syntax: Syntax, variables: Mapping[str, str]) -> tuple[st
 
 
 def _replacement(text: str, at: int, syntax: Syntax, variables: Mapping[str, str]) -> tuple[int, Replacement]:
-    """What stands at a position, and where it ends; text goes on to the next sign that could begin a reference."""
+    """Return what stands at a position and where it ends; text ends where a reference could begin."""
     for pattern, become in syntax.rules:
         match = pattern.match(text, at)
         if match is not None:
@@ -148,7 +148,7 @@ def _to_be_set(match: re.Match[str], why: str, default: str = "", options: str =
 
 
 def _variable_name(text: str) -> str:
-    """A name that an environment variable can have."""
+    """Return a name that an environment variable can have."""
     name = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_").upper()
     return name if re.match(r"[A-Z]", name) else f"VALUE_{name}".rstrip("_")
 

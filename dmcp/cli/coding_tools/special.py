@@ -506,7 +506,7 @@ class Selection(NamedTuple):
 
 
 def selection(switches: Iterable[Switch], prefix: str) -> Selection:
-    """What is left of the tools whose names begin with ``prefix``. The last switch that matches a tool decides.
+    """Return what is left of the tools whose names begin with ``prefix``. The last switch that matches decides.
 
     Args:
         switches: the switches, in their order.
@@ -529,7 +529,7 @@ def selection(switches: Iterable[Switch], prefix: str) -> Selection:
 
 
 def _rests(pattern: str, prefix: str) -> list[str]:
-    """What patterns the rest of a name has to match, one of them, when the name begins with ``prefix``."""
+    """Return the patterns of which the rest of a name has to match one, when the name begins with ``prefix``."""
     rests = {pattern: None}
     for sign in prefix:
         rests = {after: None for rest in rests for after in _after(rest, sign)}
@@ -538,7 +538,7 @@ def _rests(pattern: str, prefix: str) -> list[str]:
 
 
 def _after(pattern: str, sign: str) -> list[str]:
-    """The patterns that are left to match after one sign."""
+    """Return the patterns that are left to match after one sign."""
     if pattern.startswith("*"):
         return [pattern, *_after(pattern.lstrip("*"), sign)]
     return [pattern[1:]] if pattern[:1] in {sign, "?"} else []
@@ -549,7 +549,7 @@ def _any_in_common(pattern: str, others: Iterable[str]) -> bool:
 
 
 def _in_common(one: str, other: str) -> bool:
-    """Whether there is a name that both patterns match."""
+    """Return whether there is a name that both patterns match."""
     reached = {(0, 0)}  # how much of each is matched by the beginning of such a name
     waiting = [(0, 0)]
     while waiting:
@@ -569,5 +569,5 @@ def _in_common(one: str, other: str) -> bool:
 
 
 def _as_glob(pattern: str) -> str:
-    """A pattern as dmcp's configuration spells it: brackets, which mean themselves in OpenCode, are escaped."""
+    """Return a pattern as dmcp's configuration spells it: brackets, which mean themselves in OpenCode, are escaped."""
     return pattern.replace("[", "[[]")
