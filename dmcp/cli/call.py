@@ -15,9 +15,9 @@ from dmcp.protocol.naming import split_qualified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from dmcp.cli.client import Client
-    from dmcp.config.model import Configuration
 
 _CALL_EPILOG = """\b
 Examples:
@@ -98,12 +98,8 @@ def read_command(words: tuple[str, ...], as_json: bool) -> int:
     Example:
       dmcp read file:///home/me/notes.md
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
-    given, rest = split(words, 1)
-    if len(rest) != 1:
-        raise click.UsageError("give one URI: dmcp read [CONFIG] URI")
-    path, loaded = configuration(given)
-    only = _concerned(loaded, "resources", rest[0])
-    result = asyncio.run(_request(session(path, only=only), "resources/read", {"uri": rest[0]}))
+    path, uri, only = _chosen(words, "resources", "give one URI: dmcp read [CONFIG] URI")
+    result = asyncio.run(_request(session(path, only=only), "resources/read", {"uri": uri}))
     _print(result, as_json, lambda r: formatting.resources(r.get("contents", [])))
     return 0
 
@@ -121,12 +117,8 @@ def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool
       dmcp prompt review -a language=python
     """  # noqa: D301 - see above
     _refuse_arguments(words[1:])
-    given, rest = split(words, 1)
-    if len(rest) != 1:
-        raise click.UsageError("give one name: dmcp prompt [CONFIG] NAME")
-    params = {"name": rest[0], "arguments": pairs_of(pairs)}
-    path, loaded = configuration(given)
-    only = _concerned(loaded, "prompts", rest[0])
+    path, name, only = _chosen(words, "prompts", "give one name: dmcp prompt [CONFIG] NAME")
+    params = {"name": name, "arguments": pairs_of(pairs)}
     result = asyncio.run(_request(session(path, only=only), "prompts/get", params))
     _print(result, as_json, lambda r: formatting.messages(r.get("messages", [])))
     return 0
@@ -139,12 +131,22 @@ def _print(result: dict[str, Any], as_json: bool, as_text: Callable[[dict[str, A
         click.echo(as_text(result))
 
 
-def _concerned(loaded: Configuration, kind: Literal["resources", "prompts"], name: str) -> list[str]:
-    """Return the groups a resource or prompt may be of: the one its long name begins with, else all that have any."""
-    parts = split_qualified(kind, name, loaded.servers)
+def _chosen(
+    words: tuple[str, ...], kind: Literal["resources", "prompts"], usage: str
+) -> tuple[Path, str, list[str]]:
+    """Return the configuration, the resource or prompt, and its group: the one its long name begins with, else all.
+
+    Raises:
+        click.UsageError: there is not one word beside the configuration.
+    """
+    given, rest = split(words, 1)
+    if len(rest) != 1:
+        raise click.UsageError(usage)
+    path, loaded = configuration(given)
+    parts = split_qualified(kind, rest[0], loaded.servers)
     if parts is not None:
-        return [parts[0]]
-    return [group for group, server in loaded.servers.items() if getattr(server.features, kind)]
+        return path, rest[0], [parts[0]]
+    return path, rest[0], [name for name, server in loaded.servers.items() if getattr(server.features, kind)]
 
 
 async def _request(begun: Client, method: str, params: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +32,7 @@ from dmcp.store import files
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dmcp.cli.coding_tools.model import Address, ImportedServer
+    from dmcp.cli.coding_tools.model import ImportedServer
 
 _SERVERS = "mcpServers"
 _UP_TO_NAME = 2
@@ -41,53 +41,37 @@ _UP_TO_NAME = 2
 def entry_of(server: ImportedServer, description: str) -> dict[str, Any]:
     """Return the server as an entry of ``mcpServers``, without what is dmcp's default."""
     target = server.target
-    entry: dict[str, Any] = {"description": description}
-    entry |= _command(target) if isinstance(target, Command) else _address(target)
-    if server.features_off:
-        entry["features"] = dict.fromkeys(server.features_off, False)
-    if not server.enabled:
-        entry["enabled"] = False
+    own: dict[str, Any]
+    if isinstance(target, Command):
+        own = {
+            "command": target.command,
+            "args": list(target.args),
+            "env": dict(target.env),
+            "cwd": target.cwd,
+        }
+    else:
+        kind = None if target.kind == "auto" else target.kind
+        own = {"type": kind, "url": target.url, "headers": dict(target.headers), **_sign_in(target.sign_in)}
     timeout = {"tools": server.tools_timeout, "connect": server.connect_timeout}
-    if spelled := {key: duration(value) for key, value in timeout.items() if value is not None}:
-        entry["timeout"] = spelled
-    selection = {"include": list(server.include), "exclude": list(server.exclude)}
-    if chosen := {key: names for key, names in selection.items() if names}:
-        entry["tools"] = chosen
-    return entry
+    entry = {
+        "description": description,
+        **own,
+        "features": dict.fromkeys(server.features_off, False),
+        "enabled": None if server.enabled else False,
+        "timeout": {key: duration(value) for key, value in timeout.items() if value is not None},
+        "tools": _given({"include": list(server.include), "exclude": list(server.exclude)}),
+    }
+    return _given(entry)
 
 
-def _command(target: Command) -> dict[str, Any]:
-    entry: dict[str, Any] = {"command": target.command}
-    if target.args:
-        entry["args"] = list(target.args)
-    if target.env:
-        entry["env"] = dict(target.env)
-    if target.cwd is not None:
-        entry["cwd"] = target.cwd
-    return entry
-
-
-def _address(target: Address) -> dict[str, Any]:
-    entry: dict[str, Any] = {} if target.kind == "auto" else {"type": target.kind}
-    entry["url"] = target.url
-    if target.headers:
-        entry["headers"] = dict(target.headers)
-    return entry | _sign_in(target.sign_in)
+def _given(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if value not in (None, [], {})}
 
 
 def _sign_in(sign_in: SignIn) -> dict[str, Any]:
     """Return the sign-in settings, in the short spelling where that says everything."""
-    keys = (
-        "client_id",
-        "client_secret",
-        "scopes",
-        "redirect_port",
-        "redirect_host",
-        "redirect_path",
-        "issuer",
-    )
-    every = {key: getattr(sign_in, key) for key in (*keys, "resource")}
-    given = {key: list(value) if key == "scopes" else value for key, value in every.items() if value}
+    every = asdict(sign_in) | {"scopes": list(sign_in.scopes)}
+    given = {key: value for key, value in every.items() if value}
     if given.keys() <= {"client_id", "scopes"}:
         return {f"oauth_{key}": value for key, value in given.items()}
     return {"oauth": given}
