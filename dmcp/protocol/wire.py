@@ -28,6 +28,7 @@ _RESERVED_FRAMES = (
     60  # frames of the stack that reading leaves to writing: what could be read can be passed on
 )
 _OPENINGS: Final = b"[{"
+_LENIENT_STARTS: Final = frozenset(bytes([each]) for each in b'{["-0123456789')
 _OBJECT: Final = 0x7B
 _LONG_NUMBER: Final = 18  # digits
 _SURELY_FLAT: Final = 600  # brackets; msgspec nests as deep as a text does, up to what the stack has room for
@@ -166,7 +167,7 @@ def decode(text: bytes) -> Any:
             return _engine.from_json(text)
         return careful_reader()(text, allow_inf_nan=False, cache_strings="keys")
     except _engine.refused:
-        if text.lstrip()[:1] not in (b"{", b"[", b'"'):
+        if text.lstrip()[:1] not in _LENIENT_STARTS:  # a number may be beyond what msgspec takes: 1e999
             raise
         return _decode_leniently(text)
 

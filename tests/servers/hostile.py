@@ -50,7 +50,8 @@ class Hostile(Peer):
             "logging": {},
         }
         self.tools = [
-            tool(name) for name in ("say", "ask", "hang", "heard", "flood", "echo", "fail", "progress")
+            tool(name)
+            for name in ("say", "write", "ask", "hang", "heard", "flood", "echo", "fail", "progress")
         ]
         self._lock = threading.Lock()
         self._answers: dict[str, dict[str, Any]] = {}
@@ -76,7 +77,7 @@ class Hostile(Peer):
             case _:
                 super().take(message)
 
-    def call(self, identifier: Any, name: str, arguments: dict[str, Any]) -> None:  # noqa: C901 - one case a tool
+    def call(self, identifier: Any, name: str, arguments: dict[str, Any]) -> None:  # noqa: C901, PLR0912 - one case a tool
         """Run a tool."""
         match name:
             case "say":  # these messages, then the answer
@@ -93,6 +94,9 @@ class Hostile(Peer):
             case "flood":
                 self.say(identifier, "flooding")
                 threading.Thread(target=self.flood, args=(arguments,), daemon=True).start()
+            case "write":  # this text as it is, then the answer
+                self.write(arguments["text"].encode("utf-8", "surrogatepass"))
+                self.say(identifier, "written")
             case "fail":
                 self.send({"jsonrpc": "2.0", "id": identifier, "error": arguments["error"]})
             case "progress":  # so many, then the answer
