@@ -327,6 +327,10 @@ class Catalog(LoopActor):
         if cached is not None:
             timeout = cached.group.config.timeout.connect + _MARGIN
             _wake(cached)
+        elif isinstance(message, ResolveRoute):  # it is one server's; which, is known when that one is ready
+            timeout += max(
+                (self._groups[name].group.config.timeout.connect for name in self._starting()), default=0
+            )
         self._waiting[message.call] = message
         self._wait_timers[message.call] = self.call_later(timeout, WaitExpired(message.call))
 
@@ -482,6 +486,10 @@ class Catalog(LoopActor):
             return self._groups[group].is_settled
         return all(cached.is_settled for cached in self._groups.values())
 
+    def _starting(self) -> list[str]:
+        """Return the groups that have not come to the end of their first attempt to connect."""
+        return [name for name, cached in self._groups.items() if not cached.is_settled]
+
     # Routes -------------------------------------------------------------------------------------------------------
 
     def _find_route(self, message: ResolveRoute, *, final: bool) -> frontend.RouteResolved | None:
@@ -490,7 +498,8 @@ class Catalog(LoopActor):
         if found is None:
             if not final and not self._is_settled(want.group):
                 return None
-            raise want.not_found(self._router.some_prompts() if want.kind == "prompts" else ())
+            known = self._router.some_prompts() if want.kind == "prompts" else ()
+            raise want.not_found(known, self._starting())
         group, name = found
         self._listings_of(group, want.kind)
         if isinstance(operation, operations.Subscribe):

@@ -10,7 +10,8 @@ import click
 from pydantic_core import from_json
 
 from dmcp.cli import formatting, trust
-from dmcp.cli.context import configuration, groups, session, split
+from dmcp.cli.context import configuration, groups, no_group, session, split
+from dmcp.errors import ConfigError
 from dmcp.protocol.naming import split_qualified
 
 if TYPE_CHECKING:
@@ -88,36 +89,38 @@ async def _call(
 
 
 @click.command("read")
-@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] URI")
+@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] [GROUP] URI", shell_complete=groups)
 @_as_json
 @trust.option
 def read_command(words: tuple[str, ...], as_json: bool) -> int:
-    """Read the resource with this URI, from whichever group has it, and print it.
+    """Read the resource with this URI, of GROUP or from whichever group has it, and print it.
 
     \b
-    Example:
+    Examples:
       dmcp read file:///home/me/notes.md
+      dmcp read notes note://3                starts only that group
     """  # noqa: D301 - \b is click's sign for "do not wrap", not a backslash to keep
-    path, uri, only = _chosen(words, "resources", "give one URI: dmcp read [CONFIG] URI")
+    path, uri, only = _chosen(words, "resources", "give one URI: dmcp read [CONFIG] [GROUP] URI")
     result = asyncio.run(_request(session(path, only=only), "resources/read", {"uri": uri}))
     _print(result, as_json, lambda r: formatting.resources(r.get("contents", [])))
     return 0
 
 
 @click.command("prompt")
-@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] NAME")
+@click.argument("words", nargs=-1, required=True, metavar="[CONFIG] [GROUP] NAME", shell_complete=groups)
 @_pairs
 @_as_json
 @trust.option
 def prompt_command(words: tuple[str, ...], pairs: tuple[str, ...], as_json: bool) -> int:
-    """Get the prompt with this NAME, from whichever group has it, and print its messages.
+    """Get the prompt with this NAME, of GROUP or from whichever group has it, and print its messages.
 
     \b
-    Example:
+    Examples:
       dmcp prompt review -a language=python
+      dmcp prompt github review               starts only that group
     """  # noqa: D301 - see above
     _refuse_arguments(words[1:])
-    path, name, only = _chosen(words, "prompts", "give one name: dmcp prompt [CONFIG] NAME")
+    path, name, only = _chosen(words, "prompts", "give one name: dmcp prompt [CONFIG] [GROUP] NAME")
     params = {"name": name, "arguments": pairs_of(pairs)}
     result = asyncio.run(_request(session(path, only=only), "prompts/get", params))
     _print(result, as_json, lambda r: formatting.messages(r.get("messages", [])))
@@ -134,19 +137,25 @@ def _print(result: dict[str, Any], as_json: bool, as_text: Callable[[dict[str, A
 def _chosen(
     words: tuple[str, ...], kind: Literal["resources", "prompts"], usage: str
 ) -> tuple[Path, str, list[str]]:
-    """Return the configuration, the resource or prompt, and its group: the one its long name begins with, else all.
+    """Return the configuration, the resource or prompt, and its group: the one named, else all.
+
+    A group is named beside it, or by what its long name begins with.
 
     Raises:
-        click.UsageError: there is not one word beside the configuration.
+        click.UsageError: there are not one or two words beside the configuration.
+        ConfigError: there is no such group.
     """
-    given, rest = split(words, 1)
-    if len(rest) != 1:
+    given, rest = split(words, 2)
+    if len(rest) not in (1, 2):
         raise click.UsageError(usage)
+    *group, name = rest
     path, loaded = configuration(given)
-    parts = split_qualified(kind, rest[0], loaded.servers)
-    if parts is not None:
-        return path, rest[0], [parts[0]]
-    return path, rest[0], [name for name, server in loaded.servers.items() if getattr(server.features, kind)]
+    if group and group[0] not in loaded.servers:
+        raise ConfigError(no_group(group[0], loaded.servers))
+    if group or (parts := split_qualified(kind, name, loaded.servers)) is None:
+        offering = [each for each, server in loaded.servers.items() if getattr(server.features, kind)]
+        return path, name, group or offering
+    return path, name, [parts[0]]
 
 
 async def _request(begun: Client, method: str, params: Mapping[str, Any]) -> dict[str, Any]:

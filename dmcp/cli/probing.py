@@ -33,9 +33,14 @@ _PURPOSE: Final = re.compile(
     r"(?:please )?use (?:this|these|the) [\w-]{1,40}(?: [\w-]{1,40})? (?:to|for|when you (?:need|want) to) ",
     re.IGNORECASE,
 )
+_CLAUSE_END: Final = re.compile(
+    r"\s+[\u2014\u2013-]\s|;\s|:\s|\s\(|,\s(?=(?:and|but|so|which|including|such)\b)"
+)
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s|(?<=[\u3002\uff01\uff1f])")
 _GUIDELINE: Final = re.compile(
     r"(?:here (?:is|are)|th(?:is|ese) (?:are )?(?:document|section|instructions?|guidelines?)|guidelines?|instructions?"
     r"|audience|important|note|warning|please|always|never|do not|don't|you|your|when|whenever|if|before|after|first"
+    r"|available|tools?|usage|workflows?|steps?|rules?|tips?|how to|quick start|overview|general"
     r"|follow|use|call|prefer|make sure|ensure|remember|avoid|must|should|start|begin|to)\b",
     re.IGNORECASE,
 )
@@ -95,11 +100,11 @@ def describe_server(said: Mapping[str, Any], tools: list[str], summary: str = ""
     """
     title = _one_line(said.get("title") or said.get("name"))
     described = _prose(said.get("description")) or _prose(said.get("instructions")) or _one_line(summary)
-    about = ": ".join(part for part in (title, _cut(described, _LONGEST_SENTENCE)) if part)
+    about = ": ".join(part for part in (title, _first_clauses(described)) if part)
     named = ", ".join(tools[:_TOOLS_NAMED])
     more = f" and {len(tools) - _TOOLS_NAMED} more" if len(tools) > _TOOLS_NAMED else ""
     offers = f"{'; tools' if about else 'Tools'}: {named}{more}" if named else ""
-    return _cut(plain(about.rstrip(".") + offers), _LONGEST)
+    return _cut(plain(about.removesuffix(".") + offers), _LONGEST)
 
 
 def _prose(text: Any) -> str:
@@ -110,7 +115,7 @@ def _prose(text: Any) -> str:
     for line in text[:_LONGEST_TEXT].splitlines() if isinstance(text, str) else ():
         if not line.strip()[:1].isalnum():
             continue
-        for said in re.split(r"(?<=[.!?])\s", _one_line(line)):
+        for said in _SENTENCE_END.split(_one_line(line)):
             turned = _PURPOSE.match(said)
             if turned:
                 rest = said[turned.end() :]
@@ -118,6 +123,18 @@ def _prose(text: Any) -> str:
             if not _GUIDELINE.match(said) and not said.endswith(":"):
                 return said
     return ""
+
+
+def _first_clauses(sentence: str) -> str:
+    """Return a sentence, or what of it is not too long, up to the end of a clause where there is one."""
+    if len(sentence) <= _LONGEST_SENTENCE:
+        return sentence
+    ends = [match.start() for match in _CLAUSE_END.finditer(sentence[:_LONGEST_SENTENCE])]
+    return (
+        sentence[: ends[-1]]
+        if ends and ends[-1] > _LONGEST_SENTENCE // 3
+        else _cut(sentence, _LONGEST_SENTENCE)
+    )
 
 
 def _cut(text: str, longest: int) -> str:

@@ -26,6 +26,8 @@ MAX_GENERATED: Final = 300
 """Characters of a generated description: every one is shown to the assistant all the time."""
 
 _TOOLS: Final = "; tools: "
+STARTED_BY: Final = ", started by "
+"""What follows in it says least of all that is known once the tools are."""
 _PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LOOKED_AT: Final = 200  # names of tools
 
@@ -81,7 +83,7 @@ def filled_in(server: ServerConfig, kept: bytes) -> str:
     """Return a generated description with the names of the tools that are kept for the server, if there are any."""
     words = kept[: _LOOKED_AT * 65].decode("ascii", "replace").split("\n")
     names = [name for name in words if _PLAIN.fullmatch(name)]
-    about = server.description.removesuffix(GENERATED).partition(_TOOLS)[0]
+    about = server.description.removesuffix(GENERATED).partition(_TOOLS)[0].partition(STARTED_BY)[0]
     return composed(about[: MAX_GENERATED // 2], names) if names else server.description
 
 

@@ -31,13 +31,15 @@ class ResourceRef(NamedTuple):
     group: str | None = None
     is_template: bool = False
 
-    def not_found(self, known: Iterable[str]) -> DownstreamError:
-        """Return the error for a thing nobody has; ``known`` are the prompts there are."""
+    def not_found(self, known: Iterable[str], starting: Iterable[str]) -> DownstreamError:
+        """Return the error for a thing nobody has. ``known`` are the prompts there are, ``starting`` groups to come."""
+        waits = ", ".join(quoted(group) for group in starting)
+        later = f" (still starting: {waits}; try again)" if waits else ""
         if self.kind == "resources":
-            text = f"Resource not found: {printable(self.name, 300)}: no server lists it"
+            text = f"Resource not found: {printable(self.name, 300)}: no server lists it{later}"
             return DownstreamError(RESOURCE_NOT_FOUND, text)
         hint = did_you_mean(self.name, known)
-        text = f"Invalid params: no server has a prompt {quoted(self.name)}"
+        text = f"Invalid params: no server has a prompt {quoted(self.name)}{later}"
         return DownstreamError(INVALID_PARAMS, f"{text}. {hint}" if hint else text)
 
 

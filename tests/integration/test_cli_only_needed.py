@@ -52,6 +52,8 @@ def started(room: Path) -> set[str]:
         (["read", "x://plain"], {"a", "b"}),
         (["prompt", "b/plain"], {"b"}),
         (["prompt", "plain"], {"a", "b"}),
+        (["read", "b", "x://plain"], {"b"}),
+        (["prompt", "a", "plain"], {"a"}),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -72,6 +74,17 @@ def test_check_of_a_group_that_is_not_there_starts_nothing(tmp_path: Path, confi
     done = run_dmcp("check", config, "aa")
     assert done.returncode == 2
     assert "there is no group 'aa'; there are: a, b, c (did you mean a?)" in done.stderr
+    assert started(tmp_path) == set()
+
+
+@pytest.mark.parametrize("command", ["read", "prompt"])
+def test_reading_of_a_group_that_is_not_there_starts_nothing(
+    tmp_path: Path, config: Path, command: str
+) -> None:
+    done = run_dmcp(command, config, "bb", "x://plain")
+    assert done.returncode == 2
+    assert "there is no group 'bb'; there are: a, b, c" in done.stderr
+    assert "[CONFIG] [GROUP]" in run_dmcp(command, config).stderr
     assert started(tmp_path) == set()
 
 

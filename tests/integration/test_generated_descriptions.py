@@ -45,11 +45,13 @@ async def session(room: Path, description: str, tools: list[dict[str, Any]] = TO
 
 async def test_a_generated_description_names_the_tools_from_the_next_session_on(tmp_path: Path) -> None:
     assert await session(tmp_path, PLAIN) == (PLAIN, PLAIN)
-    better = f"{PLAIN}; tools: page_* open, close, print{GENERATED}"
+    better = f"{PLAIN.partition(', started by')[0]}; tools: page_* open, close, print{GENERATED}"
     assert await session(tmp_path, PLAIN) == (better, better)
     fewer = TOOLS[:1]
     assert await session(tmp_path, PLAIN, fewer) == (better, better)
-    assert (await session(tmp_path, PLAIN, fewer))[0] == f"{PLAIN}; tools: page_open{GENERATED}"
+    assert (await session(tmp_path, PLAIN, fewer))[0] == better.replace(
+        "page_* open, close, print", "page_open"
+    )
 
 
 async def test_a_description_a_person_has_written_stays_as_it_is(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from dmcp.cli.coding_tools.model import Address
 from dmcp.programs import find_program
-from dmcp.protocol.descriptions import composed, plain_sentence
+from dmcp.protocol.descriptions import STARTED_BY, composed, plain_sentence
 from dmcp.store import files
 from dmcp.text import printable
 
@@ -57,7 +57,7 @@ def _plain_suggestion(server: ImportedServer) -> str:
     if isinstance(target, Address):
         host = _host(target.url)
         return f"{plain_sentence(server.name)} at {host}" if host else plain_sentence(server.name)
-    return f"{plain_sentence(server.name)}, started by {_program(target)}"
+    return f"{plain_sentence(server.name)}{STARTED_BY}{_program(target)}"
 
 
 def _host(url: str) -> str | None:
@@ -108,6 +108,12 @@ _NAMED: Final = re.compile(
 _ABOUT_TOOLS: Final = re.compile(r"\b(?:tools?|api|functions)\b", re.IGNORECASE)
 _ABOUT_OTHERS: Final = re.compile(
     r"\b(?:resources?|prompts?|annotations?|hints?|usage|examples?|install\w*|config\w*|parameters?)\b",
+    re.IGNORECASE,
+)
+# A line above a list of what is no tool: "**Parameters:**", "Region Code Examples:".
+_LEADS_TO_OTHERS: Final = re.compile(
+    r"[*_]{0,2}[^*:|`-]{0,40}\b(?:inputs?|parameters?|params|arguments?|args|returns?|outputs?|options?|examples?"
+    r"|usage|notes?)\b[^*:`]{0,20}:?[*_]{0,2}:?\s*$",
     re.IGNORECASE,
 )
 _NPM_RUNNERS: Final = frozenset({"npx", "bunx", "pnpx", "pnpm", "yarn", "bun", "npm"})
@@ -344,16 +350,17 @@ def _first_paragraph(page: str) -> str:
 def _tools(page: str) -> tuple[str, ...]:
     """Return the names of tools in those parts of a page whose heading says that they are about tools."""
     names: dict[str, None] = {}
-    depth, inside = 0, False
+    depth, inside, others = 0, False, False
     for line in page.splitlines():
         heading = _HEADING.match(line)
+        others = not heading and (others or bool(_LEADS_TO_OTHERS.match(line)))
         if heading and (depth == 0 or len(heading[1]) <= depth):
             inside = bool(_ABOUT_TOOLS.search(heading[2]))
             depth = len(heading[1]) if inside else 0
             continue
         if heading:
             inside = not _ABOUT_OTHERS.search(heading[2])
-        found = _NAMED.match(f"{line} ") if inside and depth else None
+        found = _NAMED.match(f"{line} ") if inside and depth and not others else None
         # Without a second part it is an ordinary word as often as a name.
         if found and (
             "_" in found[1] or "-" in found[1] or f"`{found[1]}`" in line or f"**{found[1]}**" in line

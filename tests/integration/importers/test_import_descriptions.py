@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dmcp.cli.coding_tools.descriptions import about, suggestion
+from dmcp.cli.coding_tools.descriptions import _tools, about, suggestion
 from dmcp.cli.coding_tools.model import Command, ImportedServer
 from dmcp.cli.coding_tools.places import Machine
 from dmcp.protocol.descriptions import GENERATED
@@ -218,3 +218,29 @@ def test_a_packages_words_are_cut_and_nothing_in_them_is_hidden(tmp_path: Path) 
     assert len(text) <= 300
     assert text.isprintable()
     assert text.endswith(GENERATED)
+
+
+def test_parameters_and_options_on_a_page_are_no_tools() -> None:
+    page = """## Tools
+
+### sequential_thinking
+
+**Inputs:**
+- `thought` (string): one
+- `next_thought` (boolean): two
+
+### other_tool
+
+Region Code Examples:
+- `us-en`: here
+
+#### Parameters
+
+- `max_results`: how many
+
+### 3. Third
+
+- `third_tool`: Does it
+  - Input: `path`
+"""
+    assert _tools(page) == ("sequential_thinking", "other_tool", "third_tool")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from dmcp.actors.catalog import Catalog
-from dmcp.config.model import Features, ServerConfig, StdioServer
+from dmcp.config.model import Features, ServerConfig, StdioServer, Timeouts
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
     Browse,
@@ -172,6 +173,18 @@ async def test_a_resource_nobody_has_is_an_error(stage: Stage) -> None:
     stage.ready("b", resources=resources("x:2"))
     stage.route(1, "resources/read", uri="y:1")
     assert "y:1" in stage.error(1)
+
+
+async def test_one_resource_is_waited_for_as_long_as_servers_may_take_to_start(stage: Stage) -> None:
+    stage.route(1, "resources/read", uri="x:2")
+    (timer,) = stage.actor._timers
+    assert timer.when() - asyncio.get_running_loop().time() > Timeouts().connect
+    stage.ready("a", prompts=[])
+    stage.hand(WaitExpired(call_id(1)))
+    assert stage.error(1).endswith("no server lists it (still starting: 'b'; try again)")
+    stage.route(2, "prompts/get", name="p")
+    stage.hand(WaitExpired(call_id(2)))
+    assert "(still starting: 'b'; try again)" in stage.error(2)
 
 
 async def test_a_feature_that_is_off_is_invisible_in_lists_and_an_error_when_named() -> None:

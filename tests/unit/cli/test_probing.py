@@ -56,6 +56,19 @@ def test_a_talkative_server_gets_a_short_description_that_ends_with_a_word() -> 
         ({"instructions": "You are connected to a tracker. It keeps tickets."}, "It keeps tickets"),
         ({"description": "Reads pages.", "instructions": "Finds."}, "Reads pages"),
         ({"description": 7, "instructions": None}, "Its package"),
+        (
+            {
+                "instructions": "Use this server to fetch current documentation whenever the user asks of a library,"
+                " an SDK, or a cloud service \u2014 even well-known ones, like those you know well. Never guess."
+            },
+            "Fetch current documentation whenever the user asks of a library, an SDK, or a cloud service",
+        ),
+        ({"instructions": "Available tools: find, read."}, "Its package"),
+        ({"instructions": "**Tickets** are kept here.\nHow to use it: ask."}, "Its package"),
+        (
+            {"instructions": "\u67e5\u627e\u7968\u636e\u3002\u8bf7\u5148\u767b\u5f55\u3002"},
+            "\u67e5\u627e\u7968\u636e\u3002",
+        ),
     ],
 )
 def test_what_is_said_to_the_model_is_no_description(said: dict[str, Any], expected: str) -> None:
