@@ -8,15 +8,13 @@ While upstreams are still connecting for the first time an answer waits for them
 
 from __future__ import annotations
 
-import asyncio
-import time
-from itertools import count
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never, cast
 
 from dmcp.actors.group_listings import GroupListings
 from dmcp.actors.lazy_discovery import LazyDiscovery
 from dmcp.actors.listing_cache import ListingCache, Store
 from dmcp.actors.runtime import LoopActor, Watch, post
+from dmcp.actors.tool_replies import ToolReplies, named_groups, unlisted
 from dmcp.errors import DownstreamError
 from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
@@ -25,24 +23,23 @@ from dmcp.messages.catalog import (
     CacheLoaded,
     CancelWait,
     ClientLeft,
-    GetGroupTools,
+    GetTools,
     GroupState,
     Listed,
     ListingFailed,
     ListingStale,
-    Rendered,
     ResolveRoute,
     ResolveTool,
     ResourcesSeen,
     ResourceUpdated,
+    ToolsWritten,
     WaitExpired,
 )
 from dmcp.messages.supervisor import Directory
-from dmcp.protocol import categories, definitions, jsonrpc, operations, tools, upstream_errors
+from dmcp.protocol import categories, definitions, jsonrpc, operations, tools
 from dmcp.protocol.cached_listings import CachedListings
 from dmcp.protocol.descriptions import names_to_keep
 from dmcp.protocol.direct import DirectTools, direct_tools, is_wholly_direct
-from dmcp.protocol.hints import quoted
 from dmcp.protocol.limits import MAX_CATEGORY
 from dmcp.protocol.listing import KEY, KINDS, MEMBERS
 from dmcp.protocol.merge import Contribution
@@ -53,6 +50,8 @@ from dmcp.protocol.routes import ResourceRef, for_server, ref_of
 from dmcp.text import printable
 
 if TYPE_CHECKING:
+    import asyncio
+
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
@@ -60,9 +59,6 @@ if TYPE_CHECKING:
 
 LIST_WAIT_TIMEOUT: Final = 5.0
 """Seconds a list request waits for upstreams that are connecting for the first time."""
-
-SLICE: Final = 0.01
-"""Seconds the tools of a group are written down at once; then everybody else has a turn."""
 
 _MARGIN = 1.0  # seconds an upstream gets beyond its connect timeout to say itself why it did not connect
 _CHANGED: Final[dict[Kind, tuple[Kind, ...]]] = {
@@ -104,7 +100,8 @@ class Catalog(LoopActor):
         self._router = Router()
         self._direct = DirectTools()
         self._viewers: dict[int, _Viewer] = {}  # by client: those that have asked for something
-        self._renderings = count(1)
+        self._replies = ToolReplies(self._discovery)
+        self._being_written: set[CallId] = set()  # answers to GetTools
         self._waiting: dict[CallId, Asked] = {}
         self._wait_timers: dict[CallId, asyncio.TimerHandle] = {}  # the end of the timeout of each that waits
 
@@ -115,7 +112,7 @@ class Catalog(LoopActor):
     def on_receive(self, message: Any) -> None:  # noqa: C901, PLR0912 - one line per message
         """Handle one message, on the loop."""
         match message:
-            case GetGroupTools() | Browse() | ResolveRoute() | ResolveTool():
+            case GetTools() | Browse() | ResolveRoute() | ResolveTool():
                 self._answer_or_wait(message)
             case ClientLeft(client):
                 self._on_client_left(client)
@@ -133,8 +130,8 @@ class Catalog(LoopActor):
                 self._on_state(message)
             case CacheLoaded():
                 self._on_cache_loaded(message)
-            case Rendered():
-                self._on_rendered(message)
+            case ToolsWritten(call, outcome):
+                self._on_tools_written(call, outcome)
             case ResourcesSeen(group, uris):
                 if group in self._groups:
                     self._router.learn(group, uris)
@@ -153,11 +150,6 @@ class Catalog(LoopActor):
         self._groups = {}
         for name, group in directory.groups.items():
             cached = self._groups[name] = old.get(name) or GroupListings.of(group)
-            if (
-                group.config.tools != cached.group.config.tools
-                or group.config.features != cached.group.config.features
-            ):
-                cached.tools_changed()
             changed = name not in old or group.config != cached.group.config
             cached.group = group
             if changed and cached.state == "asleep":
@@ -185,7 +177,6 @@ class Catalog(LoopActor):
         (cached.offered.add if listed.offered else cached.offered.discard)(listed.kind)
         (cached.partial.discard if listed.complete else cached.partial.add)(listed.kind)
         if listed.kind == "tools":
-            cached.tools_changed()
             if listed.complete:
                 config = cached.group.config
                 self._on_tools_known(cached, listed.entries)
@@ -233,7 +224,6 @@ class Catalog(LoopActor):
             return
         cached.cache_key_loading = ""
         self._on_tools_known(cached, news.kept.listings.get("tools", ()) if news.kept is not None else None)
-        cached.tools_changed()
         cached.listings = {kind: news.kept.listings.get(kind, ()) for kind in KINDS} if news.kept else {}
         cached.offered = set(news.kept.offered) if news.kept else set()
         self._refresh(*MERGED)
@@ -322,6 +312,9 @@ class Catalog(LoopActor):
     def _answer_or_wait(self, message: Asked) -> None:
         if self._try_answer(message, final=False):
             return
+        self._waiting[message.call] = message
+        if message.call in self._being_written:
+            return
         timeout = LIST_WAIT_TIMEOUT
         cached = self._required_group(message)
         if cached is not None:
@@ -331,28 +324,35 @@ class Catalog(LoopActor):
             timeout += max(
                 (self._groups[name].group.config.timeout.connect for name in self._starting()), default=0
             )
-        self._waiting[message.call] = message
         self._wait_timers[message.call] = self.call_later(timeout, WaitExpired(message.call))
 
     def _required_group(self, message: Asked) -> GroupListings | None:
         """Return the group that has to be up for this request to be answered, if there is one."""
-        if isinstance(message, GetGroupTools):
-            return self._groups.get(message.group)
+        if isinstance(message, GetTools):
+            return self._required_for_tools(message)
         if not isinstance(message, Browse) or message.operation.group is None:
             return None
         cached = self._groups.get(message.operation.group)
         return cached if cached is not None and cached.needs_discovery(message.operation.kind) else None
 
+    def _required_for_tools(self, message: GetTools) -> GroupListings | None:
+        wanted = message.wanted
+        if message.call in self._being_written:
+            return None
+        named = named_groups(wanted, self._groups).values()
+        if wanted.query is None and not wanted.names:
+            return next(iter(named), None)
+        return next((cached for cached in named if unlisted(cached)), None)
+
     def _no_longer_waits(self, call: CallId) -> Asked | None:
         self.cancel(self._wait_timers.pop(call, None))
+        self._being_written.discard(call)
         return self._waiting.pop(call, None)
 
     def _answer_final(self, call: CallId) -> None:
-        message = self._no_longer_waits(call)
+        message = None if call in self._being_written else self._no_longer_waits(call)
         if message is not None and not self._try_answer(message, final=True):
-            # What it asks for is there, and being written down.
-            self._waiting[call] = message
-            self._wait_timers[call] = self.call_later(_MARGIN, WaitExpired(call))
+            self._waiting[call] = message  # what it asks for is there, and being written down
 
     def _retry_waiting(self, group: str | None = None) -> None:
         """Try again what waits. ``group`` has just come to the end of an attempt to connect, well or badly."""
@@ -360,7 +360,8 @@ class Catalog(LoopActor):
         for call, message in list(self._waiting.items()):
             if not settled and isinstance(message, Browse) and _is_merged(message.operation):
                 continue  # a list of all groups: looking at each again would cost much when there are many
-            final = isinstance(message, GetGroupTools) and message.group == group
+            required = self._required_group(message) if isinstance(message, GetTools) else None
+            final = required is not None and required is self._groups.get(group or "")
             if self._try_answer(message, final=final):
                 self._no_longer_waits(call)
 
@@ -377,7 +378,7 @@ class Catalog(LoopActor):
 
     def _answer(self, message: Asked, *, final: bool) -> frontend.Settled | frontend.RouteResolved | None:
         match message:
-            case GetGroupTools():
+            case GetTools():
                 return self._show_tools(message, final=final)
             case Browse():
                 return self._browse(message, final=final)
@@ -386,48 +387,26 @@ class Catalog(LoopActor):
             case ResolveTool():
                 return self._find_tool(message, final=final)
 
-    def _show_tools(self, message: GetGroupTools, *, final: bool) -> frontend.Settled | None:
-        cached = self._groups.get(message.group)
-        if cached is None:
-            groups = [name for name, s in self._groups.items() if s.group.config.features.tools]
-            unknown = tools.unknown("group", message.group, groups, problem=self._problem)
-            return frontend.Settled(message.call, Result(unknown))
-        if not cached.group.config.features.tools:
-            text = f"The tools of {quoted(message.group)} are switched off in dmcp's configuration."
-            return frontend.Settled(message.call, Result(tools.text_result(text, failed=True)))
-        if "tools" in cached.failed and not cached.listings.get("tools"):
-            error = upstream_errors.no_listing(message.group, cached.failed["tools"])
-            return frontend.Settled(message.call, Error(error))
-        if cached.is_known and "tools" in cached.listings and (final or "tools" not in cached.stale):
-            return self._rendered(message, cached)
-        if final or cached.group.upstream is None:
-            category = cached.category or "still connecting, try again"
-            error = upstream_errors.group_unavailable(message.group, category, cached.reason)
-            return frontend.Settled(message.call, Error(error))
+    def _show_tools(self, message: GetTools, *, final: bool) -> frontend.Settled | None:
+        if message.call in self._being_written:
+            return None
+        if message.wanted.query is not None and message.wanted.group is None:
+            self._discovery.start(self._groups, tools=True)
+        answer = self._replies.answer(message, self._groups, self._problem, final=final)
+        if answer is None or isinstance(answer, frontend.Settled):
+            return answer
+        call = message.call
+        self._being_written.add(call)
+        self.spawn(
+            self._replies.write(answer),
+            lambda done: ToolsWritten(call, cast("operations.Outcome", done.value)),
+        )
         return None
 
-    def _rendered(self, message: GetGroupTools, cached: GroupListings) -> frontend.Settled | None:
-        if cached.rendered is None and not cached.rendering:
-            rendering = tools.Rendering(cached.listings["tools"])
-            cached.rendered = rendering.step(SLICE, time.perf_counter)
-            if cached.rendered is None:
-                group, number = message.group, next(self._renderings)
-                cached.rendering = number
-                self.spawn(_render(rendering), lambda done: Rendered(group, number, done.value or b""))
-        if cached.rendered is None:
-            return None
-        problem = tools.invalid_configuration(self._problem)
-        incomplete = cached.incomplete("tools")
-        told = tools.PARTIAL if "tools" in cached.partial else tools.OUTDATED
-        notes = [note for note in (told if incomplete else "", problem) if note]
-        result = tools.listing_result(cached.rendered, notes, _meta(incomplete))
-        return frontend.Settled(message.call, Result(result))
-
-    def _on_rendered(self, news: Rendered) -> None:
-        cached = self._groups.get(news.group)
-        if cached is not None and cached.rendering == news.number:
-            cached.rendered, cached.rendering = news.block, 0
-        self._retry_waiting()
+    def _on_tools_written(self, call: CallId, outcome: operations.Outcome) -> None:
+        message = self._no_longer_waits(call)
+        if message is not None:
+            post(message.reply_to, frontend.Settled(call, outcome))
 
     def _browse(self, message: Browse, *, final: bool) -> frontend.Settled | None:
         kind, cursor, group, _ = message.operation
@@ -536,13 +515,6 @@ class Catalog(LoopActor):
 def _meta(incomplete: str) -> JsonObject | None:
     """Return the ``_meta`` of a result in which not all of a listing is; ``dmcp check`` reads it."""
     return {INCOMPLETE: incomplete} if incomplete else None
-
-
-async def _render(rendering: tools.Rendering) -> bytes:
-    """Write down a large listing in slices, with a turn for everybody else after each."""
-    while (block := rendering.step(SLICE, time.perf_counter)) is None:  # noqa: ASYNC110 - nothing is waited for
-        await asyncio.sleep(0)
-    return block
 
 
 def _is_merged(operation: operations.ListItems) -> bool:

@@ -297,8 +297,10 @@ class Frontend(LoopActor):
         if operation.name == tools.CALL_TOOL:
             self._call_dynamic_tool(accepted, operation, directory)
         elif operation.name == tools.GET_TOOLS:
-            group = tools.read_group(operation.arguments)
-            self._ask_catalog(directory, catalog.GetGroupTools(self._open(accepted), group, self.actor_ref))
+            from dmcp.protocol.tool_listing import read_wanted  # noqa: PLC0415 - the first answer does not wait for it
+
+            wanted = read_wanted(operation.arguments)
+            self._ask_catalog(directory, catalog.GetTools(self._open(accepted), wanted, self.actor_ref))
         elif any(group.config.direct for group in directory.groups.values()):
             self._ask_catalog(directory, catalog.ResolveTool(self._open(accepted), operation, self.actor_ref))
         else:

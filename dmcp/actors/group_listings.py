@@ -28,8 +28,6 @@ class GroupListings:
         known_tools_loading: the fingerprint under which the disk is being asked for ``known_tools`` alone.
         probed: whether it has been started only to learn what it offers.
         category: the reason in a few words of dmcp's own, fit for the model.
-        rendered: the text block that shows its tools, as soon as somebody has asked for it.
-        rendering: counts the times its tools were begun to be written down; 0 when they are not.
         pages: its listings as one who asks for this group alone pages through them.
     """
 
@@ -41,14 +39,12 @@ class GroupListings:
     listings: dict[Kind, tuple[JsonObject, ...]] = field(default_factory=dict)
     offered: set[Kind] = field(default_factory=set)
     partial: set[Kind] = field(default_factory=set)
-    rendered: bytes | None = None
     cache_key_loading: str = ""
     stale: set[Kind] = field(default_factory=set)
     known_tools: tuple[JsonObject, ...] | None = None
     known_tools_loading: str = ""
     probed: bool = False
     category: str = ""
-    rendering: int = 0
     pages: dict[Kind, PagedListing] = field(default_factory=dict)
     failed: dict[Kind, str] = field(default_factory=dict)
 
@@ -99,6 +95,11 @@ class GroupListings:
         return self.reason if self.state == "unavailable" else ""
 
     @property
+    def last_known_tools(self) -> tuple[JsonObject, ...] | None:
+        """Return its tools as far as they are known, whatever its state is; ``None`` when nothing is."""
+        return None if self.cache_key_loading else self.listings.get("tools")
+
+    @property
     def offers_resources(self) -> bool:
         """Return whether it may have resources nobody lists."""
         return "resources" in self.offered and self.is_known
@@ -112,10 +113,6 @@ class GroupListings:
     def incomplete(self, kind: Kind) -> str:
         """Return why one of its listings may not be all that it offers, empty when it is."""
         return self.failed.get(kind, "") or ("only a part of it has come" if kind in self.partial else "")
-
-    def tools_changed(self) -> None:
-        """Drop the text block of its tools, also one that is being made."""
-        self.rendered, self.rendering = None, 0
 
     def is_on(self, kind: Kind) -> bool:
         """Return whether the configuration shows this kind of the group's to the client."""

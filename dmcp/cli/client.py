@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from dmcp import __version__
 from dmcp.errors import InternalError, UpstreamError
 from dmcp.protocol.pages import INCOMPLETE
+from dmcp.protocol.tool_listing import NEXT_CURSOR
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -231,17 +232,24 @@ class Client:
         Raises:
             UpstreamError: the group does not exist, or is not available; the text says why.
         """
-        try:
-            result = await self.call("get_dynamic_tools", {"group": group})
-        except RpcError as error:
-            if isinstance(error.data, dict) and isinstance(reason := error.data.get("reason"), str):
-                raise Unavailable(group, reason) from None  # the user gets every detail
-            raise
-        text = result["content"][0]["text"]
-        if result.get("isError"):
-            raise UpstreamError(text)
-        self._note_incomplete(group, "tools", result)
-        tools: list[dict[str, Any]] = from_json(text)
+        tools: list[dict[str, Any]] = []
+        wanted = {"group": group, "detail": "full"}
+        while True:
+            try:
+                result = await self.call("get_dynamic_tools", wanted)
+            except RpcError as error:
+                if isinstance(error.data, dict) and isinstance(reason := error.data.get("reason"), str):
+                    raise Unavailable(group, reason) from None  # the user gets every detail
+                raise
+            text = result["content"][0]["text"]
+            if result.get("isError"):
+                raise UpstreamError(text)
+            self._note_incomplete(group, "tools", result)
+            tools += from_json(text)
+            cursor = (result.get("_meta") or {}).get(NEXT_CURSOR)
+            if cursor is None:
+                break
+            wanted["cursor"] = cursor
         if self._on_tools is not None:
             await self._on_tools(group, tools)
         return tools

@@ -13,7 +13,17 @@ if TYPE_CHECKING:
     from dmcp.config.model import Configuration
 
 IN_PLACE: Final = frozenset(
-    {"description", "features", "timeout", "restart", "tools", "direct", "idle_stop", "limits"}
+    {
+        "description",
+        "features",
+        "timeout",
+        "restart",
+        "tools",
+        "direct",
+        "idle_stop",
+        "limits",
+        "listing_budget",
+    }
 )
 """Fields of a ``ServerConfig`` that a running upstream takes over without a new connection.
 

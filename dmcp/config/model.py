@@ -22,6 +22,9 @@ Text = Annotated[str, Meta(min_length=1)]
 DIRECT_BUDGET: Final = 2000
 """Tokens of the definitions that ``tools.direct: "auto"`` chooses, where the file does not say."""
 
+LISTING_BUDGET: Final = 7500
+"""Characters of one answer of ``get_dynamic_tools``. Some coding tools cut longer ones (``docs/tools.md``)."""
+
 
 def _nothing() -> Mapping[str, str]:
     return MappingProxyType({})
@@ -191,6 +194,7 @@ class ServerConfig(Struct, frozen=True):
     startup: Literal["eager", "lazy"] = "eager"
     idle_stop: float | None = None
     enabled: bool = True
+    listing_budget: int = LISTING_BUDGET
 
 
 class Configuration(Secretive, frozen=True):

@@ -174,6 +174,7 @@ def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerC
         startup=part.startup or file.startup,
         idle_stop=part.idle_stop,
         enabled=part.enabled,
+        listing_budget=part.listing_budget or file.listing_budget,
     )
 
 

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from msgspec import Meta, field, inspect
 
 from dmcp.config import durations, sizes
-from dmcp.config.model import DIRECT_BUDGET, Features, Limits, Part, RestartPolicy, Text, Timeouts
+from dmcp.config.model import (
+    DIRECT_BUDGET,
+    LISTING_BUDGET,
+    Features,
+    Limits,
+    Part,
+    RestartPolicy,
+    Text,
+    Timeouts,
+)
 
 REFERENCES: Final = "References such as `${VAR}` and `${VAR:-default}` are filled in from the environment."
 _TIMEOUTS: Final = Timeouts()
@@ -23,6 +32,8 @@ _RESTART: Final = RestartPolicy()
 _LIMITS: Final = Limits()
 _LEAST_SIZE: Final = 1024  # bytes: `initialize` would not pass with less
 _LARGEST_SIZE: Final = 1024 * 1024 * 1024  # bytes
+_LEAST_BUDGET: Final = 2000  # characters: less has no room for what is said around a tool
+_LARGEST_BUDGET: Final = 1_000_000
 
 # Members of ``Meta.extra``, for what checks a value:
 READS: Final = "reads"
@@ -92,6 +103,7 @@ _BLANK: Final = "is blank: say in a sentence what the server is good for"
 _PATH: Final = "must begin with / and hold letters, digits and ._~/- only"
 Startup = Literal["eager", "lazy"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
+Budget = Annotated[int, Meta(ge=_LEAST_BUDGET, le=_LARGEST_BUDGET)]
 
 
 class TimeoutPart(Part, frozen=True):
@@ -303,6 +315,13 @@ class ServerPart(Part, frozen=True, kw_only=True):
         float | None,
         _lasts(None, "Stop the server after this long without use, until its next use. Never if absent."),
     ] = None
+    listing_budget: Annotated[
+        Budget | None,
+        _about(
+            "Characters of one answer of `get_dynamic_tools`: what does not fit is shown in less detail, and then in "
+            "pages; the file's own `listing_budget` if absent."
+        ),
+    ] = None
 
 
 class StdioPart(ServerPart, frozen=True, kw_only=True):
@@ -374,6 +393,9 @@ class ConfigurationFile(Part, frozen=True, kw_only=True):
         name="$schema", default=None
     )
     startup: Annotated[Startup, _about("The default of every server's `startup`.")] = "eager"
+    listing_budget: Annotated[Budget, _about("The default of every server's `listing_budget`.")] = (
+        LISTING_BUDGET
+    )
     limits: Annotated[LimitsPart, _about("The default of every server's `limits`, key by key.")] = (
         LimitsPart()
     )

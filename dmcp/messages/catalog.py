@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from dmcp.protocol.cached_listings import CachedListings
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
-    from dmcp.protocol.operations import CallTool, ListItems
+    from dmcp.protocol.operations import CallTool, ListItems, Outcome
     from dmcp.protocol.pending import CallId
+    from dmcp.protocol.tool_listing import Wanted
 
 State: TypeAlias = Literal["asleep", "connecting", "ready", "unavailable"]
 
@@ -111,11 +112,11 @@ class Browse(NamedTuple):
     reply_to: Address
 
 
-class GetGroupTools(NamedTuple):
-    """Answer ``get_dynamic_tools`` for a group with a ``frontend.Settled``."""
+class GetTools(NamedTuple):
+    """Answer ``get_dynamic_tools`` with a ``frontend.Settled``."""
 
     call: CallId
-    group: str
+    wanted: Wanted
     reply_to: Address
 
 
@@ -135,7 +136,7 @@ class ResolveTool(NamedTuple):
     reply_to: Address
 
 
-Asked: TypeAlias = Browse | GetGroupTools | ResolveRoute | ResolveTool
+Asked: TypeAlias = Browse | GetTools | ResolveRoute | ResolveTool
 """What a client asks."""
 
 
@@ -145,12 +146,11 @@ class ClientLeft(NamedTuple):
     client: int
 
 
-class Rendered(NamedTuple):
-    """From a task of the catalog's own: the tools of a group are written down; ``number`` says which time it was."""
+class ToolsWritten(NamedTuple):
+    """From a task of the catalog's own: the answer to a ``GetTools`` is written down."""
 
-    group: str
-    number: int
-    block: bytes
+    call: CallId
+    outcome: Outcome
 
 
 class CancelWait(NamedTuple):

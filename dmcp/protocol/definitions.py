@@ -19,10 +19,19 @@ if TYPE_CHECKING:
 
     from dmcp.protocol.jsonrpc import JsonObject
 
+
 _GET_INTRO: Final = (
-    "Shows the tools of one group (an MCP server behind dmcp) as a JSON array: names, descriptions and input schemas. "
+    "Finds tools of the groups below (MCP servers behind dmcp). query: say in words what is wanted, and get the five "
+    "tools that fit best, of all groups or one, as group/tool(parameter*: type = default); * is required, ~ "
+    "simplified. names: get these tools' whole definitions (group/tool). A group alone: get all its tools. "
     f"Call this before {CALL_TOOL}."
 )
+_HOW_MUCH: Final[JsonObject] = {
+    "query": {"type": "string", "description": "What the tool should do, in words"},
+    "names": {"type": "array", "items": {"type": "string"}, "description": "Tools to show whole"},
+    "detail": {"type": "string", "enum": ["full", "signatures", "names"]},
+    "cursor": {"type": "string", "description": "Of the next page, as the page before gave it"},
+}
 _CALL_INTRO: Final = (
     f"Calls one tool of one group. Get the tool's name and input schema from {GET_TOOLS} first.\n\n"
     f'Example: {CALL_TOOL}(group="playwright", name="browser_navigate", args={{"url": "https://example.com"}})'
@@ -59,7 +68,7 @@ def own_tools(groups: Sequence[GroupLine]) -> list[JsonObject]:
         {
             "name": GET_TOOLS,
             "description": f"{_GET_INTRO}\n\n{_listed(groups, room)}",
-            "inputSchema": _schema({"group": group}, ["group"]),
+            "inputSchema": _schema({"group": group, **_HOW_MUCH}, []),
             "annotations": {"readOnlyHint": True, "openWorldHint": False},
             "_meta": {**meta, "anthropic/maxResultSizeChars": _LONG_RESULT},
         },

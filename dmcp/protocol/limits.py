@@ -282,3 +282,41 @@ arguments of a tool, a notification, one entry of a listing. Results and argumen
 
 MAX_RESULT_SEARCHED: Final = MIB
 """Bytes of a tool's result in which links to resources are looked for. A larger one is passed on unread."""
+
+# Search over tools (dmcp.protocol.search) ----------------------------------------------------------------------------
+
+MAX_QUERY: Final = 1000
+"""Characters of a query that count; the rest of it is not looked at."""
+
+MAX_QUERY_TERMS: Final = 48
+"""Different words of a query that count."""
+
+MAX_SEARCHED_NAME: Final = 128
+"""Characters of a tool's, a group's or a parameter's name that can be found."""
+
+MAX_SEARCHED_DESCRIPTION: Final = 2 * KIB
+"""Characters of a tool's or a group's description that can be found."""
+
+MAX_SEARCHED_PARAMETER: Final = 200
+"""Characters of a parameter's description that can be found."""
+
+MAX_SEARCHED_PARAMETERS: Final = 40
+"""Parameters of a tool that can be found."""
+
+MAX_SIGNATURE: Final = 1000
+"""Characters of a tool's signature; parameters that are not required are left out of a longer one."""
+
+MAX_SIGNATURE_PARAMETERS: Final = 16
+"""Parameters a signature shows; required ones come first."""
+
+MAX_SIGNATURE_STEPS: Final = 400
+"""Parts of one schema that are looked at for its signature, references that are followed included."""
+
+MAX_ENUM_SHOWN: Final = 8
+"""Values of an enumeration that a signature shows; one with more is only told of."""
+
+MAX_SUMMARY: Final = 100
+"""Characters of the first sentence of a tool's description in a signature."""
+
+MAX_NAMES_ASKED: Final = 50
+"""Tools that ``get_dynamic_tools`` shows by their names at once."""

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dmcp.errors import DownstreamError
 from dmcp.protocol.hints import did_you_mean, quoted
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
-from dmcp.protocol.limits import MAX_SHOWN_DESCRIPTION, MAX_TOOL_NAME
+from dmcp.protocol.limits import MAX_TOOL_NAME
 from dmcp.protocol.wire import decode_bounded, encode, is_object, is_raw, members, text_of, use_fast_json
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from dmcp.config.model import ToolSelection
     from dmcp.protocol.jsonrpc import JsonObject
@@ -84,23 +84,6 @@ def _usual_decoder() -> tuple[Callable[[Any], Any], tuple[type[Exception], ...]]
     return msgspec.json.Decoder(form).decode, use_fast_json().refused
 
 
-def read_group(arguments: Any) -> str:
-    """Return the group that ``get_dynamic_tools`` is asked for.
-
-    Raises:
-        DownstreamError: it is missing, or no string, or the arguments cannot be read.
-    """
-    try:
-        group = text_of(members(arguments).get("group"))
-    except ValueError as error:  # nested too deeply for what is on the stack already, or too many values
-        raise DownstreamError(
-            INVALID_PARAMS, f"Invalid params: the arguments cannot be read: {error}"
-        ) from None
-    if group is None:
-        raise DownstreamError(INVALID_PARAMS, "Invalid params: arguments.group must be a string")
-    return group
-
-
 def _from_string(text: str) -> Any:
     if not text.strip():
         return None
@@ -108,67 +91,6 @@ def _from_string(text: str) -> Any:
         return decode_bounded(text.encode("utf-8", "surrogatepass"))
     except ValueError:
         return text
-
-
-class Rendering:
-    """The result of ``get_dynamic_tools``, written step by step: the upstream's tools as compact JSON.
-
-    Each is as the server gave it, but for its schemas' ``$schema`` and what of its description is beyond
-    ``MAX_SHOWN_DESCRIPTION``.
-    """
-
-    __slots__ = ("_left", "_written")
-
-    def __init__(self, tools: Sequence[JsonObject]) -> None:
-        self._left = list(reversed(tools))
-        self._written: list[bytes] = []
-
-    def __repr__(self) -> str:
-        return f"<Rendering {len(self._written)} written, {len(self._left)} left>"
-
-    def step(self, seconds: float, clock: Callable[[], float]) -> bytes | None:
-        """Go on for about so long. Returns the text block when all is written, ``None`` before.
-
-        One tool is written in one go, so a step takes longer by at most what one takes.
-        """
-        end = clock() + seconds
-        while self._left:
-            try:
-                tool = encode(_shown(self._left.pop())).decode()
-                self._written.append(encode(tool)[1:-1])  # JSON within JSON, without the quotes of a text
-            except ValueError:  # nested too deeply to be written
-                continue
-            if clock() > end and self._left:
-                return None
-        return b'{"type":"text","text":"[%b]"}' % b",".join(self._written)
-
-
-def listing_result(block: bytes, notes: Iterable[str] = (), meta: JsonObject | None = None) -> bytes:
-    """Return the result of ``get_dynamic_tools``.
-
-    Args:
-        block: what a ``Rendering`` has made.
-        notes: what dmcp has to say besides. Each is a block of its own: the first one stays pure JSON.
-        meta: the result's ``_meta``.
-    """
-    blocks = [block, *(encode({"type": "text", "text": f"Note from dmcp: {note}"}) for note in notes)]
-    ending = b',"_meta":' + encode(meta) if meta else b""
-    return b'{"content":[%b]%b}' % (b",".join(blocks), ending)
-
-
-def _shown(tool: JsonObject) -> JsonObject:
-    lean = dict(tool)
-    for key in ("inputSchema", "outputSchema"):
-        schema = lean.get(key)
-        if isinstance(schema, dict) and "$schema" in schema:
-            lean[key] = {name: value for name, value in schema.items() if name != "$schema"}
-    description = lean.get("description")
-    if isinstance(description, str) and len(description) > MAX_SHOWN_DESCRIPTION:
-        cut = len(description) - MAX_SHOWN_DESCRIPTION
-        lean["description"] = (
-            f"{description[:MAX_SHOWN_DESCRIPTION]} [dmcp: {cut} more characters are cut off]"
-        )
-    return lean
 
 
 OUTDATED: Final = "The server could not be asked again what it offers; this is what it offered before."

@@ -59,7 +59,7 @@ BAD_PARAMS = [
     ("tools/call", {}, "name"),
     ("tools/call", {"name": 3}, "name"),
     ("tools/call", {"name": "no_such_tool"}, "no_such_tool"),
-    ("tools/call", {"name": "get_dynamic_tools"}, "group"),
+    ("tools/call", {"name": "get_dynamic_tools", "arguments": {"qery": "x"}}, "query"),
     ("tools/call", {"name": "get_dynamic_tools", "arguments": {"group": 1}}, "group"),
     ("tools/call", {"name": "get_dynamic_tools", "arguments": "g"}, "arguments"),
     ("tools/call", NO_GROUP, "group"),

@@ -131,10 +131,17 @@ class OfficialClient:
         return any(m.get("method") == method and params.items() <= m.get("params", {}).items() for m in said)
 
     async def tools(self, group: str) -> list[dict[str, Any]]:
-        """Return what ``get_dynamic_tools`` says of a group."""
-        result = await self.session.call_tool("get_dynamic_tools", {"group": group})
-        tools: list[dict[str, Any]] = json.loads(text_of(result))
-        return tools
+        """Return the whole definitions of a group's tools, page by page."""
+        tools: list[dict[str, Any]] = []
+        wanted = {"group": group, "detail": "full"}
+        while True:
+            result = await self.session.call_tool("get_dynamic_tools", wanted)
+            first, *_ = texts_of(result)
+            tools += json.loads(first)
+            cursor = (result.meta or {}).get("dmcp/nextCursor")
+            if cursor is None:
+                return tools
+            wanted["cursor"] = cursor
 
     async def call(self, group: str, name: str, args: Any = None, **options: Any) -> types.CallToolResult:
         """Call a tool through dmcp and return its result."""
@@ -173,6 +180,11 @@ class OfficialClient:
     async def _list_roots(self, context: Any) -> types.ListRootsResult:
         self.questions.append("roots/list")
         return types.ListRootsResult(roots=self.roots)
+
+
+def texts_of(result: types.CallToolResult) -> list[str]:
+    """Return the texts of a result."""
+    return [content.text for content in result.content if isinstance(content, types.TextContent)]
 
 
 def text_of(result: types.CallToolResult) -> str:

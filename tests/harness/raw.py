@@ -164,11 +164,16 @@ class RawClient(Child):
         )
 
     async def tools(self, group: str) -> list[dict[str, Any]]:
-        """Return what ``get_dynamic_tools`` says of a group."""
-        params = {"name": "get_dynamic_tools", "arguments": {"group": group}}
-        result = await self.request("tools/call", params)
-        tools: list[dict[str, Any]] = json.loads(result["content"][0]["text"])
-        return tools
+        """Return the whole definitions of a group's tools, page by page."""
+        tools: list[dict[str, Any]] = []
+        wanted = {"group": group, "detail": "full"}
+        while True:
+            result = await self.request("tools/call", {"name": "get_dynamic_tools", "arguments": wanted})
+            tools += json.loads(result["content"][0]["text"])
+            cursor = result.get("_meta", {}).get("dmcp/nextCursor")
+            if cursor is None:
+                return tools
+            wanted["cursor"] = cursor
 
     async def heard(
         self, method: str, matching: Callable[[dict[str, Any]], bool] = lambda _: True, within: float = WAIT

@@ -11,11 +11,12 @@ import pytest
 from dmcp.actors.catalog import Catalog
 from dmcp.config.model import ServerConfig, StdioServer
 from dmcp.messages import frontend
-from dmcp.messages.catalog import Browse, GetGroupTools, GroupState, Listed, ListingFailed
+from dmcp.messages.catalog import Browse, GetTools, GroupState, Listed, ListingFailed
 from dmcp.messages.supervisor import Directory, Group
 from dmcp.protocol import definitions
 from dmcp.protocol.operations import ListItems
 from dmcp.protocol.pending import CallId
+from dmcp.protocol.tool_listing import Wanted
 from harness import RawClient, RpcError, dmcp_command, plain_server, write_config
 from unit.actors.fakes import Inbox, call_id
 
@@ -125,7 +126,7 @@ async def test_words_of_the_server_are_in_no_answer_about_its_tools_but_in_the_d
     group = Group(ServerConfig("g", "About g", StdioServer("run")), Inbox())
     catalog.on_receive(Directory({"g": group}, Inbox(), Inbox()))
     catalog.on_receive(GroupState("g", 1, "unavailable", POISON, "refused to initialize"))
-    catalog.on_receive(GetGroupTools(call_id(1), "g", client))
+    catalog.on_receive(GetTools(call_id(1), Wanted("g"), client))
     catalog.on_receive(GroupState("g", 2, "unavailable", POISON, "refused to initialize"))
     (reply,) = client.of(frontend.Settled)
     error = json.loads(reply.outcome.body)

@@ -14,14 +14,16 @@ from dmcp.messages import frontend, upstream
 from dmcp.messages.catalog import (
     Browse,
     CancelWait,
-    GetGroupTools,
+    GetTools,
     GroupState,
     Listed,
     ResolveRoute,
+    ToolsWritten,
     WaitExpired,
 )
 from dmcp.messages.supervisor import Directory, Group
-from dmcp.protocol.operations import ListChanged, ListItems
+from dmcp.protocol.operations import ListChanged, ListItems, Result
+from dmcp.protocol.tool_listing import Wanted
 from harness.measured import processor_time
 from unit.actors.fakes import Inbox, answer_of, asked, call_id
 
@@ -195,28 +197,36 @@ async def test_a_feature_that_is_off_is_invisible_in_lists_and_an_error_when_nam
     assert stage.result(1)["resources"] == []
     stage.browse(2, "resources/list", group="a")
     assert "switched off" in stage.error(2)
-    stage.hand(GetGroupTools(call_id(3), "a", stage.client))
+    stage.hand(GetTools(call_id(3), Wanted("a"), stage.client))
     assert stage.result(3)["isError"] is True
 
 
 async def test_tools_of_a_connecting_group_are_waited_for_and_the_server_is_woken(stage: Stage) -> None:
-    stage.hand(GetGroupTools(call_id(1), "a", stage.client))
+    stage.hand(GetTools(call_id(1), Wanted("a"), stage.client))
     assert len(stage.upstreams["a"].of(upstream.Wake)) == 1
-    stage.ready("a", tools=[{"name": "echo", "inputSchema": {"$schema": "s", "type": "object", "n": 1.0}}])
-    (tool,) = json.loads(stage.result(1)["content"][0]["text"])
-    assert tool == {"name": "echo", "inputSchema": {"type": "object", "n": 1.0}}
+    stage.ready("a", tools=[{"name": "echo"}])
+    stage.hand(WaitExpired(call_id(1)))  # it is being composed, and is not given up
+    stage.hand(ToolsWritten(call_id(1), Result(b'{"content": []}')))
+    assert stage.result(1) == {"content": []}
+
+
+async def test_an_answer_about_tools_that_comes_too_late_goes_nowhere(stage: Stage) -> None:
+    stage.ready("a", tools=[{"name": "echo"}])
+    stage.hand(GetTools(call_id(1), Wanted("a"), stage.client), CancelWait(call_id(1)))
+    stage.hand(ToolsWritten(call_id(1), Result(b'{"content": []}')))
+    assert stage.client.of(frontend.Settled) == []
 
 
 async def test_tools_of_a_group_that_fails_to_connect_are_an_error_with_the_reason(stage: Stage) -> None:
     stage.hand(
-        GetGroupTools(call_id(1), "a", stage.client),
+        GetTools(call_id(1), Wanted("a"), stage.client),
         GroupState("a", 1, "unavailable", "exited with status 3"),
     )
     assert "exited with status 3" in stage.error(1)
 
 
 async def test_a_mistyped_group_is_a_tool_error_with_the_close_match(stage: Stage) -> None:
-    stage.hand(GetGroupTools(call_id(1), "A", stage.client))
+    stage.hand(GetTools(call_id(1), Wanted("A"), stage.client))
     assert "'a'" in stage.result(1)["content"][0]["text"]
 
 

@@ -31,6 +31,7 @@ OTHER: dict[str, Any] = {
     "tools": ToolSelection(("t",)),
     "direct": ("t",),
     "idle_stop": 5.0,
+    "listing_budget": 9000,
     "limits": Limits(listing_entries=1),
     "startup": "lazy",
     "target": StdioServer("y"),
