@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dmcp
 from harness.child import WAIT
+from harness.forked import is_possible, run_forked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,20 +25,24 @@ def run_dmcp(
     cwd: Path | None = None,
     timeout: float = WAIT,
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``dmcp ARGUMENTS``, for ``timeout`` seconds at most.
+    """Run ``dmcp ARGUMENTS``, for ``timeout`` seconds at most; forked where that shows the same.
 
     Its configuration comes from the arguments only, unless ``env`` says otherwise.
     """
     inherited = {
         key: value for key, value in os.environ.items() if key not in ("DYNAMIC_MCP_CONFIG", "DMCP_LOG")
     }
+    whole = {**inherited, "PYTHONPATH": str(_ROOT), **(env or {})}
+    words = [str(each) for each in arguments]
+    if is_possible(words, whole):
+        return run_forked(words, stdin, whole, cwd, timeout)
     return subprocess.run(
-        [sys.executable, "-m", "dmcp", *map(str, arguments)],
+        [sys.executable, "-m", "dmcp", *words],
         input=stdin,
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
-        env={**inherited, "PYTHONPATH": str(_ROOT), **(env or {})},
+        env=whole,
         cwd=cwd,
     )
