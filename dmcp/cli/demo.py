@@ -66,10 +66,9 @@ async def _session(config: Path) -> None:
         _headline("It asks what a group can do")
         click.echo('get_dynamic_tools(group="units")')
         tools = await client.group_tools("units")
-        names = (
-            f"{count(len(tools), 'tool')}, {size(tools):,} bytes: {', '.join(tool['name'] for tool in tools)}"
-        )
-        click.echo(f"{_indented(names)}\n")
+        names = ", ".join(tool["name"] for tool in tools)
+        told = f"{count(len(tools), 'tool')}, {size(tools):,} bytes: {names}"
+        click.echo(textwrap.fill(told, _WIDTH, initial_indent="  ", subsequent_indent="  ") + "\n")
 
         _headline("It calls what it found")
         for group, tool, arguments in _CALLS:
@@ -80,10 +79,6 @@ async def _session(config: Path) -> None:
 
 def _headline(text: str) -> None:
     click.secho(text, bold=True)
-
-
-def _indented(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _show_tools(tools: list[dict[str, Any]]) -> None:

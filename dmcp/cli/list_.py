@@ -45,20 +45,15 @@ def list_command(words: tuple[str, ...], as_json: bool) -> int:
         raise click.UsageError("give a configuration and a group, at most")
     path, loaded = configuration(given)
     servers = dict(loaded.servers)
-    if rest:
-        servers = {rest[0]: _known(rest[0], servers)}
+    if rest and rest[0] not in servers:
+        raise ConfigError(no_group(rest[0], servers))
+    servers = {rest[0]: servers[rest[0]]} if rest else servers
     found = asyncio.run(_collect(path, servers))
     if as_json:
         formatting.echo_json({"groups": found})
     else:
         click.echo("\n\n".join(_whole(g) if rest else _overview(g) for g in found) or "There are no servers.")
     return 1 if any("unavailable" in group or "incomplete" in group for group in found) else 0
-
-
-def _known(group: str, servers: Mapping[str, ServerConfig]) -> ServerConfig:
-    if group not in servers:
-        raise ConfigError(no_group(group, servers))
-    return servers[group]
 
 
 async def _collect(path: Path, servers: Mapping[str, ServerConfig]) -> list[dict[str, Any]]:
@@ -117,26 +112,18 @@ def _whole(group: Mapping[str, Any]) -> str:
         return _overview(group)
     parts = ["\n".join([_head(group), *_incomplete(group)])]
     for tool in group["tools"]:
-        lines = [
-            click.style(formatting.name(tool["name"]), bold=True),
-            *_indented(tool.get("description") or ""),
-        ]
+        about = formatting.block(str(tool.get("description") or "").strip(), formatting.MAX_TEXT)
+        lines = [click.style(formatting.name(tool["name"]), bold=True)]
+        lines += [f"  {line}".rstrip() for line in about.split("\n")] if about else []
         lines += [f"  - {line}" for line in parameters(tool.get("inputSchema") or {})]
         parts.append("\n".join(lines))
     for kind, key in _OTHERS:
         if group[kind]:
             title = kind.replace("resources/templates", "resource templates")
             entries = [
-                f"  {formatting.line(e[key], _LONGEST_URI)}  {first_sentence(_about(e))}" for e in group[kind]
+                f"  {formatting.line(entry[key], _LONGEST_URI)}  "
+                + first_sentence(entry.get("description") or entry.get("name", ""))
+                for entry in group[kind]
             ]
             parts.append("\n".join([click.style(title, bold=True), *entries]))
     return "\n\n".join(parts)
-
-
-def _about(entry: Mapping[str, Any]) -> Any:
-    return entry.get("description") or entry.get("name", "")
-
-
-def _indented(text: Any) -> list[str]:
-    shown = formatting.block(str(text).strip(), formatting.MAX_TEXT)
-    return [f"  {line}".rstrip() for line in shown.split("\n")] if shown else []

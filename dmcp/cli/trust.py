@@ -28,10 +28,7 @@ from dmcp.store import trusted
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from typing import TypeVar
-
-    F = TypeVar("F", bound=Callable[..., Any])
+    from collections.abc import Mapping, Sequence
 
 _META: Final = "dmcp.trust"
 _MOST_LINES: Final = 100
@@ -41,15 +38,14 @@ def _remember_flag(ctx: click.Context, _param: click.Parameter, value: bool) -> 
     ctx.meta[_META] = value or ctx.meta.get(_META, False)
 
 
-def option(command: F) -> F:
-    """Give a command the flag ``--trust``, which ``require`` looks for."""
-    return click.option(
-        "--trust",
-        is_flag=True,
-        expose_value=False,
-        callback=_remember_flag,
-        help="Run what a configuration found in this folder says, without asking.",
-    )(command)
+option = click.option(
+    "--trust",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_flag,
+    help="Run what a configuration found in this folder says, without asking.",
+)
+"""Gives a command the flag that ``require`` looks for."""
 
 
 def is_trusted(path: Path, content: bytes) -> bool:

@@ -54,11 +54,11 @@ class Journal:
         """Return how many fitting moments the fault at this place has seen, and at how many of them it acted."""
         return self._seen[index], self._acted[index]
 
-    def decided(self, index: int, name: str, moment: FaultPoint, *, acted: bool) -> None:
+    def decided(self, index: int, name: str, point: FaultPoint, *, acted: bool) -> None:
         """Write down one more decision of the fault at this place."""
         event = "acted" if acted else "passed"
         self._write(
-            {"event": event, "index": index, "fault": name, "phase": moment.phase, "method": moment.method}
+            {"event": event, "index": index, "fault": name, "phase": point.phase, "method": point.method}
         )
 
     def ran(self, tool: str, key: str) -> int:

@@ -65,16 +65,17 @@ class FaultPlan:
     def __repr__(self) -> str:
         return f"<FaultPlan of {len(self._faults)} over {self._transport} seed={self._seed}>"
 
-    def due(self, moment: FaultPoint) -> tuple[Due, ...]:
-        """Return the faults that act at this moment, in the script's order. Each call counts as a moment."""
+    def due(self, point: FaultPoint) -> tuple[Due, ...]:
+        """Return the faults that act at this moment, in the script's order. Each call counts as a point."""
         due: list[Due] = []
         for index, fault in enumerate(self._faults):
-            if not _fits(fault, moment, self._transport) or not self._in_force(fault):
+            if not _fits(fault, point, self._transport) or not self._in_force(fault):
                 continue
             seen, acted = self._record.counted(index)
             random = Random(f"{self._seed}/{index}/{seen}")  # noqa: S311 - reproducible chance, not a secret
-            acts = _limits_allow(fault, seen, acted) and random.random() < fault.probability
-            self._record.decided(index, name_of(fault), moment, acted=acts)
+            allowed = seen >= fault.after and (fault.times is None or acted < fault.times)
+            acts = allowed and random.random() < fault.probability
+            self._record.decided(index, name_of(fault), point, acted=acts)
             if acts:
                 due.append(Due(fault, random))
         return tuple(due)
@@ -103,23 +104,19 @@ def phase_of(method: str) -> Phase:
     return "list" if method.endswith("/list") and method != "roots/list" else "call"
 
 
-def _fits(fault: Limits, moment: FaultPoint, transport: Transport) -> bool:
-    if fault.on != moment.phase or fault.transport not in {None, transport}:
+def _fits(fault: Limits, point: FaultPoint, transport: Transport) -> bool:
+    if fault.on != point.phase or fault.transport not in {None, transport}:
         return False
-    if moment.phase == "notify" and fault.SIDE not in {
+    if point.phase == "notify" and fault.SIDE not in {
         "both",
-        "departing" if moment.departing else "arriving",
+        "departing" if point.departing else "arriving",
     }:
         return False
     if fault.method is None:
         # ping, logging/setLevel and the like are calls only for a fault that names them: a hanging call is not a
         # hanging server, and a client that pings must not use up what is meant for its calls.
-        if moment.phase == "call" and moment.method not in _CARRIED_OUT:
+        if point.phase == "call" and point.method not in _CARRIED_OUT:
             return False
-    elif not fnmatchcase(moment.method, fault.method):
+    elif not fnmatchcase(point.method, fault.method):
         return False
-    return fault.tool is None or fnmatchcase(moment.tool, fault.tool)
-
-
-def _limits_allow(fault: Limits, seen: int, acted: int) -> bool:
-    return seen >= fault.after and (fault.times is None or acted < fault.times)
+    return fault.tool is None or fnmatchcase(point.tool, fault.tool)

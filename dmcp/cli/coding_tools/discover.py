@@ -114,7 +114,12 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Loa
     files = tuple(ToolFile(source.path, source.scope, source.contents) for source in found)
     files += tuple(_settings(tool, {source.scope for source in found}, machine))
     servers = []
-    notes = [_repeated(source.path, key) for source in found for key in source.repeated]
+    kept = "the last one was read, as the tool does; keep one"
+    notes = [
+        NotConverted(source.path.name, f"the first of two at {key}", kept)
+        for source in found
+        for key in source.repeated
+    ]
     for name in sorted(entries):
         server, new = _one(tool, name, entries[name], files, (machine, folders[name]))
         notes += new
@@ -127,12 +132,6 @@ def read_sources(tool: CodingTool, found: list[Source], machine: Machine) -> Loa
         if source.text is not None and base_of(source.path, machine.cwd, machine.home) is not None
     )
     return LoadResult(tuple(servers), tuple(notes), remarks, untrusted)
-
-
-def _repeated(path: Path, key: str) -> NotConverted:
-    return NotConverted(
-        path.name, f"the first of two at {key}", "the last one was read, as the tool does; keep one"
-    )
 
 
 def _settings(tool: CodingTool, scopes: set[Scope], machine: Machine) -> Iterable[ToolFile]:

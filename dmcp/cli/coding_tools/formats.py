@@ -87,7 +87,8 @@ def parse_document(text: str, name: str, suffix: str) -> dict[str, Any]:
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply to be a configuration") from None
     except ValueError as error:
-        raise ConfigError(f"{name}: {_one_line(error)}") from None
+        # The parser's words without the text around the error, which may hold a secret.
+        raise ConfigError(f"{name}: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: the file must hold a table of settings at its top level")
     return value
@@ -198,11 +199,6 @@ def _with_nulls(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_nulls(item) for item in value]
     return None if value in ("null", "~") else value
-
-
-def _one_line(error: ValueError) -> str:
-    """Return the parser's words without the text around the error, which may hold a secret."""
-    return " ".join(str(error).split())[:200]
 
 
 # Editing --------------------------------------------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def with_working_directory(server: ImportedServer, output: Path) -> ImportedServ
     target, folder = server.target, server.ran_in
     if not isinstance(target, Command) or folder is None:
         return server
-    beside = _same(folder, output.absolute().parent)
+    beside = os.path.realpath(folder) == os.path.realpath(output.absolute().parent)
     if target.cwd is not None:
         if beside or _is_fixed(target.cwd):
             return server
@@ -221,10 +221,6 @@ def _is_relative(word: str, folder: Path, *, is_command: bool) -> bool:
 def _is_dotted(word: str) -> bool:
     word = word.partition("=")[2] if word.startswith("-") and "=" in word else word
     return word in {".", ".."} or word.startswith(("./", "../", ".\\", "..\\"))
-
-
-def _same(one: Path, other: Path) -> bool:
-    return os.path.realpath(one) == os.path.realpath(other)
 
 
 def seen_by_git(path: Path) -> str | None:

@@ -130,14 +130,6 @@ def _asked(match: re.Match[str], variables: Mapping[str, str]) -> Replacement:
     return _to_be_set(match, "is asked for by the editor", default, f" (one of {options})" if options else "")
 
 
-def _asked_by_application(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
-    return _to_be_set(match, "is known to the application only")
-
-
-def _from_file(match: re.Match[str], _variables: Mapping[str, str]) -> Replacement:
-    return _to_be_set(match, "is the contents of a file")
-
-
 def _to_be_set(match: re.Match[str], why: str, default: str = "", options: str = "") -> Reference:
     name = _variable_name(match["name"])
     if default and "}" not in default:  # which would end it
@@ -187,7 +179,9 @@ _EDITORS_OWN = (
 )
 
 NOTHING = Syntax((), "none, `${X}` is literal and is escaped as `$${X}`")
-EXTENSION = Syntax(((_USER_CONFIG, _asked_by_application),), NOTHING.spelled)
+EXTENSION = Syntax(
+    ((_USER_CONFIG, lambda match, _: _to_be_set(match, "is known to the application only")),), NOTHING.spelled
+)
 BRACES = Syntax(((_DEFAULTED, _reference),), "`${VAR}`, `${VAR:-default}`")
 PLAIN_BRACES = Syntax(((_BRACED, _reference),), "`${VAR}`")
 SHELL = Syntax(
@@ -199,7 +193,10 @@ EDITOR = Syntax(
     ((_ENV_COLON, _reference), (_EDITOR, _predefined), (_INPUT, _asked)), f"`${{env:VAR}}`; {_EDITORS_OWN}"
 )
 CURLY = Syntax(
-    ((_OPENCODE_ENV, _reference), (_OPENCODE_FILE, _from_file)),
+    (
+        (_OPENCODE_ENV, _reference),
+        (_OPENCODE_FILE, lambda match, _: _to_be_set(match, "is the contents of a file")),
+    ),
     "`{env:VAR}`; `{file:PATH}` becomes a variable to be set",
 )
 TEMPLATED = Syntax(((_SECRETS, _reference),), "`${{ secrets.VAR }}`, `${{ inputs.VAR }}`")
