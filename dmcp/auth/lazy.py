@@ -34,15 +34,12 @@ class LazyAuthorizer:
         return f"<LazyAuthorizer {sorted(self._made)}>"
 
     async def load(self, name: str, server: RemoteServer) -> Tokens | None:
-        """See ``Authorizer``."""
         return await (await self._authorizer()).load(name, server)
 
     async def refresh(self, name: str, server: RemoteServer) -> Tokens:
-        """See ``Authorizer``."""
         return await (await self._authorizer()).refresh(name, server)
 
     async def reauthorize(self, name: str, server: RemoteServer, **how: Any) -> Tokens:
-        """See ``Authorizer``."""
         return await (await self._authorizer()).reauthorize(name, server, **how)
 
     async def _authorizer(self) -> Authorizer:

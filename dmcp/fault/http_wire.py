@@ -231,11 +231,9 @@ class RawOutput:
         await self._wire.raw(line + b"\r\n")
 
     async def cut(self, *, abort: bool) -> None:
-        """See ``Output``."""
         self._wire.cut(abort=abort)
 
     async def respond(self, step: Respond) -> None:
-        """See ``Output``."""
         await self._wire.whole(step.status, step.headers, step.body)
 
 
@@ -255,7 +253,6 @@ class Events(RawOutput):
             await self._wire.body(self._stream.opening())
 
     async def send(self, message: Send) -> None:
-        """See ``Output``."""
         pieces = message.pieces(b"\n\n")
         pieces[0] = self._stream.add(message.frame) + b"data: " + pieces[0]
         await self._write(pieces, message.pause)
@@ -296,7 +293,6 @@ class Json(RawOutput):
         self._before = b""
 
     async def send(self, message: Send) -> None:
-        """See ``Output``."""
         if self._wire.begun or (not message.cuts and b'"method"' in message.frame[:200]):
             await self._standalone.send(message)
         else:
@@ -348,19 +344,16 @@ class StandaloneStream:
             self._events = self._wire = None
 
     async def send(self, message: Send) -> None:
-        """See ``Output``."""
         if self._events is not None:
             await self._events.send(message)
         elif not message.cuts:
             self._waiting.append(message)
 
     async def noise(self, line: bytes) -> None:
-        """See ``Output``."""
         if self._events is not None:
             await self._events.noise(line)
 
     async def cut(self, *, abort: bool) -> None:
-        """See ``Output``."""
         if self._wire is not None:
             self._wire.cut(abort=abort)
 

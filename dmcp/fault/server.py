@@ -180,7 +180,6 @@ class Core:
         return f"<Core {self._revision or 'new'} subscribed={len(self._subscribed)}>"
 
     async def handle(self, call: Request) -> AsyncIterator[OutgoingMessage]:
-        """See ``Backend``."""
         try:
             if call.method == "tools/call" and self._revision:
                 async for message in self._tools.call(call):
@@ -199,11 +198,9 @@ class Core:
         """See ``Backend``. What the client answers to ``ask`` is of no interest."""
 
     def takes_batches(self) -> bool:
-        """See ``Backend``."""
         return handshake.allows_batches(self._revision)
 
     async def aclose(self) -> None:
-        """See ``Backend``."""
         self._subscribed.clear()
 
     def _tell(self, method: str, params: JsonObject) -> None:

@@ -36,16 +36,13 @@ class Stdout:
         self._open = True
 
     async def send(self, message: Send) -> None:
-        """See ``Output``."""
         # Shielded: a request that is cancelled must not leave its line unfinished.
         await asyncio.shield(asyncio.ensure_future(self._write_all(message)))
 
     async def noise(self, line: bytes) -> None:
-        """See ``Output``."""
         await self.send(Send(line))
 
     async def cut(self, *, abort: bool) -> None:  # noqa: ARG002 - a pipe ends in one way only
-        """See ``Output``."""
         async with self._turn:
             if self._open:
                 self._open = False

@@ -51,7 +51,6 @@ class Wrapped:
         return f"<Wrapped {self._command[0]} calls={len(self._calls)}>"
 
     async def handle(self, call: jsonrpc.Request) -> AsyncIterator[OutgoingMessage]:
-        """See ``Backend``."""
         messages: asyncio.Queue[OutgoingMessage] = asyncio.Queue()
         self._calls[call.id] = messages
         token = (call.params.get("_meta") or {}).get("progressToken")
@@ -69,15 +68,12 @@ class Wrapped:
             self._tokens.pop(token, None)
 
     def notified(self, note: jsonrpc.Notification) -> None:
-        """See ``Backend``."""
         self._write(jsonrpc.notification(note.method, note.params or None))
 
     def answered(self, frame: bytes) -> None:
-        """See ``Backend``."""
         self._write(frame)
 
     def takes_batches(self) -> bool:
-        """See ``Backend``."""
         return handshake.allows_batches(self._revision)
 
     async def aclose(self) -> None:

@@ -60,7 +60,6 @@ class HttpLink(ABC):
 
     @property
     def backlog(self) -> int:
-        """See ``Link``."""
         return self._backlog
 
     @property
@@ -105,15 +104,12 @@ class HttpLink(ABC):
         return self._queue_task is not None and not self._queue_task.done()
 
     def pause(self) -> None:
-        """See ``Link``."""
         self._reading.clear()
 
     def resume(self) -> None:
-        """See ``Link``."""
         self._reading.set()
 
     async def aclose(self, grace: float) -> None:
-        """See ``Link``."""
         await self._stop()
         await self._close_session(grace)
 

@@ -93,7 +93,6 @@ class DirectTransport:
     def start(
         self, method: str, url: httpx.URL, headers: list[Header], body: bytes, on_response: ResponseCallback
     ) -> Connection | None:
-        """See ``Transport``."""
         connection = self._reusable()
         if connection is None:
             return None
@@ -108,7 +107,6 @@ class DirectTransport:
         return connection
 
     async def aclose(self) -> None:
-        """See ``Transport``."""
         for connection in tuple(self._all):
             connection.close()
 
@@ -255,7 +253,6 @@ class _Proxied:
     async def ask(
         self, method: str, url: httpx.URL, headers: list[Header], body: bytes, connect_timeout: float
     ) -> Response:
-        """See ``Transport``."""
         way = self._way or await self._open()
         timeout = httpx.Timeout(None, connect=connect_timeout).as_dict()
         extensions = {"timeout": timeout, "trace": paced(_too_many_headers)}
@@ -292,7 +289,6 @@ class _Proxied:
         """See ``Transport``: httpx's transport cannot."""
 
     async def aclose(self) -> None:
-        """See ``Transport``."""
         if self._way is not None:
             await self._way.aclose()
 

@@ -139,7 +139,6 @@ class Body(httpx.AsyncByteStream):
             yield chunk
 
     async def aclose(self) -> None:
-        """See ``release``."""
         self.release()
 
 

@@ -146,20 +146,16 @@ class FallbackLink:
 
     @property
     def backlog(self) -> int:
-        """See ``Link``."""
         return self._link.backlog
 
     @property
     def pid(self) -> int | None:
-        """See ``Link``."""
         return self._link.pid
 
     def send(self, frame: bytes, request_id: int | None = None) -> None:
-        """See ``Link``."""
         self._link.send(frame, request_id)
 
     def abandon(self, request_id: int) -> None:
-        """See ``Link``."""
         self._first.abandon(request_id)  # which may be asking over the older transport just now
         self._link.abandon(request_id)
 
@@ -169,12 +165,10 @@ class FallbackLink:
         self._link.established(revision)
 
     def pause(self) -> None:
-        """See ``Link``."""
         self._paused = True
         self._link.pause()
 
     def resume(self) -> None:
-        """See ``Link``."""
         self._paused = False
         self._link.resume()
 
@@ -185,7 +179,6 @@ class FallbackLink:
         await self._first.aclose(grace)
 
     def stderr_tail(self) -> Sequence[str]:
-        """See ``Link``."""
         return self._link.stderr_tail()
 
     async def _try_sse(self, frame: bytes, request_id: int, refused: LinkFault) -> None:

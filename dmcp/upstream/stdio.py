@@ -107,7 +107,6 @@ class StdioLink:
     # ProcessEvents ------------------------------------------------------------------------------------------------
 
     def on_stdout(self, data: bytes) -> None:
-        """See ``ProcessEvents``."""
         if self._closed:
             return
         # Counting is slow, and the end of a large message needs none: its line feed is the last byte.
@@ -183,29 +182,24 @@ class StdioLink:
             self._events.on_noise(text)
 
     def on_stdout_end(self) -> None:
-        """See ``ProcessEvents``."""
         if self._frames.pending and not self._closed:
             self._events.on_noise("half a line, and then the end of its output")
         self._stdout_eof = True
         self._end_soon()
 
     def on_stderr(self, data: bytes) -> None:
-        """See ``ProcessEvents``."""
         self._stderr.feed(data)
 
     def on_stderr_end(self) -> None:
-        """See ``ProcessEvents``."""
         self._stderr.end()
         self._stderr_eof = True
         if self._stdout_eof:
             self._end_soon()
 
     def on_stdin_end(self) -> None:
-        """See ``ProcessEvents``."""
         self._end_soon()
 
     def on_exit(self) -> None:
-        """See ``ProcessEvents``."""
         self._exited.set()
         self._end_soon()
 
@@ -241,12 +235,10 @@ class StdioLink:
 
     @property
     def backlog(self) -> int:
-        """See ``Link``."""
         return self._process.stdin.get_write_buffer_size() if self._process is not None else 0
 
     @property
     def pid(self) -> int | None:
-        """See ``Link``."""
         return self._process.pid if self._process is not None else None
 
     def send(self, frame: bytes, request_id: int | None = None) -> None:
@@ -270,23 +262,19 @@ class StdioLink:
         """See ``Link``: no header to set."""
 
     def pause(self) -> None:
-        """See ``Link``."""
         self._held = True
         self._update_reading()
 
     def resume(self) -> None:
-        """See ``Link``."""
         self._held = False
         if self._lines:
             asyncio.get_running_loop().call_soon(self._deliver_lines)
         self._update_reading()
 
     def stderr_tail(self) -> Sequence[str]:
-        """See ``Link``."""
         return self._stderr.tail()
 
     async def activity(self) -> Activity:
-        """See ``ShowsActivity``."""
         pid = self.pid
         cpu, io = await off_loop(lambda: session_activity(pid)) if pid is not None else (0.0, 0)
         return Activity(cpu, io, self._stderr.total)

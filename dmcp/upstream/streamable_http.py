@@ -128,7 +128,6 @@ class StreamableHttpLink(HttpLink):
             self._fail(request_id, error.fault)
 
     def abandon(self, request_id: int) -> None:
-        """See ``Link``."""
         self._fast_path.abandon(request_id)
         self._mark_sent(request_id)
         super().abandon(request_id)
