@@ -17,7 +17,6 @@ from dmcp.errors import AuthError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 HOST: Final = "127.0.0.1"
 PATH: Final = "/callback"
@@ -84,9 +83,7 @@ class Callback:
             break
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         for server in (self._server, self._second):
             if server is not None:
                 server.close()

@@ -30,7 +30,6 @@ from dmcp.text import printable
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
-    from types import TracebackType
 
     from dmcp.auth.addresses import Kind
 
@@ -83,9 +82,7 @@ class AuthHttpClient:
         self._proxies = getproxies()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         clients, self._clients, self._proxies = self._clients, {}, None
         for client in clients.values():
             await client.aclose()

@@ -22,7 +22,6 @@ from dmcp.protocol.tool_listing import NEXT_CURSOR
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from types import TracebackType
 
 REVISION: Final = "2025-11-25"
 MAX_WAIT: Final = 600.0
@@ -162,9 +161,7 @@ class Client:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:
