@@ -71,3 +71,8 @@ def _escape(match: re.Match[str]) -> str:
     if code <= 0xFF:  # noqa: PLR2004 - what two digits can say
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - likewise, four
+
+
+def word_set(words: str) -> frozenset[str]:
+    """Return the words of a text as a set: a long list of them is read more easily so than one a line."""
+    return frozenset(words.split())

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from dmcp.auth.discovery import ServerMetadata, is_same_issuer, origin, usable_scopes
 from dmcp.errors import AuthError
 from dmcp.protocol.limits import MAX_SHOWN_REFUSAL
-from dmcp.text import printable
+from dmcp.text import printable, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,8 @@ if TYPE_CHECKING:
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _ASSERTION_LIFETIME = 300  # seconds; it is used at once
 OFFLINE: Final = "offline_access"
-_OURS: Final = frozenset(
-    {
-        *("client_id", "redirect_uri", "response_type", "scope", "state", "resource"),
-        *("code_challenge", "code_challenge_method"),
-    }
+_OURS: Final = word_set(
+    "client_id redirect_uri response_type scope state resource code_challenge code_challenge_method"
 )
 """Parameters of an authorization request."""
 
@@ -43,12 +40,9 @@ _INSTEAD: Final = frozenset({"request", "request_uri", "response_mode"})
 
 _TARGET_SIGNS: Final = ("aadsts9010010", "aadsts901002", "resource' request parameter isn't supported")
 _DEAD_SIGNS: Final = ("expired", "revoked", "invalid")
-_PASSING_CODES: Final = frozenset(
-    {
-        *("temporarily_unavailable", "server_error", "slow_down", "too_many_requests", "rate_limited"),
-        *("ratelimited", "rate_limit_exceeded", "internal_error", "internal_server_error"),
-        "service_unavailable",
-    }
+_PASSING_CODES: Final = word_set(
+    "temporarily_unavailable server_error slow_down too_many_requests rate_limited ratelimited"
+    " rate_limit_exceeded internal_error internal_server_error service_unavailable"
 )
 _READ = 4000  # characters of a refusal that are looked at
 _FORM = 128 * 1024  # characters of an answer that is a form

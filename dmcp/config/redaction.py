@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from dmcp.config.checks import url_secrets
+from dmcp.text import word_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,40 +23,10 @@ MASK: Final = "***"
 _REFERENCE_ONLY: Final = re.compile(r"(?:Bearer |Basic |token )?(?:\$\{[A-Za-z_][A-Za-z0-9_]*\})+")
 _REFERENCE: Final = re.compile(r"\$\{[^{}]*\}")
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_TELLING_WORDS: Final = frozenset(
-    [
-        "auth",
-        "apikey",
-        "authorization",
-        "bearer",
-        "cookie",
-        "cookies",
-        "cred",
-        "creds",
-        "credential",
-        "credentials",
-        "dsn",
-        "jwt",
-        "key",
-        "keys",
-        "otp",
-        "pass",
-        "passcode",
-        "passphrase",
-        "passwd",
-        "password",
-        "pat",
-        "pin",
-        "private",
-        "pw",
-        "pwd",
-        "secret",
-        "secrets",
-        "session",
-        "signature",
-        "token",
-        "tokens",
-    ]
+_TELLING_WORDS: Final = word_set(
+    "auth apikey authorization bearer cookie cookies cred creds credential credentials dsn jwt key keys otp"
+    " pass passcode passphrase passwd password pat pin private pw pwd secret secrets session signature token"
+    " tokens"
 )
 _TELLING_PARTS: Final = (
     "token",
@@ -72,88 +43,15 @@ _NO_SECRETS: Final = frozenset(
 )
 """Last words of a name that make it one of a place or a kind: ``--key-file``, ``AUTH_TYPE``."""
 
-_HARMLESS_HEADERS: Final = frozenset(
-    [
-        "accept",
-        "accept-encoding",
-        "accept-language",
-        "content-type",
-        "user-agent",
-        "host",
-        "origin",
-        "connection",
-        "cache-control",
-    ]
+_HARMLESS_HEADERS: Final = word_set(
+    "accept accept-encoding accept-language content-type user-agent host origin connection cache-control"
 )
-_HARMLESS: Final = frozenset(
-    [
-        "true",
-        "false",
-        "yes",
-        "no",
-        "none",
-        "null",
-        "nil",
-        "undefined",
-        "default",
-        "auto",
-        "enabled",
-        "disabled",
-        "debug",
-        "info",
-        "warn",
-        "warning",
-        "error",
-        "trace",
-        "verbose",
-        "silent",
-        "quiet",
-        "production",
-        "development",
-        "staging",
-        "test",
-        "testing",
-        "local",
-        "localhost",
-        "stdio",
-        "http",
-        "https",
-        "sse",
-        "json",
-        "yaml",
-        "text",
-        "utf-8",
-        "basic",
-        "bearer",
-        "token",
-        "oauth",
-        "oauth2",
-        "password",
-        "secret",
-        "readonly",
-        "read-only",
-        "read",
-        "write",
-        "admin",
-        "user",
-        "root",
-        "main",
-        "master",
-        "latest",
-        "always",
-        "never",
-        "required",
-        "optional",
-        "strict",
-        "node",
-        "python",
-        "npx",
-        "uvx",
-        "docker",
-        "bash",
-        "public",
-        "private",
-    ]
+_HARMLESS: Final = word_set(
+    "true false yes no none null nil undefined default auto enabled disabled debug info warn warning error"
+    " trace verbose silent quiet production development staging test testing local localhost stdio http https"
+    " sse json yaml text utf-8 basic bearer token oauth oauth2 password secret readonly read-only read write"
+    " admin user root main master latest always never required optional strict node python npx uvx docker"
+    " bash public private"
 )
 _PREFIXES: Final = re.compile(
     r"(?:sk|pk|rk|gh[pousr]|github_pat|glpat|xox[a-z]|xapp|npm|pypi|hf|shpat|dop_v1|figd|lin_api|ntn|secret|tvly|"
@@ -173,35 +71,9 @@ _PAIR_IN_JSON: Final = re.compile(r'"([^"\\]{1,80})"\s{0,20}:\s{0,20}"((?:[^"\\]
 _LONGEST_JSON: Final = 256 * 1024  # characters of an argument that are read as JSON
 _SCHEME: Final = re.compile(r"(?:Bearer|Basic|token|Digest|Negotiate) {1,10}", re.IGNORECASE)
 _SHORT_ATTACHED: Final = re.compile(r"-([A-Za-z])(.+)", re.DOTALL)
-_OPTIONS: Final = frozenset(
-    [
-        "ort",
-        "orts",
-        "ath",
-        "aths",
-        "rofile",
-        "roject",
-        "rint",
-        "retty",
-        "ackage",
-        "ackages",
-        "rod",
-        "refix",
-        "rotocol",
-        "ublic",
-        "lugin",
-        "lugins",
-        "id",
-        "ipe",
-        "ages",
-        "arallel",
-        "age",
-        "roxy",
-        "rovider",
-        "rompt",
-        "reset",
-        "review",
-    ]
+_OPTIONS: Final = word_set(
+    "ort orts ath aths rofile roject rint retty ackage ackages rod refix rotocol ublic lugin lugins id ipe"
+    " ages arallel age roxy rovider rompt reset review"
 )
 """What makes ``-p`` an option of one dash and several letters (``-port``)."""
 

@@ -19,6 +19,7 @@ from dmcp.protocol import encodings
 from dmcp.protocol.categories import KEY_REFUSED
 from dmcp.protocol.limits import MAX_COOKIE, MAX_COOKIES, MAX_FRAME
 from dmcp.protocol.link import FaultKind
+from dmcp.text import word_set
 from dmcp.upstream import faults, pool, responses
 
 if TYPE_CHECKING:
@@ -40,11 +41,8 @@ _SHORTEST_WAIT: Final = 0.05
 _LONGEST_SHORTEST_WAIT: Final = 10.0
 _BODY_TIMEOUT: Final = 1.0
 """Seconds for the body of a refusal."""
-_NOT_CONFIGURABLE: Final = frozenset(
-    {
-        *("accept-encoding", "connection", "content-length", "last-event-id", "mcp-session-id"),
-        "transfer-encoding",
-    }
+_NOT_CONFIGURABLE: Final = word_set(
+    "accept-encoding connection content-length last-event-id mcp-session-id transfer-encoding"
 )
 
 

@@ -24,7 +24,7 @@ from dmcp.protocol.categories import NOT_FOUND
 from dmcp.protocol.limits import KIB, MAX_REFUSAL, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.proxies import is_loopback
-from dmcp.text import printable
+from dmcp.text import printable, word_set
 from dmcp.upstream.connection import BeyondLimitError, NotHttpError
 
 _NOT_SENT: Final = (
@@ -181,18 +181,14 @@ _WORD: Final = re.compile(r"[a-z0-9_'-]+")  # one class: linear
 _SESSION: Final = frozenset(
     {"session", "sessions", "session-id", "session_id", "sessionid", "mcp-session-id", "session's"}
 )
-_LOST: Final = frozenset(
-    {
-        *("absent", "closed", "dead", "deleted", "destroyed", "ended", "expired", "gone", "inactive"),
-        *("invalid", "lost", "missing", "no", "non-existent", "nonexistent", "obsolete", "removed"),
-        *("required", "stale", "terminated", "timed", "unknown", "unrecognised", "unrecognized"),
-        *("without", "doesn't", "isn't"),
-    }
+_LOST: Final = word_set(
+    "absent closed dead deleted destroyed ended expired gone inactive invalid lost missing no non-existent"
+    " nonexistent obsolete removed required stale terminated timed unknown unrecognised unrecognized without"
+    " doesn't isn't"
 )
-_NEGATED: Final = frozenset(
-    {"active", "available", "exist", "exists", "found", "initialised", "initialized", "known", "present"}
-    | {"find", "locate", "resolve"}
-    | {"provided", "recognised", "recognized", "specified", "supplied", "valid"}
+_NEGATED: Final = word_set(
+    "active available exist exists found initialised initialized known present find locate resolve provided"
+    " recognised recognized specified supplied valid"
 )
 _ABOUT_ARGUMENTS: Final = frozenset(
     {"argument", "arguments", "field", "parameter", "parameters", "params", "property", "quota"}

@@ -17,7 +17,7 @@ from dmcp.__main__ import COMMANDS
 from dmcp.cli.coding_tools.special import CONTINUE_OLD
 from dmcp.cli.coding_tools.table import TOOLS
 from dmcp.errors import ConfigError
-from dmcp.text import printable
+from dmcp.text import printable, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,19 +41,9 @@ _DEEPER = (
     ("customizations", "vscode", "settings", "mcp"),
 )
 """Where Visual Studio Code has ``servers``: in settings.json, a workspace file, a dev container."""
-_OTHER_THINGS = frozenset(
-    {
-        "agent_servers",
-        "language_servers",
-        "lsp",
-        "lspServers",
-        "formatter",
-        "formatters",
-        "hooks",
-        "tasks",
-        "scripts",
-    }
-    | {"statusLine", "extraKnownMarketplaces", "debuggers"}
+_OTHER_THINGS = word_set(
+    "agent_servers language_servers lsp lspServers formatter formatters hooks tasks scripts statusLine"
+    " extraKnownMarketplaces debuggers"
 )
 """Tables of commands and addresses in the files of tools that are no MCP servers."""
 _OF_SERVERS = re.compile(r"(?i)mcp|server")
@@ -215,21 +205,9 @@ def _by_spelling(servers: Mapping[str, Any], text: str) -> str:
 
 _RUNNERS = frozenset({"uvx", "uv", "pipx"})
 _VERBS = frozenset({"tool", "run", "x"})
-_WITH_VALUE = frozenset(
-    (
-        *(
-            "--from",
-            "--with",
-            "--with-editable",
-            "--with-requirements",
-            "--python",
-            "-p",
-            "--spec",
-            "--index",
-        ),
-        *("--index-url", "--extra-index-url", "--directory", "--project", "--cache-dir", "--config-file"),
-        *("--env-file", "--pip-args", "-i"),
-    )
+_WITH_VALUE = word_set(
+    "--from --with --with-editable --with-requirements --python -p --spec --index --index-url"
+    " --extra-index-url --directory --project --cache-dir --config-file --env-file --pip-args -i"
 )
 """Options of the runners that take the next word."""
 _PACKAGE = re.compile(r"dmcp(\[[\w,-]*\])?([=@~<>!].*)?")
