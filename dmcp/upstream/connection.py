@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection as the event loop sees it: bytes in, a head and chunks of a body out.
 
-Not here: whether and when a connection is used again (``direct``). Framing and its rules are llhttp's, by httptools.
+Not here: whether and when a connection is used again (``pool``). Framing and its rules are llhttp's, by httptools.
 """
 
 from __future__ import annotations

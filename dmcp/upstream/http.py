@@ -1,6 +1,6 @@
 """What the two HTTP transports share: tasks the link owns, frames in order, the pause, and how a link ends.
 
-Not here: requests and addresses (``endpoint``), bodies (``bodies``), the transports' own rules.
+Not here: requests and addresses (``endpoint``), bodies (``responses``), the transports' own rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How a link to a configured remote server is opened, without importing httpx before there is one.
 
-Not here: the transports, and the choice between them (``fallback``).
+Not here: the transports, and the choice between them (``sse``).
 """
 
 from __future__ import annotations

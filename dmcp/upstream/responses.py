@@ -143,7 +143,7 @@ class Body(httpx.AsyncByteStream):
 
 
 class Transport(Protocol):
-    """A way to one origin: straight (``direct``), or through a proxy (``origins``).
+    """A way to one origin: straight, or through a proxy (both in ``pool``).
 
     Attributes:
         proxy: the proxy's address for an error to name, without credentials; empty where there is none.

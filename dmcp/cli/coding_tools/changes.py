@@ -1,6 +1,6 @@
 """One change to a coding tool's file: which value was where, and which is there now, so that it can be undone.
 
-Pure. Not here: finding the changes (``replaced``), making them in a text (``formats``), keeping them (``record``).
+Pure. Not here: finding the changes (``replaced``), making them in a text (``formats``), keeping them (``install``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What is particular to single tools and cannot be said as data: one section of functions for each tool.
 
-The functions are named in ``table``; ``tool.CodingTool`` and ``tool.Installation`` describe when each is called. Pure.
-Source: the tools themselves and their documentation.
+The functions are named in ``table``; ``CodingTool`` and ``Installation`` in ``model`` describe when each is called.
+OpenCode's switches over the tools of all servers are brought down to one server's own lists. Pure. Source: the tools
+themselves and their documentation.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The coding tools dmcp knows: one entry for each, in the order of the help text and the documentation.
 
-Data only. Its types are described in ``tool``; ``docs/render.py`` prints it as docs/import.md.
+Data only. Its types are described in ``model``; ``docs/render_tools.py`` prints it as docs/import.md.
 """
 
 from __future__ import annotations
