@@ -1,7 +1,8 @@
 """``dmcp import``: from the configuration of other coding tools to dmcp's own. The command and its order of steps.
 
 Input exists -> overwrite question -> parse -> servers by name -> questions -> written once. Until the last step
-nothing has changed. Not here: how tools keep their servers (``dmcp.cli.coding_tools``).
+nothing has changed. In a script nothing is asked. Names come from files that others may have written, so nothing in
+them reaches the terminal as a control sequence. Not here: how tools keep their servers (``dmcp.cli.coding_tools``).
 """
 
 from __future__ import annotations

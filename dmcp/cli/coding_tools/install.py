@@ -409,7 +409,10 @@ class Made:
 
 
 class Record:
-    """The changes of one tool in one scope, in the order they were made."""
+    """The changes of one tool in one scope, in the order they were made: a file for each, so that they can be undone.
+
+    Only the user can read the files, since an entry that was taken out may hold secrets.
+    """
 
     def __init__(self, tool: CodingTool, scope: Scope, machine: Machine) -> None:
         """Name the file; nothing is read yet."""

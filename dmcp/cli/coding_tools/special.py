@@ -478,6 +478,11 @@ def opencode_entry(launch: LaunchCommand) -> dict[str, Any]:
     return {"type": "local", "command": [launch.command, *launch.args], "enabled": True}
 
 
+# Switches over the tools of all servers at once -----------------------------------------------------------------------
+# OpenCode calls a tool ``SERVER_TOOL`` and goes by the last switch whose pattern matches that. dmcp has two lists for a
+# server: what is included, without what is excluded. Most chains of switches can be said with them, not all: see
+# ``Selection.lost``.
+
 _LONGEST = 200
 """Signs in a pattern, others are passed over. Comparing two takes their product; names of tools have 64 signs at most,
 or a few more."""
