@@ -189,10 +189,18 @@ class Endpoint:
                     raise faults.failure(FaultKind.REJECTED, reason, may_have_run=False)
                 request = request._replace(url=await self._redirected(response, request.url))
             elif status in _DENIED:
+                said = await _words(response)
+                names_session = any(name == b"mcp-session-id" for name, _ in request.extra)
+                if (
+                    names_session
+                    and "www-authenticate" not in response.headers
+                    and faults.is_session_expired(status, said.encode())
+                ):
+                    raise faults.LinkFailure(faults.NOT_RUN)
                 if not sign_in or status in denied:
-                    raise await _auth_error(response, self._has_key)
+                    raise _auth_error(status, said, self._has_key)
                 denied.add(status)
-                authorization = await self._reauthorize(response, authorization)
+                authorization = await self._reauthorize(response, said, authorization)
             elif (
                 status in _BUSY
                 and (wait := faults.retry_after(response.headers.get("retry-after"))) is not None
@@ -241,13 +249,12 @@ class Endpoint:
         except AuthError as error:
             raise faults.failure(FaultKind.UNAUTHORIZED, str(error), may_have_run=False) from error
 
-    async def _reauthorize(self, response: Response, rejected: str | None) -> str:
+    async def _reauthorize(self, response: Response, said: str, rejected: str | None) -> str:
         """Return credentials in place of the ones just refused."""
         challenge = response.headers.get("www-authenticate", "")
         status = response.status_code
         if self._credentials is None or (status != _UNAUTHORIZED and "insufficient_scope" not in challenge):
-            raise await _auth_error(response, self._has_key)
-        said = await _words(response)
+            raise _auth_error(status, said, self._has_key)
         try:
             return await self._credentials.challenged(status, challenge, rejected)
         except AuthError as error:
@@ -262,9 +269,7 @@ class Endpoint:
         return target
 
 
-async def _auth_error(response: Response, has_key: bool) -> faults.LinkFailure:
-    said = await _words(response)
-    status = response.status_code
+def _auth_error(status: int, said: str, has_key: bool) -> faults.LinkFailure:
     wish = "wants credentials" if status == _UNAUTHORIZED else "refuses access"
     advice = "sign in, or set an Authorization header for it in the configuration"
     category = KEY_REFUSED if has_key else ""

@@ -170,7 +170,7 @@ def http_date(text: str) -> datetime | None:
 SHOWN: Final = 300
 """Characters of a refusal that are shown."""
 _UNSUPPORTED_VERSION: Final = -32022  # of JSON-RPC, in later revisions
-_SESSION_STATUS: Final = frozenset({400, 404, 410, 422})
+_SESSION_STATUS: Final = frozenset({400, 401, 403, 404, 409, 410, 422, 500, 503})
 """Statuses a server that no longer knows a session has been seen to answer with; all but 404 need the words as well."""
 _RAW: Final = 4000  # characters that are made printable: much of them may be space
 _DEPTH: Final = 3  # objects within objects that are looked into

@@ -98,7 +98,7 @@ class StreamableHttpLink(HttpLink):
             self._mark_sent(request_id)
             await self._answered(response, frame, request_id)
         except faults.LinkFailure as error:
-            self._fail(request_id, error.fault)
+            self._fail_request(request_id, error.fault)
 
     def _start_request(self, frame: bytes, request_id: int) -> None:
         opened = self._revision is not None and not self._lost and self._opening is None
@@ -125,7 +125,7 @@ class StreamableHttpLink(HttpLink):
             response = await self._endpoint.settle(answer, request)
             await self._answered(response, request.body, request_id)
         except faults.LinkFailure as error:
-            self._fail(request_id, error.fault)
+            self._fail_request(request_id, error.fault)
 
     def abandon(self, request_id: int) -> None:
         self._fast_path.abandon(request_id)
@@ -249,8 +249,7 @@ class StreamableHttpLink(HttpLink):
         body, fault = await responses.refusal(response, self._reading)
         if self._session_expired(response, body):
             reason = f"{faults.NOT_RUN.reason} ({fault.reason})"
-            self._fail(request_id, LinkFault(FaultKind.SESSION_LOST, reason, may_have_run=False))
-            self._lose_session()
+            self._fail_request(request_id, LinkFault(FaultKind.SESSION_LOST, reason, fault.may_have_run))
         elif (
             self._revision is None and response.status_code in _NO_REVISION and faults.refuses_revision(body)
         ):
@@ -363,6 +362,11 @@ class StreamableHttpLink(HttpLink):
 
     def _session_expired(self, response: Response, body: bytes) -> bool:
         return self._session is not None and faults.is_session_expired(response.status_code, body)
+
+    def _fail_request(self, request_id: int, fault: LinkFault) -> None:
+        self._fail(request_id, fault)
+        if fault.kind is FaultKind.SESSION_LOST:
+            self._lose_session()
 
     def _lose_session(self) -> None:
         if not self._lost:

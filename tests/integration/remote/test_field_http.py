@@ -84,6 +84,7 @@ LOSSES = [
     ),
     say(410, b'{"message":"session expired"}', "application/json"),
     say(422, b'{"error":"missing session"}', "application/json"),
+    say(401, b"Unauthorized: Session not found"),
     rpc_error("Session not found"),
     rpc_error("Session expired", null_id=True),
     rpc_error("Invalid session", events=True),
@@ -100,6 +101,20 @@ async def test_a_session_lost_in_other_words_is_begun_anew_once(
         for lost in (1, 2):
             server.on("tools/call", loss, fine)
             assert (await client.call("far", "x"))["content"] == []
+            assert (await client.call("far", "x"))["content"] == []
+            assert count(server, "initialize") == 1 + lost
+
+
+async def test_a_session_lost_with_a_5xx_is_begun_anew_and_the_call_is_not_repeated(
+    tmp_path: Path, server: RawServer
+) -> None:
+    nested = b'{"error":"Error POSTing to endpoint (HTTP 400): Bad Request: No valid session ID provided"}'
+    async with behind(tmp_path, server, fine) as client:
+        await client.call("far", "x")
+        for lost, status in enumerate((500, 503), 1):
+            server.on("tools/call", say(status, nested, "application/json"), fine)
+            with pytest.raises(RpcError, match="no longer knows the session"):
+                await client.call("far", "x")
             assert (await client.call("far", "x"))["content"] == []
             assert count(server, "initialize") == 1 + lost
 

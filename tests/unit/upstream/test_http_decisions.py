@@ -187,7 +187,9 @@ def test_a_stream_is_asked_for_again_while_its_server_is_away_but_not_for_ever()
         (400, "Bad Request: Server not initialized", True),
         (400, "Invalid params", False),
         (400, "", False),
-        (500, "no session", False),
+        (500, "no session", True),
+        (502, "no session", False),
+        (500, "database failed", False),
     ],
 )
 def test_a_session_is_forgotten_when_the_server_says_so(status: int, text: str, *, forgotten: bool) -> None:

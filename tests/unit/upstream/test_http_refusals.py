@@ -65,6 +65,19 @@ LOST = [
     "No transport found for sessionId",
     "Received request before initialization was complete",
     "invalid parameter: Mcp-Session-Id",
+    "Unauthorized: Session not found",
+    "Not Found: Unknown Mcp-Session-Id header",
+    "Error POSTing to endpoint (HTTP 400): Bad Request: No valid session ID provided",
+    "Mcp-Session-Id header is invalid",
+    "MCP session has ended; please reinitialize",
+    "Your session is not valid anymore",
+    "Session closed",
+    "The requested session cannot be found.",
+    "Session ID mismatch: unknown session",
+    "server restarted, session was lost",
+    "No such session",
+    "Session does not exist or has been evicted",
+    "client not initialized",
 ]
 NOT_LOST = [
     "Invalid params",
@@ -81,13 +94,12 @@ NOT_LOST = [
 
 @pytest.mark.parametrize("text", LOST)
 def test_a_session_that_is_lost_in_other_words_than_404(text: str) -> None:
-    for status in (400, 410, 422):
+    for status in (400, 401, 403, 409, 410, 422, 500, 503):
         assert faults.is_session_expired(status, text.encode())
         assert faults.is_session_expired(status, b'{"detail":"%s"}' % text.encode())
         assert faults.is_session_expired(status, b'{"message":"%s"}' % text.encode())
     assert faults.is_session_expired(404, b"")
-    assert not faults.is_session_expired(500, text.encode())
-    assert not faults.is_session_expired(401, text.encode())
+    assert not faults.is_session_expired(429, text.encode())
     error = b'{"jsonrpc":"2.0","id":%s,"error":{"code":-32001,"message":"%s"}}'
     assert faults.response_expires_session(error % (b"7", text.encode()))
     assert faults.response_expires_session(error % (b"null", text.encode()))
