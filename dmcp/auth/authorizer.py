@@ -78,12 +78,7 @@ class Authorizer:
         return entry.tokens if entry else None
 
     async def refresh(self, name: str, server: RemoteServer, rejected: str | None = None) -> Tokens:
-        """Return tokens that are neither due nor rejected: another process's if it was faster, else new ones.
-
-        Args:
-            name: the server's.
-            server: its configuration.
-            rejected: the header value the server did not accept.
+        """Return tokens that are neither due nor ``rejected``: another process's if it was faster, else new ones.
 
         Raises:
             SignInNeeded: there is nothing to renew, or the refresh token is worth nothing any more.
@@ -168,14 +163,8 @@ class Authorizer:
     ) -> Tokens:
         """Sign in, unless another process does or did so meanwhile. One that ends without tokens is taken over from.
 
-        Args:
-            name: the server's.
-            server: its configuration.
-            wanted: its challenge.
-            rejected: the header value that is not good enough, if there was one.
-            announce: is told the address.
-            on_other_process: is told when another process is at it, and waited for.
-            ask: whether the user may be bothered; a sign-in of another process is waited for all the same.
+        The arguments are those of ``reauthorize``; ``wanted`` is the challenge. Without ``ask`` the user is not
+        bothered; a sign-in of another process is waited for all the same.
 
         Raises:
             SignInNeeded: the user did not do it, or may not be bothered.

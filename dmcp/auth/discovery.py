@@ -94,12 +94,8 @@ def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
     """Return whether a URL that a server gave may be fetched: HTTPS, or HTTP on this machine for a server on it.
 
     A remote server must not make dmcp speak to what listens on the user's own machine or in their network, by HTTPS
-    either. What a name stands for is checked when it is connected to (``dmcp.auth.web``).
-
-    Args:
-        url: what was given.
-        server_url: by whom.
-        home: what kind of address that server has, if its host is a name and that is known.
+    either. What a name stands for is checked when it is connected to (``dmcp.auth.web``). ``home`` is what kind of
+    address the server has, if its host is a name and that is known.
     """
     if len(url) > MAX_AUTH_ADDRESS or any(c.isspace() or ord(c) < ord(" ") or ord(c) == _DELETE for c in url):
         return False
@@ -126,9 +122,7 @@ def is_allowed_url(url: str, server_url: str, home: Kind | None = None) -> bool:
 def resource_metadata_urls(server_url: str, named: str | None) -> tuple[str, ...]:
     """Return where to look for a server's protected resource metadata, in order (RFC 9728 section 3.1).
 
-    Args:
-        server_url: the server's configured address.
-        named: ``resource_metadata`` of the challenge; if there is one, it is the only place.
+    What the challenge has named (``resource_metadata``) is the only place.
     """
     if named:
         return (named,)
@@ -157,13 +151,7 @@ def server_metadata_urls(issuer: str) -> tuple[str, ...]:
 def read_resource_metadata(
     document: object, server_url: str, wanted: str | None = None, home: Kind | None = None
 ) -> ResourceMetadata:
-    """Check protected resource metadata.
-
-    Args:
-        document: what was fetched.
-        server_url: the MCP server.
-        wanted: the issuer to take if it is among those named.
-        home: see ``is_allowed_url``.
+    """Check protected resource metadata; ``wanted`` is the issuer to take if it is among those named.
 
     Raises:
         AuthError: it is no such document, or it describes another server (RFC 9728 section 3.3).
@@ -186,11 +174,7 @@ def read_resource_metadata(
 
 
 def read_server_metadata(document: object, issuer: str) -> ServerMetadata:
-    """Check authorization server metadata.
-
-    Args:
-        document: what was fetched.
-        issuer: the identifier its address was made from.
+    """Check authorization server metadata, whose address was made from this issuer's identifier.
 
     Raises:
         AuthError: it is no such document, has endpoints that are not HTTPS, or is another issuer's

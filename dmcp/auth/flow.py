@@ -146,14 +146,8 @@ async def sign_in(
 ) -> Granted:
     """Do the authorization code grant, from the loopback address to the tokens.
 
-    Args:
-        web: to fetch with.
-        found: where.
-        settings: the user's configuration of the server.
-        known: the client registered there before.
-        wish: what to ask for.
-        offer: shows the user the address.
-        wait_timeout: seconds they have.
+    ``known`` is the client that was registered there before. ``offer`` shows the user the address; they have
+    ``wait_timeout`` seconds.
 
     Raises:
         SignInNeeded: the user did not sign in in time, or refused.

@@ -164,13 +164,7 @@ def authorization_request(
 ) -> AuthorizationRequest:
     """Prepare the browser's way to the authorization server, with fresh ``state`` and PKCE verifier.
 
-    Args:
-        server: where.
-        client: as whom.
-        redirect_uri: where the browser comes back to.
-        resource: the value of that parameter; empty: it is not sent.
-        scopes: what to ask for.
-        assume_pkce: see ``check_code_flow``.
+    An empty ``resource`` is not sent. For ``assume_pkce`` see ``check_code_flow``.
 
     Raises:
         AuthError: see ``check_code_flow``; or its authorization endpoint is no address a query can be added to.
@@ -224,10 +218,7 @@ def is_answer_to(request: AuthorizationRequest, query: Mapping[str, str]) -> boo
 def code_from(request: AuthorizationRequest, query: Mapping[str, str], *, vouched: bool = True) -> str:
     """Return the authorization code of a callback whose ``state`` is right.
 
-    Args:
-        request: what it answers.
-        query: of the callback.
-        vouched: whether an answer without ``iss`` can only be the issuer's.
+    ``vouched`` says that an answer without ``iss`` can only be the issuer's.
 
     Raises:
         AuthError: ``iss`` is missing though promised or needed, or is another issuer's (RFC 9207 section 2.4).
@@ -286,11 +277,7 @@ def authenticated(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """Return a token request's form and headers with the client's authentication added (RFC 6749 section 2.3).
 
-    Args:
-        form: the request.
-        client: who asks.
-        issuer: the authorization server, the audience of an assertion.
-        private_key: PEM; needed for ``private_key_jwt``.
+    The issuer is the audience of an assertion. The key (PEM) is needed for ``private_key_jwt``.
 
     Raises:
         AuthError: the method needs something the configuration lacks.
@@ -352,11 +339,7 @@ def is_refusal(document: object) -> bool:
 def refusal(status: int, document: object, server_origin: str, text: str = "") -> GrantRefused:
     """Return the error for a token or registration request that was refused in words (RFC 6749 section 5.2).
 
-    Args:
-        status: of HTTP.
-        document: the parsed answer; whatever it is.
-        server_origin: whose.
-        text: the answer as it came, for one that is no JSON.
+    The document is the parsed answer, whatever it is; the text the answer as it came, for one that is no JSON.
     """
     code, said = _said(document)
     why = described({"error": code, "error_description": said})

@@ -68,13 +68,10 @@ class Tokens:
 def read_token_response(
     document: object, now: float, asked: tuple[str, ...], before: Tokens | None = None
 ) -> Tokens:
-    """Return the tokens of a token endpoint's answer (RFC 6749 section 5.1).
+    """Return the tokens of a token endpoint's answer (RFC 6749 section 5.1), which came ``now``.
 
-    Args:
-        document: the parsed body.
-        now: seconds since the epoch.
-        asked: the scopes asked for, which are the granted ones if the answer does not name any.
-        before: the renewed tokens; their refresh token stays in use if the answer brings no new one.
+    The scopes ``asked`` for are the granted ones if the answer does not name any. The refresh token of the tokens
+    ``before`` stays in use if the answer brings no new one.
 
     Raises:
         AuthError: this is no token response.

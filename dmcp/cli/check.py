@@ -316,13 +316,7 @@ class EventCollector:
 
 
 async def examine(client: Client, config: ServerConfig, started: float) -> ServerReport:
-    """Find out about one server, waiting for it as an assistant would.
-
-    Args:
-        client: the session with dmcp.
-        config: the server.
-        started: ``time.monotonic()`` when dmcp was started.
-    """
+    """Find out about one server as an assistant would wait for it; dmcp was ``started`` then (``time.monotonic``)."""
     name, features = config.name, config.features
     transport = "stdio" if isinstance(config.target, StdioServer) else config.target.kind
     try:
@@ -388,12 +382,7 @@ def completed(report: ServerReport, events: EventCollector) -> ServerReport:
 
 
 def advice(group: str, lost: Mapping[str, Any]) -> str | None:
-    """Return what the user can do about a lost connection, where its reason does not say it.
-
-    Args:
-        group: the server.
-        lost: the fields of a ``ConnectionLost``, or nothing.
-    """
+    """Return what the user can do about a lost connection, where its reason (``ConnectionLost``) does not say it."""
     category = lost.get("category", "")
     if category in _ADVICE:
         return _ADVICE[category]

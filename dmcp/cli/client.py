@@ -180,14 +180,9 @@ class Client:
     ) -> Any:
         """Return the result of a request.
 
-        Args:
-            method: what is asked for.
-            params: with which parameters.
-            within: seconds until it is given up.
-
         Raises:
             RpcError: it was answered with an error.
-            InternalError: it was not answered, because the process has ended or in this time.
+            InternalError: it was not answered, because the process has ended, or ``within`` so many seconds.
         """
         if self._gone is not None:
             raise InternalError(self._gone)

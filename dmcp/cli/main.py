@@ -170,9 +170,7 @@ def _serve(ctx: click.Context, config: str, verbose: int, quiet: bool, log_forma
 def command_line(arguments: list[str], serve: Callable[[str | None], int]) -> int:
     """Do what the arguments say. Blocks; returns the exit status. No exception but ``SystemExit`` comes out.
 
-    Args:
-        arguments: of the process.
-        serve: serves a configuration until the client leaves, and returns the exit status.
+    ``serve`` serves a configuration until the client leaves, and returns the exit status.
     """
     _fill_closed()
     _configure_streams()

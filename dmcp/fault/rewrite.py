@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
 
 def arriving(due: Sequence[Due], identifier: bytes = b"null") -> list[Step]:
-    """Return the steps before a request is carried out, or at a moment that has no message of its own.
-
-    Args:
-        due: the faults that act.
-        identifier: the request's encoded id.
-    """
+    """Return the steps before a request is carried out, or at a moment that has no message; the id is encoded."""
     return [step for one in due for step in _before(one.fault, one.random, identifier)]
 
 

@@ -95,12 +95,7 @@ class Script(Strict):
 
 
 def build(name: str, on: str, **arguments: Any) -> Any:
-    """Return one fault, checked, e.g. ``build("crash", "call", when="during", times=1)``.
-
-    Args:
-        name: one of ``KINDS``.
-        on: the phase.
-        arguments: the fault's own arguments and the limits.
+    """Return one fault, checked: ``build("crash", "call", when="during", times=1)``: name, phase, arguments, limits.
 
     Raises:
         ConfigError: there is no such fault, or an argument is wrong; one sentence for each mistake.
@@ -117,11 +112,7 @@ def read_fault(value: Any) -> Any:
 
 
 def read(text: bytes, source: str) -> Script:
-    """Return the script a text is.
-
-    Args:
-        text: the file's content, JSON.
-        source: what to call it in an error.
+    """Return the script that a file's content is; ``source`` is what to call it in an error.
 
     Raises:
         ConfigError: it is no JSON, or not a script; one sentence for each mistake.

@@ -370,11 +370,7 @@ def _number(arguments: JsonObject, name: str, default: Any = None, least: float 
 
 
 def _contents(uri: str, runs: int) -> JsonObject:
-    """Return what is in a resource.
-
-    Args:
-        uri: the resource.
-        runs: what ``fault://counter`` says.
+    """Return what is in a resource; ``runs`` is what ``fault://counter`` says.
 
     Raises:
         RpcError: there is no such resource.

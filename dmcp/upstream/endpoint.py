@@ -100,11 +100,7 @@ class Endpoint:
             await pool.give_back(self._origin)
 
     def resolve(self, reference: str, base: httpx.URL | None = None) -> httpx.URL:
-        """Return the absolute URL of a reference the server gave.
-
-        Args:
-            reference: as it came.
-            base: what it is relative to; the server's own URL unless given.
+        """Return the absolute URL of a reference the server gave, relative to ``base``, or to the server's own URL.
 
         Raises:
             LinkFailure: it is none, or leads to another origin, where this server's credentials must not go.
@@ -152,12 +148,8 @@ class Endpoint:
     def start(self, request: Request, on_response: ResponseCallback) -> Connection | None:
         """Send a request at once, if nothing has to be waited for but the answer.
 
-        Args:
-            request: what and where to.
-            on_response: is told the answer, for which ``settle`` may be needed, or why there is none.
-
-        Returns:
-            The connection, to be closed by who gives the answer up; ``None`` if nothing was sent.
+        ``on_response`` is told the answer, for which ``settle`` may be needed, or why there is none. Returned is the
+        connection, to be closed by who gives the answer up; ``None`` if nothing was sent.
         """
         if self._cookies or (self._credentials is not None and self._credentials.needed):
             return None

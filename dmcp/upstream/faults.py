@@ -60,13 +60,9 @@ def failure(kind: FaultKind, reason: str, *, may_have_run: bool, category: str =
 
 
 def from_exception(error: httpx.HTTPError | httpx.InvalidURL, proxy: str = "") -> LinkFault:
-    """Return the fault behind an exception of httpx.
+    """Return the fault behind an exception of httpx; ``proxy`` is the address of the proxy it went through, if any.
 
     A request may have run unless the connection could not even be made: what was written may have been read.
-
-    Args:
-        error: what happened.
-        proxy: the address of the proxy the request went through, if it went through one.
     """
     if isinstance(error, BeyondLimitError | httpx.DecodingError):
         return LinkFault(FaultKind.PROTOCOL, str(error), may_have_run=True)

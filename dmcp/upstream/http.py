@@ -196,9 +196,7 @@ class HttpLink(ABC):
     def _deliver(self, event: ServerSentEvent, during: int | None = None) -> bytes | None:
         """Pass an event's message on; returns the frame, or ``None`` where the event holds no message.
 
-        Args:
-            event: of a stream.
-            during: the id of the request whose stream it is; ``None`` for the standalone one.
+        ``during`` is the id of the request whose stream it is; ``None`` for the standalone one.
         """
         if event.event not in {"", "message"} or not event.data:
             return None

@@ -56,13 +56,7 @@ class DirectTransport:
     proxy = ""
 
     def __init__(self, host: str, port: int, *, tls: bool) -> None:
-        """Connect nothing yet.
-
-        Args:
-            host: its name or address.
-            port: its port.
-            tls: whether to speak TLS with it, and verify it.
-        """
+        """Connect nothing yet; ``tls`` says whether to speak TLS, and verify it."""
         self._host = host
         self._port = port
         self._tls = tls

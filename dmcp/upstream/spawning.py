@@ -88,9 +88,7 @@ async def spawn(start: Start, events: ProcessEvents) -> Process:
 async def off_loop(work: Callable[[], T], discard: Callable[[T], object] = lambda _: None) -> T:
     """Run blocking work in a thread of its own, which may be left hanging when the process ends.
 
-    Args:
-        work: what to do there.
-        discard: called with the result, in any thread, when nobody waits for it any more.
+    ``discard`` is called with the result, in any thread, when nobody waits for it any more.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

@@ -41,12 +41,7 @@ _PACKAGE = re.compile(r"@?[A-Za-z0-9][\w.-]*(/[\w.-]+)*([@:=]{1,2}[\w.^~*-]+)?")
 
 
 def suggestion(server: ImportedServer, known: About | None = None) -> str:
-    """Return one sentence, without the values of arguments, variables or headers.
-
-    Args:
-        server: the server.
-        known: what its package says.
-    """
+    """Return one sentence on a server, without the values of arguments, variables or headers."""
     if known is not None:
         return composed(known.summary or f"The {server.name} server", known.tools)
     return _plain_suggestion(server)

@@ -41,13 +41,7 @@ _SIGN_IN_NOTE: Final = (
 def read_entry(
     tool: CodingTool, name: str, raw: Mapping[str, Any], variables: Mapping[str, str]
 ) -> tuple[ImportedServer, list[NotConverted]]:
-    """Return the server an entry describes, and what of it was not converted.
-
-    Args:
-        tool: the tool.
-        name: the server's name.
-        raw: the entry.
-        variables: the variables that the tool defines itself.
+    """Return the server an entry describes, and what of it was not converted; ``variables`` are the tool's own.
 
     Raises:
         BadEntry: it cannot be imported, with the reason.
@@ -323,14 +317,7 @@ class BadEntry(Exception):  # noqa: N818 - never leaves this package
 
 
 class Entry:
-    """A tool's table for one server, and the notes made while reading it.
-
-    Args:
-        name: the server's name.
-        raw: the table.
-        syntax: how the tool refers to environment variables.
-        variables: the variables that the tool defines itself.
-    """
+    """A tool's table for one server, and the notes made while reading it. The variables are the tool's own."""
 
     def __init__(
         self, name: str, raw: Mapping[str, Any], syntax: Syntax, variables: Mapping[str, str]
