@@ -95,14 +95,10 @@ class Callback:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def answer(self, is_ours: Callable[[dict[str, str]], bool], wait_timeout: float) -> dict[str, str]:
-        """Return the query of the first callback that is ours.
-
-        Args:
-            is_ours: says so, by the ``state`` in it; strangers are turned away and do not end the wait.
-            wait_timeout: seconds.
+        """Return the query of the first callback that ``is_ours``; others are turned away and do not end the wait.
 
         Raises:
-            TimeoutError: it did not come.
+            TimeoutError: it did not come in these seconds.
         """
         self._is_ours, self._found = is_ours, asyncio.get_running_loop().create_future()
         try:

@@ -86,15 +86,9 @@ async def discover(
 ) -> Discovered:
     """Find a server's authorization server.
 
-    Each place is looked at in turn; a place that cannot be read is passed over, and only when nothing is found they are
-    all told.
-
-    Args:
-        web: to fetch with.
-        server_url: the MCP server.
-        named: where its challenge says the protected resource metadata is.
-        settings: the user's configuration of the server.
-        bound: the issuer the configured client is for, if that is known.
+    Each place is looked at in turn, first where the challenge has ``named`` the protected resource metadata; a place
+    that cannot be read is passed over, and only when nothing is found they are all told. ``bound`` is the issuer the
+    configured client is for, if that is known.
 
     Raises:
         AuthError: a document may not be fetched or cannot be believed.

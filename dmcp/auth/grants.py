@@ -108,11 +108,7 @@ class AuthorizationRequest:
 
 
 def preload(*, signing: bool) -> None:
-    """Import what a grant needs. Blocks for up to a tenth of a second: call it in a thread, before anything else here.
-
-    Args:
-        signing: whether assertions are to be signed.
-    """
+    """Import what a grant needs, and to sign assertions. Blocks for up to a tenth of a second: call it in a thread."""
     for module in (
         "authlib.oauth2.rfc6749",
         "authlib.oauth2.rfc7636",
@@ -128,9 +124,7 @@ def preload(*, signing: bool) -> None:
 def check_code_flow(server: ServerMetadata, *, assume_pkce: bool = False) -> str:
     """Return the authorization endpoint of a server that can do the flow safely.
 
-    Args:
-        server: what it says of itself.
-        assume_pkce: whether the user says that it does PKCE where it says nothing of it.
+    With ``assume_pkce`` the user says that it does PKCE where it says nothing of it.
 
     Raises:
         AuthError: it has none, or does not say that it does PKCE with S256 (MCP 2025-11-25).

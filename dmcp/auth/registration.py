@@ -80,11 +80,7 @@ def choose(
 ) -> Client | Register:
     """Return the client to use, or the registration to make, in the order the specification gives.
 
-    Args:
-        settings: the user's configuration of this server.
-        server: the authorization server.
-        known: the client dmcp registered with this very issuer before.
-        redirect_uri: where the authorization response will be sent.
+    ``known`` is the client dmcp registered with this very issuer before.
 
     Raises:
         AuthError: only the user can provide a client id.

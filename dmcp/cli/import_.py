@@ -389,15 +389,7 @@ _FEATURES = ("tools", "resources", "prompts")
 def report(
     result: LoadResult, written: Output, entries: Mapping[str, dict[str, Any]], verb: str, output: str
 ) -> Iterator[str]:
-    """Yield the lines of the report, without secrets.
-
-    Args:
-        result: what was loaded, with everything that was not converted.
-        written: what was written, or would be.
-        entries: the entries by name.
-        verb: what was done, or would be.
-        output: the file.
-    """
+    """Yield the lines of the report, without secrets; ``verb`` says what was done, or would be."""
     yield from map(plain, result.remarks)
     count = len(written.added)
     yield f"{verb} {'1 server' if count == 1 else f'{count} servers'} into {output}"

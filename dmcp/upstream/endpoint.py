@@ -127,15 +127,9 @@ class Endpoint:
     ) -> Response:
         """Send one request and return the answer, its body unread: the caller closes it.
 
-        Redirects, refused credentials and ``Retry-After`` are dealt with. There is no deadline here: whoever
-        waits cancels.
-
-        Args:
-            method: of HTTP.
-            extra: headers of this request only.
-            body: sent as it is.
-            url: another address of the same origin.
-            sign_in: whether a 401 may ask for better credentials.
+        Redirects, refused credentials and ``Retry-After`` are dealt with. There is no deadline here: whoever waits
+        cancels. ``url`` is another address of the same origin; without ``sign_in`` a 401 asks for no better
+        credentials.
 
         Raises:
             LinkFailure: there is no answer, or one that no repetition mends.

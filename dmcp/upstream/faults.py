@@ -99,12 +99,8 @@ def _cause(error: BaseException) -> str:
 def from_status(status: int, body: bytes, proxy: str = "") -> LinkFault:
     """Return the fault behind a status that is no success, with what the server itself says about it.
 
-    429 refuses before anything runs, and so do the other 4xx; after a 5xx nobody can tell.
-
-    Args:
-        status: of HTTP.
-        body: of the answer, as much as was read.
-        proxy: the address of the proxy it came through, if it did: it may be the proxy's answer.
+    429 refuses before anything runs, and so do the other 4xx; after a 5xx nobody can tell. ``proxy`` is the address of
+    the proxy it came through, if it did: it may be the proxy's answer.
     """
     reason = f"answered HTTP {status}"
     if status == _PROXY_DENIED:

@@ -143,12 +143,7 @@ _LONGEST: Final = 2000  # characters of a command that are looked at
 
 
 def advice(command: str, args: int) -> str | None:
-    """Return what is wrong with a command that was not found, and the mended line; ``None`` if nothing is to be seen.
-
-    Args:
-        command: as the configuration has it.
-        args: how many arguments stand beside it.
-    """
+    """Return what is wrong with a command that was not found, and how to write it; ``None`` if that is not seen."""
     command = command[:_LONGEST]
     words = _words(command)
     if len(words) > 1 or command != command.strip():

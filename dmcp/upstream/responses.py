@@ -205,15 +205,10 @@ def content_type(response: Response) -> str:
 
 
 async def whole(response: Response, reading: asyncio.Event, limit: int = MAX_FRAME) -> bytes:
-    """Return the body, once it is complete. Closes the answer however it ends.
-
-    Args:
-        response: an answer whose body is unread.
-        reading: cleared while the link is paused.
-        limit: bytes, uncompressed.
+    """Return the body, once it is complete; ``reading`` is cleared while the link is paused. Closes the answer.
 
     Raises:
-        LinkFailure: the body is longer than ``limit``, or the connection broke within it.
+        LinkFailure: the body is longer than ``limit`` bytes, uncompressed, or the connection broke within it.
     """
     try:
         if _announced(response) > limit:
@@ -260,15 +255,10 @@ async def refusal(response: Response, reading: asyncio.Event) -> tuple[bytes, Li
 async def events(
     response: Response, reading: asyncio.Event, limit: int = MAX_FRAME
 ) -> AsyncIterator[ServerSentEvent]:
-    """Return the events of a stream until it ends. Closes the answer however it ends.
-
-    Args:
-        response: an answer of type ``text/event-stream`` whose body is unread.
-        reading: cleared while the link is paused.
-        limit: bytes of one event, uncompressed.
+    """Return the events of a stream until it ends; ``reading`` is cleared while the link is paused. Closes the answer.
 
     Raises:
-        LinkFailure: an event is longer than ``limit``, or the connection broke.
+        LinkFailure: an event is longer than ``limit`` bytes, uncompressed, or the connection broke.
     """
     text = _Text(response, reading, limit)
     source = EventSource(cast("httpx.Response", text))

@@ -65,13 +65,10 @@ class StreamableHttpLink(HttpLink):
         events: LinkEvents,
         on_wrong_transport: Callable[[bytes, int, LinkFault], Awaitable[None]] | None = None,
     ) -> None:
-        """Prepare a link.
+        """Prepare a link, which closes the endpoint.
 
-        Args:
-            endpoint: where to; the link closes it.
-            events: the owner.
-            on_wrong_transport: given the first request if the server refuses it as one that knows only the older
-                transport would; it then owes the owner the answer.
+        ``on_wrong_transport`` is given the first request if the server refuses it as one that knows only the older
+        transport would; it then owes the owner the answer.
         """
         super().__init__(endpoint, events)
         self._on_wrong_transport = on_wrong_transport

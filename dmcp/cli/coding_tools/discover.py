@@ -233,13 +233,7 @@ def is_manifest(contents: Mapping[str, Any]) -> bool:
 
 
 def entry_of_manifest(manifest: Mapping[str, Any], folder: Path, machine: Machine) -> dict[str, Any]:
-    """Return the entry, with every variable filled in but those only the user knows; they stay ``${user_config.KEY}``.
-
-    Args:
-        manifest: the manifest.
-        folder: the directory it is in.
-        machine: for the platform, and the user's directories.
-    """
+    """Return the entry, with every variable filled in that is known; the others stay ``${user_config.KEY}``."""
     settings = _extension_settings(folder)
     config = _table(_table(manifest, "server"), "mcp_config")
     config = {**config, **_table(_table(config, "platform_overrides"), machine.platform)}

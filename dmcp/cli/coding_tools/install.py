@@ -69,15 +69,7 @@ class InstallResult:
 def install(
     tool: CodingTool, scope: Scope, machine: Machine, launch: LaunchCommand, replaced: ReplacedServers | None
 ) -> InstallResult:
-    """Install dmcp in a tool, and switch off there what it replaces.
-
-    Args:
-        tool: the tool, as ``for_install`` returns it.
-        scope: the scope.
-        machine: where the tool is.
-        launch: how it is to start dmcp.
-        replaced: the servers to switch off there, if any.
-
+    """Install dmcp in a tool, as ``for_install`` returns it, and switch off there what it replaces, if anything.
 
     Raises:
         ConfigError: a file is not as it should be, another server has the name, or the tool's command failed.

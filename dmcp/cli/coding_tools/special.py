@@ -512,12 +512,7 @@ class Selection(NamedTuple):
 
 
 def selection(switches: Iterable[Switch], prefix: str) -> Selection:
-    """Return what is left of the tools whose names begin with ``prefix``. The last switch that matches decides.
-
-    Args:
-        switches: the switches, in their order.
-        prefix: what OpenCode puts before the names of one server's tools.
-    """
+    """Return what is left of the tools whose names begin with ``prefix``, as OpenCode writes them for one server."""
     usually, include, exclude, lost = True, list[str](), list[str](), list[str]()
     for switch in switches:
         rests = _rests(switch.pattern, prefix) if len(switch.pattern) <= _LONGEST else []
