@@ -23,11 +23,13 @@ from dmcp.messages.catalog import (
     CacheLoaded,
     CancelWait,
     ClientLeft,
+    ExplainFailure,
     GetTools,
     GroupState,
     Listed,
     ListingFailed,
     ListingStale,
+    RepairCall,
     ResolveRoute,
     ResolveTool,
     ResourcesSeen,
@@ -51,11 +53,13 @@ from dmcp.text import printable
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Sequence
 
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.listing import Kind
     from dmcp.protocol.pending import CallId
+    from dmcp.stages.arguments import Failures
 
 LIST_WAIT_TIMEOUT: Final = 5.0
 """Seconds a list request waits for upstreams that are connecting for the first time."""
@@ -99,6 +103,7 @@ class Catalog(LoopActor):
         }
         self._router = Router()
         self._direct = DirectTools()
+        self._failures: Failures | None = None  # of calls, as soon as one has failed
         self._viewers: dict[int, _Viewer] = {}  # by client: those that have asked for something
         self._replies = ToolReplies(self._discovery)
         self._being_written: set[CallId] = set()  # answers to GetTools
@@ -114,6 +119,10 @@ class Catalog(LoopActor):
         match message:
             case GetTools() | Browse() | ResolveRoute() | ResolveTool():
                 self._answer_or_wait(message)
+            case RepairCall(call, group, operation, reply_to):
+                post(reply_to, frontend.RouteResolved(call, group, self._repaired(group, operation)))
+            case ExplainFailure():
+                self._explain(message)
             case ClientLeft(client):
                 self._on_client_left(client)
             case WaitExpired(call):
@@ -498,10 +507,30 @@ class Catalog(LoopActor):
     def _find_tool(self, message: ResolveTool, *, final: bool) -> frontend.RouteResolved | None:
         found = self._direct.routes.get(message.operation.name)
         if found is not None:
-            return frontend.RouteResolved(message.call, found[0], message.operation._replace(name=found[1]))
+            group, own = found
+            fit = self._repaired(group, message.operation._replace(name=own))
+            return frontend.RouteResolved(message.call, group, fit)
         if self._waits_for_direct(final=final):
             return None
         raise tools.unknown_tool(message.operation.name, self._direct.routes)
+
+    def _tools_of(self, group: str) -> Sequence[JsonObject]:
+        cached = self._groups.get(group)
+        return () if cached is None else cached.listings.get("tools") or cached.known_tools or ()
+
+    def _repaired(self, group: str, operation: operations.CallTool) -> operations.CallTool:
+        from dmcp.stages.arguments import repaired  # noqa: PLC0415 - seldom needed
+
+        return repaired(group, operation, self._tools_of(group))
+
+    def _explain(self, message: ExplainFailure) -> None:
+        from dmcp.stages import arguments  # noqa: PLC0415 - seldom needed
+
+        call, group, operation, outcome, reply_to = message
+        self._failures = self._failures or arguments.Failures()
+        times = self._failures.count(call.client, group, operation, outcome)
+        tool = arguments.find(operation.name, self._tools_of(group))
+        post(reply_to, frontend.Settled(call, arguments.explained(operation, outcome, tool, times)))
 
     def _resolve(self, want: ResourceRef, *, final: bool) -> tuple[str, str] | None:
         if want.group is not None:

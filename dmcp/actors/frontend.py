@@ -4,6 +4,8 @@ It reads each frame once, finds out who can answer, and writes each answer under
 It knows no upstream's state: where a group's requests go is in the directory the supervisor publishes.
 """
 
+# Long because both directions of the client's session are read side by side; questions to the client are elsewhere.
+
 from __future__ import annotations
 
 from time import perf_counter
@@ -42,7 +44,7 @@ from dmcp.protocol.eras.handshake import (
     notification,
     read_client_notification,
 )
-from dmcp.protocol.limits import BATCH_PORTION, KIB, MAX_OPEN_REQUESTS
+from dmcp.protocol.limits import BATCH_PORTION, KIB, MAX_EXPLAINED, MAX_OPEN_REQUESTS
 from dmcp.protocol.operations import (
     CallTool,
     Cancelled,
@@ -56,6 +58,7 @@ from dmcp.protocol.operations import (
     Result,
     RootsChanged,
     SetLogLevel,
+    may_have_failed,
     passes_log_level,
 )
 from dmcp.protocol.pending import BatchAnswer, CallId, PendingRequest, PendingRequests
@@ -279,7 +282,7 @@ class Frontend(LoopActor):
             find = catalog.ResolveRoute(self._open(accepted), operation, self.actor_ref)
             self._ask_catalog(self._directory, find)
 
-    def _ask_catalog(self, directory: Directory, message: catalog.Asked) -> None:
+    def _ask_catalog(self, directory: Directory, message: catalog.Asked | catalog.RepairCall) -> None:
         if not post(directory.catalog, message):
             error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
             self._settle_error(message.call, error)
@@ -307,7 +310,7 @@ class Frontend(LoopActor):
             raise tools.unknown_tool(operation.name, ())
 
     def _call_dynamic_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
-        wanted = tools.read_call(operation.arguments)
+        wanted = tools.read_call(operation.arguments, directory.groups)
         if isinstance(wanted, str):
             raise DownstreamError(jsonrpc.INVALID_PARAMS, f"Invalid params: {wanted}")
         group = directory.groups.get(wanted.group)
@@ -319,8 +322,11 @@ class Frontend(LoopActor):
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
             self._send(jsonrpc.result(accepted.id, tools.text_result(text, failed=True)), accepted.batch)
         else:
-            tool = CallTool(wanted.name, wanted.arguments, operation.extra)
-            self._forward(self._open(accepted), wanted.group, tool)
+            call, tool = self._open(accepted), CallTool(wanted.name, wanted.arguments, operation.extra)
+            if tools.is_unusual(wanted):
+                self._ask_catalog(directory, catalog.RepairCall(call, wanted.group, tool, self.actor_ref))
+            else:
+                self._forward(call, wanted.group, tool)
 
     def _forward(self, call: CallId, name: str, operation: Operation) -> None:
         if self._calls is not None:
@@ -339,6 +345,8 @@ class Frontend(LoopActor):
             self._settle_error(call, upstream_errors.unavailable(name, reason, operation))
             return
         pending.upstream, pending.group = group.upstream, name
+        if type(operation) is CallTool and len(operation.arguments) <= MAX_EXPLAINED:
+            pending.tool = operation
         context = self._context if pending.progress_token is None else self._context_with_progress
         if pending.meta is not None:
             context = context._replace(meta=pending.meta)
@@ -416,6 +424,14 @@ class Frontend(LoopActor):
         pending = self._pending.close(reply.call)
         if pending is None:
             return  # cancelled, or answered already
+        if pending.tool is not None and may_have_failed(reply.outcome) and self._directory is not None:
+            explain = catalog.ExplainFailure(
+                reply.call, pending.group, pending.tool, reply.outcome, self.actor_ref
+            )
+            pending.tool = pending.upstream = None
+            if post(self._directory.catalog, explain):
+                self._pending.reopen(reply.call, pending)
+                return
         outcome = reply.outcome if self._staged is None else self._staged.after(reply.call, reply.outcome)
         # No match: taking a named tuple apart in a pattern costs ten times as much.
         if isinstance(outcome, Result):

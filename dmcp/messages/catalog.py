@@ -136,8 +136,27 @@ class ResolveTool(NamedTuple):
     reply_to: Address
 
 
+class RepairCall(NamedTuple):
+    """Hold an unusual call against its tool's schema; answered with a ``frontend.RouteResolved``, never late."""
+
+    call: CallId
+    group: str
+    operation: CallTool
+    reply_to: Address
+
+
+class ExplainFailure(NamedTuple):
+    """Say what of a failed call's arguments does not fit; answered with a ``frontend.Settled``, never late."""
+
+    call: CallId
+    group: str
+    operation: CallTool
+    outcome: Outcome
+    reply_to: Address
+
+
 Asked: TypeAlias = Browse | GetTools | ResolveRoute | ResolveTool
-"""What a client asks."""
+"""What a client asks, and may have to wait for."""
 
 
 class ClientLeft(NamedTuple):

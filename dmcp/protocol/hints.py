@@ -21,11 +21,16 @@ _COMPARED: Final = 40  # names that are compared closely, after those with other
 _CUTOFF: Final = 0.5  # half of the letters and pairs of letters are the same
 
 
-def close_matches(name: str, names: Iterable[str]) -> list[str]:
+def close_matches(name: str, names: Iterable[str], cutoff: float = _CUTOFF) -> list[str]:
     """Return up to three of the names that are most like ``name``, letter case aside, the best first.
 
     About a microsecond for each of at most ``MAX_HINT_NAMES`` names. A longer name than ``MAX_HINT_NAME`` is not
     offered, and for one nothing is.
+
+    Args:
+        name: the mistyped one.
+        names: those there are.
+        cutoff: from 0 to 1, how much they must have in common.
     """
     if len(name) > MAX_HINT_NAME:
         return []
@@ -37,7 +42,7 @@ def close_matches(name: str, names: Iterable[str]) -> list[str]:
         return [folded[wanted]]
     scored = [(_likeness(wanted, candidate), candidate) for candidate in _likely(wanted, folded)]
     scored.sort(key=lambda pair: -pair[0])
-    return [folded[candidate] for score, candidate in scored[:_OFFERED] if score >= _CUTOFF]
+    return [folded[candidate] for score, candidate in scored[:_OFFERED] if score >= cutoff]
 
 
 def _likely(wanted: str, names: Iterable[str]) -> list[str]:

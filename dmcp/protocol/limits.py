@@ -280,6 +280,18 @@ MAX_VALUES: Final = 100_000
 """Values (objects, lists, texts, numbers) in what dmcp has to understand itself: the params of a request other than the
 arguments of a tool, a notification, one entry of a listing. Results and arguments of tools are not counted."""
 
+MAX_REPAIRED: Final = 4 * KIB
+"""Bytes of a tool's arguments in which texts that stand for numbers are looked for."""
+
+MAX_EXPLAINED: Final = 64 * KIB
+"""Bytes of a tool's arguments that are held against its schema when the call has failed."""
+
+MAX_CHECK_STEPS: Final = 5000
+"""Values of arguments and parts of a schema that are compared when a call has failed, or may have to be repaired."""
+
+MAX_FAILURE: Final = 16 * KIB
+"""Bytes of a failed result that is looked into; a larger one is passed on without an explanation."""
+
 MAX_RESULT_SEARCHED: Final = MIB
 """Bytes of a tool's result in which links to resources are looked for. A larger one is passed on unread."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
+from dmcp.protocol.limits import MAX_FAILURE
 from dmcp.protocol.listing import LABELS
 from dmcp.protocol.tools import may_repeat
 
@@ -183,6 +184,15 @@ class InputRequired(NamedTuple):
 
 Outcome: TypeAlias = Result | Error | InputRequired
 """How a call ends, or pauses. Each call has exactly one at a time."""
+
+
+def may_have_failed(outcome: Outcome) -> bool:
+    """Return whether a call may have failed because of its arguments. A look at the bytes, where they are few."""
+    if isinstance(outcome, InputRequired) or len(outcome.body) > MAX_FAILURE:
+        return False
+    mark = b'"isError"' if isinstance(outcome, Result) else b"-326"  # JSON-RPC's own codes begin so
+    return mark in bytes(outcome.body)
+
 
 # What a server asks of the client -------------------------------------------------------------------------------------
 

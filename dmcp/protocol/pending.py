@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dmcp.protocol.jsonrpc import JsonObject
+    from dmcp.protocol.operations import CallTool
 
 A = TypeVar("A")
 K = TypeVar("K")
@@ -60,12 +61,13 @@ class PendingRequest(Generic[A]):
     Attributes:
         id: the client's id, encoded.
         upstream: who has it; ``None`` while the catalog has.
+        tool: the tool's call it is, until it has failed once.
         progress_token: the client's, if it wants progress.
         meta: what else is in its ``_meta``.
         batch: the batch it came in.
     """
 
-    __slots__ = ("batch", "group", "id", "meta", "progress_token", "upstream")
+    __slots__ = ("batch", "group", "id", "meta", "progress_token", "tool", "upstream")
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class PendingRequest(Generic[A]):
     ) -> None:
         self.id = id
         self.upstream: A | None = None
+        self.tool: CallTool | None = None
         self.group = ""
         self.progress_token = progress_token
         self.meta = meta
@@ -127,6 +130,11 @@ class PendingRequests(Generic[A]):
         if pending is not None:
             del self._call_of[pending.id]
         return pending
+
+    def reopen(self, call: CallId, pending: PendingRequest[A]) -> None:
+        """Put a request back that has just been taken out: it is not answered yet."""
+        self._by_call[call] = pending
+        self._call_of[pending.id] = call
 
     def call_of(self, identifier: bytes) -> CallId | None:
         """Return the name of the request with this id of the client's."""

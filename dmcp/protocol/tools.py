@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from dmcp.errors import DownstreamError
 from dmcp.protocol.hints import did_you_mean, quoted
 from dmcp.protocol.jsonrpc import INVALID_PARAMS
-from dmcp.protocol.limits import MAX_TOOL_NAME
-from dmcp.protocol.wire import decode_bounded, encode, is_object, is_raw, members, text_of, use_fast_json
+from dmcp.protocol.limits import MAX_REPAIRED, MAX_TOOL_NAME
+from dmcp.protocol.wire import encode, is_object, is_raw, members, use_fast_json
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from dmcp.config.model import ToolSelection
     from dmcp.protocol.jsonrpc import JsonObject
@@ -31,36 +31,31 @@ class ToolCall(NamedTuple):
     arguments: Any
 
 
-def read_call(arguments: Any) -> ToolCall | str:
+def read_call(arguments: Any, groups: Collection[str] = ()) -> ToolCall | str:
     """Check the arguments of ``call_dynamic_tool``; a string says what is wrong with them.
 
     Args:
         arguments: an object, decoded or as the bytes it was.
+        groups: the names of all groups: a call in another form than the usual one may name one elsewhere.
     """
     if is_raw(arguments) and (usual := _read_usual_call(arguments)) is not None:
         return usual
     try:
-        return _read_any_call(arguments)
+        return _read_any_call(members(arguments), groups)
     except ValueError as error:  # nested too deeply for what is on the stack already, or too many values
         return f"the arguments of {CALL_TOOL} cannot be read: {error}."
 
 
-def _read_any_call(arguments: Any) -> ToolCall | str:
-    arguments = members(arguments)
-    group, name, args = text_of(arguments.get("group")), text_of(arguments.get("name")), arguments.get("args")
+def _read_any_call(given: JsonObject, groups: Collection[str]) -> ToolCall | str:
+    from dmcp.protocol import loose_calls  # noqa: PLC0415 - seldom needed
+
+    group, name, used = loose_calls.target_of(given, groups)
     if group is None:
         return f"{CALL_TOOL} needs the parameter 'group' (a string)."
     if name is None:
         return f"{CALL_TOOL} needs the parameter 'name' (a string): the tool's name within the group."
-    if args is not None and is_raw(args):
-        if bytes(memoryview(args)[:1]) == b"{":
-            return ToolCall(group, name, args)
-        args = decode_bounded(bytes(args))
-    if isinstance(args, str):  # many models write the object as a string
-        args = _from_string(args)
+    args = loose_calls.arguments_of(given, used)
     if args is None:
-        args = {}
-    if not isinstance(args, dict):
         return f"{CALL_TOOL} needs the parameter 'args' to be an object with the arguments of the tool."
     return ToolCall(group, name, args)
 
@@ -84,13 +79,25 @@ def _usual_decoder() -> tuple[Callable[[Any], Any], tuple[type[Exception], ...]]
     return msgspec.json.Decoder(form).decode, use_fast_json().refused
 
 
-def _from_string(text: str) -> Any:
-    if not text.strip():
-        return None
-    try:
-        return decode_bounded(text.encode("utf-8", "surrogatepass"))
-    except ValueError:
-        return text
+def is_suspect(value: Any) -> bool:
+    """Return whether a text in arguments may stand for a value of another type. A look at the bytes, no more."""
+    if not is_raw(value):  # read by the slow reader, or in another form than usual
+        try:
+            value = encode(value)
+        except ValueError:
+            return False
+    return len(value) <= MAX_REPAIRED and _suspects().search(value) is not None
+
+
+def is_unusual(call: ToolCall) -> bool:
+    """Return whether a call is to be held against its tool's schema before it is sent."""
+    return is_suspect(call.arguments) or call.name.startswith(call.group)
+
+
+@cache
+def _suspects() -> re.Pattern[bytes]:
+    """Match a text in JSON that is a number, true or false, or begins like a list or an object."""
+    return re.compile(rb'"(?:-?\d[\d.eE+-]*"|[tT]rue"|[fF]alse"|\s*[\[{])')
 
 
 OUTDATED: Final = "The server could not be asked again what it offers; this is what it offered before."
