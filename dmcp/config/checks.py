@@ -16,7 +16,7 @@ _LINE: Final = re.compile(r"[\x00\r\n]")
 
 
 def url_fault(url: str) -> str | None:
-    """An absolute http or https URL with a host (RFC 3986)."""
+    """Check an absolute http or https URL with a host (RFC 3986)."""
     try:
         parts = urlsplit(url)
         has_host, _ = bool(parts.hostname), parts.port
@@ -32,7 +32,7 @@ def url_fault(url: str) -> str | None:
 
 
 def url_secrets(url: str) -> set[str]:
-    """What may be a credential in a URL: user, password and the query's values, raw and decoded."""
+    """Return what may be a credential in a URL: user, password and the query's values, raw and decoded."""
     try:
         parts = urlsplit(url)
         found = {parts.username or "", parts.password or ""}
@@ -44,7 +44,7 @@ def url_secrets(url: str) -> set[str]:
 
 
 def header_fault(name: str, value: str) -> str | None:
-    """A field name and value as HTTP allows them (RFC 9110, sections 5.1 and 5.5)."""
+    """Check a field name and value as HTTP allows them (RFC 9110, sections 5.1 and 5.5)."""
     if _TOKEN.fullmatch(name) is None:
         return "is not a valid header name: letters, digits and hyphens only"
     if _LINE.search(value):
@@ -53,17 +53,17 @@ def header_fault(name: str, value: str) -> str | None:
 
 
 def env_fault(name: str, value: str) -> str | None:
-    """A variable as every platform allows it."""
+    """Check a variable as every platform allows it."""
     if "=" in name or "\0" in name:
         return 'is not a valid variable name: it must not hold "="'
     return text_fault(value)
 
 
 def text_fault(value: str) -> str | None:
-    """A text that can be handed to a process."""
+    """Check a text that is handed to a process."""
     return "has a NUL character in it: remove it" if "\0" in value else None
 
 
 def filled_fault(value: str) -> str | None:
-    """A text that can be handed to a process and must not be empty."""
+    """Check a text that is handed to a process and must not be empty."""
     return text_fault(value) if value else "is empty"

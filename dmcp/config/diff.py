@@ -61,7 +61,7 @@ class ReloadPlan(NamedTuple):
 
 
 def plan(old: Configuration, new: Configuration) -> ReloadPlan:
-    """What leads from ``old`` to ``new`` with the least disturbance.
+    """Return what leads from ``old`` to ``new`` with the least disturbance.
 
     ``startup`` is not among the fields taken over in place: a server that waits for its first use and is now
     to run at once has to be started, and the plan does not know which servers run.
@@ -91,7 +91,7 @@ def plan(old: Configuration, new: Configuration) -> ReloadPlan:
 
 
 def _differing(old: ServerConfig, new: ServerConfig) -> tuple[str, ...]:
-    """The names of the fields that differ; those of the target under the names the file has for them."""
+    """Return the names of the fields that differ; those of the target under the names the file has for them."""
     found: list[str] = []
     for name in ServerConfig.__struct_fields__:
         if getattr(old, name) == getattr(new, name):

@@ -14,7 +14,7 @@ _TEXT: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|min|m|h)?", re.ASCII)
 
 
 def seconds(value: object) -> float | None:
-    """The duration in seconds.
+    """Return the duration in seconds.
 
     Args:
         value: "500ms", "30s", "2m", "1min", "1h", "30" or a number of seconds. ``None`` and the empty text
@@ -46,7 +46,7 @@ def seconds(value: object) -> float | None:
 
 
 def spell(duration: float) -> str:
-    """The shortest usual way to write a duration given in seconds: 0.5 is "500ms", 120 is "2m"."""
+    """Return the shortest usual way to write a duration given in seconds: 0.5 is "500ms", 120 is "2m"."""
     for unit in ("h", "m", "s"):
         count = duration / _UNITS[unit]
         if count >= 1 and count == int(count):

@@ -49,7 +49,7 @@ def _of_file(path: Path, found: os.stat_result, *, has_secrets: bool) -> list[st
 
 
 def _of_folder(path: Path, found: os.stat_result) -> list[str]:
-    """A directory others can write in, unless it is one like /tmp, in which they cannot replace what is not theirs."""
+    """Return the sentence on a directory others can write in, but one like /tmp, where what is not theirs stays."""
     others = stat.S_IWOTH if _is_private_group(found.st_gid) else stat.S_IWOTH | stat.S_IWGRP
     if not found.st_mode & others or found.st_mode & stat.S_ISVTX:
         return []

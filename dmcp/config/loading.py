@@ -80,7 +80,7 @@ def read(path: str | Path, content: bytes | None = None) -> Document:
 
 
 def load(path: str | Path, environ: Mapping[str, str], content: bytes | None = None) -> Configuration:
-    """The configuration in a file.
+    """Return the configuration in a file.
 
     Args:
         path: the file.
@@ -94,7 +94,7 @@ def load(path: str | Path, environ: Mapping[str, str], content: bytes | None = N
 
 
 def configuration_of(document: Document, environ: Mapping[str, str]) -> Configuration:
-    """The configuration a document describes. See ``load``.
+    """Return the configuration a document describes. See ``load``.
 
     Raises:
         ConfigError: it cannot be accepted; one sentence for each mistake in it.

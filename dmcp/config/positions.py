@@ -50,7 +50,7 @@ class Positions(Struct):
     repeated: list[Repeated] = field(default_factory=list)
 
     def line(self, path: Path) -> int | None:
-        """The line of the key at ``path``, or of the nearest enclosing one that is known."""
+        """Return the line of the key at ``path``, or of the nearest enclosing one that is known."""
         for length in range(len(path), 0, -1):
             found = self.lines.get(path[:length])
             if found is not None:
@@ -74,7 +74,7 @@ class _Open(Struct):
 
 
 def in_json(text: str) -> Positions:
-    """The places of all keys and elements of a JSON, JSONC or JSON5 text that a parser has accepted."""
+    """Return the places of all keys and elements of a JSON, JSONC or JSON5 text that a parser has accepted."""
     found = Positions()
     line_of = _line_counter(text)
     inside: list[_Open] = []
@@ -99,7 +99,7 @@ def in_json(text: str) -> Positions:
 
 
 def in_toml(text: str) -> Positions:
-    """The places of tables and keys of a TOML text that a parser has accepted.
+    """Return the places of tables and keys of a TOML text that a parser has accepted.
 
     Keys inside inline tables and arrays are not told apart: they get the line of the key they belong to.
     """
@@ -123,7 +123,7 @@ def in_toml(text: str) -> Positions:
 
 
 def _words_until_mark(text: str, start: int) -> tuple[list[str], int]:
-    """The parts of a dotted name, and the position after the mark that ends it (``=`` or ``]``)."""
+    """Return the parts of a dotted name, and the position after the mark that ends it (``=`` or ``]``)."""
     words: list[str] = []
     for token in _TOML.finditer(text, start):
         if token.lastgroup in ("text", "bare"):
@@ -134,7 +134,7 @@ def _words_until_mark(text: str, start: int) -> tuple[list[str], int]:
 
 
 def _after_value(text: str, start: int) -> int:
-    """The position after a value that begins at ``start``: the end of its last line."""
+    """Return the position after a value that begins at ``start``: the end of its last line."""
     depth = 0
     for token in _TOML.finditer(text, start):
         if token.lastgroup != "mark":

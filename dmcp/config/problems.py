@@ -80,7 +80,7 @@ def tidied(problems: Iterable[Problem], values: Any) -> list[Problem]:
 
 
 def sentences(file: str, problems: Iterable[Problem], positions: Positions) -> tuple[str, ...]:
-    """One finished sentence for each problem, in the order of the file."""
+    """Return one finished sentence for each problem, in the order of the file."""
     placed = {
         (problem.line or positions.line(problem.path) or 0, spell_path(problem.path), problem.text)
         for problem in problems
@@ -92,7 +92,7 @@ def sentences(file: str, problems: Iterable[Problem], positions: Positions) -> t
 
 
 def spell_path(path: Path) -> str:
-    """The path with dots; a name that would be ambiguous in it stands in quotes."""
+    """Return the path with dots; a name that would be ambiguous in it stands in quotes."""
     if not path:
         return "the file"
     steps = [f"[{s}]" if isinstance(s, int) else f".{s if _PLAIN.fullmatch(s) else _quote(s)}" for s in path]

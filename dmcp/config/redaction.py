@@ -111,7 +111,7 @@ def is_harmless(value: str) -> bool:
 
 
 def secrets_of_args(args: Sequence[str]) -> set[str]:
-    """The secret values in a server's arguments; harmless words are left out."""
+    """Return the secret values in a server's arguments; harmless words are left out."""
     found: set[str] = set()
     for index, start, stop in _spans(args):
         value = args[index][start:stop]
@@ -121,7 +121,7 @@ def secrets_of_args(args: Sequence[str]) -> set[str]:
 
 
 def secrets_of_env(env: Mapping[str, str]) -> set[str]:
-    """The secret values of a server's environment: all that could be one, whatever the variable is called."""
+    """Return the secret values of an environment: all that could be one, whatever the variable is called."""
     found: set[str] = set()
     for name, value in env.items():
         if is_harmless(value) or (_WORDS.fullmatch(value) and not is_telling(name)):
@@ -134,7 +134,7 @@ def secrets_of_env(env: Mapping[str, str]) -> set[str]:
 
 
 def secrets_of_headers(headers: Mapping[str, str]) -> set[str]:
-    """The secret values of headers, each with and without its scheme ("Bearer TOKEN")."""
+    """Return the secret values of headers, each with and without its scheme ("Bearer TOKEN")."""
     found: set[str] = set()
     for name, value in headers.items():
         if name.lower() not in _HARMLESS_HEADERS:
@@ -143,7 +143,7 @@ def secrets_of_headers(headers: Mapping[str, str]) -> set[str]:
 
 
 def redacted(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The entry as it may be shown: values of env, headers, secrets, telling arguments and URL queries masked."""
+    """Return the entry as it may be shown: values of env, headers, secrets, arguments and URL queries masked."""
     shown = dict(entry)
     for key in ("env", "headers"):
         if isinstance(shown.get(key), dict):
@@ -159,7 +159,7 @@ def redacted(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def named_values(pairs: Mapping[str, str]) -> dict[str, str]:
-    """Variables or headers, those masked whose name tells of a secret or whose value looks like one."""
+    """Return variables or headers, those masked whose name tells of a secret or whose value looks like one."""
     return {
         name: _value(value) if is_telling(name) or is_opaque(value) else arguments([value])[0]
         for name, value in pairs.items()
@@ -167,7 +167,7 @@ def named_values(pairs: Mapping[str, str]) -> dict[str, str]:
 
 
 def arguments(args: Sequence[str], shows: Callable[[str], bool] | None = None) -> list[str]:
-    """The arguments as they may be shown: those parts masked that are, or may be, secrets.
+    """Return the arguments as they may be shown: those parts masked that are, or may be, secrets.
 
     Args:
         args: all of them, because an option says what its value is.
@@ -184,7 +184,7 @@ def arguments(args: Sequence[str], shows: Callable[[str], bool] | None = None) -
 
 
 def address(url: str) -> str:
-    """A URL without what may identify a person: user, password, query and fragment."""
+    """Return a URL without what may identify a person: user, password, query and fragment."""
     before, separator, rest = url.partition("://")
     if not separator:
         return url
@@ -197,7 +197,7 @@ def address(url: str) -> str:
 
 
 def _outside(text: str, sign: str) -> int:
-    """Where a character stands outside of references; -1 if nowhere."""
+    """Return where a character stands outside of references; -1 if nowhere."""
     blank = _REFERENCE.sub(lambda match: " " * len(match.group()), text)
     return blank.find(sign)
 
@@ -217,7 +217,7 @@ def _value(value: Any) -> Any:
 
 
 def _spans(args: Sequence[str]) -> Iterator[tuple[int, int, int]]:
-    """The secret parts of arguments: the argument's index, and where the part begins and ends."""
+    """Yield the secret parts of arguments: the argument's index, and where the part begins and ends."""
     option = ""
     for index, arg in enumerate(args):
         is_value = bool(option) and not arg.startswith("--")
@@ -239,7 +239,7 @@ def _is_header_option(option: str) -> bool:
 
 
 def _in_text(text: str, at: int) -> Iterator[tuple[int, int]]:
-    """The secret parts of ``text[at:]``, which is an argument or the value of an option."""
+    """Yield the secret parts of ``text[at:]``, which is an argument or the value of an option."""
     value = text[at:]
     name, equals, _ = value.partition("=")
     start = at + len(name) + 1
@@ -265,12 +265,12 @@ def _in_text(text: str, at: int) -> Iterator[tuple[int, int]]:
 
 
 def _is_telling_variable(name: str) -> bool:
-    """``-eTOKEN`` of ``-eTOKEN=X``."""
+    """Return whether an argument is the ``-eTOKEN`` of ``-eTOKEN=X``."""
     return name[:1] == "-" and name[1:2] != "-" and is_telling(name[2:])
 
 
 def _attached(value: str) -> int:
-    """Where the value begins that is attached to a short option (``-pX``) and may be a secret; 0 if none is."""
+    """Return where the value begins that is attached to a short option (``-pX``) and may be secret; 0 if none is."""
     match = _SHORT_ATTACHED.fullmatch(value)
     if match is None or match.group(1) == "-":
         return 0
@@ -284,7 +284,7 @@ def _attached(value: str) -> int:
 
 
 def _in_header(text: str, at: int, *, explicit: bool = False) -> Iterator[tuple[int, int]]:
-    """The value of ``Name: X``, the scheme before it left out.
+    """Yield the value of ``Name: X``, the scheme before it left out.
 
     Args:
         text: holds it.
@@ -304,7 +304,7 @@ def _in_header(text: str, at: int, *, explicit: bool = False) -> Iterator[tuple[
 
 
 def _in_url(text: str, at: int) -> Iterator[tuple[int, int]]:
-    """User, password and query of a URL, or of the first one in a text."""
+    """Yield user, password and query of a URL, or of the first one in a text."""
     start = text.index("://", at) + 3
     stop = next((n for n in range(start, len(text)) if text[n].isspace() or text[n] in "\"'"), len(text))
     end = min((place for sign in "?#" if (place := text.find(sign, start, stop)) >= 0), default=stop)
@@ -318,7 +318,7 @@ def _in_url(text: str, at: int) -> Iterator[tuple[int, int]]:
 
 
 def _in_pairs(text: str, at: int) -> Iterator[tuple[int, int]]:
-    """The values of ``name=value`` pairs with a telling name within a text (a connection string)."""
+    """Yield the values of ``name=value`` pairs with a telling name within a text (a connection string)."""
     for match in _PAIR_IN_TEXT.finditer(text, at):
         if is_telling(match.group(1)):
             yield match.span(2)
@@ -329,7 +329,7 @@ def _in_pairs(text: str, at: int) -> Iterator[tuple[int, int]]:
 
 
 def _in_json(text: str, at: int) -> Iterator[tuple[int, int]]:
-    """The secret strings of a JSON text, or of what looks like one."""
+    """Yield the secret strings of a JSON text, or of what looks like one."""
     try:
         secrets = set(_secret_strings(json.loads(text[at : at + _LONGEST_JSON]), telling=False))
     except (ValueError, RecursionError):  # it only looks like JSON: by its names alone

@@ -61,12 +61,12 @@ def resolve(text: str, environ: Mapping[str, str], limit: int = LARGEST) -> Reso
 
 
 def has_references(text: str) -> bool:
-    """Whether the text depends on the environment."""
+    """Return whether the text depends on the environment."""
     return any(m["plain"] or m["guarded"] for m in _INTEREST.finditer(text))
 
 
 def escape(text: str) -> str:
-    """The configuration value that means exactly ``text``, whatever the environment."""
+    """Return the configuration value that means exactly ``text``, whatever the environment."""
     return text.replace("${", "$${")
 
 

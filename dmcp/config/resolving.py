@@ -81,7 +81,7 @@ class Filling(Struct):
         *,
         secret: bool = True,
     ) -> str:
-        """One value, filled in and checked.
+        """Return one value, filled in and checked.
 
         Args:
             key: its path within the entry.
@@ -118,15 +118,15 @@ class Filling(Struct):
     def optional(
         self, key: Path, raw: str | None, fault: Callable[[str], str | None] = checks.filled_fault
     ) -> str | None:
-        """As ``text``, for a key that may be absent."""
+        """Return the same for a key that may be absent."""
         return None if raw is None else self.text(key, raw, fault)
 
     def texts(self, key: Path, raw: Sequence[str] | None) -> tuple[str, ...]:
-        """As ``text``, for a list."""
+        """Return the same for a list."""
         return tuple(self.text((*key, index), value) for index, value in enumerate(raw or ()))
 
     def arguments(self, raw: Sequence[str] | None) -> tuple[str, ...]:
-        """As ``texts``, for the arguments of a command: what looks like a secret in them is one."""
+        """Return the same for the arguments of a command: what looks like a secret in them is one."""
         filled = self.texts(("args",), raw)
         self.secrets |= redaction.secrets_of_args(filled)
         return filled
@@ -134,7 +134,7 @@ class Filling(Struct):
     def pairs(
         self, key: str, raw: Mapping[str, str] | None, fault: Callable[[str, str], str | None]
     ) -> Mapping[str, str]:
-        """As ``text``, for names with values: "env" or "headers". What may be a secret in the values is one."""
+        """Return the same for names with values: "env" or "headers". What may be a secret in the values is one."""
         filled: dict[str, str] = {}
         for name, value in (raw or {}).items():
             filled[name] = self.text((key, name), value, partial(fault, name))

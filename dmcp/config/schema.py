@@ -92,7 +92,7 @@ def _about(text: str, **more: Any) -> Meta:
 
 
 def _kind(entry: Any) -> type[StdioPart | RemotePart]:
-    """Which of the two shapes an entry is held against. An entry with both keys is a stdio one too many."""
+    """Return which of the two shapes an entry is held against. With both keys it is a stdio one too many."""
     if not isinstance(entry, dict) or "command" in entry:
         return StdioPart
     return RemotePart if "url" in entry or entry.get("type") in ("http", "sse") else StdioPart
@@ -421,7 +421,7 @@ def type_of(part: type[Part]) -> inspect.StructType:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema (draft 2020-12) of a configuration file; the same on every call."""
+    """Return the JSON schema (draft 2020-12) of a configuration file; the same on every call."""
     named: dict[str, Any] = {}
     for part in (ConfigurationFile, StdioPart, RemotePart):
         _schema(type_of(part), named)

@@ -31,7 +31,7 @@ _JSON5_PLACE: Final = re.compile(r"\S*:(?P<line>\d+) (?P<what>.*) at column (?P<
 
 
 def decode(content: bytes, file: PurePath) -> str:
-    """The text of a file: UTF-8, with or without a byte order mark.
+    """Return the text of a file: UTF-8, with or without a byte order mark.
 
     Raises:
         ConfigError: it is empty or not UTF-8.
@@ -47,7 +47,7 @@ def decode(content: bytes, file: PurePath) -> str:
 
 
 def parse(text: str, file: PurePath) -> tuple[Mapping[str, Any], Positions]:
-    """The values of a file and where they stand. A known suffix decides the language, else the content.
+    """Return the values of a file and where they stand. A known suffix decides the language, else the content.
 
     Raises:
         ConfigError: it cannot be parsed, or is no object; with the line and column.

@@ -127,7 +127,7 @@ def _absolute(path: Path) -> Path:
 
 
 def directories(path: Path) -> frozenset[Path]:
-    """Every directory in which a change of an entry can change what ``path`` leads to.
+    """Return every directory in which a change of an entry can change what ``path`` leads to.
 
     These are the directories of the file and of each symlink on the way to it. Where one does not exist (yet), it
     is the nearest one above it that does. Blocks for a few ``lstat`` calls.

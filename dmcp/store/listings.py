@@ -34,7 +34,7 @@ _PRIVATE: Final = 0o077  # permission bits that nobody but the owner may have
 
 
 def directory(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """Where the listings are: ``dmcp/listings`` in the user's cache directory of this platform."""
+    """Return where the listings are: ``dmcp/listings`` in the user's cache directory of this platform."""
     if environ.get("XDG_CACHE_HOME"):
         base = Path(environ["XDG_CACHE_HOME"])
     elif platform == "win32":
@@ -60,11 +60,11 @@ class ListingFiles:
         return self._given or directory()
 
     def read(self, name: str) -> bytes:
-        """What is kept under this name; empty if there is nothing that can be read. Blocks."""
+        """Return what is kept under this name; empty if there is nothing that can be read. Blocks."""
         return self._load(name)
 
     async def load(self, fingerprint: str) -> bytes:
-        """What is kept under this fingerprint; empty if there is nothing that can be read."""
+        """Return what is kept under this fingerprint; empty if there is nothing that can be read."""
         return await asyncio.to_thread(self._load, fingerprint)
 
     async def save(self, fingerprint: str, content: bytes) -> None:
