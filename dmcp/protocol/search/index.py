@@ -12,7 +12,7 @@ import re
 from array import array
 from collections import defaultdict
 from heapq import nlargest
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.protocol.limits import (
@@ -44,24 +44,28 @@ class _Field(NamedTuple):
 
 
 _NAME: Final = _Field(2.0, 3, 0.5)
-_FIRST_SENTENCE: Final = _Field(1.0, 9, 0.4)
-_REST: Final = _Field(0.7, 30, 0.7)
+_FIRST_SENTENCE: Final = _Field(1.0, 9, 0.3)
+_REST: Final = _Field(0.6, 30, 0.7)
 _PARAMETERS: Final = _Field(0.2, 4, 0.3)
-_PARAMETER_TEXTS: Final = _Field(0.4, 20, 0.4)
+_PARAMETER_TEXTS: Final = _Field(0.6, 20, 0.3)
 _SERVER: Final = _Field(1.0, 3, 0.3)
 _SERVER_TEXT: Final = _Field(0.25, 15, 0.7)
 
-_K1: Final = 0.9
+_K1: Final = 0.75
 _STEP: Final = 1 / 24  # a weight is kept as a number of these in a byte
-_SYNONYM: Final = 0.7
+_SYNONYM: Final = 0.65
 _SIMILAR: Final = 0.6  # a word that begins alike, or has one letter wrong
 _GRAMS: Final = 0.3  # a word that is found in a name by its groups of three letters
 _GRAMS_ENOUGH: Final = 0.75
-_WHOLE_NAME: Final = 0.2  # the more of a tool's name is wanted, the better
+_PROPER: Final = 0.6  # a capitalised word within a sentence: it is rather the value of an argument
+_WHOLE_NAME: Final = 0.25  # the more of a tool's name is wanted, the better
+_NEIGHBOURS: Final = 0.05  # two words of a query that stand side by side in a tool's name too
 _RERANKED: Final = 60  # tools whose names are compared
 _SHORTEST: Final = 4  # letters of a word that similar ones are looked for
 _MOST_SIMILAR: Final = 8
 _ENUM_VALUES: Final = 8
+_CAPITALISED: Final = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
+_SATURATED: Final = tuple(weight / (weight + _K1 / _STEP) for weight in range(256))
 _SENTENCE_END: Final = re.compile(r"[.!?。！？](?:\s|$)|\n")  # noqa: RUF001 - sentences end with them in Chinese
 
 
@@ -162,10 +166,11 @@ class Hit(NamedTuple):
 
 
 class _Query(NamedTuple):
-    """The terms of a query, and the words they come from, each once and in order."""
+    """The words of a query, each once and in order: their terms, and how much each counts."""
 
-    terms: list[str]
     words: list[str]
+    terms: list[str]
+    factors: list[float]
 
 
 class Index:
@@ -214,12 +219,12 @@ class Index:
         """
         query = _read(text)
         scores: dict[int, float] = defaultdict(float)
-        for term in query.terms:
+        for term, factor in dict(zip(query.terms, query.factors, strict=True)).items():
             for tool, score in self._scores_of_term(term).items():
-                scores[tool] += score
-        for word in query.words:
+                scores[tool] += factor * score
+        for word, factor in zip(query.words, query.factors, strict=True):
             for tool, score in self._scores_of_grams(word):
-                scores[tool] += score
+                scores[tool] += factor * score
         if group is not None:
             scores = {tool: score for tool, score in scores.items() if self._tools[tool][0] == group}
         best = nlargest(max(most, _RERANKED), scores.items(), key=lambda pair: (pair[1], -pair[0]))
@@ -238,10 +243,10 @@ class Index:
             if other in self._postings:
                 tools, weights = self._postings[other]
                 most = factor * self._idf(tools)
-                gives = [most * weight / (weight + _K1 / _STEP) for weight in range(max(weights) + 1)]
                 for tool, weight in zip(tools, weights, strict=True):
-                    if gives[weight] > best.get(tool, 0.0):
-                        best[tool] = gives[weight]
+                    score = most * _SATURATED[weight]
+                    if score > best.get(tool, 0.0):
+                        best[tool] = score
         return best
 
     def _similar(self, term: str) -> Iterator[str]:
@@ -275,22 +280,27 @@ class Index:
         """Return the tools in the order that counts how much of their names is wanted."""
         wanted = dict.fromkeys((other for term in query.terms for other in synonyms(term)), _SYNONYM)
         wanted.update(dict.fromkeys(query.terms, 1.0))
+        neighbours = set(pairwise(query.terms))
 
         def score(pair: tuple[int, float]) -> float:
-            weights = [(term, self._idf(self._postings[term][0])) for term in self._names[pair[0]]]
+            name = self._names[pair[0]]
+            weights = [(term, self._idf(self._postings[term][0])) for term in name]
             whole = sum(weight for _, weight in weights)
             part = sum(weight * wanted.get(term, 0.0) for term, weight in weights) / whole if whole else 0.0
-            return pair[1] * (1 + _WHOLE_NAME * part)
+            beside = sum((a, b) in neighbours or (b, a) in neighbours for a, b in pairwise(name))
+            return pair[1] * (1 + _WHOLE_NAME * part + _NEIGHBOURS * beside)
 
         return sorted(((pair[0], score(pair)) for pair in best), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _read(text: str) -> _Query:
-    """Return the terms of a query. One of nothing but words that say nothing is taken as it is."""
-    found = list(dict.fromkeys(words(text[:MAX_QUERY])))
+    """Return what counts of a query. One of nothing but words that say nothing is taken as it is."""
+    text = text[:MAX_QUERY]
+    found = list(dict.fromkeys(words(text)))
     telling = [word for word in found if word not in STOP_WORDS and not _is_a_number(word)] or found
+    proper = {word.lower() for word in _CAPITALISED.findall(text)}
     chosen = telling[:MAX_QUERY_TERMS]
-    return _Query(list(dict.fromkeys(map(stem, chosen))), chosen)
+    return _Query(chosen, list(map(stem, chosen)), [_PROPER if word in proper else 1.0 for word in chosen])
 
 
 def _is_a_number(word: str) -> bool:

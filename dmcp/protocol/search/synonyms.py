@@ -324,6 +324,57 @@ _MEANINGS: Final = """
     chemical molecule compound
     physics force
     star planet
+    rain snow wind sunny storm weather forecast
+    umbrella jacket weather
+    buy purchase product
+    shoe dress shirt clothes fashion product
+    furniture appliance electronics gadget product
+    grocery food ingredient
+    affordable cheap budget price
+    ounce pound gram cup liter measurement unit
+    kilometer mile meter distance
+    remember reminder remind todo
+    human agent support handover
+    complaint support feedback
+    directed director filmmaker
+    acted actor
+    watch movie video stream
+    read book
+    listen music audio song
+    hike hiking trail park outdoor
+    beach mountain destination
+    destination travel
+    flight travel
+    hotel travel
+    activity event attraction
+    fun activity entertainment
+    entertainment movie show
+    play theater
+    birthday birth date
+    century year era period
+    fact information trivia
+    science physics chemistry biology
+    distribution probability statistic
+    coin dice probability
+    fraction percentage ratio
+    sum plus total
+    each per every
+    text sms message
+    song artist album playlist
+    genre style
+    stylist appointment
+    ride trip
+    order delivery
+    deliver delivery shipping ship package
+    package parcel tracking
+    vehicle car truck
+    fuel gas petrol gasoline
+    charge charging ev electric
+    park parking
+    job hire recruit
+    salary wage pay
+    contact phone email address
+    profile bio
     calc calculate compute
     avg average mean
     prob probability
