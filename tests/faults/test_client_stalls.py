@@ -32,12 +32,6 @@ async def written(file: Path) -> None:
             await asyncio.sleep(0.02)
 
 
-def output_of(client: RawClient) -> asyncio.ReadTransport:
-    """What the client reads dmcp with."""
-    pipe: asyncio.ReadTransport = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
-    return pipe
-
-
 @asynccontextmanager
 async def deaf(room: Path, *, strict: bool = True) -> AsyncIterator[tuple[RawClient, int | str]]:
     """A client that has stopped to read, and its call of a server that has talked until nobody took any more."""
@@ -45,7 +39,7 @@ async def deaf(room: Path, *, strict: bool = True) -> AsyncIterator[tuple[RawCli
     async with dmcp(room, {"g": rogue(env={"ROGUE_STUCK": str(stuck)})}, strict=strict) as client:
         await client.initialize()
         await echoes(client, "g")
-        output_of(client).pause_reading()
+        client.output.pause_reading()
         call = client.ask("tools/call", call_of("chatter_until_stuck", {"count": FLOOD, "size": MEBIBYTE}))
         await written(stuck)
         yield client, call
@@ -57,7 +51,7 @@ async def test_a_server_is_held_back_while_the_client_does_not_read_and_nothing_
     async with deaf(tmp_path) as (client, call):
         assert int((tmp_path / "stuck").read_text()) < 64
         assert psutil.Process(client.pid).memory_info().rss < 200 * MEBIBYTE
-        output_of(client).resume_reading()
+        client.output.resume_reading()
         assert "result" in await client.answer(call)
         notes = [note["params"]["data"]["number"] for note in client.inbox]
         assert notes == list(range(FLOOD))
@@ -74,7 +68,7 @@ async def test_a_client_that_does_not_read_and_closes_only_stdin_is_heard_to_the
         assert client.process.stdin is not None
         client.process.stdin.close()
         await gone(client.pid, within=20.0)
-        output_of(client).resume_reading()
+        client.output.resume_reading()
 
 
 async def test_a_client_that_does_not_read_and_then_is_told_to_go_does_not_keep_dmcp_alive(
@@ -83,4 +77,4 @@ async def test_a_client_that_does_not_read_and_then_is_told_to_go_does_not_keep_
     async with deaf(tmp_path, strict=False) as (client, _):
         client.process.send_signal(signal.SIGTERM)
         await gone(client.pid, within=20.0)
-        output_of(client).resume_reading()
+        client.output.resume_reading()

@@ -151,8 +151,7 @@ async def test_a_client_that_no_longer_reads_ends_dmcp(tmp_path: Path) -> None:
     async with dmcp(tmp_path, {"g": rogue()}, strict=False) as client:
         await client.initialize()
         await echoes(client, "g")
-        pipe = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
-        pipe.close()
+        client.output.close()
         client.ask("tools/call", call_of("echo"))
         await client.exited()
         assert client.process.returncode == 0

@@ -14,6 +14,8 @@ import anyio
 import psutil
 
 MARK = "TEST_MARK_OF_DMCP"
+FORKED: set[int] = set()
+"""Process ids of dmcps that were forked (``forked``) and not waited for: their environment does not show the mark."""
 
 
 def alive(pid: int) -> bool:
@@ -49,7 +51,9 @@ def marked(mark: str, older: frozenset[int] = frozenset()) -> list[psutil.Proces
 
 def _carries(process: psutil.Process, mark: str) -> bool:
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return process.pid in FORKED or process.environ().get(MARK) == mark
     except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
         return False  # it has ended, or it belongs to somebody else and so is not ours
 

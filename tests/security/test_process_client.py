@@ -76,7 +76,7 @@ async def test_a_client_that_asks_and_does_not_read_costs_no_more_than_what_it_l
     watch, client = watched(tmp_path)
     async with client:
         before = await ready(client, watch)
-        output = client.process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]  # no public way to it
+        output = client.output
         output.pause_reading()
         arguments = {"group": "good", "name": "report", "args": {}}
         for number in range(20_000):
