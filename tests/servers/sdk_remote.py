@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp_types as types
+import sdk_light  # noqa: F401 - before the SDK
 import uvicorn
 from mcp.server.sse import SseServerTransport
 from sdk_stdio import make

@@ -12,6 +12,7 @@ from typing import Any
 
 import anyio
 import mcp_types as types
+import sdk_light  # noqa: F401 - before the SDK
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError

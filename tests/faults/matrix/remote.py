@@ -35,7 +35,11 @@ class RemoteServers:
         return f"<RemoteServers {self._ports}>"
 
     async def __aenter__(self) -> Self:
-        await asyncio.gather(*(self._start(name) for name in self._faults))
+        try:
+            await asyncio.gather(*(self._start(name) for name in self._faults))
+        except BaseException as error:
+            await self.__aexit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     async def __aexit__(
