@@ -191,7 +191,7 @@ class Authorizer:
     async def adopt(self, name: str, server: RemoteServer) -> bool:
         """Bind what the predecessor kept under a server's name to its address; returns whether there was anything."""
         async with self._store.locked(name, "refresh"):
-            adopted = (await self._store.read(name)).adopted(discovery.canonical(server.url))
+            adopted = (await self._store.read(name)).migrate_legacy(discovery.canonical(server.url))
             if adopted is not None:
                 await self._store.write(name, adopted)
         return adopted is not None
@@ -299,7 +299,7 @@ class Authorizer:
             with _readable():
                 if entry.issuer == LEGACY:
                     bound = record.issuer_of_configured(entry.resource, server.oauth.client_id)
-                    entry = await flow.adopted(web, server.url, server.oauth, entry, bound)
+                    entry = await flow.migrate_legacy(web, server.url, server.oauth, entry, bound)
                     await self._check_bond(name, server, entry.issuer, bound, locked=True)
                 try:
                     fresh = await flow.refresh(web, entry, server.oauth)

@@ -261,7 +261,7 @@ def _is_vouched_for(web: AuthHttpClient, server: discovery.ServerMetadata, setti
     return bool(settings.issuer) or page in {discovery.origin(url) for url in own}
 
 
-async def adopted(
+async def migrate_legacy(
     web: AuthHttpClient, server_url: str, settings: OAuthSettings, entry: Entry, bound: str | None
 ) -> Entry:
     """Return the predecessor's tokens with what it did not keep: whose they are and where they are renewed.

@@ -78,7 +78,7 @@ class Record:
         of_resource = (e for e in self.entries if e.resource == resource)
         return next((e for e in of_resource if is_same_issuer(e.issuer, issuer)), None)
 
-    def adopted(self, resource: str) -> Record | None:
+    def migrate_legacy(self, resource: str) -> Record | None:
         """Return the record with what the predecessor left bound to a resource; ``None`` if it left nothing."""
         left = self.left
         if left is None:

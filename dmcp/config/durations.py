@@ -45,7 +45,7 @@ def seconds(value: object) -> float | None:
     return result
 
 
-def spell(duration: float) -> str:
+def format_duration(duration: float) -> str:
     """Return the shortest usual way to write a duration given in seconds: 0.5 is "500ms", 120 is "2m"."""
     for unit in ("h", "m", "s"):
         count = duration / _UNITS[unit]

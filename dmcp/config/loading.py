@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dmcp.config.model import Configuration
-from dmcp.config.problems import Problem, checked, sentences
-from dmcp.config.resolving import Filling, Room, server_from
+from dmcp.config.problems import Problem, checked, format_problems
+from dmcp.config.resolving import Budget, ReferenceResolver, server_from
 from dmcp.config.schema import ConfigurationFile
 from dmcp.config.syntax import decode, parse
 from dmcp.errors import ConfigError
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 PINNED: Final = "DMCP_PINNED_CONFIG"
 """The environment variable in which a command tells the dmcp it starts what the configuration has to be: the SHA-256 of
-the bytes that the person has trusted. Others are refused, at a reload too."""
+the bytes that the user has trusted. Others are refused, at a reload too."""
 
 ONLY: Final = "DMCP_ONLY"
 """The environment variable in which a command tells the dmcp it starts which groups it is about: a JSON list of names.
 The others are not there."""
 
 ADVISED: Final = "DMCP_ADVISED"
-"""The environment variable in which a command tells the dmcp it starts how the person has named the configuration,
+"""The environment variable in which a command tells the dmcp it starts how the user has named the configuration,
 for the commands it advises; empty: they find it by themselves."""
 
 LARGEST: Final = 1024 * 1024
@@ -75,7 +75,7 @@ def read(path: str | Path, content: bytes | None = None) -> Document:
         for r in positions.repeated
     ]
     if twice:
-        raise ConfigError(*sentences(str(file), twice, positions))
+        raise ConfigError(*format_problems(str(file), twice, positions))
     return document
 
 
@@ -101,11 +101,11 @@ def configuration_of(document: Document, environ: Mapping[str, str]) -> Configur
     """
     shape, problems = checked(ConfigurationFile, document.values)
     if shape is not None:
-        directory = os.path.abspath(document.file.parent)  # noqa: PTH100 - links are the person's own
+        directory = os.path.abspath(document.file.parent)  # noqa: PTH100 - links are the user's own
         configuration, problems = _resolved(shape, environ, directory)
         if not problems:
             return configuration
-    raise ConfigError(*sentences(str(document.file), problems, document.positions))
+    raise ConfigError(*format_problems(str(document.file), problems, document.positions))
 
 
 def content_of(path: str | Path) -> bytes:
@@ -140,15 +140,15 @@ def _resolved(
     if len(shape.mcpServers) > MOST_SERVERS:
         text = f"has {len(shape.mcpServers):,} servers: {MOST_SERVERS:,} is the most dmcp takes"
         return Configuration(MappingProxyType({})), [Problem(("mcpServers",), text)]
-    room = Room()
+    budget = Budget()
     for name in shape.mcpServers:
-        filling = Filling(environ, ("mcpServers", name), room=room, directory=directory)
-        server = server_from(name, shape, filling)
-        problems += filling.problems
-        references[name] = frozenset(filling.names)
+        resolver = ReferenceResolver(environ, ("mcpServers", name), budget=budget, directory=directory)
+        server = server_from(name, shape, resolver)
+        problems += resolver.problems
+        references[name] = frozenset(resolver.names)
         if server.enabled:
             servers[name] = server
-            secrets |= filling.secrets
+            secrets |= resolver.secrets
     secrets.discard("")
     configuration = Configuration(
         servers=MappingProxyType(servers),

@@ -1,4 +1,4 @@
-"""Where a person's own configuration lies, which is used where no other is named or found. Imports next to nothing."""
+"""Where a user's own configuration lies, which is used where no other is named or found. Imports next to nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FILE: Final = ("dmcp", "dmcp.json")
 
 
 def user_file(environ: Mapping[str, str], platform: str = sys.platform) -> str | None:
-    r"""Return the path of the person's default configuration, be it there or not; ``None`` without a home directory.
+    r"""Return the path of the user's default configuration, be it there or not; ``None`` without a home directory.
 
     Linux and others: ``$XDG_CONFIG_HOME/dmcp/dmcp.json``, else ``~/.config/dmcp/dmcp.json`` (XDG Base Directory
     Specification; a relative ``XDG_CONFIG_HOME`` does not count). macOS: the same if it exists, else

@@ -79,7 +79,7 @@ def tidied(problems: Iterable[Problem], values: Any) -> list[Problem]:
     return found
 
 
-def sentences(file: str, problems: Iterable[Problem], positions: Positions) -> tuple[str, ...]:
+def format_problems(file: str, problems: Iterable[Problem], positions: Positions) -> tuple[str, ...]:
     """Return one finished sentence for each problem, in the order of the file."""
     placed = {
         (problem.line or positions.line(problem.path) or 0, spell_path(problem.path), problem.text)

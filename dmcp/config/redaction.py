@@ -184,7 +184,7 @@ def arguments(args: Sequence[str], shows: Callable[[str], bool] | None = None) -
 
 
 def address(url: str) -> str:
-    """Return a URL without what may identify a person: user, password, query and fragment."""
+    """Return a URL without what may identify a user: user, password, query and fragment."""
     before, separator, rest = url.partition("://")
     if not separator:
         return url

@@ -44,13 +44,13 @@ LARGEST_FILE: Final = 16 * 1024 * 1024
 """Characters that references may bring into all values of a file together."""
 
 
-class Room(Struct):
+class Budget(Struct):
     """How many characters references may still bring into the values of a file."""
 
     left: int = LARGEST_FILE
 
 
-class Filling(Struct):
+class ReferenceResolver(Struct):
     """Fills in the references of one server's values, and remembers what came of it.
 
     Attributes:
@@ -59,8 +59,8 @@ class Filling(Struct):
         secrets: values that must not appear in a log.
         names: the variables referred to where secrets may be: those are withheld from the other servers.
         problems: mistakes in the file.
-        obstacles: what in the environment keeps the server from being started, in words.
-        room: how much the references may bring in, shared by all servers of a file.
+        unresolved: what in the environment keeps the server from being started, in words.
+        budget: how much the references may bring in, shared by all servers of a file.
         directory: where the file is: relative working directories begin there. ``None`` leaves them as they are.
     """
 
@@ -69,8 +69,8 @@ class Filling(Struct):
     secrets: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
-    obstacles: list[str] = field(default_factory=list)
-    room: Room = field(default_factory=Room)
+    unresolved: list[str] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
     directory: str | None = None
 
     def text(
@@ -89,26 +89,26 @@ class Filling(Struct):
             fault: says what is wrong with the result.
             secret: whether what the references brought in is kept out of logs.
         """
-        resolved = resolve(raw, self.environ, min(LARGEST, self.room.left))
+        resolved = resolve(raw, self.environ, min(LARGEST, self.budget.left))
         if secret:
             self.secrets.update(value for value in resolved.values if not redaction.is_harmless(value))
             self.names.update(resolved.names)
-        self.room.left -= sum(map(len, resolved.values))
+        self.budget.left -= sum(map(len, resolved.values))
         if resolved.is_too_long:
-            self.obstacles.append(
+            self.unresolved.append(
                 f"{spell_path(key)} is too long once its environment variables are filled in: they may bring in "
                 f"{LARGEST:,} characters, and {LARGEST_FILE:,} into the whole file"
             )
             return ""
         if resolved.missing:
-            self.obstacles.extend(
+            self.unresolved.extend(
                 f"environment variable {name} is not set (used in {spell_path(key)}): "
                 f"set it, or give it a default as in ${{{name}:-default}}"
                 for name in resolved.missing
             )
         elif wrong := fault(resolved.text):
             if has_references(raw):
-                self.obstacles.append(
+                self.unresolved.append(
                     f"{spell_path(key)} {wrong}, once its environment variables are filled in"
                 )
             else:
@@ -143,28 +143,28 @@ class Filling(Struct):
         return MappingProxyType(filled)
 
 
-def _unresolved(obstacles: list[str], target: StdioServer | RemoteServer) -> Unresolved:
+def _unresolved(unresolved: list[str], target: StdioServer | RemoteServer) -> Unresolved:
     kind = target.kind if isinstance(target, RemoteServer) else "stdio"
-    return Unresolved("; ".join(dict.fromkeys(obstacles)), kind)
+    return Unresolved("; ".join(dict.fromkeys(unresolved)), kind)
 
 
-def server_from(name: str, file: ConfigurationFile, filling: Filling) -> ServerConfig:
+def server_from(name: str, file: ConfigurationFile, resolver: ReferenceResolver) -> ServerConfig:
     """Return the configuration of one server.
 
     Args:
         name: its key in the file.
         file: the whole file, for the entry and for the defaults of all servers.
-        filling: fills in its references; afterwards holds the problems and secrets.
+        resolver: fills in its references; afterwards holds the problems and secrets.
     """
     part = file.mcpServers[name]
     if isinstance(part, StdioPart):
-        target: StdioServer | RemoteServer = _stdio(part, filling, file.inherit_env)
+        target: StdioServer | RemoteServer = _stdio(part, resolver, file.inherit_env)
     else:
-        target = _remote(part, filling)
+        target = _remote(part, resolver)
     return ServerConfig(
         name=name,
         description=part.description,
-        target=_unresolved(filling.obstacles, target) if filling.obstacles else target,
+        target=_unresolved(resolver.unresolved, target) if resolver.unresolved else target,
         features=part.features,
         timeout=_with(Timeouts(), part.timeout),
         restart=_with(RestartPolicy(), part.restart),
@@ -188,52 +188,52 @@ def _direct(part: StdioPart | RemotePart, file: ConfigurationFile) -> tuple[str,
     return () if part.expose == "dynamic" or isinstance(of_all, str) else of_all
 
 
-def _stdio(part: StdioPart, filling: Filling, inherit_env: bool | tuple[str, ...]) -> StdioServer:
+def _stdio(part: StdioPart, resolver: ReferenceResolver, inherit_env: bool | tuple[str, ...]) -> StdioServer:
     # What command and cwd are made of names places on disk. Masking it would hide what could not be started.
-    cwd = None if part.cwd is None else filling.text(("cwd",), part.cwd, checks.filled_fault, secret=False)
-    if cwd and filling.directory is not None and not cwd.startswith("~"):
-        cwd = os.path.join(filling.directory, cwd)  # noqa: PTH118 - an absolute one stays as it is written
+    cwd = None if part.cwd is None else resolver.text(("cwd",), part.cwd, checks.filled_fault, secret=False)
+    if cwd and resolver.directory is not None and not cwd.startswith("~"):
+        cwd = os.path.join(resolver.directory, cwd)  # noqa: PTH118 - an absolute one stays as it is written
     return StdioServer(
-        command=filling.text(("command",), part.command, checks.filled_fault, secret=False),
-        args=filling.arguments(part.args),
-        env=filling.pairs("env", part.env, checks.env_fault),
+        command=resolver.text(("command",), part.command, checks.filled_fault, secret=False),
+        args=resolver.arguments(part.args),
+        env=resolver.pairs("env", part.env, checks.env_fault),
         cwd=cwd,
         inherit_env=inherit_env if part.inherit_env is None else part.inherit_env,
     )
 
 
-def _remote(part: RemotePart, filling: Filling) -> RemoteServer:
-    url = filling.text(("url",), part.url, checks.url_fault)
-    filling.secrets.update(value for value in checks.url_secrets(url) if not redaction.is_harmless(value))
+def _remote(part: RemotePart, resolver: ReferenceResolver) -> RemoteServer:
+    url = resolver.text(("url",), part.url, checks.url_fault)
+    resolver.secrets.update(value for value in checks.url_secrets(url) if not redaction.is_harmless(value))
     return RemoteServer(
         url=url,
         kind=part.type or "auto",
-        headers=filling.pairs("headers", part.headers, checks.header_fault),
-        oauth=_oauth(part.oauth, part, filling),
+        headers=resolver.pairs("headers", part.headers, checks.header_fault),
+        oauth=_oauth(part.oauth, part, resolver),
     )
 
 
-def _oauth(part: OAuthPart, server: RemotePart, filling: Filling) -> OAuthSettings:
-    old_id = filling.optional(("oauth_client_id",), server.oauth_client_id)
-    old_scopes = filling.texts(("oauth_scopes",), server.oauth_scopes)
-    secret = filling.optional(("oauth", "client_secret"), part.client_secret)
+def _oauth(part: OAuthPart, server: RemotePart, resolver: ReferenceResolver) -> OAuthSettings:
+    old_id = resolver.optional(("oauth_client_id",), server.oauth_client_id)
+    old_scopes = resolver.texts(("oauth_scopes",), server.oauth_scopes)
+    secret = resolver.optional(("oauth", "client_secret"), part.client_secret)
     if secret is not None:
-        filling.secrets.add(secret)
+        resolver.secrets.add(secret)
     return OAuthSettings(
-        client_id=old_id or filling.optional(("oauth", "client_id"), part.client_id),
+        client_id=old_id or resolver.optional(("oauth", "client_id"), part.client_id),
         client_secret=secret,
-        scopes=old_scopes or filling.texts(("oauth", "scopes"), part.scopes),
-        client_metadata_url=filling.optional(
+        scopes=old_scopes or resolver.texts(("oauth", "scopes"), part.scopes),
+        client_metadata_url=resolver.optional(
             ("oauth", "client_metadata_url"), part.client_metadata_url, _metadata_url_fault
         ),
         redirect_port=part.redirect_port,
         grant=part.grant,
         token_endpoint_auth_method=part.token_endpoint_auth_method,
-        private_key_file=filling.optional(("oauth", "private_key_file"), part.private_key_file),
-        issuer=filling.optional(("oauth", "issuer"), part.issuer, _issuer_fault),
+        private_key_file=resolver.optional(("oauth", "private_key_file"), part.private_key_file),
+        issuer=resolver.optional(("oauth", "issuer"), part.issuer, _issuer_fault),
         redirect_host=part.redirect_host,
         redirect_path=part.redirect_path,
-        resource=filling.optional(("oauth", "resource"), part.resource)
+        resource=resolver.optional(("oauth", "resource"), part.resource)
         if isinstance(part.resource, str)
         else part.resource,
         assume_pkce=part.assume_pkce,

@@ -66,13 +66,13 @@ def _inherited(value: Any) -> Any:
 
 def _lasts(default: float | None, text: str) -> Meta:
     number = {"type": "number", "exclusiveMinimum": 0}
-    usual = None if default is None else durations.spell(default)
+    usual = None if default is None else durations.format_duration(default)
     return _read(durations.seconds, usual, text, durations.SPELLING, number)
 
 
 def _measures(default: int, text: str) -> Meta:
     number = {"type": "integer", "minimum": _LEAST_SIZE, "maximum": _LARGEST_SIZE}
-    return _read(_size, sizes.spell(default), text, sizes.SPELLING, number)
+    return _read(_size, sizes.format_size(default), text, sizes.SPELLING, number)
 
 
 def _read(read: Any, default: str | None, text: str, spelling: str, number: dict[str, Any]) -> Meta:

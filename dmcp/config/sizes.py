@@ -52,7 +52,7 @@ def size(value: object) -> int | None:
     return found
 
 
-def spell(count: int) -> str:
+def format_size(count: int) -> str:
     """Return the shortest usual way to write so many bytes: 8388608 is "8MiB", 1000 is "1000B"."""
     for unit, factor in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
         if count >= factor and count % factor == 0:

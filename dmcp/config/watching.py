@@ -31,7 +31,7 @@ _POLL_INTERVAL: Final = 2000
 neither do directories in the moment between two watches."""
 
 _BURST: Final = 5
-"""Changes that are handed on at once. A person who edits makes no more; a program that rewrites the file without end
+"""Changes that are handed on at once. A user who edits makes no more; a program that rewrites the file without end
 would have servers restarted without end."""
 
 _REST: Final = 10.0

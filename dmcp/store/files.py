@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Links = Literal["follow", "replace", "refuse"]
-"""What a symbolic link in the place of the target means: the file it leads to is the target (a person has named the
+"""What a symbolic link in the place of the target means: the file it leads to is the target (a user has named the
 link), the link itself is replaced (the file is dmcp's own), or nothing is written (a folder had the link in it)."""
 
 LARGEST_KEPT: Final = 64 * 1024 * 1024
@@ -150,10 +150,10 @@ def check_place(path: Path, *, links: Links = "refuse", below: Path | None = Non
 
 
 def base_of(path: Path, cwd: Path, home: Path) -> Path | None:
-    """Return the folder below which no link is followed to ``path``; ``None`` for a place of the person's own.
+    """Return the folder below which no link is followed to ``path``; ``None`` for a place of the user's own.
 
     What lies beside or below the working directory came with a project, and anybody may have made its links. The home
-    directory, and what is reached from above it only, is the person's.
+    directory, and what is reached from above it only, is the user's.
     """
     try:
         shared = Path(os.path.commonpath((os.path.abspath(cwd), os.path.abspath(path))))  # noqa: PTH100 - links stay
@@ -166,7 +166,7 @@ def base_of(path: Path, cwd: Path, home: Path) -> Path | None:
 
 
 def own_place(path: Path, home: Path) -> Links:
-    """Return what a link at a file of the person's own means: followed as long as it stays in the home directory."""
+    """Return what a link at a file of the user's own means: followed as long as it stays in the home directory."""
     real, inside = os.path.realpath(path), os.path.realpath(home)
     return "follow" if real == inside or real.startswith(inside.rstrip(os.sep) + os.sep) else "refuse"
 

@@ -1,9 +1,9 @@
-"""Which configurations of strange folders the person trusts: one small file for each, in the home directory.
+"""Which configurations of strange folders the user trusts: one small file for each, in the home directory.
 
 What is trusted is a place and a content: the real path and the digest of the bytes. A file that is moved, or changed by
 one byte, is trusted no longer. Kept beside them is what was shown when it was trusted, secrets masked, so that a
 change can be shown. The directory is 0700 and the files 0600; what others may write there is not believed.
-Blocks. Not here: asking the person (``dmcp.cli.trust``).
+Blocks. Not here: asking the user (``dmcp.cli.trust``).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _OTHERS: Final = 0o077
 
 
 class Trusted(NamedTuple):
-    """A file the person trusts.
+    """A file the user trusts.
 
     Attributes:
         path: its real path.
         digest: SHA-256 of its bytes, in hex.
-        shown: what it starts and reaches, in a line for each server, as the person saw it.
+        shown: what it starts and reaches, in a line for each server, as the user saw it.
     """
 
     path: str

@@ -24,7 +24,7 @@ from dmcp.cli.coding_tools.model import Command, NotConverted, SignIn
 from dmcp.cli.coding_tools.places import exists
 from dmcp.config.problems import checked, spell_path
 from dmcp.config.references import resolve
-from dmcp.config.resolving import Filling, server_from
+from dmcp.config.resolving import ReferenceResolver, server_from
 from dmcp.config.schema import ConfigurationFile
 from dmcp.errors import ConfigError, InternalError
 from dmcp.store import files
@@ -91,9 +91,9 @@ def validation_problem(name: str, entry: dict[str, Any]) -> str | None:
     """
     shape, problems = checked(ConfigurationFile, {"mcpServers": {name: entry}})
     if shape is not None:
-        filling = Filling({}, ("mcpServers", name))
-        server_from(name, shape, filling)
-        problems = filling.problems
+        resolver = ReferenceResolver({}, ("mcpServers", name))
+        server_from(name, shape, resolver)
+        problems = resolver.problems
     texts = (f"{spell_path(each.path[_UP_TO_NAME:])} {each.text}" for each in problems)
     return "; ".join(texts) or None
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from dmcp.config.durations import SPELLING, seconds, spell
+from dmcp.config.durations import SPELLING, format_duration, seconds
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_another_type_is_refused(written: object) -> None:
 
 @pytest.mark.parametrize("text", ["500ms", "1s", "30s", "90s", "2m", "1h", "1.5s"])
 def test_a_spelled_duration_reads_back_as_itself(text: str) -> None:
-    assert spell(float(seconds(text) or 0)) == text
+    assert format_duration(float(seconds(text) or 0)) == text

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dmcp.config.sizes import SPELLING, size, spell
+from dmcp.config.sizes import SPELLING, format_size, size
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_another_type_is_refused(written: object) -> None:
 
 @pytest.mark.parametrize("text", ["64MiB", "512KiB", "1GiB", "1000B", "1536KiB"])
 def test_a_spelled_size_reads_back_as_itself(text: str) -> None:
-    assert spell(size(text) or 0) == text
+    assert format_size(size(text) or 0) == text
