@@ -11,9 +11,11 @@ Start list                          Stop list
    per server
 5. the watch on the configuration
 
-The client's ``initialize`` is answered before the configuration is read (steps 3 and 4): reading and checking it
-costs more than everything before together, and the answer does not depend on it. The process ends when the frontend of
-standard input and output has ended.
+The client's ``initialize`` is answered before the configuration is read, as a rule even before this module is imported
+(``dmcp.downstream.first_answer``): the answer depends on neither. So everything that serving needs is imported here, at
+the top, and by those modules likewise. What only some need is imported where it is used: HTTP and sign-in
+(``dmcp.upstream.remote``, ``dmcp.auth.lazy``), stages, and the watch on the configuration. The process ends when the
+frontend of standard input and output has ended.
 """
 
 from __future__ import annotations
@@ -26,22 +28,38 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dmcp import __version__, log
 from dmcp.actors.audit import Audit
+from dmcp.actors.auth import AuthActor
+from dmcp.actors.catalog import Catalog
+from dmcp.actors.credentials import ActorCredentials
 from dmcp.actors.dispatch import report_unhandled
 from dmcp.actors.frontend import Frontend
 from dmcp.actors.mailbox import ClientMailbox
 from dmcp.actors.runtime import Dispatcher, Watch, post
 from dmcp.actors.supervisor import Supervisor
+from dmcp.actors.upstream import Upstream
+from dmcp.auth.lazy import LazyAuthorizer
+from dmcp.config import loading
+from dmcp.config.exposure import exposed
+from dmcp.config.model import RemoteServer, StdioServer
+from dmcp.config.places import user_file
+from dmcp.config.watching import watch
+from dmcp.downstream.first_answer import release_signals
 from dmcp.downstream.stdio import Downstream
 from dmcp.errors import ConfigError, InternalError
 from dmcp.messages import events
 from dmcp.messages.lifecycle import ChildFailed
 from dmcp.messages.supervisor import ClientAttached, ConfigurationRejected, Configure, Shutdown
-from dmcp.protocol import wire
+from dmcp.protocol import cached_listings, descriptions, wire
+from dmcp.store.listings import ListingFiles
 from dmcp.text import printable
+from dmcp.upstream.remote import remote_opener
+from dmcp.upstream.stdio import stdio_opener
 from dmcp.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -49,10 +67,11 @@ if TYPE_CHECKING:
 
     from pykka import ActorRef
 
-    from dmcp.actors.auth import AuthActor
     from dmcp.config.model import Configuration, ServerConfig
+    from dmcp.downstream.first_answer import FirstAnswer
     from dmcp.messages import Address
     from dmcp.messages.upstream import Crash, Peers
+    from dmcp.protocol.eras.handshake import ServerSession
     from dmcp.protocol.link import ClientEvents, ClientLink, OpenLink
 
 L = TypeVar("L", bound="ClientLink")
@@ -72,8 +91,9 @@ _STARTUP_TICKS = 3  # turns of the loop in which what the client has sent alread
 class App:
     """One running dmcp: the supervisor's factories, and the ends of everything that is not an actor."""
 
-    def __init__(self, config: str) -> None:
+    def __init__(self, config: str, first: FirstAnswer | None = None) -> None:
         self._config = config
+        self._first = first
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._configuration: Configuration
         self._active_fingerprint: str | None = None
@@ -106,16 +126,16 @@ class App:
         self._downstream = attach_client(
             supervisor,
             1,
-            _stdio,
+            lambda events: _stdio(events, b"" if self._first is None else self._first.received),
             lambda failure: self._on_client_ended(supervisor, failure),
             self._audit if log.enabled("debug") else None,
+            session=None if self._first is None else self._first.session,
         )
         self._listen_to_signals(supervisor)
         if self._done.done():
             return await self._done
         await self._downstream.open()
         await self._poll_input()
-        wire.use_fast_json()
         try:
             await self._load_first(supervisor)
         except ConfigError as error:
@@ -191,6 +211,7 @@ class App:
                 signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(leave, name))
         if hasattr(signal, "SIGUSR1"):
             loop.add_signal_handler(signal.SIGUSR1, self._reload, supervisor)
+        release_signals()
 
     def _load(self) -> tuple[str, Configuration]:
         """Read, parse and check the configuration file. Blocks; runs in any thread.
@@ -201,11 +222,6 @@ class App:
         Raises:
             ConfigError: it is invalid, or not the one that the person has trusted.
         """
-        from hashlib import sha256  # noqa: PLC0415 - the first answer does not wait for it
-
-        from dmcp.config import loading  # noqa: PLC0415 - likewise
-        from dmcp.config.exposure import exposed  # noqa: PLC0415 - likewise
-
         content = loading.content_of(self._config)
         digest = sha256(content).hexdigest()
         if self._pinned not in (None, digest):
@@ -226,9 +242,6 @@ class App:
         What has been taken once stays, as long as this process runs and nothing else is configured: it stands in the
         model's prompt. Blocks; runs in any thread.
         """
-        from dmcp.protocol import cached_listings, descriptions  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.store.listings import ListingFiles  # noqa: PLC0415 - likewise
-
         files = ListingFiles()
 
         def choose(server: ServerConfig) -> str:
@@ -326,15 +339,11 @@ class App:
         looks for the first time is seen then.
         """
         await asyncio.sleep(_WATCH_AFTER)
-        from anyio import to_thread  # noqa: PLC0415 - as above
+        from anyio import to_thread  # noqa: PLC0415 - watchfiles needs it too
 
         loop, stop, seen = asyncio.get_running_loop(), threading.Event(), self._active_fingerprint
 
         def follow() -> None:
-            from pathlib import Path  # noqa: PLC0415 - the start does not wait for it
-
-            from dmcp.config.watching import watch  # noqa: PLC0415 - likewise
-
             nonlocal seen
             for now in watch(Path(os.path.expanduser(self._config)), seen, stop):  # noqa: PTH111 - text alone
                 seen = now
@@ -363,9 +372,6 @@ class App:
 
     def auth(self, watch: Watch) -> Address:
         """See ``Factories``."""
-        from dmcp.actors.auth import AuthActor  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.auth.lazy import LazyAuthorizer  # noqa: PLC0415 - likewise
-
         named = self._named_in_advice()
         authorizer = LazyAuthorizer(lambda: self._configuration.oauth_store, named)
         self._auth = AuthActor.start(authorizer, watch=watch, config=named)
@@ -377,8 +383,6 @@ class App:
         Where they type it the working directory and the environment may be others than here. A command of dmcp's that
         has started this process knows how the person has named it.
         """
-        from dmcp.config.places import user_file  # noqa: PLC0415 - the first answer does not wait for it
-
         path = os.path.abspath(os.path.expanduser(self._config))  # noqa: PTH100, PTH111 - as text alone
         if self._advised is not None:
             return self._advised
@@ -386,15 +390,10 @@ class App:
 
     def catalog(self, watch: Watch) -> Address:
         """See ``Factories``."""
-        from dmcp.actors.catalog import Catalog  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.store.listings import ListingFiles  # noqa: PLC0415 - likewise
-
         return Catalog.start(ListingFiles(), watch=watch)
 
     def upstream(self, config: ServerConfig, peers: Peers, watch: Watch, crash: Crash | None) -> Address:
         """See ``Factories``."""
-        from dmcp.actors.upstream import Upstream  # noqa: PLC0415 - the first answer does not wait for it
-
         return Upstream.start(config, connect=self._opener, peers=peers, watch=watch, crash=crash)
 
     def _opener(self, config: ServerConfig) -> OpenLink:
@@ -402,11 +401,6 @@ class App:
 
         An opener serves all connections to a server, because it remembers which transport worked.
         """
-        from dmcp.actors.credentials import ActorCredentials  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.config.model import RemoteServer, StdioServer  # noqa: PLC0415 - likewise
-        from dmcp.upstream.remote import remote_opener  # noqa: PLC0415 - likewise
-        from dmcp.upstream.stdio import stdio_opener  # noqa: PLC0415 - likewise
-
         means = (config.target, config.timeout.connect, config.limits.frame)
         kept = self._openers.get(config.name)
         if kept is not None and kept[0] == means:
@@ -451,6 +445,8 @@ def attach_client(
     link_of: Callable[[ClientEvents], L],
     on_end: Callable[[str], None],
     audit: Address | None = None,
+    *,
+    session: ServerSession | None = None,
 ) -> L:
     """Attach a client to the running core: from now on it is served by a frontend of its own. On the loop.
 
@@ -460,6 +456,7 @@ def attach_client(
         link_of: makes the link to the client, which reports to the given events from a later turn of the loop on.
         on_end: called once when the frontend has ended, with the error if it failed; then the link is to be closed.
         audit: is told of every call that ends, where somebody listens for that.
+        session: with the client, if its ``initialize`` has been answered already.
 
     Returns:
         What ``link_of`` has made.
@@ -467,34 +464,41 @@ def attach_client(
     mailbox = ClientMailbox()
     link = link_of(mailbox)
     watch = Watch(_ClientWatcher(on_end), f"client {number}", number)
-    mailbox.frontend = Frontend.start(link, supervisor, number, watch, audit)
+    mailbox.frontend = Frontend.start(link, supervisor, number, watch, audit, session=session)
     post(supervisor, ClientAttached(number, mailbox.frontend))
     return link
 
 
-def _stdio(events: ClientEvents) -> Downstream:
+def _stdio(events: ClientEvents, received: bytes) -> Downstream:
     return Downstream(
         events.on_frames,
         events.on_gone,
         events.on_writable,
         call_after_drain=Dispatcher.running().call_after_drain,
+        received=received,
     )
 
 
-def run(config: str) -> int:
-    """Serve until the client leaves. Blocks; runs the event loop; returns the exit status (0, 1 or 2)."""
+def run(config: str, first: FirstAnswer | None = None) -> int:
+    """Serve until the client leaves. Blocks; runs the event loop; returns the exit status (0, 1 or 2).
+
+    Args:
+        config: the path of the configuration.
+        first: what has passed between the client and dmcp already.
+    """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_live(config))
+            return runner.run(_live(config, first))
         except ConfigError as error:
             for problem in error.problems:
                 print(f"Error: {printable(log.mask(problem), None)}", file=sys.stderr)  # noqa: T201 - for the person, before there is anybody to log for
             return 2
 
 
-async def _live(config: str) -> int:
+async def _live(config: str, first: FirstAnswer | None) -> int:
     asyncio.get_running_loop().set_exception_handler(report_unhandled)
-    return await App(config).run()
+    wire.use_fast_json()
+    return await App(config, first).run()
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from dmcp.actors.restart import History
+from dmcp.config.model import Unresolved
 from dmcp.messages.supervisor import Group
 
 if TYPE_CHECKING:
@@ -54,8 +55,6 @@ class Child:
 
 def why_not(child: Child) -> str:
     """Return why a server cannot be started as configured; empty if it can."""
-    from dmcp.config.model import Unresolved  # noqa: PLC0415 - the first answer does not wait for it
-
     target = child.config.target
     return target.reason if isinstance(target, Unresolved) else ""
 

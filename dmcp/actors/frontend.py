@@ -16,6 +16,7 @@ from dmcp.actors.call_audit import CallAudit
 from dmcp.actors.client_questions import ClientQuestions
 from dmcp.actors.runtime import LoopActor, Watch, post
 from dmcp.actors.slices import Slices
+from dmcp.actors.staged_calls import StagedCalls
 from dmcp.errors import DownstreamError
 from dmcp.messages import auth as sign_ins
 from dmcp.messages import catalog, lifecycle, supervisor, upstream
@@ -62,12 +63,12 @@ from dmcp.protocol.operations import (
     passes_log_level,
 )
 from dmcp.protocol.pending import BatchAnswer, CallId, PendingRequest, PendingRequests
+from dmcp.stages.pipeline import build
 from dmcp.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from dmcp.actors.staged_calls import StagedCalls
     from dmcp.messages import Address
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import ClientLink
@@ -111,6 +112,7 @@ class Frontend(LoopActor):
         client: the number of the client.
         watch: who is told of the end (``ChildStopped``) or of a failure.
         audit: is told of every call that ends, where somebody listens for that.
+        session: with the client, if its ``initialize`` has been answered already.
     """
 
     def __init__(
@@ -120,13 +122,15 @@ class Frontend(LoopActor):
         client: int,
         watch: Watch | None = None,
         audit: Address | None = None,
+        *,
+        session: ServerSession | None = None,
     ) -> None:
         super().__init__(watch)
         self._link = link
         self._write = link.write
         self._slices = Slices(self, link.hold)
         self._supervisor = supervisor_
-        self._session = ServerSession()
+        self._session = session or ServerSession()
         self._directory: Directory | None = None
         self._early: list[_Accepted] = []
         self._client = client
@@ -407,14 +411,10 @@ class Frontend(LoopActor):
             self._staged.on_answer(message)
 
     def _build_stages(self, directory: Directory) -> None:
-        from dmcp.stages.pipeline import build  # noqa: PLC0415 - the first answer does not wait for it
-
         found = {name: stages for name, group in directory.groups.items() if (stages := build(group.config))}
         if self._staged is not None:
             self._staged.stages = found
         elif found:
-            from dmcp.actors.staged_calls import StagedCalls  # noqa: PLC0415 - seldom needed
-
             self._staged = StagedCalls(self, self._questions, found)
 
     # From the upstreams -------------------------------------------------------------------------------------------

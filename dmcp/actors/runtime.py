@@ -10,6 +10,7 @@ However an actor ends, ``on_end`` is called exactly once and the watcher is told
 from __future__ import annotations
 
 import asyncio
+import random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
@@ -259,8 +260,6 @@ class LoopActor(pykka.Actor):
 
 def jitter() -> float:
     """Return a random number from 0 to 1 that spreads retries."""
-    import random  # noqa: PLC0415 - the first answer does not wait for it
-
     return random.random()  # noqa: S311 - it keeps no secret
 
 

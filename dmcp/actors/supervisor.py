@@ -17,8 +17,10 @@ from dmcp import log
 from dmcp.actors.children import Child, Core, Factories, group_of, why_not
 from dmcp.actors.restart import after_failure
 from dmcp.actors.runtime import LoopActor, Watch, jitter, post, stop
+from dmcp.config.diff import plan
+from dmcp.config.model import Configuration, RemoteServer
 from dmcp.messages import events, frontend, upstream
-from dmcp.messages.auth import Subscribe
+from dmcp.messages.auth import Configured, Forget, Subscribe
 from dmcp.messages.lifecycle import ChildFailed, ChildStopped
 from dmcp.messages.supervisor import (
     ClientAttached,
@@ -33,7 +35,6 @@ from dmcp.messages.upstream import Peers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dmcp.config.model import Configuration
     from dmcp.messages import Address
 
 RELOAD_GRACE: Final = 10.0
@@ -110,9 +111,6 @@ class Supervisor(LoopActor):
     def _configure(self, configuration: Configuration) -> None:
         if self._closing:
             return
-        from dmcp.config.diff import plan  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.config.model import Configuration  # noqa: PLC0415 - likewise
-
         core = self._core = self._core or self._start_core()
         log.hide(configuration.secrets, configured=True)
         is_first = self._configuration is None
@@ -148,9 +146,6 @@ class Supervisor(LoopActor):
     @staticmethod
     def _tell_auth(core: Core, group: str, target: object) -> None:
         """Tell auth what the group's server is from now on; only a remote one has credentials."""
-        from dmcp.config.model import RemoteServer  # noqa: PLC0415 - the first answer does not wait for it
-        from dmcp.messages.auth import Configured, Forget  # noqa: PLC0415 - likewise
-
         post(core.auth, Configured(group, target) if isinstance(target, RemoteServer) else Forget(group))
 
     def _start(self, child: Child, crash: upstream.Crash | None = None) -> None:

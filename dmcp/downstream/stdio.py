@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-import stat
 import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from dmcp.downstream.first_answer import is_pipe
 from dmcp.pipes import enlarge_pipe
 from dmcp.protocol.frames import LineSplitter
 from dmcp.protocol.limits import MAX_FRAME
@@ -40,6 +40,7 @@ class Downstream:
             stdout; once each at most, and nothing follows the latter.
         on_writable: called on the loop with False when the client does not keep up, with True when it does again.
         call_after_drain: runs an action a little later on the loop: what is written until then goes out as one.
+        received: what has been read already.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Downstream:
         on_gone: Callable[[bool], None],
         on_writable: Callable[[bool], None],
         call_after_drain: Callable[[Callable[[], None]], None],
+        received: bytes = b"",
     ) -> None:
         self._on_frames = on_frames
         self._on_gone = on_gone
         self._on_writable = on_writable
         self._after_turn = call_after_drain
+        self._received = received
         self._unsent: list[bytes | memoryview] = []
         self._full = False
         self._splitter = LineSplitter(MAX_FRAME)
@@ -81,14 +84,17 @@ class Downstream:
         """Start reading and writing."""
         loop = asyncio.get_running_loop()
         stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-        if _is_pipe(stdout.fileno()):
+        if is_pipe(stdout.fileno()):
             enlarge_pipe(stdout.fileno())
             self._writer, _ = await loop.connect_write_pipe(lambda: _WriteSide(self), stdout)
             # No buffer below which a write may wait for the loop's next turn (uvloop does that).
             self._writer.set_write_buffer_limits(high=0)
         else:
             self._writer = _ThreadWriter(stdout.fileno(), self)
-        if _is_pipe(stdin.fileno()):
+        if self._received:
+            self.received(self._received)
+            self._received = b""
+        if is_pipe(stdin.fileno()):
             enlarge_pipe(stdin.fileno())
             self._reader, _ = await loop.connect_read_pipe(lambda: _ReadSide(self), stdin)
         else:
@@ -242,11 +248,6 @@ class Downstream:
             loop.call_soon_threadsafe(self.ended)
         except RuntimeError:
             return  # the loop is closed: nobody listens any more
-
-
-def _is_pipe(fd: int) -> bool:
-    mode = os.fstat(fd).st_mode
-    return sys.platform != "win32" and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
 
 
 def _has_hung_up(fd: int) -> bool:

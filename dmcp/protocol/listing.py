@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from dmcp.config.model import Limits
 from dmcp.protocol import scan
 from dmcp.protocol.limits import BYTES_A_VALUE, KIB, MAX_PAGES, MAX_REMARKS, MAX_VALUES
 from dmcp.protocol.wire import decode_bounded, weight
 from dmcp.text import printable
 
 if TYPE_CHECKING:
+    from dmcp.config.model import Limits
     from dmcp.protocol.jsonrpc import JsonObject
 
 Kind: TypeAlias = Literal["tools", "resources", "templates", "prompts"]
 KINDS: Final[tuple[Kind, ...]] = ("tools", "resources", "templates", "prompts")
 
-_USUAL: Final = Limits()
 _AT_ONCE: Final = 256 * KIB  # bytes
 _AT_ONCE_VALUES: Final = MAX_VALUES // 5
 
@@ -74,7 +73,7 @@ class Collector:
         "warnings",
     )
 
-    def __init__(self, kind: Kind, limits: Limits = _USUAL) -> None:
+    def __init__(self, kind: Kind, limits: Limits) -> None:
         self.kind = kind
         self.entries: list[JsonObject] = []
         self.warnings: list[str] = []

@@ -9,7 +9,6 @@ them and them into what a peer of that era understands. Members that mean nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from dmcp.protocol.limits import MAX_FAILURE
@@ -36,8 +35,7 @@ def declares(capabilities: JsonObject, *path: str) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class ClientProfile:
+class ClientProfile(NamedTuple):
     """What a client said of itself; upstreams are shown the same.
 
     Attributes:
@@ -47,8 +45,8 @@ class ClientProfile:
     """
 
     revision: str
-    capabilities: JsonObject = field(default_factory=dict)
-    info: JsonObject = field(default_factory=dict)
+    capabilities: JsonObject = {}  # noqa: RUF012 - nobody writes to it
+    info: JsonObject = {}  # noqa: RUF012 - likewise
 
     def can(self, *path: str) -> bool:
         """Return whether the client declared a capability, e.g. ``can("roots", "listChanged")``."""

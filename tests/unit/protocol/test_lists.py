@@ -24,7 +24,7 @@ def named(*names: str) -> tuple[dict[str, Any], ...]:
 
 
 def test_a_listing_is_complete_when_no_cursor_follows() -> None:
-    collector = Collector("tools")
+    collector = Collector("tools", Limits())
     assert collector.take({"tools": [{"name": "a"}], "nextCursor": "x"}) == "x"
     assert collector.take({"tools": [{"name": "b"}]}) is None
     assert collector.entries == [{"name": "a"}, {"name": "b"}]
@@ -32,18 +32,18 @@ def test_a_listing_is_complete_when_no_cursor_follows() -> None:
 
 
 def test_an_empty_text_is_a_cursor_like_any_other() -> None:
-    assert Collector("tools").take({"tools": [], "nextCursor": ""}) == ""
+    assert Collector("tools", Limits()).take({"tools": [], "nextCursor": ""}) == ""
 
 
 def test_a_cursor_that_comes_again_ends_the_listing_with_a_remark() -> None:
-    collector = Collector("tools")
+    collector = Collector("tools", Limits())
     assert collector.take({"tools": [], "nextCursor": "x"}) == "x"
     assert collector.take({"tools": [], "nextCursor": "x"}) is None
     assert "without an end" in collector.cut
 
 
 def test_a_listing_without_an_end_is_cut() -> None:
-    collector = Collector("tools")
+    collector = Collector("tools", Limits())
     pages = 0
     while collector.take({"tools": [], "nextCursor": str(pages)}) is not None:
         pages += 1
@@ -53,14 +53,14 @@ def test_a_listing_without_an_end_is_cut() -> None:
 
 @pytest.mark.parametrize("page", [None, [], "x", 7, {}, {"tools": None}, {"tools": {"name": "a"}}])
 def test_a_page_of_the_wrong_shape_ends_the_listing_with_a_remark(page: Any) -> None:
-    collector = Collector("tools")
+    collector = Collector("tools", Limits())
     assert collector.take(page) is None
     assert collector.entries == []
     assert len(collector.warnings) == 1
 
 
 def test_entries_without_a_key_or_with_one_that_is_taken_are_left_out_each_with_a_remark() -> None:
-    collector = Collector("resources")
+    collector = Collector("resources", Limits())
     collector.take(
         {"resources": [{"uri": "a:"}, {"name": "n"}, {"uri": 1}, {"uri": ""}, None, {"uri": "a:", "x": 1}]}
     )
@@ -69,7 +69,7 @@ def test_entries_without_a_key_or_with_one_that_is_taken_are_left_out_each_with_
 
 
 def test_of_many_odd_entries_the_first_are_named_and_the_rest_counted() -> None:
-    collector = Collector("tools")
+    collector = Collector("tools", Limits())
     assert collector.take({"tools": [None] * 1000}) is None
     collector.finish()
     assert len(collector.warnings) == 21
