@@ -1,8 +1,10 @@
 """A stdio MCP server with next to no work of its own, so that what is measured is the proxy in front of it.
 
-Usage: ``upstream.py [--boot SECONDS] [--tools N]``. Tools: ``echo`` (text), ``sleep`` (ms), ``blob`` and ``rows``
-(bytes); the rest of ``--tools`` is padding. It answers ``initialize`` in whatever revision it is asked for. Sleeps
-overlap. Only the standard library, because it is started ten times in one measurement.
+Usage: ``upstream.py [--boot SECONDS] [--tools N] [--resources N] [--prompts N]``.
+
+Tools: ``echo`` (text), ``sleep`` (ms), ``blob`` and ``rows`` (bytes); the rest of ``--tools`` is padding. It answers
+``initialize`` in whatever revision it is asked for. Sleeps overlap. Only the standard library, because it is started
+ten times in one measurement, or a hundred.
 """
 
 from __future__ import annotations
@@ -43,6 +45,18 @@ def tools(count: int) -> bytes:
     return json.dumps({"tools": known + padding}, separators=(",", ":")).encode()
 
 
+def listings(options: dict[str, str]) -> dict[str, bytes]:
+    """The results of the methods that list something, by method."""
+    found = {"tools/list": tools(int(options.get("--tools", "4")))}
+    for kind, key in (("resources", "uri"), ("prompts", "name")):
+        count, own = int(options.get(f"--{kind}", "0")), os.getpid()
+        names = [f"{kind}://{own}/{i}" for i in range(count)]
+        entries = [{key: name, "name": name, "description": "One of many"} for name in names]
+        if count:
+            found[f"{kind}/list"] = json.dumps({kind: entries}).encode()
+    return found
+
+
 @cache
 def blob(size: int) -> bytes:
     """A result with a text of ``size`` bytes."""
@@ -66,20 +80,20 @@ def call(name: str, arguments: dict[str, object]) -> _Result:
     return wait, b'{"content":[{"type":"text","text":' + text.encode() + b"}]}"
 
 
-def answer(message: dict[str, object], listing: bytes) -> _Result:
+def answer(message: dict[str, object], listed: dict[str, bytes]) -> _Result:
     """The result of any request."""
     method, params = message["method"], message.get("params") or {}
     if not isinstance(params, dict):
         return 0.0, b"{}"
     if method == "tools/call":
         return call(params["name"], params.get("arguments") or {})
-    if method == "tools/list":
-        return 0.0, listing
+    if method in listed:
+        return 0.0, listed[str(method)]
     if method == "initialize":
         info = {"name": "bench-upstream", "version": "1"}
         told = {
             "protocolVersion": params["protocolVersion"],
-            "capabilities": {"tools": {}},
+            "capabilities": {method.partition("/")[0]: {} for method in listed},
             "serverInfo": info,
         }
         return 0.0, json.dumps(told).encode()
@@ -96,7 +110,7 @@ def main() -> None:
     """Serve until stdin ends."""
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
     time.sleep(float(options.get("--boot", "0")))
-    listing = tools(int(options.get("--tools", "4")))
+    listed = listings(options)
     rest, later = b"", list[tuple[float, bytes]]()
     while True:
         patience = max(0.0, later[0][0] - time.monotonic()) if later else None
@@ -109,7 +123,7 @@ def main() -> None:
             for line in lines:
                 message = json.loads(line)
                 if "id" in message and "method" in message:
-                    wait, result = answer(message, listing)
+                    wait, result = answer(message, listed)
                     frame = b'{"jsonrpc":"2.0","id":%s,"result":%s}\n' % (
                         json.dumps(message["id"]).encode(),
                         result,

@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.upstream import answer, tools
 
-_LISTING: Final = tools(3)
+_LISTINGS: Final = {"tools/list": tools(3)}
 _OK: Final = b"HTTP/1.1 200 OK\r\ncontent-type: %s\r\n%scontent-length: %d\r\n\r\n%s"
 _SESSION: Final = b"mcp-session-id: bench\r\n"
 
@@ -67,7 +67,7 @@ def respond(target: list[bytes], body: bytes) -> bytes:
     message = json.loads(body)
     if "id" not in message:
         return b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n"
-    _, result = answer(message, _LISTING)
+    _, result = answer(message, _LISTINGS)
     session = _SESSION if message["method"] == "initialize" else b""
     frame = b'{"jsonrpc":"2.0","id":%s,"result":%s}' % (json.dumps(message["id"]).encode(), result)
     if path == b"/json":

@@ -76,8 +76,9 @@ class LoopWatch:
         return [sys.executable, str(Path(__file__).resolve()), str(config)]
 
     def start_watching(self) -> None:
-        """Ignore what happened so far: only what happens from now on counts."""
-        self._from.write_text("from now on")
+        """Ignore what happened so far: only what happens from now on counts. May be called again."""
+        self._report.unlink(missing_ok=True)
+        self._from.write_text(f"from {time.time_ns()} on")
 
     def held(self) -> Held:
         """Return the longest turns so far."""
@@ -109,7 +110,7 @@ class Heartbeat:
         self._loop, self._report, self._begin = loop, report, begin
         self._cpu, self._wall = time.thread_time(), time.perf_counter()
         self._longest = Held(0.0, 0.0)
-        self._counts = False
+        self._since = ""
         self._next_look = 0.0
         self.beat()
 
@@ -119,14 +120,23 @@ class Heartbeat:
     def beat(self) -> None:
         """Note how long it has been since the last beat, and ask for the next."""
         cpu, wall = time.thread_time(), time.perf_counter()
-        if self._counts:
+        if self._since:
             self._note((cpu - self._cpu) * 1e3, (wall - self._wall) * 1e3)
-        elif wall > self._next_look:
+        if wall > self._next_look:
             self._next_look = wall + 0.02
-            self._counts = self._begin.exists()
+            self._look()
         # Read again: the test's own work is not the product's.
         self._cpu, self._wall = time.thread_time(), time.perf_counter()
         self._loop.call_later(_BEAT, self.beat)
+
+    def _look(self) -> None:
+        """Begin, or begin again, when the test has said so."""
+        try:
+            since = self._begin.read_text()
+        except FileNotFoundError:
+            return
+        if since != self._since:
+            self._since, self._longest = since, Held(0.0, 0.0)
 
     def _note(self, cpu: float, wall: float) -> None:
         before = self._longest
