@@ -5,9 +5,11 @@ The credentials themselves are opaque here (``HeldCredentials``): ``dmcp.auth`` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from msgspec import Struct, field
+
+from dmcp.config.model import Secretive
 from dmcp.errors import AuthError, AuthUnavailable, SignInNeeded
 from dmcp.protocol.limits import MAX_CHALLENGE
 
@@ -48,27 +50,25 @@ class HeldCredentials(Protocol):
         """Return whether they have not expired."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Secretive, frozen=True):
     """Say this at once."""
 
-    authorization: str | None = field(repr=False)
+    hidden = frozenset({"authorization"})
+
+    authorization: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(Struct, frozen=True):
     """Nothing better can be had."""
 
     error: AuthError
 
 
-@dataclass(frozen=True, slots=True)
-class WaitForJob:
+class WaitForJob(Struct, frozen=True):
     """Wait for the flight that is under way."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartJob:
+class StartJob(Struct, frozen=True):
     """Begin a flight and wait for it. ``refresh`` and ``ask`` are for mending: see ``Authorizer.reauthorize``."""
 
     kind: Kind
@@ -79,8 +79,7 @@ class StartJob:
 Decision = Answer | Refuse | WaitForJob | StartJob
 
 
-@dataclass(slots=True, eq=False)
-class CredentialState:
+class CredentialState(Struct, eq=False):
     """The credentials for one group's server and what has been tried for them.
 
     Attributes:

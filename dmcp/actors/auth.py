@@ -9,12 +9,14 @@ flight there ends with the credentials it began with.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, assert_never
+
+from msgspec import Struct
 
 from dmcp import log
 from dmcp.actors.account import Answer, CredentialState, HeldCredentials, Refuse, StartJob, WaitForJob
 from dmcp.actors.runtime import LoopActor, LoopFuture, TaskResult, Watch, post
+from dmcp.config.model import Secretive
 from dmcp.errors import AuthError, SignInNeeded
 from dmcp.messages.auth import (
     Accepted,
@@ -68,8 +70,7 @@ class Authorizer(Protocol):
         """Something better than ``rejected``. Cancelled when the person declines."""
 
 
-@dataclass(slots=True, eq=False)
-class _Job:
+class _Job(Struct, eq=False):
     """One piece of work for one account. What it says counts while it is its account's, and not after.
 
     Attributes:
@@ -81,28 +82,29 @@ class _Job:
     group: str
     in_use: bool = True
     task: asyncio.Task[Any] | None = None
-    url: str = field(default="", repr=False)
+    url: str = ""
+
+    def __repr__(self) -> str:
+        return f"<_Job of {self.group}>"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Prompted:
+class _Prompted(Secretive, frozen=True, eq=False):
+    hidden = frozenset({"url"})
+
     job: _Job
-    url: str = field(repr=False)
+    url: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _OtherProcess:
+class _OtherProcess(Struct, frozen=True, eq=False):
     job: _Job
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _JobEnded:
+class _JobEnded(Struct, frozen=True, eq=False):
     job: _Job
     outcome: TaskResult[Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiter:
+class _Waiter(Struct, frozen=True, eq=False):
     question: Authorize | Challenged
     answer: LoopFuture[str | None]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct, field
 
 from dmcp.actors.restart import History
 from dmcp.config.model import Unresolved
@@ -36,8 +37,7 @@ class Core(NamedTuple):
     catalog: Address
 
 
-@dataclass(slots=True)
-class Child:
+class Child(Struct):
     """One configured server.
 
     Attributes:

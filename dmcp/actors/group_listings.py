@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from dmcp.protocol.listing import MEMBERS
 from dmcp.protocol.pages import PagedListing
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.listing import Kind
 
 
-@dataclass(slots=True)
-class GroupListings:
+class GroupListings(Struct):
     """What is known of one group.
 
     Attributes:

@@ -6,8 +6,9 @@ waits for another look at the tools, or for a ping, has not been sent and is not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec import Struct
 
 from dmcp import log
 from dmcp.actors.runtime import post
@@ -53,8 +54,7 @@ _LEARNED = 1000  # resources of one result that are remembered to be the server'
 _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
 
 
-@dataclass(frozen=True, slots=True)
-class InternalRequest:
+class InternalRequest(Struct, frozen=True):
     """A request dmcp makes for itself; ``purpose`` says what its answer is for."""
 
     purpose: str

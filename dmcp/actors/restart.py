@@ -5,8 +5,9 @@ Terms as in OTP's supervisors: more than ``intensity`` failures within ``period`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from dmcp.config.model import RestartPolicy
@@ -29,8 +30,7 @@ That is no failure of the server, which has not been started: nothing is counted
 _STABLE = 30.0  # seconds a child has to stay up for its backoff to start from the beginning again
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Struct, frozen=True):
     """What is remembered of a child's failures.
 
     Attributes:
@@ -64,8 +64,7 @@ class Failure(NamedTuple):
     missing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestartDecision:
+class RestartDecision(Struct, frozen=True):
     """Start the child again after ``delay`` seconds; ``parked`` says that it has failed too often."""
 
     delay: float

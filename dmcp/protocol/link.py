@@ -8,9 +8,10 @@ the same way ``ClientEvents`` and ``ClientLink`` stand between a frontend and th
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,8 +29,7 @@ class FaultKind(Enum):
     REJECTED = "rejected"  # an HTTP status that refuses this one request
 
 
-@dataclass(frozen=True, slots=True)
-class LinkFault:
+class LinkFault(Struct, frozen=True):
     """Why something failed, in words fit for a person.
 
     Attributes:

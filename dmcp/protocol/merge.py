@@ -10,8 +10,9 @@ thousand.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from dmcp.protocol.listing import KEY
 from dmcp.protocol.naming import Names
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.listing import Kind
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(Struct, frozen=True):
     """One group's part of a merged listing. Entries of an invisible group only hold their names."""
 
     group: str
