@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dmcp import log
@@ -105,8 +106,6 @@ def _groups_of_children() -> set[int]:
 
 
 def _children() -> list[int]:
-    from pathlib import Path  # noqa: PLC0415 - the start of a server does without it
-
     listed = list(Path("/proc/self/task").glob("*/children"))
     if listed:
         return [int(number) for file in listed for number in file.read_text("ascii").split()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import traceback
 from collections import deque
 from functools import partial
 from time import perf_counter
@@ -139,8 +140,6 @@ def report(what: str, error: BaseException, label: str = "dmcp") -> None:
     try:
         log.error(f"{what}: {describe(error)}", label)
         if log.enabled("debug"):
-            import traceback  # noqa: PLC0415 - only when somebody looks for a fault
-
             log.debug("".join(traceback.format_exception(error)), label)
     except Exception:  # noqa: BLE001 - the log has failed: there is nobody to tell
         return

@@ -304,7 +304,7 @@ class Frontend(LoopActor):
         if operation.name == tools.CALL_TOOL:
             self._call_dynamic_tool(accepted, operation, directory)
         elif operation.name == tools.GET_TOOLS:
-            from dmcp.protocol.tool_listing import read_wanted  # noqa: PLC0415 - the first answer does not wait for it
+            from dmcp.protocol.tool_listing import read_wanted  # noqa: PLC0415 - loaded when first asked for
 
             wanted = read_wanted(operation.arguments)
             self._ask_catalog(directory, catalog.GetTools(self._open(accepted), wanted, self.actor_ref))

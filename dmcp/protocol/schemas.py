@@ -12,6 +12,8 @@ import re
 from operator import ge, gt, le, lt
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from dmcp.protocol.limits import MAX_CHECK_STEPS
 from dmcp.protocol.tools import is_suspect
 from dmcp.protocol.wire import decode, encode, is_raw, members, use_fast_json
@@ -211,8 +213,6 @@ class _Repair(_Reader):
 def _entries(value: Any) -> list[Any]:
     if not is_raw(value):
         return list(value)
-    import msgspec  # noqa: PLC0415 - as in ``wire``
-
     return msgspec.json.decode(value, type=list[msgspec.Raw])
 
 

@@ -7,7 +7,10 @@ to open is https, or http to this machine.
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from unicodedata import normalize
+from urllib.parse import urlsplit
 
 from dmcp.protocol.jsonrpc import (
     INVALID_PARAMS,
@@ -131,8 +134,6 @@ def question(group: str, message: Any) -> str:
 
 def _imitates(line: str) -> bool:
     """Return whether a line reads like the beginning of another group's question, or of dmcp's own dialog."""
-    from unicodedata import normalize  # noqa: PLC0415 - only when a server asks the user something
-
     # Blanks, quotation marks, bullets and marks of emphasis before it do not change what it reads like.
     start = next((at for at, char in enumerate(line) if char.isalnum()), len(line))
     if any(normalize("NFKC", char).startswith("[") for char in line[:start]):
@@ -150,8 +151,6 @@ def url_fault(url: Any) -> str:
 
 
 def _address_fault(url: str) -> str:
-    from urllib.parse import urlsplit  # noqa: PLC0415 - only when a server names an address
-
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -167,8 +166,6 @@ def _address_fault(url: str) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    from ipaddress import ip_address  # noqa: PLC0415 - see url_fault
-
     try:
         return host == _LOOPBACK_NAME or ip_address(host).is_loopback
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -81,8 +82,6 @@ def sign_in_command(verb: str, group: str, config: str = "") -> str:
         group: the server's name.
         config: the configuration to be named; empty where the command finds it by itself.
     """
-    import shlex  # noqa: PLC0415 - only where a sign-in is missing
-
     named = f"{printable(shlex.quote(config), _LONGEST_PATH)} " if config else ""
     return f"`dmcp auth {verb} {named}{shlex.quote(group)}`"
 

@@ -64,8 +64,6 @@ def resolve_command(command: str, env: Mapping[str, str], cwd: str | None, args:
 def group_options() -> dict[str, Any]:
     """Return the options that have the loop start a subprocess in a group of its own."""
     if sys.platform == "win32":
-        import subprocess  # noqa: PLC0415 - its constant exists on Windows only
-
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | _CREATE_NO_WINDOW}
     return {"start_new_session": True}
 
@@ -91,8 +89,6 @@ def _end_tree(pid: int) -> bool:
     Blocks for as long as taskkill takes, a fraction of a second: not on the loop. Only for a server that its closed
     input did not end.
     """
-    import subprocess  # noqa: PLC0415 - Windows only
-
     # By its path: what the working directory holds under this name is not to be run.
     taskkill = os.path.join(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe")  # noqa: PTH118 - likewise
     with suppress(OSError, subprocess.TimeoutExpired):
