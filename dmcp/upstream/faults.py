@@ -16,7 +16,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
-from pydantic_core import from_json
 
 from dmcp.errors import UpstreamError
 from dmcp.pipes import tls_trouble
@@ -24,6 +23,7 @@ from dmcp.protocol.categories import NOT_FOUND
 from dmcp.protocol.limits import KIB, MAX_REFUSAL, MAX_RETRY_AFTER, MIB
 from dmcp.protocol.link import FaultKind, LinkFault
 from dmcp.protocol.proxies import is_loopback
+from dmcp.protocol.wire import decode
 from dmcp.text import printable, word_set
 from dmcp.upstream.connection import BeyondLimitError, NotHttpError
 
@@ -198,7 +198,7 @@ def words(body: bytes) -> str:
     """
     body = body[:MAX_REFUSAL]
     try:
-        said = _from_document(from_json(body), _DEPTH)
+        said = _from_document(decode(body), _DEPTH)
     except ValueError:
         said = _from_text(body)
     return printable(" ".join(said[:_RAW].split()), SHOWN)
@@ -218,7 +218,7 @@ def response_expires_session(frame: bytes) -> bool:
     if len(frame) > _ENVELOPE or b'"error"' not in frame or not (b"ession" in frame or b"nitiali" in frame):
         return False
     try:
-        message = from_json(frame)
+        message = decode(frame)
     except ValueError:
         return False
     error = message.get("error") if isinstance(message, dict) else None
@@ -241,7 +241,7 @@ def refuses_revision(body: bytes) -> bool:
 def error_of(body: bytes) -> dict[str, Any] | None:
     """Return the error object of a refusal that is a JSON-RPC error, whatever id it bears."""
     try:
-        content = from_json(body)
+        content = decode(body)
     except ValueError:
         return None
     error = content.get("error") if isinstance(content, dict) else None

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import httpx
-from pydantic_core import to_json
 
 from dmcp import log
 from dmcp.protocol.limits import KIB, MAX_HEADER_VALUE
 from dmcp.protocol.link import FaultKind, LinkFault
+from dmcp.protocol.wire import encode
 from dmcp.upstream import faults, responses
 from dmcp.upstream.endpoint import Request
 from dmcp.upstream.http import HttpLink
@@ -252,7 +252,7 @@ class StreamableHttpLink(HttpLink):
         ):
             # As the error it is: whoever asked may offer another revision.
             error = faults.error_of(body) or {"code": _SERVER_ERROR, "message": fault.reason}
-            answer = to_json({"jsonrpc": "2.0", "id": request_id, "error": error})
+            answer = encode({"jsonrpc": "2.0", "id": request_id, "error": error})
             self._events.on_frame(answer, request_id)
         elif body and is_response_to(answer := as_frame(body), request_id):
             self._events.on_frame(answer)
