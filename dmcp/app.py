@@ -136,6 +136,7 @@ class App:
             return await self._done
         await self._downstream.open()
         await self._poll_input()
+        release_signals()  # what the client has sent before one is answered
         try:
             await self._load_first(supervisor)
         except ConfigError as error:
@@ -211,7 +212,6 @@ class App:
                 signal.signal(number, lambda *_, name=name: loop.call_soon_threadsafe(leave, name))
         if hasattr(signal, "SIGUSR1"):
             loop.add_signal_handler(signal.SIGUSR1, self._reload, supervisor)
-        release_signals()
 
     def _load(self) -> tuple[str, Configuration]:
         """Read, parse and check the configuration file. Blocks; runs in any thread.

@@ -42,6 +42,12 @@ def is_possible(arguments: Sequence[str], env: Mapping[str, str]) -> bool:
         return False
     if sum(map(len, arguments)) + sum(len(name) + len(value) for name, value in env.items()) > _PACKET:
         return False
+    if any(
+        Path(each, "sitecustomize.py").exists()
+        for each in env.get("PYTHONPATH", "").split(os.pathsep)
+        if each
+    ):
+        return False  # the interpreter runs it before dmcp is there
     return _settings(env) == _settings(os.environ) and not any(n.startswith("COVERAGE_") for n in env)
 
 
