@@ -14,7 +14,7 @@ from dmcp.actors.runtime import post
 from dmcp.messages import catalog, events
 from dmcp.protocol import jsonrpc, listing, tools, upstream_errors, wire
 from dmcp.protocol.limits import MAX_LISTING_RETRY
-from dmcp.protocol.tool_index import ToolIndex, kinds
+from dmcp.protocol.tool_index import ToolIndex, declares_nothing, kinds
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -130,9 +130,11 @@ class Listings:
         """Take a page, or the server's reason not to give it."""
         if answer.error is None:
             self._on_listing(collector, answer.result or b"")
-        elif collector.kind == "templates" and _code(answer) == jsonrpc.METHOD_NOT_FOUND:
-            # A server that has resources and no templates: many say so by an error.
-            self._on_page(collector, {listing.MEMBERS["templates"]: []})
+        elif _code(answer) == jsonrpc.METHOD_NOT_FOUND and (
+            collector.kind == "templates" or declares_nothing(self._session)
+        ):
+            # A server that has resources and no templates, or declared nothing: many say so by an error.
+            self._on_page(collector, {listing.MEMBERS[collector.kind]: []})
         else:
             self.fail(collector, upstream_errors.error_text(answer))
 

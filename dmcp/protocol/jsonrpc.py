@@ -395,7 +395,9 @@ def _read_members(raw: dict[str, Any]) -> Single:
         return Response(_id(raw.get("id")), None, _flat(error))
     if "result" in raw and "id" in raw:
         return Response(_id(raw["id"]), _flat(raw["result"]), None)
-    return Malformed(_id(raw.get("id")), INVALID_REQUEST, 'Invalid request: no "method", "result" or "error"')
+    # A log line in JSON may have an id and even a version: it answers nothing.
+    text = 'Invalid request: no "method", "result" or "error"'
+    return Malformed(_id(raw.get("id")), INVALID_REQUEST, text, is_foreign="error" not in raw)
 
 
 def _is_foreign(raw: dict[str, Any]) -> bool:

@@ -154,6 +154,8 @@ class Collector:
         if not isinstance(key, str) or not key:
             self._warn(f"lists one of its {self.kind} without a {KEY[self.kind]}; left out")
         elif key in self._keys:
+            if "" in self._cursors:
+                return  # see ``_follow``
             shown = printable(key, _SHOWN)
             self._warn(f"lists {shown!r} twice among its {self.kind}; the first one counts")
         else:
@@ -163,6 +165,8 @@ class Collector:
     def _follow(self, cursor: Any) -> str | None:
         if not isinstance(cursor, str):
             return None
+        if cursor in self._cursors and "" in self._cursors:
+            return None  # "" is a cursor like any other, but for this server it meant that no page follows
         pages = len(self._cursors) + 1
         if cursor in self._cursors or len(self._cursors) >= MAX_PAGES:
             self.cut = f"pages {LABELS[self.kind]} without an end; cut after {pages} pages"

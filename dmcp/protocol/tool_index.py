@@ -90,10 +90,15 @@ class ToolIndex:
         )
 
 
+def declares_nothing(session: ClientSession) -> bool:
+    """Return whether a server declared nothing of what servers offer. It is asked for tools nevertheless."""
+    return not session.capabilities.keys() & {"tools", "resources", "prompts"}
+
+
 def kinds(features: Features, session: ClientSession) -> list[Kind]:
     """Return the listings worth fetching: switched on here and offered there."""
     wanted: list[Kind] = []
-    if features.tools and session.has("tools"):
+    if features.tools and (session.has("tools") or declares_nothing(session)):
         wanted.append("tools")
     if features.resources and session.has("resources"):
         wanted += ["resources", "templates"]

@@ -20,6 +20,7 @@ BEFORE = {
     "progress": b"\r\x1b[2K",
     "zero": b"\x00",
 }
+DECLARED: dict[str, Any] = {"declares-true": {"tools": True}, "declares-nothing": {}, "declares-null": None}
 AFTER = {"colour": b"\x1b[0m", "title": b"\x1b]0;\x07"}
 
 
@@ -34,6 +35,7 @@ def say(identifier: Any, result: Any) -> None:
         for number in range(6):  # among them is the number of the request that is open
             for log in (
                 {"id": number, "level": "info", "msg": "answering"},
+                {"jsonrpc": "2.0", "id": number, "level": "info", "msg": "answering"},
                 {"id": number, "level": "error", "error": "a text"},
                 {"id": str(number), "error": None},
             ):
@@ -87,10 +89,12 @@ def main() -> None:
             case "initialize":
                 about = {"name": "odd", "version": "1"}
                 version = asked["params"]["protocolVersion"]
-                say(
-                    asked["id"],
-                    {"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about},
-                )
+                declared = DECLARED.get(MODE, {} if MODE == "has-nothing" else {"tools": {}})
+                said = {"protocolVersion": version, "capabilities": declared, "serverInfo": about}
+                say(asked["id"], said)
+            case "tools/list" if MODE == "has-nothing":
+                error = {"code": -32601, "message": "Method not found"}
+                write(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "error": error}).encode() + b"\n")
             case "tools/list":
                 say(asked["id"], {"tools": [{"name": "echo", "inputSchema": {"type": "object"}}]})
             case "tools/call":

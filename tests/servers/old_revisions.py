@@ -21,6 +21,7 @@ REFUSALS: dict[str, dict[str, Any]] = {
         "data": {"supported": ["2031-01-01", "REVISION"], "requested": "x"},
     },
     "text": {"code": -32603, "message": "Only these: 2001-01-01, REVISION."},
+    "protocol": {"code": -32000, "message": "Incompatible protocol"},
     "unnamed": {"code": -32600, "message": "Protocol VERSION mismatch"},
     "other": {"code": -32001, "message": "invalid API key"},
 }

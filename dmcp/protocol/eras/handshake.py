@@ -30,9 +30,7 @@ if TYPE_CHECKING:
 
 REVISIONS: Final = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 LATEST: Final = REVISIONS[-1]
-_BEFORE: Final = (
-    "2024-10-07"  # never released, yet spoken by old servers; nothing differs from 2024-11-05 for dmcp
-)
+_BEFORE: Final = "2024-10-07"  # never released, yet spoken by old servers; for dmcp as 2024-11-05
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _UNSUPPORTED: Final = -32022  # UnsupportedProtocolVersion, of the stateless era
 _READ: Final = 8192  # characters of a refusal that are looked through
@@ -70,7 +68,7 @@ def next_offer(offered: Collection[str], code: object, said: str) -> str | None:
     """
     said = said[:_READ]
     named, lower = set(_DATE.findall(said)), said.lower()
-    about = code == _UNSUPPORTED or "version" in lower or "revision" in lower or bool(named)
+    about = code == _UNSUPPORTED or bool(named) or re.search("version|revision|protocol", lower)
     left = [revision for revision in (*reversed(REVISIONS), _BEFORE) if revision not in offered]
     if not about or not left:
         return None
@@ -589,7 +587,10 @@ class ClientSession:
         capabilities, server = result.get("capabilities"), result.get("serverInfo")
         self.revision = revision
         given = capabilities if isinstance(capabilities, dict) else {}
-        self.capabilities = {name: given[name] for name in _CAPABILITIES if isinstance(given.get(name), dict)}
+        found: JsonObject = {
+            name: {} if given.get(name) is True else given.get(name) for name in _CAPABILITIES
+        }
+        self.capabilities = {name: value for name, value in found.items() if isinstance(value, dict)}
         self.server = {key: _short(server.get(key)) for key in _SERVER} if isinstance(server, dict) else {}
         self.instructions = _short(result.get("instructions"), _INTRODUCTION) or ""
 

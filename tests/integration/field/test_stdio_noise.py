@@ -41,6 +41,19 @@ async def test_messages_with_noise_around_them_are_understood(tmp_path: Path, mo
             assert result["content"][0]["text"] == mode
 
 
+async def test_a_server_that_declares_nothing_is_asked_for_its_tools(tmp_path: Path) -> None:
+    modes = ("declares-true", "declares-nothing", "declares-null", "has-nothing")
+    config = write_config(tmp_path / "c.json", {mode: python_server(ODD, mode) for mode in modes})
+    async with RawClient(dmcp_command(config)) as client:
+        await client.initialize()
+        for mode in modes[:-1]:
+            assert (await client.call(mode, "echo"))["content"][0]["text"] == mode
+        shown = await client.request(
+            "tools/call", {"name": "get_dynamic_tools", "arguments": {"group": "has-nothing"}}
+        )
+        assert shown["content"][0]["text"] == "[]"
+
+
 async def test_a_server_that_stays_unready_says_what_it_wrote_instead_of_messages(tmp_path: Path) -> None:
     told = await refusal(tmp_path, python_server(ODD, "banner", timeout={"connect": "1500ms"}))
     assert "did not answer initialize" in told

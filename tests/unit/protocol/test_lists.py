@@ -35,6 +35,17 @@ def test_an_empty_text_is_a_cursor_like_any_other() -> None:
     assert Collector("tools", Limits()).take({"tools": [], "nextCursor": ""}) == ""
 
 
+def test_an_empty_cursor_that_leads_to_the_first_page_again_is_the_end() -> None:
+    for pages in ([("a", "")], [("a", "2"), ("b", "")]):
+        collector, asked = Collector("tools", Limits()), ""
+        for _ in range(2):
+            for name, cursor in pages:
+                asked = collector.take({"tools": [{"name": name}], "nextCursor": cursor})  # type: ignore[assignment]
+        assert asked is None
+        assert [tool["name"] for tool in collector.entries] == [name for name, _ in pages]
+        assert (collector.warnings, collector.cut) == ([], "")
+
+
 def test_a_cursor_that_comes_again_ends_the_listing_with_a_remark() -> None:
     collector = Collector("tools", Limits())
     assert collector.take({"tools": [], "nextCursor": "x"}) == "x"
