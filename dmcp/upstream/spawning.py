@@ -13,8 +13,10 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from dmcp.errors import LinkRefused
 from dmcp.pipes import enlarge_pipe
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FORKING = threading.Lock()
+_AT_ONCE: Final = 8  # processes that are started without a pause
+_PAUSE: Final = 0.008  # seconds between the others; a small server takes about as long to start on two cores
+_forks: deque[float] = deque(maxlen=_AT_ONCE)  # when the last ones were; guarded by the lock
 
 
 class ProcessEvents(Protocol):
@@ -166,6 +171,7 @@ def _fork(start: Start) -> _Forked:
                     cwd=start.cwd,
                     start_new_session=True,
                 )
+                _pace()
         finally:
             GUARD.started(inode, popen.pid if popen is not None else None)
     except (
@@ -178,6 +184,13 @@ def _fork(start: Start) -> _Forked:
         for pipe in theirs if popen is not None else (*theirs, *ours):
             os.close(pipe)
     return _Forked(popen, *ours)
+
+
+def _pace() -> None:
+    """Wait a moment where many are started: a hundred at once leave the loop no processor for as long as they take."""
+    _forks.append(time.monotonic())
+    if len(_forks) == _AT_ONCE and _forks[-1] - _forks[0] < _AT_ONCE * _PAUSE:
+        time.sleep(_PAUSE)
 
 
 def _discard(forked: _Forked) -> None:

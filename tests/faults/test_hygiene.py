@@ -10,6 +10,7 @@ import sys
 import threading
 from collections import Counter
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
@@ -23,7 +24,6 @@ from harness.configs import TESTS, python_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
 
     from harness.configs import Entry
 
@@ -153,6 +153,22 @@ def holdings(client: RawClient) -> Holdings:
     return Holdings(files_of(process), process.num_threads(), len(process.children(recursive=True)))
 
 
+async def watches(client: RawClient) -> None:
+    """Wait until it watches its configuration, for which it loads a library a moment after its start."""
+    descriptors = Path(f"/proc/{client.pid}/fd")
+    async with asyncio.timeout(PATIENCE):
+        while sys.platform == "linux" and "anon_inode:inotify" not in links_in(descriptors):  # noqa: ASYNC110 - as below
+            await asyncio.sleep(0.05)
+
+
+def links_in(folder: Path) -> set[str]:
+    found = set()
+    for each in folder.iterdir():
+        with suppress(OSError):
+            found.add(str(each.readlink()))
+    return found
+
+
 async def settles_at(client: RawClient, expected: Holdings) -> None:
     """Wait until the process holds no more than this; the last server of all may still be on its way out."""
     async with asyncio.timeout(PATIENCE):
@@ -200,6 +216,7 @@ async def test_a_hundred_killed_processes_leave_no_file_thread_or_child_behind(t
         await answers(client)
         for _ in range(5):
             await crash(client)
+        await watches(client)
         before, size = holdings(client), psutil.Process(client.pid).memory_info().rss
         for _ in range(100):
             await crash(client)
@@ -220,6 +237,7 @@ async def test_fifty_reloads_of_processes_leave_no_file_thread_or_child_behind(t
         await client.initialize()
         await client.call("kept", "echo", {"text": "here"})
         (kept,) = [child.pid for child in children_of(client) if "ROUND" not in child.environ()]
+        await watches(client)
         before: Holdings | None = None
         for number in range(55):
             restarts = restarts_of(client)  # first: a thread reads what dmcp says

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import threading
+from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -196,3 +198,21 @@ async def test_a_result_nobody_waits_for_any_more_is_thrown_away() -> None:
         while not thrown:  # noqa: ASYNC110 - another thread
             await asyncio.sleep(0.001)
     assert thrown == [42]
+
+
+def test_the_first_of_many_starts_are_not_delayed_and_the_others_a_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, pauses = 100.0, list[float]()
+    clock = SimpleNamespace(monotonic=lambda: now, sleep=pauses.append)
+    monkeypatch.setattr(spawning, "time", clock)
+    monkeypatch.setattr(spawning, "_forks", deque(maxlen=spawning._AT_ONCE))
+    for _ in range(spawning._AT_ONCE - 1):
+        spawning._pace()
+    assert not pauses
+    for _ in range(3):
+        spawning._pace()
+    assert pauses == [spawning._PAUSE] * 3
+    now += 60.0
+    spawning._pace()
+    assert len(pauses) == 3
