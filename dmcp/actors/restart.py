@@ -28,6 +28,8 @@ That is no failure of the server, which has not been started: nothing is counted
 """
 
 _STABLE = 30.0  # seconds a child has to stay up for its backoff to start from the beginning again
+_RENEWALS = 3  # sessions in a row that are begun anew without a pause
+_RENEWAL_PAUSE = 5.0  # seconds; the longest pause before another one
 
 
 class History(Struct, frozen=True):
@@ -48,6 +50,17 @@ class History(Struct, frozen=True):
     def ready(self, now: float) -> History:
         """Return the history of a child that has become ready."""
         return History(self.failures, self.streak, now)
+
+    def session_lost(self, now: float) -> tuple[History, float]:
+        """Return the history after the loss of a session, and the seconds to wait for the next one.
+
+        None at first: a server that has forgotten the session is there. One that forgets every session at once shall
+        not be asked for new ones without a pause.
+        """
+        stable = self.ready_since is not None and now - self.ready_since >= _STABLE
+        streak = 0 if stable else self.streak
+        delay = 0.0 if streak < _RENEWALS else min(_RENEWAL_PAUSE, 0.1 * 2.0 ** min(streak - _RENEWALS, 60))
+        return History(self.failures, streak + 1), delay
 
 
 class Failure(NamedTuple):

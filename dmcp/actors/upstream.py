@@ -238,8 +238,7 @@ class Upstream(LoopActor):
         self._on_clients_changed()
 
     def _on_notify(self, message: upstream.Notify) -> None:
-        ready = self._ready_connection
-        # Of roots only a server is told that may ask for them.
+        ready = self._ready_connection  # of roots only a server is told that may ask for them
         if ready is not None and (self._config.features.roots or not isinstance(message.news, RootsChanged)):
             ready.transmit(notification(message.news))
 
@@ -366,8 +365,10 @@ class Upstream(LoopActor):
             self._sleep()
             return
         self._wanted, self._summoned = True, False
-        if at_once or (loss.kind is FaultKind.SESSION_LOST and loss.was_ready):
-            delay = 0.0  # a server that has forgotten the session is there
+        if loss.kind is FaultKind.SESSION_LOST and loss.was_ready:
+            self._history, delay = self._history.session_lost(self._clock())
+        elif at_once:
+            delay = 0.0
         elif loss.kind is FaultKind.UNAUTHORIZED:
             delay = UNAUTHORIZED_RETRY_DELAY
             self._schedule(reason, "in use", delay)
@@ -376,9 +377,8 @@ class Upstream(LoopActor):
             if not (was_missing.missing and was_missing.reason == reason):
                 self._schedule(reason, "present", delay)
         else:
-            self._history, decision = after_failure(
-                self._config.restart, self._history, self._clock(), self._jitter()
-            )
+            now, jitter = self._clock(), self._jitter()
+            self._history, decision = after_failure(self._config.restart, self._history, now, jitter)
             delay = decision.delay
             self._schedule(reason, "parked" if decision.parked else "backoff", delay)
         self._expire_queue()

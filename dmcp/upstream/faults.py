@@ -210,7 +210,12 @@ def is_session_expired(status: int, body: bytes) -> bool:
     A 404 says so (MCP 2025-11-25, basic/transports, "Session Management"). Many servers say it with another status, the
     official examples among them: then the text has to speak of a session that is unknown, expired or missing.
     """
-    return status == _NOT_FOUND or (status in _SESSION_STATUS and _says_session_is_lost(words(body)))
+    return status == _NOT_FOUND or (status in _SESSION_STATUS and says_session_is_lost(body))
+
+
+def says_session_is_lost(body: bytes) -> bool:
+    """Return whether a refusal's text speaks of a session that is unknown, expired or missing."""
+    return _says_session_is_lost(words(body))
 
 
 def response_expires_session(frame: bytes) -> bool:
@@ -225,7 +230,7 @@ def response_expires_session(frame: bytes) -> bool:
     # -32602 and -32603 are about the call: its parameters, its failure.
     if not isinstance(error, dict) or error.get("code") in {-32602, -32603}:
         return False
-    return _says_session_is_lost(words(frame))
+    return says_session_is_lost(frame)
 
 
 def refuses_revision(body: bytes) -> bool:

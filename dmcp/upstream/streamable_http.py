@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from dmcp.upstream.responses import Header, Response
 
 _OK: Final = 200
+_NOT_FOUND: Final = 404
 _NO_REVISION: Final = frozenset({400, 406, 422, 426, 501, 505})
 """Statuses of servers that do not know the revision ``initialize`` asks for."""
 _SERVER_ERROR: Final = -32000
@@ -146,7 +147,9 @@ class StreamableHttpLink(HttpLink):
                 self._lose_session()
             return
         body, fault = await responses.refusal(response, self._reading)
-        if self._session_expired(response, body):
+        # A 404 alone may be about notifications, which not every server knows: the next request tells.
+        spoken = response.status_code != _NOT_FOUND or faults.says_session_is_lost(body)
+        if spoken and self._session_expired(response, body):
             self._lose_session()
         else:
             raise faults.LinkFailure(fault)

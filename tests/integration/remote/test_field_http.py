@@ -183,6 +183,17 @@ async def test_an_answer_to_initialized_that_never_ends_is_not_waited_for(
         assert time.monotonic() - begun < 20  # a notification has 30 s to be accepted
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 500, 501])
+async def test_a_server_that_knows_no_notifications_is_used(
+    tmp_path: Path, server: RawServer, status: int
+) -> None:
+    server.on("notifications/initialized", say(status, b"no such thing"))
+    async with behind(tmp_path, server, fine) as client:
+        for _ in range(3):
+            assert (await client.call("far", "x"))["content"] == []
+    assert count(server, "initialize") == 1
+
+
 class Standing:
     """A server with a standalone stream, over which it answers."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from dmcp.actors.restart import PARKED_DELAY, History, after_failure
@@ -73,3 +75,15 @@ def test_ten_thousand_failures_are_no_overflow_and_no_leak() -> None:
 
 def test_an_intensity_of_nothing_parks_at_the_first_failure() -> None:
     assert delays(RestartPolicy(intensity=0), [0.0]) == [PARKED_DELAY]
+
+
+def test_a_session_lost_at_once_again_and_again_is_begun_anew_with_pauses() -> None:
+    history, delays = History(), []
+    for now in range(20):
+        history, delay = history.ready(now).session_lost(now + 0.5)
+        delays.append(delay)
+    assert delays[:3] == [0.0, 0.0, 0.0]
+    assert all(0 < earlier <= later <= 5 for earlier, later in pairwise(delays[3:]))
+    assert delays[-1] == 5
+    assert history.failures == ()
+    assert history.ready(100).session_lost(200)[1] == 0.0
