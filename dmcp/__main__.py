@@ -99,7 +99,12 @@ def serve(config: str | None) -> int:
     path = config or os.environ.get("DYNAMIC_MCP_CONFIG") or _own_configuration()
     if not path:
         print(_USAGE, file=sys.stderr)  # noqa: T201 - for the person
-        told = "Error: no configuration: give its path, or set DYNAMIC_MCP_CONFIG, or have your own in its usual place."
+        from dmcp.config.places import user_file  # noqa: PLC0415 - only for this message
+
+        own = user_file(os.environ)
+        told = "Error: no configuration: give its path, or set DYNAMIC_MCP_CONFIG"
+        told += f", or have your own at {printable(own, None)}" if own else ""
+        told += " (dmcp import and dmcp init write one)."
         print(told, file=sys.stderr)  # noqa: T201 - for the person
         return 2
     if sys.stdin is None or sys.stdout is None:

@@ -50,9 +50,10 @@ def test_what_is_named_or_found_goes_first(tmp_path: Path, own: Path, env: dict[
 
 def test_without_any_the_error_names_the_place(tmp_path: Path) -> None:
     env = {"XDG_CONFIG_HOME": str(tmp_path / "empty"), "DYNAMIC_MCP_CONFIG": ""}
-    done = run_dmcp("list", cwd=tmp_path, env=env)
-    assert done.returncode == 2
-    assert str(tmp_path / "empty" / "dmcp" / "dmcp.json") in done.stderr
+    for words in (["list"], []):
+        done = run_dmcp(*words, cwd=tmp_path, env=env)
+        assert done.returncode == 2
+        assert str(tmp_path / "empty" / "dmcp" / "dmcp.json") in done.stderr
 
 
 @pytest.mark.anyio
