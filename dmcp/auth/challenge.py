@@ -68,8 +68,8 @@ def parse(header: str) -> Challenge:
 def _items(text: str) -> Iterator[tuple[str, str | None]]:
     """Yield the schemes of a header, with ``None``, and their parameters, up to the first thing that is neither."""
     at = 0
-    while (at := _skip(text, at, _SPACE + ",")) < len(text):
-        end = _word_end(text, at, _SPACE + ",=" + _QUOTES)
+    while (at := _skip(text, at, _SPACE + ",;")) < len(text):
+        end = _word_end(text, at, _SPACE + ",;=" + _QUOTES)
         name, after = text[at:end], _skip(text, end, _SPACE)
         if not name:
             return

@@ -28,6 +28,10 @@ from dmcp.auth.challenge import Challenge, parse
             "Bearer resource_metadata='https://x/y', error='invalid_token'",
             Challenge("https://x/y", (), "invalid_token"),
         ),
+        (
+            'Bearer realm="x"; resource_metadata="https://x/y;z"; scope="a"',
+            Challenge("https://x/y;z", ("a",)),
+        ),
         ("Bearer scope='a b' resource_metadata=https://x/y", Challenge("https://x/y", ("a", "b"))),
         (
             'Basic realm="x", Bearer resource_metadata="https://x/y", Digest nonce=abc==',
