@@ -410,6 +410,7 @@ class App:
             opener = stdio_opener(
                 config.target,
                 Dispatcher.running().call_after_drain,
+                Dispatcher.running().drain_after,
                 withheld=lambda: self._configuration.withheld_from(name),
                 limit=config.limits.frame,
             )
@@ -475,6 +476,7 @@ def _stdio(events: ClientEvents, received: bytes) -> Downstream:
         events.on_gone,
         events.on_writable,
         call_after_drain=Dispatcher.running().call_after_drain,
+        drain_after=Dispatcher.running().drain_after,
         received=received,
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from dmcp import log
-from dmcp.actors.in_flight import InFlight, InternalRequest
+from dmcp.actors.in_flight import NO_CALL, InFlight, InternalRequest
 from dmcp.actors.listings import Listings
 from dmcp.actors.mailbox import LARGE_MESSAGE, SLOW_CLIENT, LinkMailbox, ReadGate
 from dmcp.actors.notifications import Notifications
@@ -60,7 +60,6 @@ CLOSE_GRACE: Final = 1.0
 
 _NOISE = 200  # bytes of what it wrote that is no message that are worth a look
 _TAIL = 5  # lines of its stderr that are told with a lost connection
-_NO_CALL = 0  # the number of no request: what came on the stream of one of dmcp's own
 
 
 class ConnectionKey(NamedTuple):
@@ -275,7 +274,15 @@ class Connection:
         if self.slices.busy:
             self.slices.defer(message)
         elif type(message) is FrameArrived:
-            self._on_frame(message.frame, message.during)
+            _, frame, during = message
+            read, size = jsonrpc.read_at_once(frame), len(frame)
+            if read is not None:
+                if type(read) is jsonrpc.Malformed and self.state is not State.READY:
+                    self.startup.on_noise(frame[:_NOISE].decode("utf-8", "replace"))
+                self._on_message(read, size, during)
+            else:
+                work = jsonrpc.read_in_slices(frame)
+                self.slices.begin(work, lambda read: self._on_message(read, size, during))
         elif isinstance(message, RequestFailed):
             self.requests.on_failed(message.number, message.fault)
         elif isinstance(message, InvalidOutput):
@@ -283,28 +290,13 @@ class Connection:
                 self.startup.on_noise(message.text)
             log.warning(f"sent something that is no message: {message.text}", self._group)
         elif isinstance(message, LinkClosed):
+            fault = message.fault
             if self.state is State.OPENING:
-                self.startup.on_link_closed(message.fault)
+                self.startup.on_link_closed(fault)
             else:
-                self.fail(message.fault.kind, message.fault.reason, message.fault.category)
+                self.fail(fault.kind, fault.reason, fault.category)
 
-    def _on_frame(self, frame: bytes, during: int | None) -> None:
-        """Take a frame of the server.
-
-        Args:
-            frame: what it said.
-            during: the number of the request on whose stream it came, if the link knows.
-        """
-        message = jsonrpc.read_at_once(frame)
-        if message is None:
-            work, size = jsonrpc.read_in_slices(frame), len(frame)
-            self.slices.begin(work, lambda read: self.on_message(read, size, during))
-            return
-        if self.state is not State.READY and isinstance(message, jsonrpc.Malformed):
-            self.startup.on_noise(frame[:_NOISE].decode("utf-8", "replace"))
-        self.on_message(message, len(frame), during)
-
-    def on_message(self, message: jsonrpc.Message, size: int, during: int | None = None) -> None:
+    def _on_message(self, message: jsonrpc.Message, size: int, during: int | None = None) -> None:
         """Take one message of the server; the first case is the usual one.
 
         Args:
@@ -317,8 +309,7 @@ class Connection:
         self.last_activity = self._clock()
         match message:
             case jsonrpc.Response():
-                if not self.requests.on_answer(jsonrpc.own_number(message.id) or _NO_CALL, message):
-                    log.debug("sent an answer to what nobody has asked", self._group)
+                self.requests.on_answer(message)
             case jsonrpc.Notification(method, params):
                 self._on_notification(method, params, size)
             case jsonrpc.Request():
@@ -344,7 +335,7 @@ class Connection:
     def _handle_portion(self, messages: Sequence[jsonrpc.Single], size: int, during: int | None) -> None:
         """Handle the first messages of a batch, and the rest when everybody else has had a turn."""
         for single in messages[:BATCH_PORTION]:
-            self.on_message(single, size, during)
+            self._on_message(single, size, during)
         rest = messages[BATCH_PORTION:]
         if rest:
             self.slices.begin(None, lambda _: self._handle_portion(rest, size, during))
@@ -361,9 +352,8 @@ class Connection:
             log.warning(f"{internal.purpose} failed: {upstream_errors.error_text(answer)}", self._group)
 
     def _on_malformed(self, message: jsonrpc.Malformed) -> None:
-        number = jsonrpc.own_number(message.id) or _NO_CALL
         # A log line in JSON may have an id, and it may be that of a request: it answers none.
-        if message.is_foreign or not self.requests.on_unreadable_answer(number, message):
+        if message.is_foreign or not self.requests.on_unreadable_answer(message):
             log.warning(f"sent something that is no message: {message.message}", self._group)
             if message.is_request:
                 error = jsonrpc.error_object(message.code, message.message)
@@ -376,7 +366,7 @@ class Connection:
             return
         match handshake.read_server_notification(method, params):
             case Progress(token, figures):
-                self.requests.on_progress(jsonrpc.own_number(token) or _NO_CALL, figures, size)
+                self.requests.on_progress(jsonrpc.own_number(token) or NO_CALL, figures, size)
             case LogMessage() as news:
                 self.notifications.message(news)
             case ResourceUpdated() as news:
@@ -396,7 +386,7 @@ class Connection:
             self.transmit(jsonrpc.result(call.id, b"{}"))
             return
         if during is not None and self.requests.call_id(during) is None:
-            during = _NO_CALL
+            during = NO_CALL
         self.server_requests.put(call, size, during)
 
     # Time ---------------------------------------------------------------------------------------------------------

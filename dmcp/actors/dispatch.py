@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import traceback
 from collections import deque
 from functools import partial
+from threading import get_ident
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -24,8 +24,8 @@ _TURN_TIME = 0.01  # seconds, likewise: a message may be a large one
 class Drainable(Protocol):
     """An actor, as far as the dispatcher knows it."""
 
-    def drain(self) -> int:
-        """Handle a batch of what waits; returns how many messages it was, at least 1."""
+    def drain(self, until: float) -> int:
+        """Handle a batch of what waits, until then (``perf_counter``); returns how many messages it was, at least 1."""
 
 
 class Dispatcher:
@@ -35,7 +35,7 @@ class Dispatcher:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         self._ready: deque[Drainable] = deque()
         self._scheduled = False
         self._after_drain: list[Callable[[], None]] = []
@@ -57,12 +57,9 @@ class Dispatcher:
 
     def schedule(self, actor: Drainable) -> None:
         """Have the actor's inbox drained soon. Callable from any thread."""
-        if threading.get_ident() == self._thread:
-            self._enqueue(actor)
-        else:
-            self._loop.call_soon_threadsafe(self._enqueue, actor)
-
-    def _enqueue(self, actor: Drainable) -> None:
+        if get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self.schedule, actor)
+            return
         self._ready.append(actor)
         if not self._scheduled:
             self._scheduled = True
@@ -70,13 +67,15 @@ class Dispatcher:
 
     def _drain(self) -> None:
         ready, left, until = self._ready, _TURN, perf_counter() + _TURN_TIME
-        while ready and left > 0 and perf_counter() < until:
+        while ready:
             actor = ready.popleft()
             try:
-                left -= actor.drain()
+                left -= actor.drain(until)
             except BaseException as error:  # noqa: BLE001 - the runtime's error boundary: the other actors have their turn
                 left -= 1
                 report("an actor's messages could not be handled", error)
+            if left <= 0 or (ready and perf_counter() > until):
+                break
         self._scheduled = bool(ready)
         if ready:
             self._loop.call_soon(self._drain)
@@ -86,6 +85,18 @@ class Dispatcher:
                 action()
             except BaseException as error:  # noqa: BLE001 - likewise: the other pipes get their frames
                 report("writing failed", error)
+
+    def drain_after(self, callback: Callable[[bytes], None]) -> Callable[[bytes], None]:
+        """Return a callback of the loop that lets the actors have their turn at its end, and not in the loop's next."""
+
+        def call(data: bytes) -> None:
+            self._scheduled = True  # by what follows
+            try:
+                callback(data)
+            finally:
+                self._drain()
+
+        return call
 
     def call_after_drain(self, action: Callable[[], None]) -> None:
         """Run ``action`` when the actors have had their turn: what was written meanwhile goes out as one."""
@@ -163,31 +174,35 @@ class LoopInbox:
     """An actor's inbox: bare messages, and envelopes of what is asked.
 
     Unbounded: every sender is bounded at its own source (see docs/architecture.md).
+
+    Attributes:
+        messages: what waits, oldest first.
+        queued: whether the actor is going to be drained.
+        closed: whether the actor has ended.
+        when_low: called once, when few messages wait again.
     """
 
-    __slots__ = ("_actor", "_dispatcher", "_messages", "queued")
+    __slots__ = ("_actor", "_dispatcher", "closed", "messages", "queued", "when_low")
 
     def __init__(self) -> None:
-        self._messages: deque[Any] = deque()
+        self.messages: deque[Any] = deque()
+        self.queued = self.closed = False
+        self.when_low: set[Callable[[], None]] = set()
         self._actor: Drainable | None = None
         self._dispatcher: Dispatcher | None = None
-        self.queued = False
 
     def __repr__(self) -> str:
-        return f"<LoopInbox {len(self._messages)}>"
-
-    def __len__(self) -> int:
-        return len(self._messages)
+        return f"<LoopInbox {len(self.messages)}>"
 
     def open(self, actor: Drainable, dispatcher: Dispatcher) -> None:
         """From now on what arrives is handled; what has arrived is handled first."""
         self._actor, self._dispatcher = actor, dispatcher
-        if self._messages:
+        if self.messages:
             self.wake()
 
     def put(self, message: Any, /) -> None:
         """Take a message and wake the actor. Callable from any thread."""
-        self._messages.append(message)
+        self.messages.append(message)
         if not self.queued:
             self.wake()
 
@@ -199,8 +214,8 @@ class LoopInbox:
 
     def get(self) -> Any:
         """The next message; IndexError when there is none: an actor on the loop never waits for one."""
-        return self._messages.popleft()
+        return self.messages.popleft()
 
     def empty(self) -> bool:
         """Return whether nothing waits."""
-        return not self._messages
+        return not self.messages

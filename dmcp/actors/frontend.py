@@ -9,7 +9,7 @@ It knows no upstream's state: where a group's requests go is in the directory th
 from __future__ import annotations
 
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dmcp import log
 from dmcp.actors.call_audit import CallAudit
@@ -19,27 +19,11 @@ from dmcp.actors.slices import Slices
 from dmcp.actors.staged_calls import StagedCalls
 from dmcp.errors import DownstreamError
 from dmcp.messages import auth as sign_ins
-from dmcp.messages import catalog, lifecycle, supervisor, upstream
-from dmcp.messages.frontend import (
-    ClientFrames,
-    ClientGone,
-    Finish,
-    GraceOver,
-    HoldOver,
-    Progressed,
-    RouteResolved,
-    SendNotification,
-    ServerRequest,
-    ServerRequestCancelled,
-    Settled,
-    SharingChanged,
-    UpstreamGone,
-    Writable,
-)
+from dmcp.messages import catalog, frontend, lifecycle, supervisor, upstream
+from dmcp.messages.frontend import ClientFrames, RouteResolved, ServerRequestCancelled, Settled
 from dmcp.messages.supervisor import Directory
 from dmcp.protocol import jsonrpc, tools, upstream_errors, wire
 from dmcp.protocol.eras.handshake import (
-    ClientRequest,
     Initialize,
     ServerSession,
     notification,
@@ -85,20 +69,6 @@ _TOO_LONG = "Invalid request: a message must not be longer than 64 MiB"
 _TOO_MANY = f"the client has {MAX_OPEN_REQUESTS:,} requests open, the most dmcp takes; try again when some are answered"
 
 
-class _Accepted(NamedTuple):
-    """A request of the client that is going to be answered.
-
-    Attributes:
-        id: the client's id, encoded.
-        request: what it asks.
-        batch: the batch it came in.
-    """
-
-    id: bytes
-    request: ClientRequest
-    batch: BatchAnswer | None
-
-
 _DROPPED_UNREAD: Final = (LogMessage, Progress, ResourceUpdated)
 """Notifications without which the client misses news only: not sent to one of several that does not read."""
 
@@ -132,7 +102,7 @@ class Frontend(LoopActor):
         self._supervisor = supervisor_
         self._session = session or ServerSession()
         self._directory: Directory | None = None
-        self._early: list[_Accepted] = []
+        self._early: list[tuple[PendingRequest[Address], Operation]] = []  # before there is a directory
         self._client = client
         self._calls = None if audit is None else CallAudit(audit)
         self._pending: PendingRequests[Address] = PendingRequests(client)
@@ -150,7 +120,7 @@ class Frontend(LoopActor):
         self._farewell = "dmcp is shutting down"  # what a request that has not run is told then
 
     def __repr__(self) -> str:
-        return f"<Frontend {self._client} {self._session!r} {len(self._pending)} in flight>"
+        return f"<Frontend {self._client} {self._session!r} {len(self._pending.call_of)} in flight>"
 
     def on_receive(self, message: Any) -> None:
         """Handle one message, on the loop."""
@@ -161,28 +131,31 @@ class Frontend(LoopActor):
     def _on_client_frames(self, message: ClientFrames) -> None:
         if self._slices.busy:
             self._slices.defer(message)
-        else:
-            self._on_frames(message.frames)
-
-    def _on_frames(self, frames: Sequence[bytes | None]) -> None:
-        until = perf_counter() + _TURN
+            return
+        frames, until = message.frames, perf_counter() + _TURN
         for number, frame in enumerate(frames, 1):
             self._on_frame(frame)
-            if number < len(frames) and not self._slices.busy and perf_counter() > until:
-                self._slices.begin(None, lambda _: None)  # the others have a turn first
-            if self._slices.busy:
-                self._slices.defer(ClientFrames(tuple(frames[number:])))
+            if number < len(frames) and self._must_wait(until):
+                self._slices.defer(ClientFrames(frames[number:]))
                 break
+
+    def _must_wait(self, until: float) -> bool:
+        """Return whether the next frame has to wait: for a large message, or for the others to have a turn."""
+        if not self._slices.busy and perf_counter() > until:
+            self._slices.begin(None, lambda _: None)
+        return self._slices.busy
 
     def _on_frame(self, frame: bytes | None) -> None:
         if frame is None:
             self._refuse(b"null", jsonrpc.INVALID_REQUEST, _TOO_LONG, None)
-        elif len(frame) > _MAY_BE_BLANK or frame.strip():
-            message = jsonrpc.read_at_once(frame)
-            if message is None:
-                self._slices.begin(jsonrpc.read_in_slices(frame), self._on_message)
-            else:
-                self._on_message(message)
+            return
+        message = jsonrpc.read_at_once(frame)
+        if type(message) is jsonrpc.Request:  # as nearly always
+            self._on_request(message, None)
+        elif message is None:
+            self._slices.begin(jsonrpc.read_in_slices(frame), self._on_message)
+        elif not isinstance(message, jsonrpc.Malformed) or len(frame) > _MAY_BE_BLANK or frame.strip():
+            self._on_message(message)
 
     def _on_message(self, message: jsonrpc.Message) -> None:
         if isinstance(message, jsonrpc.Batch):
@@ -230,31 +203,32 @@ class Frontend(LoopActor):
                 self._send_batch(batch.add(None))
         else:
             # Under an id that is the client's own too this would answer the client's request.
-            identifier = b"null" if message.id in self._pending else message.id
+            identifier = b"null" if message.id in self._pending.call_of else message.id
             self._refuse(identifier, message.code, message.message, batch)
 
     def _on_request(self, message: jsonrpc.Request, batch: BatchAnswer | None) -> None:
         identifier = message.id
-        if identifier in self._pending or (
-            self._early and any(early.id == identifier for early in self._early)
+        if identifier in self._pending.call_of or (
+            self._early and any(early.id == identifier for early, _ in self._early)
         ):
             shown = printable(identifier.decode(), _SHOWN)
             text = f"Invalid request: a request with the id {shown} is in flight already"
             self._refuse(identifier, jsonrpc.INVALID_REQUEST, text, batch)
             return
         try:
-            request = self._session.read(message.method, message.params)
-            if isinstance(request.operation, Ping):
+            operation, progress_token, meta = self._session.read(message.method, message.params)
+            if isinstance(operation, Ping):
                 self._send(jsonrpc.result(identifier, b"{}"), batch)
             elif self._finishing:
                 self._refuse_late(identifier, batch)
-            elif len(self._early) + len(self._pending) >= MAX_OPEN_REQUESTS:
+            elif len(self._early) + len(self._pending.call_of) >= MAX_OPEN_REQUESTS:
                 self._refuse(identifier, jsonrpc.UPSTREAM_FAILED, _TOO_MANY, batch)
-            elif isinstance(request.operation, Initialize):
-                self._initialize(identifier, request.operation, batch)
+            elif isinstance(operation, Initialize):
+                self._initialize(identifier, operation, batch)
             else:
-                self._operate()  # some clients never send notifications/initialized
-                self._dispatch(_Accepted(identifier, request, batch))
+                if not self._session.operating:
+                    self._operate()  # some clients never send notifications/initialized
+                self._dispatch(PendingRequest(identifier, progress_token, meta, batch), operation)
         except DownstreamError as error:
             self._refuse(identifier, error.code, str(error), batch)
 
@@ -269,51 +243,51 @@ class Frontend(LoopActor):
             self._session.operating = True
             self._questions.release()
 
-    def _dispatch(self, accepted: _Accepted) -> None:
-        operation = accepted.request.operation
-        if isinstance(operation, SetLogLevel):
+    def _dispatch(self, pending: PendingRequest[Address], operation: Operation) -> None:
+        directory = self._directory
+        if isinstance(operation, CallTool) and directory is not None:
+            self._call_tool(pending, operation, directory)
+        elif isinstance(operation, SetLogLevel):
             self._log_level = operation.level
             self._tell_upstreams(upstream.SetLogLevel(self._client, operation.level))
-            self._send(jsonrpc.result(accepted.id, b"{}"), accepted.batch)
-        elif self._directory is None:
-            self._early.append(accepted)
-        elif isinstance(operation, CallTool):
-            self._call_tool(accepted, operation, self._directory)
+            self._send(jsonrpc.result(pending.id, b"{}"), pending.batch)
+        elif directory is None:
+            self._early.append((pending, operation))
         elif isinstance(operation, ListItems):
-            browse = catalog.Browse(self._open(accepted), operation, self.actor_ref)
-            self._ask_catalog(self._directory, browse)
-        elif not isinstance(operation, Ping | Initialize):
-            find = catalog.ResolveRoute(self._open(accepted), operation, self.actor_ref)
-            self._ask_catalog(self._directory, find)
+            browse = catalog.Browse(self._open(pending, operation), operation, self.actor_ref)
+            self._ask_catalog(directory, browse)
+        elif not isinstance(operation, Ping | CallTool):
+            find = catalog.ResolveRoute(self._open(pending, operation), operation, self.actor_ref)
+            self._ask_catalog(directory, find)
 
     def _ask_catalog(self, directory: Directory, message: catalog.Asked | catalog.RepairCall) -> None:
         if not post(directory.catalog, message):
             error = upstream_errors.connection_lost("dmcp", "it is shutting down", may_have_run=False)
             self._settle_error(message.call, error)
 
-    def _open(self, accepted: _Accepted) -> CallId:
-        asked = accepted.request
-        call = self._pending.open(
-            PendingRequest(accepted.id, asked.progress_token, asked.meta, accepted.batch)
-        )
+    def _open(self, pending: PendingRequest[Address], operation: Operation) -> CallId:
+        call = self._pending.open(pending)
         if self._calls is not None:
-            self._calls.begin(call, accepted.request.operation)
+            self._calls.begin(call, operation)
         return call
 
-    def _call_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
+    def _call_tool(self, pending: PendingRequest[Address], operation: CallTool, directory: Directory) -> None:
         if operation.name == tools.CALL_TOOL:
-            self._call_dynamic_tool(accepted, operation, directory)
+            self._call_dynamic_tool(pending, operation, directory)
         elif operation.name == tools.GET_TOOLS:
             from dmcp.protocol.tool_listing import read_wanted  # noqa: PLC0415 - loaded when first asked for
 
-            wanted = read_wanted(operation.arguments)
-            self._ask_catalog(directory, catalog.GetTools(self._open(accepted), wanted, self.actor_ref))
+            wanted, call = read_wanted(operation.arguments), self._open(pending, operation)
+            self._ask_catalog(directory, catalog.GetTools(call, wanted, self.actor_ref))
         elif any(group.config.direct for group in directory.groups.values()):
-            self._ask_catalog(directory, catalog.ResolveTool(self._open(accepted), operation, self.actor_ref))
+            call = self._open(pending, operation)
+            self._ask_catalog(directory, catalog.ResolveTool(call, operation, self.actor_ref))
         else:
             raise tools.unknown_tool(operation.name, ())
 
-    def _call_dynamic_tool(self, accepted: _Accepted, operation: CallTool, directory: Directory) -> None:
+    def _call_dynamic_tool(
+        self, pending: PendingRequest[Address], operation: CallTool, directory: Directory
+    ) -> None:
         wanted = tools.read_call(operation.arguments, directory.groups)
         if isinstance(wanted, str):
             raise DownstreamError(jsonrpc.INVALID_PARAMS, f"Invalid params: {wanted}")
@@ -321,29 +295,39 @@ class Frontend(LoopActor):
         if group is None:
             known = [name for name, g in directory.groups.items() if g.config.features.tools]
             unknown = tools.unknown("group", wanted.group, known, problem=directory.problem)
-            self._send(jsonrpc.result(accepted.id, unknown), accepted.batch)
+            self._send(jsonrpc.result(pending.id, unknown), pending.batch)
         elif not group.config.features.tools:
             text = f"The tools of {wanted.group!r} are switched off in dmcp's configuration."
-            self._send(jsonrpc.result(accepted.id, tools.text_result(text, failed=True)), accepted.batch)
+            self._send(jsonrpc.result(pending.id, tools.text_result(text, failed=True)), pending.batch)
         else:
-            call, tool = self._open(accepted), CallTool(wanted.name, wanted.arguments, operation.extra)
+            tool = CallTool(wanted.name, wanted.arguments, operation.extra)
+            call = self._open(pending, tool)
             if tools.is_unusual(wanted):
                 self._ask_catalog(directory, catalog.RepairCall(call, wanted.group, tool, self.actor_ref))
-            else:
-                self._forward(call, wanted.group, tool)
+            elif self._staged is None or not self._staged.begin(call, wanted.group, tool):
+                self._give(call, pending, wanted.group, group, tool)
 
-    def _forward(self, call: CallId, name: str, operation: Operation) -> None:
+    def _on_route_resolved(self, routed: RouteResolved) -> None:
         if self._calls is not None:
-            self._calls.begin(call, operation)
-        if self._staged is None or not self._staged.begin(call, name, operation):
-            self.submit(call, name, operation)
+            self._calls.begin(routed.call, routed.operation)
+        if self._staged is None or not self._staged.begin(*routed):
+            self.submit(*routed)
 
     def submit(self, call: CallId, name: str, operation: Operation) -> None:
         """Give a request to the upstream of a group. It is pending, so every way out answers it."""
         pending = self._pending.get(call)
-        group = self._directory.groups.get(name) if self._directory else None
-        if pending is None:
-            return
+        if pending is not None:
+            group = self._directory.groups.get(name) if self._directory else None
+            self._give(call, pending, name, group, operation)
+
+    def _give(
+        self,
+        call: CallId,
+        pending: PendingRequest[Address],
+        name: str,
+        group: supervisor.Group | None,
+        operation: Operation,
+    ) -> None:
         if group is None or group.upstream is None:
             reason = group.reason if group else "it is no longer configured"
             self._settle_error(call, upstream_errors.unavailable(name, reason, operation))
@@ -354,8 +338,7 @@ class Frontend(LoopActor):
         context = self._context if pending.progress_token is None else self._context_with_progress
         if pending.meta is not None:
             context = context._replace(meta=pending.meta)
-        request = upstream.Submit(call, operation, context)
-        if not post(group.upstream, request):
+        if not post(group.upstream, upstream.Submit(call, operation, context)):
             reason = "it is being stopped or restarted"
             self._settle_error(call, upstream_errors.unavailable(name, reason, operation))
 
@@ -379,7 +362,7 @@ class Frontend(LoopActor):
 
     def _on_cancelled(self, identifier: bytes, reason: str) -> None:
         self._forget_early(identifier)
-        call = self._pending.call_of(identifier)
+        call = self._pending.call_of.get(identifier)
         pending = self._pending.close(call) if call is not None else None
         if pending is None or call is None:
             return
@@ -396,16 +379,15 @@ class Frontend(LoopActor):
         self._finish_if_idle()
 
     def _forget_early(self, identifier: bytes) -> None:
-        gone = [early for early in self._early if early.id == identifier]
-        self._early = [early for early in self._early if early.id != identifier]
-        for early in gone:
-            if early.batch is not None:
-                self._send_batch(early.batch.add(None))
+        early, self._early = self._early, [each for each in self._early if each[0].id != identifier]
+        for pending, _ in early:
+            if pending.id == identifier and pending.batch is not None:
+                self._send_batch(pending.batch.add(None))
 
-    def _on_staged(self, message: upstream.AnswerServerRequest | HoldOver) -> None:
+    def _on_staged(self, message: upstream.AnswerServerRequest | frontend.HoldOver) -> None:
         if self._staged is None:
             return
-        if isinstance(message, HoldOver):
+        if isinstance(message, frontend.HoldOver):
             self._staged.resume(message.call)
         else:
             self._staged.on_answer(message)
@@ -445,13 +427,16 @@ class Frontend(LoopActor):
         if self._calls is not None:
             ended = "result" if isinstance(outcome, Result) else "error"
             self._calls.end(reply.call, pending.group, ended, len(parts[1]))
-        if pending.batch is None and len(parts[1]) > _COPIED:
+        if pending.batch is not None:
+            self._send_batch(pending.batch.add(b"".join(parts)))
+        elif len(parts[1]) > _COPIED:
             self._link.write_parts(parts)
         else:
-            self._send(b"".join(parts), pending.batch)
-        self._finish_if_idle()
+            self._write(b"".join(parts))
+        if self._finishing:
+            self._finish_if_idle()
 
-    def _on_progressed(self, progressed: Progressed) -> None:
+    def _on_progressed(self, progressed: frontend.Progressed) -> None:
         pending = self._pending.get(progressed.call)
         if pending is not None and pending.progress_token is not None:
             self._notify(Progress(pending.progress_token, progressed.figures))
@@ -466,7 +451,7 @@ class Frontend(LoopActor):
         else:
             self._write(notification(news))
 
-    def _on_writable(self, message: Writable) -> None:
+    def _on_writable(self, message: frontend.Writable) -> None:
         self._paused = not message.writable
         self._tell_upstreams(upstream.SetFlow(self._client, self._paused))
         if message.writable and self._dropped:
@@ -475,7 +460,7 @@ class Frontend(LoopActor):
             log.warning(f"client {self._client}: {text}")
             self._notify(LogMessage("warning", "dmcp", {"data": text}))
 
-    def _on_sharing_changed(self, message: SharingChanged) -> None:
+    def _on_sharing_changed(self, message: frontend.SharingChanged) -> None:
         self._shared = message.shared
 
     def _on_directory(self, directory: Directory) -> None:
@@ -489,11 +474,11 @@ class Frontend(LoopActor):
                 level, text = "notice", "The configuration file is valid again and in force."
             self._notify(LogMessage(level, "dmcp", {"data": text}))
         early, self._early = self._early, []
-        for accepted in early:
+        for pending, operation in early:
             try:
-                self._dispatch(accepted)
+                self._dispatch(pending, operation)
             except DownstreamError as error:
-                self._refuse(accepted.id, error.code, str(error), accepted.batch)
+                self._refuse(pending.id, error.code, str(error), pending.batch)
         self._finish_if_idle()
 
     def _join(self) -> None:
@@ -516,7 +501,7 @@ class Frontend(LoopActor):
         for address in self._joined:
             post(address, message)
 
-    def _on_upstream_gone(self, message: UpstreamGone) -> None:
+    def _on_upstream_gone(self, message: frontend.UpstreamGone) -> None:
         self._questions.withdraw(ServerRequestCancelled(message.upstream, None, message.reason))
         error = upstream_errors.connection_lost(message.group, message.reason, may_have_run=True)
         for call in self._pending.of_upstream(message.upstream):
@@ -540,13 +525,13 @@ class Frontend(LoopActor):
     def _refuse_late(self, identifier: bytes, batch: BatchAnswer | None) -> None:
         self._refuse(identifier, jsonrpc.INTERNAL_ERROR, f"{self._farewell}; the call has not run", batch)
 
-    def _on_client_gone(self, message: ClientGone) -> None:
+    def _on_client_gone(self, message: frontend.ClientGone) -> None:
         if message.reading and self._slices.busy:
             self._slices.defer(message)
         else:
             self._finish(EOF_GRACE if message.reading else 0.0)
 
-    def _on_finish(self, message: Finish) -> None:
+    def _on_finish(self, message: frontend.Finish) -> None:
         self._shutting_down = True
         self._finish(message.grace, message.reason)
 
@@ -554,17 +539,17 @@ class Frontend(LoopActor):
         """Take no new requests; end when the last one is answered, or after so many seconds."""
         self._finishing = True
         self._farewell = reason or self._farewell
-        self.call_later(grace, GraceOver())
+        self.call_later(grace, frontend.GraceOver())
         self._finish_if_idle()
 
     def _finish_if_idle(self) -> None:
-        if self._finishing and not self._early and not len(self._pending):
+        if self._finishing and not self._early and not len(self._pending.call_of):
             self._give_up()
 
     def _give_up(self) -> None:
         """Answer everything that is still open, and end."""
         self._finishing = False
-        for early in self._early:
+        for early, _ in self._early:
             self._refuse_late(early.id, early.batch)
         for call, pending in self._pending.all():
             sent = pending.upstream is not None
@@ -586,16 +571,16 @@ class Frontend(LoopActor):
     _HANDLERS: ClassVar[dict[type, Callable[[Frontend, Any], None]]] = {
         ClientFrames: _on_client_frames,
         Settled: settle,
-        RouteResolved: lambda self, message: self._forward(*message),
-        Progressed: _on_progressed,
-        SendNotification: lambda self, message: self._notify(message.news),
-        ServerRequest: lambda self, message: self._questions.put(message),
+        RouteResolved: _on_route_resolved,
+        frontend.Progressed: _on_progressed,
+        frontend.SendNotification: lambda self, message: self._notify(message.news),
+        frontend.ServerRequest: lambda self, message: self._questions.put(message),
         ServerRequestCancelled: lambda self, message: self._questions.withdraw(message),
         upstream.AnswerServerRequest: _on_staged,
-        HoldOver: _on_staged,
+        frontend.HoldOver: _on_staged,
         lifecycle.SlicesDone: lambda self, message: self._slices.on_done(message),
         Directory: _on_directory,
-        UpstreamGone: _on_upstream_gone,
+        frontend.UpstreamGone: _on_upstream_gone,
         sign_ins.SignInStarted: lambda self, message: self._questions.offer_sign_in(
             message.group, message.url
         ),
@@ -603,11 +588,11 @@ class Frontend(LoopActor):
         sign_ins.SignInEnded: lambda self, message: self._questions.end_sign_in(
             message.group, succeeded=not message.reason
         ),
-        Writable: _on_writable,
-        SharingChanged: _on_sharing_changed,
-        ClientGone: _on_client_gone,
-        Finish: _on_finish,
-        GraceOver: lambda self, _: self._give_up(),
+        frontend.Writable: _on_writable,
+        frontend.SharingChanged: _on_sharing_changed,
+        frontend.ClientGone: _on_client_gone,
+        frontend.Finish: _on_finish,
+        frontend.GraceOver: lambda self, _: self._give_up(),
     }
 
 

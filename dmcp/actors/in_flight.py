@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.link import LinkFault
     from dmcp.protocol.listing import Collector
-    from dmcp.protocol.operations import Operation
+    from dmcp.protocol.operations import Operation, Outcome
     from dmcp.protocol.pending import CallId
     from dmcp.protocol.subscriptions import Subscriptions
 
@@ -49,6 +49,9 @@ PING_TIMEOUT: Final = 10.0
 
 MAX_BACKLOG: Final = 64 * 1024 * 1024
 """Bytes a server may leave unread before it is sent no more requests."""
+
+NO_CALL: Final = 0
+"""The number of no request: what came on the stream of one of dmcp's own."""
 
 _LEARNED = 1000  # resources of one result that are remembered to be the server's
 _CONNECTION: Final = frozenset({FaultKind.SESSION_LOST, FaultKind.UNREACHABLE})  # not the request is at fault
@@ -124,7 +127,7 @@ class InFlight:
     @property
     def load(self) -> int:
         """Requests that are in flight, or wait for the listing or for a ping."""
-        return len(self.sent) + len(self._awaiting_refresh) + len(self._awaiting_ping)
+        return len(self.sent.open) + len(self._awaiting_refresh) + len(self._awaiting_ping)
 
     @property
     def has_calls(self) -> bool:
@@ -154,34 +157,34 @@ class InFlight:
         """Subscribe to a resource on behalf of clients that are subscribed already."""
         self.run(InternalRequest("subscribe"), Subscribe(uri))
 
-    def submit(self, request: Submit) -> None:
-        """Send a call, or keep it when the server was just found to be gone: the next connection gets it."""
-        if self.unreachable:
-            self._awaiting_ping.append(request)
-        else:
-            self.send(request)
-
-    def send(self, request: Submit, *, rechecked: bool = False) -> None:
-        """Send a call, or answer it here.
+    def submit(self, request: Submit, *, rechecked: bool = False) -> None:
+        """Send a call, or answer it here, or keep it for the next connection: the server was just found to be gone.
 
         Args:
             request: the call.
             rechecked: whether its tool was not known, and the listing has been fetched again since.
         """
-        operation = request.operation
+        connection, operation = self._connection, request.operation
+        link, config = connection.link, connection.config
+        if self.unreachable:
+            self._awaiting_ping.append(request)
+            return
         if isinstance(operation, CallTool):
-            if not self._check_tool(request, operation.name, rechecked=rechecked):
+            seconds, name = config.timeout.tools, operation.name
+            if name not in connection.listings.open_tools and not self._check_tool(
+                request, name, rechecked=rechecked
+            ):
                 return
         elif isinstance(operation, Subscribe | Unsubscribe) and self._settle_subscription(request, operation):
             return
-        connection = self._connection
-        link, config = connection.link, connection.config
+        else:
+            seconds = timeout_of(operation, config.timeout)
         if link is None or link.backlog > MAX_BACKLOG:
             reason = "it does not read what it is sent"
-            self._reply(request, error=upstream_errors.unavailable(self._group, reason, operation))
+            self._fail(request, upstream_errors.unavailable(self._group, reason, operation))
             return
-        now, seconds = self._clock(), timeout_of(operation, config.timeout)
-        number = self.sent.add(request, seconds, now, self._longest(seconds))
+        now = self._clock()
+        number = self.sent.add(request, seconds, now, config.limits.call_time or CALL_TIME_FACTOR * seconds)
         context = request.context
         try:
             frame = handshake.request(
@@ -189,15 +192,11 @@ class InFlight:
             )
         except ValueError as error:  # the client's doing: it must not cost the others their connection
             self.sent.pop(number)
-            self._reply(request, error=upstream_errors.unsendable(self._group, str(error)))
+            self._fail(request, upstream_errors.unsendable(self._group, str(error)))
             return
         link.send(frame, number)
         if self._deadline is None or now + seconds < self._deadline_at:
             self._arm()
-
-    def _longest(self, seconds: float) -> float:
-        """Return how long a call of this timeout may take whatever progress it shows."""
-        return self._connection.config.limits.call_time or CALL_TIME_FACTOR * seconds
 
     def _settle_subscription(self, request: Submit, operation: Subscribe | Unsubscribe) -> bool:
         """Answer what concerns one client only; the server is asked at the first who subscribes and at the last."""
@@ -205,14 +204,13 @@ class InFlight:
         subscribes = isinstance(operation, Subscribe)
         if known.others(client, uri):
             (known.add if subscribes else known.discard)(client, uri)
-            self._reply(request, result=b"{}")
+            self._reply(request, Result(b"{}"))
             return True
         if not subscribes or uri in known:
             return False
         if len({*known, *self.subscribing()}) < MAX_SUBSCRIPTIONS and len(uri) <= MAX_URI:
             return False
-        error = upstream_errors.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI)
-        self._reply(request, error=error)
+        self._fail(request, upstream_errors.too_many_subscriptions(self._group, MAX_SUBSCRIPTIONS, MAX_URI))
         return True
 
     def _check_tool(self, request: Submit, name: str, *, rechecked: bool) -> bool:
@@ -226,40 +224,46 @@ class InFlight:
             listings.fetch("tools")
             return False
         unknown = listings.tool_index.unknown_tool_result(name, selection, self._group)
-        self._reply(request, result=unknown)
+        self._reply(request, Result(unknown))
         return False
 
     def on_tools_listed(self) -> None:
         """Send, or refuse, the calls of tools that were not known: the listing has come, or will not."""
         requests, self._awaiting_refresh = self._awaiting_refresh, []
         for request in requests:
-            self.send(request, rechecked=True)
+            self.submit(request, rechecked=True)
 
-    def _reply(
-        self, request: Submit, *, result: jsonrpc.Body | None = None, error: jsonrpc.Body | None = None
-    ) -> None:
-        outcome = Error(error) if error is not None else Result(result or b"{}")
+    def _reply(self, request: Submit, outcome: Outcome) -> None:
         post(request.context.reply_to, frontend.Settled(request.call, outcome))
+
+    def _fail(self, request: Submit, error: jsonrpc.Body) -> None:
+        self._reply(request, Error(error))
 
     # Answers ------------------------------------------------------------------------------------------------------
 
-    def on_answer(self, number: int, answer: jsonrpc.Response) -> bool:
-        """Take the server's answer to a request; returns whether there was one of this number."""
+    def on_answer(self, answer: jsonrpc.Response) -> None:
+        """Take the server's answer to a request."""
+        number = jsonrpc.own_number(answer.id) or NO_CALL
         pending = self.sent.pop(number)
         if isinstance(pending, Submit):
-            self._before_reply(number)
+            connection = self._connection
+            if connection.notifications.late_progress or connection.server_requests.pending:
+                self._before_reply(number)
             self._on_outcome(pending, answer)
-            self._on_call_done()
+            if self.unreachable or self.draining:
+                self.end_if_idle()
         elif pending is not None:
             self._connection.on_internal_done(pending, answer)
-        return pending is not None
+        else:
+            log.debug("sent an answer to what nobody has asked", self._group)
 
-    def on_unreadable_answer(self, number: int, answer: jsonrpc.Malformed) -> bool:
+    def on_unreadable_answer(self, answer: jsonrpc.Malformed) -> bool:
         """Fail a request whose answer cannot be read; returns whether there was one of this number."""
+        number = jsonrpc.own_number(answer.id) or NO_CALL
         pending = self.sent.pop(number)
         if isinstance(pending, Submit):
             self._before_reply(number)
-            self._reply(pending, error=upstream_errors.unreadable_response(self._group, answer.message))
+            self._fail(pending, upstream_errors.unreadable_response(self._group, answer.message))
             self._on_call_done()
         elif pending is not None:
             error = jsonrpc.error_object(answer.code, answer.message)
@@ -267,35 +271,33 @@ class InFlight:
         return pending is not None
 
     def _before_reply(self, number: int) -> None:
-        connection = self._connection
-        connection.notifications.landed(number)
-        if connection.server_requests.pending:
-            connection.server_requests.call_landed(number)
+        self._connection.notifications.landed(number)
+        self._connection.server_requests.call_landed(number)
 
     def _on_outcome(self, request: Submit, answer: jsonrpc.Response) -> None:
+        result, operation = answer.result, request.operation
         if answer.error is not None:
-            self._reply(request, error=self._error_of(answer, answer.error, request.call.client))
-            return
-        if (
-            answer.result is None or answer.result[:1] != b"{"
-        ):  # a client would stumble over it (MCP: schema, Result)
+            self._fail(request, self._error_of(answer, answer.error, request.call.client))
+        elif result is None or result[:1] != b"{":  # a client would stumble over it (MCP: schema, Result)
             error = upstream_errors.unreadable_response(self._group, "the result must be an object")
-            self._reply(request, error=error)
-            return
-        self._reply(request, result=answer.result)
-        operation = request.operation
-        if isinstance(operation, CallTool):
-            # Looking through a large result costs as much as all the rest of its way.
-            if self._connection.session.has("resources") and (
-                uris := upstream_errors.resources_named(answer)
+            self._fail(request, error)
+        else:
+            self._reply(request, Result(result))
+            if isinstance(operation, CallTool):
+                # Looking through a large result costs as much as all the rest of its way.
+                if "resources" in self._connection.session.capabilities:
+                    self._learn_resources(answer)
+            elif isinstance(operation, Subscribe):
+                self._subscriptions.add(request.call.client, operation.uri)
+            elif isinstance(operation, Unsubscribe) and not self._subscriptions.discard(
+                request.call.client, operation.uri
             ):
-                post(self._catalog, catalog.ResourcesSeen(self._group, uris[:_LEARNED]))
-        elif isinstance(operation, Subscribe):
-            self._subscriptions.add(request.call.client, operation.uri)
-        elif isinstance(operation, Unsubscribe) and not self._subscriptions.discard(
-            request.call.client, operation.uri
-        ):
-            self.subscribe(operation.uri)  # another client came meanwhile
+                self.subscribe(operation.uri)  # another client came meanwhile
+
+    def _learn_resources(self, answer: jsonrpc.Response) -> None:
+        uris = upstream_errors.resources_named(answer)
+        if uris:
+            post(self._catalog, catalog.ResourcesSeen(self._group, uris[:_LEARNED]))
 
     def _error_of(self, answer: jsonrpc.Response, error: jsonrpc.Body, client: int) -> jsonrpc.Body:
         """Return the error of a call as the client gets it."""
@@ -379,7 +381,8 @@ class InFlight:
         for number, pending in self.sent.overrun(now):
             if isinstance(pending, Submit):
                 operation = pending.operation
-                longest = self._longest(timeout_of(operation, connection.config.timeout))
+                seconds = timeout_of(operation, connection.config.timeout)
+                longest = connection.config.limits.call_time or CALL_TIME_FACTOR * seconds
                 error = upstream_errors.call_time_exceeded(self._group, operation, longest)
                 self._time_out(number, pending, error)
         for number, pending in self.sent.due(now):
@@ -401,7 +404,7 @@ class InFlight:
             self._arm()
 
     def _time_out(self, number: int, request: Submit, error: bytes) -> None:
-        self._reply(request, error=error)
+        self._fail(request, error)
         self._send_cancelled(number, "timed out")
         self._on_call_done()
 
@@ -438,7 +441,7 @@ class InFlight:
         if not self._session_lost:  # else the link is about to close, and the next session asks
             again, self._awaiting_ping = self._awaiting_ping, []
             for request in again:
-                self.send(request._replace(repeated=True))
+                self.submit(request._replace(repeated=True))
 
     def _on_ping_failed(self, fault: LinkFault) -> None:
         """End the connection of a server that is down, but not before what is in flight is answered."""
@@ -483,7 +486,7 @@ class InFlight:
         error = upstream_errors.connection_lost(
             self._group, reason, may_have_run=may_have_run, operation=request.operation
         )
-        self._reply(request, error=error)
+        self._fail(request, error)
 
     def take_retryable(self, reason: str) -> list[Submit]:
         """Answer what may not be sent again, and take out what may: it has been sent, or was about to be.
@@ -514,7 +517,7 @@ class InFlight:
     def fail_all(self, reason: str) -> None:
         """Answer everything that is left, because nothing is sent any more."""
         for request in self.take_retryable(reason):
-            self._reply(request, error=retry_expired(self._group, request, reason))
+            self._fail(request, retry_expired(self._group, request, reason))
 
     def _on_call_done(self) -> None:
         """End a connection that is to end when no call is in flight any more."""

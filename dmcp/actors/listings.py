@@ -56,7 +56,8 @@ class Listings:
         on_fetched: called when a listing has come, or will not.
 
     Attributes:
-        toolbox: the tools by name, and which listings are on their way.
+        tool_index: the tools by name, and which listings are on their way.
+        open_tools: the names of those that are switched on.
     """
 
     __slots__ = (
@@ -72,6 +73,7 @@ class Listings:
         "_owner",
         "_session",
         "_stale",
+        "open_tools",
         "tool_index",
     )
 
@@ -100,13 +102,21 @@ class Listings:
         self._known: set[Kind] = set()  # listings that have come
         self._stale: set[Kind] = set()  # listings the catalog knows to be fetched again
         self.tool_index = ToolIndex()
+        self.open_tools: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"<Listings of {self._group}: {self.tool_index!r}, failed {sorted(self._failures)}>"
 
     def reconfigure(self, config: ServerConfig) -> None:
-        """Use these features and limits from now on."""
+        """Use these features, limits and tools from now on."""
         self._config = config
+        self._find_open_tools()
+
+    def _find_open_tools(self) -> None:
+        selection = self._config.tools
+        self.open_tools = frozenset(
+            name for name in self.tool_index.tools if tools.is_selected(selection, name)
+        )
 
     def kinds(self) -> list[Kind]:
         """Return the listings worth fetching."""
@@ -216,7 +226,8 @@ class Listings:
         """Tell the catalog a listing."""
         if kind == "tools":
             self.tool_index.take_tools(entries, complete=complete)
-            entries = [entry for entry in entries if tools.is_selected(self._config.tools, entry["name"])]
+            self._find_open_tools()
+            entries = [entry for entry in entries if entry["name"] in self.open_tools]
         self._stale.discard(kind)
         listed = catalog.Listed(self._group, self._generation, kind, tuple(entries), offered, complete)
         post(self._catalog, listed)

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from dmcp.messages import Address
     from dmcp.protocol.link import Link, LinkFault
 
-BEHIND: Final = "behind"
-"""The reason not to read on that this module has itself: more waits for the actor than it has handled."""
+_BEHIND: Final = "behind"  # the reason not to read on: more waits for the actor than it has handled
 
 SLOW_CLIENT: Final = "slow client"
 """The reason not to read on that the client does not keep up with reading."""
@@ -110,14 +109,22 @@ class LinkMailbox:
     def on_frame(self, frame: bytes, during: int | None = None) -> None:
         """See ``LinkEvents``."""
         post(self._owner, FrameArrived(self._number, frame, during))
-        if len(self._inbox) > MAX_UNHANDLED or len(frame) > LONG_FRAME:
-            self._gate.close(BEHIND)
+        if len(self._inbox.messages) > MAX_UNHANDLED or len(frame) > LONG_FRAME:
+            self._fall_behind()
 
     def on_noise(self, text: str) -> None:
         """See ``LinkEvents``."""
         post(self._owner, InvalidOutput(self._number, text))
-        if len(self._inbox) > MAX_UNHANDLED:
-            self._gate.close(BEHIND)
+        if len(self._inbox.messages) > MAX_UNHANDLED:
+            self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        """Read no more until the actor has handled what waits."""
+        self._gate.close(_BEHIND)
+        self._inbox.when_low.add(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._gate.open(_BEHIND)
 
     def on_stderr(self, line: str) -> None:
         """See ``LinkEvents``."""

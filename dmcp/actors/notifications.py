@@ -59,6 +59,9 @@ class Notifications:
         catalog: is told of changed resources.
         clients: are told the rest.
         clock: seconds of a monotonic clock.
+
+    Attributes:
+        late_progress: the newest progress of calls that is kept back, by their numbers; changed here only.
     """
 
     __slots__ = (
@@ -70,12 +73,12 @@ class Notifications:
         "_dropped",
         "_group",
         "_late_bytes",
-        "_late_progress",
         "_late_updates",
         "_telling",
         "_timers",
         "_told_at",
         "_waiting",
+        "late_progress",
     )
 
     def __init__(
@@ -93,7 +96,7 @@ class Notifications:
         self._clients = clients
         self._clock = clock
         self._bucket = Bucket(*_rate(config))
-        self._late_progress: dict[int, _LateProgress] = {}  # by the call; bounded by the calls in flight
+        self.late_progress: dict[int, _LateProgress] = {}  # by the call; bounded by the calls in flight
         self._late_updates: dict[str, _LateUpdate] = {}
         self._late_bytes = 0  # of both
         self._dropped = 0
@@ -102,7 +105,7 @@ class Notifications:
         self._waiting: TimerHandle | None = None
 
     def __repr__(self) -> str:
-        late = len(self._late_progress) + len(self._late_updates)
+        late = len(self.late_progress) + len(self._late_updates)
         return f"<Notifications of {self._group}: {late} late, {self._dropped} dropped>"
 
     def reconfigure(self, config: ServerConfig) -> None:
@@ -112,14 +115,14 @@ class Notifications:
 
     def progress(self, number: int, request: Submit, figures: JsonObject, size: int) -> None:
         """Pass progress of a call on, now or later; a newer one takes the place of an older one that waits."""
-        late = self._late_progress.pop(number, None)
+        late = self.late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
         elif self._bucket.take(self._clock()):
             post(request.context.reply_to, frontend.Progressed(request.call, figures))
             return
         if self._has_room(size):
-            self._late_progress[number] = _LateProgress(request, figures, size)
+            self.late_progress[number] = _LateProgress(request, figures, size)
 
     def updated(self, news: ResourceUpdated, size: int) -> None:
         """Pass the news of a changed resource on, now or later; likewise."""
@@ -165,27 +168,27 @@ class Notifications:
 
     def landed(self, number: int) -> None:
         """A call has its answer, which goes out next: its newest progress has to go before it."""
-        late = self._late_progress.pop(number, None)
+        late = self.late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
             post(late.request.context.reply_to, frontend.Progressed(late.request.call, late.figures))
 
     def forget(self, number: int) -> None:
         """Drop the progress of a call that was cancelled."""
-        late = self._late_progress.pop(number, None)
+        late = self.late_progress.pop(number, None)
         if late is not None:
             self._late_bytes -= late.size
 
     def flush(self) -> None:
         """Deliver what is late, as far as the rate allows; the rest waits on."""
         self._waiting = None
-        while self._late_progress and self._bucket.take(self._clock()):
-            self.landed(next(iter(self._late_progress)))
+        while self.late_progress and self._bucket.take(self._clock()):
+            self.landed(next(iter(self.late_progress)))
         while self._late_updates and self._bucket.take(self._clock()):
             late = self._late_updates.pop(next(iter(self._late_updates)))
             self._late_bytes -= late.size
             self._tell_updated(late.news)
-        if self._late_progress or self._late_updates:
+        if self.late_progress or self._late_updates:
             self._flush_later()
         elif self._dropped and self._telling is None:
             wait = 0.0 if self._told_at is None else self._told_at + _TELL_INTERVAL - self._clock()

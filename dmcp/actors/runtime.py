@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import random
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
 
 import pykka
 from pykka._envelope import Envelope
@@ -21,6 +21,7 @@ from pykka.messages import _ActorStop
 from dmcp.actors.dispatch import Dispatcher, LoopInbox, contained, describe, report
 from dmcp.actors.futures import LoopFuture
 from dmcp.messages.lifecycle import ChildFailed
+from dmcp.protocol.limits import MAX_UNHANDLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -41,7 +42,6 @@ __all__ = [
 
 T = TypeVar("T")
 _BATCH = 64  # messages an actor handles before the next one has its turn
-_TURN_TIME = 0.01  # seconds, likewise: some messages take longer than most
 
 
 class Watch(NamedTuple):
@@ -62,15 +62,22 @@ class TaskResult(NamedTuple, Generic[T]):
 class LoopRef(pykka.ActorRef[Any]):
     """The address of an actor on the loop."""
 
+    def __init__(self, actor: LoopActor) -> None:
+        super().__init__(actor)
+        self._inbox = actor.inbox
+
     def tell(self, message: Any) -> None:
         """Put the bare message into the inbox: only what is asked (``ask``) needs an envelope with the way back.
 
         Raises:
             ActorDeadError: the actor has ended.
         """
-        if self.actor_stopped.is_set():
+        inbox = self._inbox
+        if inbox.closed:
             raise pykka.ActorDeadError(f"{self} has ended")
-        self.actor_inbox.put(message)
+        inbox.messages.append(message)
+        if not inbox.queued:
+            inbox.wake()
 
 
 class LoopActor(pykka.Actor):
@@ -78,6 +85,7 @@ class LoopActor(pykka.Actor):
 
     def __init__(self, watch: Watch | None = None) -> None:
         super().__init__()
+        self.inbox = cast("LoopInbox", self.actor_inbox)  # see _create_actor_inbox
         self._actor_ref = LoopRef(self)
         self._watch = watch
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -93,36 +101,49 @@ class LoopActor(pykka.Actor):
         return LoopFuture()
 
     def _start_actor_loop(self) -> None:
-        inbox = self.actor_inbox
-        if isinstance(inbox, LoopInbox):
-            inbox.open(self, Dispatcher.running())
+        self.inbox.open(self, Dispatcher.running())
         try:
             self.on_start()
         except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             self._fail(error)
 
-    def drain(self) -> int:
-        """Handle what waits, a batch at most. Called by the dispatcher on the loop; returns how many it was."""
-        inbox, handled, until = self.actor_inbox, 0, perf_counter() + _TURN_TIME
+    def drain(self, until: float) -> int:
+        """Handle what waits, a batch at most. Called by the dispatcher on the loop; returns how many it was.
+
+        Args:
+            until: when the others have their turn, by ``perf_counter``.
+        """
+        inbox, handled = self.inbox, 0
+        messages = inbox.messages
         try:
-            while handled < _BATCH and not inbox.empty() and not self._ended:
+            while messages and handled < _BATCH and not self._ended:
                 handled += 1
-                self._handle(inbox.get())
-                if perf_counter() > until:
+                message = messages.popleft()
+                if type(message) is Envelope or type(message) is _ActorStop:
+                    self._handle_special(message)
+                else:
+                    try:
+                        self.on_receive(message)
+                    except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
+                        self._fail(error)
+                if messages and perf_counter() > until:
                     break
             if self._ended:
                 self._drain_dead_letters()
         finally:  # whatever went wrong: what comes later is drained
-            if isinstance(inbox, LoopInbox):
-                inbox.queued = False
-                if not inbox.empty():
-                    inbox.wake()
-        return max(handled, 1)
+            inbox.queued = False
+            if messages:
+                inbox.wake()
+            if inbox.when_low and len(messages) < MAX_UNHANDLED // 4:
+                actions, inbox.when_low = inbox.when_low, set()
+                for action in actions:
+                    action()
+        return handled or 1
 
     def _drain_dead_letters(self) -> None:
         """What still waits when the actor has ended: askers get an error, the rest is the actor's to hand on."""
-        while not self.actor_inbox.empty():
-            message: Any = self.actor_inbox.get()
+        while self.inbox.messages:
+            message = self.inbox.messages.popleft()
             if type(message) is not Envelope:
                 self._deliver_dead_letter(message)
             elif message.reply_to is not None:
@@ -136,8 +157,8 @@ class LoopActor(pykka.Actor):
         except BaseException as error:  # noqa: BLE001 - the runtime's error boundary
             report(f"{type(self).__name__} failed with a message after its end", error, self._label())
 
-    def _handle(self, message: Any) -> None:
-        """Handle one message that was told, as nearly all are, or the envelope of one that was asked."""
+    def _handle_special(self, message: Any) -> None:
+        """Handle what was asked, and ``_ActorStop``."""
         reply_to = None
         if type(message) is Envelope:
             message, reply_to = message.message, message.reply_to
@@ -245,6 +266,7 @@ class LoopActor(pykka.Actor):
         self._ended = True
         pykka.ActorRegistry.unregister(self.actor_ref)
         self.actor_stopped.set()
+        self.inbox.closed = True
         for timer in self._timers:
             timer.cancel()
         for task in self._tasks:

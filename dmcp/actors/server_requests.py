@@ -80,6 +80,9 @@ class ServerRequests:
         address: of the upstream actor, where answers go.
         clients: one of them is asked.
         clock: seconds of a monotonic clock.
+
+    Attributes:
+        pending: what waits for the client, by the server's id; changed here only.
     """
 
     __slots__ = (
@@ -91,9 +94,9 @@ class ServerRequests:
         "_config",
         "_elicitations",
         "_group",
-        "_open",
         "_owner",
         "_prefix",
+        "pending",
     )
 
     def __init__(
@@ -115,17 +118,12 @@ class ServerRequests:
         self._clients = clients
         self._clock = clock
         self._bucket = Bucket(*_rate(config))
-        self._open: dict[bytes, _Open] = {}
+        self.pending: dict[bytes, _Open] = {}
         # The ids of addresses a person was sent to, oldest first, and by which client.
         self._elicitations: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"<ServerRequests of {self._group}: {len(self._open)} open>"
-
-    @property
-    def pending(self) -> bool:
-        """Return whether the server waits for an answer."""
-        return bool(self._open)
+        return f"<ServerRequests of {self._group}: {len(self.pending)} open>"
 
     def reconfigure(self, config: ServerConfig) -> None:
         """Use these limits from now on."""
@@ -148,10 +146,10 @@ class ServerRequests:
             asked = server_requests.prepare(self._group, question, self._config.features, size)
         if isinstance(asked, server_requests.Refusal):
             self._refuse(call.id, asked.code, asked.text)
-        elif call.id in self._open:
+        elif call.id in self.pending:
             text = "Invalid request: a request with this id is waiting for its answer already"
             self._refuse(call.id, jsonrpc.INVALID_REQUEST, text)
-        elif len(self._open) >= self._config.limits.server_requests or not self._bucket.take(self._clock()):
+        elif len(self.pending) >= self._config.limits.server_requests or not self._bucket.take(self._clock()):
             text = (
                 f"dmcp passes on {self._config.limits.server_requests} requests of a server at once, and as many a "
                 "second; a person can raise limits.server_requests in its configuration"
@@ -176,7 +174,7 @@ class ServerRequests:
         seconds = PERSON_TIMEOUT if by_person else ROOTS_TIMEOUT
         timer = self._owner.start_timer(seconds, ("server request", identifier))
         number = self._calls.oldest_call() if during is None else during
-        self._open[identifier] = _Open(timer, client, address, number, during is None, by_person)
+        self.pending[identifier] = _Open(timer, client, address, number, during is None, by_person)
         if by_person and number is not None:
             self._calls.pause_call(number)
         post(address, ServerRequest(self._prefix + identifier, self._group, self._address, known, question))
@@ -207,28 +205,28 @@ class ServerRequests:
 
     def withdraw_all(self, reason: str) -> None:
         """Withdraw everything: the server is gone."""
-        for question, one in self._open.items():
+        for question, one in self.pending.items():
             self._owner.cancel_timer(one.timer)
             post(one.address, ServerRequestCancelled(self._address, self._prefix + question, reason))
-        self._open.clear()
+        self.pending.clear()
 
     def client_left(self, client: int) -> None:
         """Refuse what was asked of a client that is gone."""
-        for question in [question for question, one in self._open.items() if one.client == client]:
+        for question in [question for question, one in self.pending.items() if one.client == client]:
             self._abort(question, "the client has left")
         for identifier in [key for key, asked in self._elicitations.items() if asked == client]:
             del self._elicitations[identifier]
 
     def expire(self, question: bytes) -> None:
         """Refuse a request the client has not answered in all this time."""
-        if question in self._open:
+        if question in self.pending:
             self._abort(question, "there was no answer in time")
 
     def call_landed(self, number: int) -> None:
         """A call has its answer. What was only guessed to belong to it may belong to the oldest of the others."""
         for question, one in self._of_call(number):
             other = self._calls.oldest_call() if one.guessed else None
-            self._open[question] = one._replace(call=other)
+            self.pending[question] = one._replace(call=other)
             if other is not None and one.by_person:
                 self._calls.pause_call(other)
 
@@ -238,7 +236,7 @@ class ServerRequests:
             self._abort(question, f"the call it belongs to has ended: {reason}")
 
     def _of_call(self, number: int) -> list[tuple[bytes, _Open]]:
-        return [(question, one) for question, one in self._open.items() if one.call == number]
+        return [(question, one) for question, one in self.pending.items() if one.call == number]
 
     def _abort(self, question: bytes, reason: str) -> None:
         one = self._close(question)
@@ -247,7 +245,7 @@ class ServerRequests:
             post(one.address, ServerRequestCancelled(self._address, self._prefix + question, reason))
 
     def _close(self, question: bytes) -> _Open | None:
-        one = self._open.pop(question, None)
+        one = self.pending.pop(question, None)
         if one is not None:
             self._owner.cancel_timer(one.timer)
             if one.by_person and one.call is not None:

@@ -12,11 +12,10 @@ from __future__ import annotations
 import time
 from enum import Enum, auto
 from itertools import count
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dmcp.actors.connection import CLOSE_GRACE, Connection, Loss
 from dmcp.actors.in_flight import InternalRequest, retry_expired
-from dmcp.actors.mailbox import BEHIND
 from dmcp.actors.request_queue import RequestQueue
 from dmcp.actors.restart import MISSING_DELAY, UNAUTHORIZED_RETRY_DELAY, Failure, History, after_failure
 from dmcp.actors.runtime import Dispatcher, LoopActor, Watch, jitter, post
@@ -29,7 +28,6 @@ from dmcp.messages.upstream import FrameArrived, LinkOpened, Stop, Submit, Timer
 from dmcp.protocol import categories, upstream_errors
 from dmcp.protocol.clients import Client, Clients
 from dmcp.protocol.eras.handshake import notification
-from dmcp.protocol.limits import MAX_UNHANDLED
 from dmcp.protocol.link import FaultKind
 from dmcp.protocol.operations import Error, RootsChanged, Unsubscribe
 from dmcp.protocol.subscriptions import Subscriptions
@@ -39,7 +37,6 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from dmcp.actors.runtime import LoopInbox
     from dmcp.config.model import ServerConfig
     from dmcp.messages import Address
     from dmcp.messages.upstream import LinkMessage
@@ -88,7 +85,6 @@ class Upstream(LoopActor):
         jitter: Callable[[], float] = jitter,
     ) -> None:
         super().__init__(watch)
-        self._inbox = cast("LoopInbox", self.actor_inbox)  # LoopActor makes no other
         self._group = config.name
         self._incarnation = watch.generation
         self._config = config
@@ -137,15 +133,6 @@ class Upstream(LoopActor):
         else:
             self._HANDLERS[type(message)](self, message)
 
-    def drain(self) -> int:
-        """See ``LoopActor``; afterwards the server is read on if what it has sent is handled."""
-        handled = super().drain()
-        for connection in self._connections.values():
-            reasons = connection.gate.reasons
-            if reasons and BEHIND in reasons and len(self._inbox) < MAX_UNHANDLED // 4:
-                connection.gate.open(BEHIND)
-        return handled
-
     def _follow_sign_ins(self) -> None:
         if isinstance(self._config.target, RemoteServer):
             post(self._peers.auth, sign_ins.Subscribe(self.actor_ref, self._group))
@@ -154,8 +141,8 @@ class Upstream(LoopActor):
 
     def _on_submit(self, request: Submit) -> None:
         connection = self._connection
-        load = len(self._queue) + (connection.requests.load if connection is not None else 0)
-        if load >= MAX_IN_FLIGHT:
+        load = connection.requests.load if connection is not None else 0
+        if load + len(self._queue) >= MAX_IN_FLIGHT:
             self._refuse(request, upstream_errors.overloaded(self._group, MAX_IN_FLIGHT))
         elif connection is not None and connection.state is ConnectionState.READY:
             self._wanted = True
@@ -425,7 +412,7 @@ class Upstream(LoopActor):
         connection.set_paused(self._clients.paused)
         if not self._failure.missing:  # else it is looked whether there is something to start
             self._publish("connecting", self._failure.reason, self._failure.category)
-        connection.open(self._connect(self._config), self._inbox)
+        connection.open(self._connect(self._config), self.inbox)
         if self._sign_in is not None:
             self._on_sign_in(self._sign_in)
 

@@ -40,6 +40,7 @@ class Downstream:
             stdout; once each at most, and nothing follows the latter.
         on_writable: called on the loop with False when the client does not keep up, with True when it does again.
         call_after_drain: runs an action a little later on the loop: what is written until then goes out as one.
+        drain_after: makes a callback of the loop at whose end what it has told is handled.
         received: what has been read already.
     """
 
@@ -49,12 +50,15 @@ class Downstream:
         on_gone: Callable[[bool], None],
         on_writable: Callable[[bool], None],
         call_after_drain: Callable[[Callable[[], None]], None],
+        *,
+        drain_after: Callable[[Callable[[bytes], None]], Callable[[bytes], None]],
         received: bytes = b"",
     ) -> None:
         self._on_frames = on_frames
         self._on_gone = on_gone
         self._on_writable = on_writable
         self._after_turn = call_after_drain
+        self.received = drain_after(self._on_received)
         self._received = received
         self._unsent: list[bytes | memoryview] = []
         self._full = False
@@ -92,7 +96,7 @@ class Downstream:
         else:
             self._writer = _ThreadWriter(stdout.fileno(), self)
         if self._received:
-            self.received(self._received)
+            self._on_received(self._received)
             self._received = b""
         if is_pipe(stdin.fileno()):
             enlarge_pipe(stdin.fileno())
@@ -137,7 +141,7 @@ class Downstream:
 
     # Called by the two sides --------------------------------------------------------------------------------------
 
-    def received(self, data: bytes) -> None:
+    def _on_received(self, data: bytes) -> None:
         """Bytes of the client."""
         lines = self._splitter.feed(data)
         if self._lines or self._paused or len(lines) > _PORTION:
@@ -262,9 +266,7 @@ def _has_hung_up(fd: int) -> bool:
 class _ReadSide(asyncio.Protocol):
     def __init__(self, owner: Downstream) -> None:
         self._owner = owner
-
-    def data_received(self, data: bytes) -> None:
-        self._owner.received(data)
+        self.data_received = owner.received  # type: ignore[method-assign,assignment]  # nothing stands between
 
     def eof_received(self) -> None:
         self._owner.ended()

@@ -42,7 +42,9 @@ class LineSplitter:
         if at < 0:
             return self._hold(chunk)
         if at == len(chunk) - 1:  # as the end of a large line does: searching is much faster than splitting
-            return self._finish(chunk[:-1])
+            if self._size or self._discarding or at > self._limit:
+                return self._finish(chunk[:-1])
+            return [chunk[:-1]]
         head, *whole = chunk.split(b"\n")
         tail = whole.pop()
         lines = self._finish(head)

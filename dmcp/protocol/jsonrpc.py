@@ -7,9 +7,9 @@ What is large is read in slices (``read_in_slices``), so that it holds nobody up
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from dmcp.protocol import plain_text, scan
 from dmcp.protocol.limits import (
@@ -35,8 +35,7 @@ from dmcp.protocol.wire import (
 from dmcp.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from dmcp.protocol.wire import Engine
 
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -153,40 +152,6 @@ _LONGEST_ECHO: Final = 64 * KIB  # bytes of an id that is refused under itself, 
 _LONGEST_OWN: Final = 32  # bytes of the id of a request of dmcp's own, as a peer may give it back
 
 
-class _Fast(NamedTuple):
-    """Decoders of what is usual; whatever else is refused and read the general way.
-
-    Attributes:
-        envelope: a message, its members not decoded but for the method.
-        none: what stands for a member that is missing.
-        unset: likewise, for the method.
-    """
-
-    envelope: Callable[[bytes], Any]
-    none: Any
-    unset: Any
-
-
-@cache
-def _fast() -> _Fast:
-    import msgspec  # noqa: PLC0415 - loaded after the first answer, see wire.use_fast_json
-
-    raw, none = msgspec.Raw, msgspec.Raw(b"")
-    envelope = msgspec.defstruct(
-        "Envelope",
-        [
-            ("jsonrpc", Literal["2.0"]),
-            ("id", raw, none),
-            ("method", str | msgspec.UnsetType, msgspec.UNSET),
-            ("params", raw, none),
-            ("result", raw, none),
-            ("error", raw, none),
-        ],
-        gc=False,
-    )
-    return _Fast(msgspec.json.Decoder(envelope).decode, none, msgspec.UNSET)
-
-
 def read(frame: bytes) -> Message:
     """Understand one frame and decode its params, however long it takes. Never raises, see ``Malformed``."""
     message = read_at_once(frame)
@@ -206,37 +171,65 @@ def _opened(message: Single) -> Single:
         return _request(message.id if isinstance(message, Request) else None, message.method, error)
 
 
-def read_at_once(frame: bytes) -> Message | None:  # noqa: C901, PLR0911 - one return for each kind of frame
+def read_at_once(frame: bytes) -> Message | None:
     """Understand one frame; ``None`` when that takes so long that it has to be done in slices. Never raises."""
     fast = engine()
+    if fast is None or len(frame) > _LENIENT:
+        return _read_long(frame, fast)
+    try:
+        found = fast.envelope(frame)
+        if not frame.isascii():
+            frame.decode()  # members that are not decoded have not been looked at
+        identifier, method, none = bytes(found.id), found.method, fast.none
+        if (
+            identifier.isdigit() and len(identifier) <= MAX_ID
+        ):  # as nearly all; the others are looked at more closely
+            if method is fast.unset:
+                if found.error is none and found.result is not none:
+                    return Response(identifier, one_line(bytes(found.result)), None)
+            elif (
+                found.params is not none
+                and len(method) < MAX_METHOD - 1
+                and b"\n" not in frame
+                and b"\r" not in frame
+            ):
+                return Request(identifier, method, fast.members(found.params))
+    except fast.refused:
+        return (
+            None if frame[:1] == b"[" and len(frame) > _BATCH_AT_ONCE else scan.at_once(read_in_slices(frame))
+        )
+    return _read_found(found, fast)
+
+
+def _read_long(frame: bytes, fast: Engine | None) -> Message | None:
+    """Understand a longer frame, or one of the first of the process; ``None`` as above."""
     if len(frame) > MAX_AT_ONCE:
         return None
     if fast is None:
         return _read_first(frame)
-    envelope, none, unset = _fast()
-    if len(frame) > _LENIENT and (plain := plain_text.find(frame, envelope, fast)) is not None:
+    if (plain := plain_text.find(frame, fast)) is not None:
         return Response(_id(plain.id), plain.result, None)
     try:
-        found = envelope(frame)
+        found = fast.envelope(frame)
         if not frame.isascii():
-            frame.decode()  # members that are not decoded have not been looked at
+            frame.decode()
     except fast.refused:
-        most = _BATCH_AT_ONCE if frame[:1] == b"[" else _LENIENT
-        return scan.at_once(read_in_slices(frame)) if len(frame) <= most else None
-    identifier = None if found.id is none else bytes(found.id)
-    if found.method is not unset:
-        raw_params = None if found.params is none else found.params
-        if len(found.method) > MAX_METHOD - 2 or (
-            len(frame) > _LENIENT and raw_params is not None and weight(frame) > MAX_VALUES
-        ):
-            return None
-        return _read_request(identifier, found.method, raw_params)
-    if found.error is none and found.result is not none and identifier is not None:
-        return Response(_id(identifier), one_line(bytes(found.result)), None)
+        return None
+    has_params = found.method is not fast.unset and found.params is not fast.none
+    return None if has_params and weight(frame) > MAX_VALUES else _read_found(found, fast)
+
+
+def _read_found(found: Any, fast: Engine) -> Message | None:
+    """Build the message of an envelope; ``None`` as above."""
     raw = {"jsonrpc": _VERSION}
     for name in ("id", "result", "error"):
-        if (member := getattr(found, name)) is not none:
+        if (member := getattr(found, name)) is not fast.none:
             raw[name] = bytes(member)
+    if found.method is not fast.unset:
+        params = None if found.params is fast.none else found.params
+        return (
+            _read_request(raw.get("id"), found.method, params) if len(found.method) < MAX_METHOD - 1 else None
+        )
     # The code and the message of a long error have to be found in it.
     return _read_members(raw) if len(raw.get("error", b"")) <= _LENIENT else None
 
@@ -436,14 +429,8 @@ def _request(identifier: bytes | None, method: Any, params: Any) -> Single:  # n
     elif not isinstance(params, dict):
         why = f" ({params})" if isinstance(params, ValueError) else ""
         text = f'Invalid params: "params" of {printable(method, _SHOWN)} must be an object{why}'
-        is_notification = identifier is None
-        return Malformed(
-            _id(identifier),
-            INVALID_PARAMS,
-            text,
-            is_notification=is_notification,
-            is_request=not is_notification,
-        )
+        no_id = identifier is None
+        return Malformed(_id(identifier), INVALID_PARAMS, text, is_notification=no_id, is_request=not no_id)
     if identifier is None:
         return Notification(method, params)
     encoded = _id(identifier)
@@ -564,6 +551,4 @@ def failure(identifier: bytes, body: Body) -> bytes:
 def error_object(code: int, message: str, details: Any = None) -> bytes:
     """Return the bytes of an error object."""
     body: JsonObject = {"code": code, "message": message}
-    if details is not None:
-        body["data"] = details
-    return encode(body)
+    return encode(body if details is None else {**body, "data": details})

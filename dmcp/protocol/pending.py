@@ -93,31 +93,28 @@ class PendingRequests(Generic[A]):
 
     Args:
         client: the number of the client.
+
+    Attributes:
+        call_of: the names of the requests by the client's ids; changed by ``open`` and ``close`` only.
     """
 
-    __slots__ = ("_by_call", "_call_of", "_client", "_next")
+    __slots__ = ("_by_call", "_client", "_next", "call_of")
 
     def __init__(self, client: int) -> None:
         self._client = client
         self._by_call: dict[CallId, PendingRequest[A]] = {}
-        self._call_of: dict[bytes, CallId] = {}
+        self.call_of: dict[bytes, CallId] = {}
         self._next = 1
 
     def __repr__(self) -> str:
         return f"<PendingRequests {list(self._by_call.values())}>"
-
-    def __len__(self) -> int:
-        return len(self._by_call)
-
-    def __contains__(self, identifier: bytes) -> bool:
-        return identifier in self._call_of
 
     def open(self, pending: PendingRequest[A]) -> CallId:
         """Add a request and return its name. Names are never used twice."""
         call = CallId(self._client, self._next)
         self._next += 1
         self._by_call[call] = pending
-        self._call_of[pending.id] = call
+        self.call_of[pending.id] = call
         return call
 
     def get(self, call: CallId) -> PendingRequest[A] | None:
@@ -128,17 +125,13 @@ class PendingRequests(Generic[A]):
         """Take a request out; ``None`` when it was answered or cancelled before."""
         pending = self._by_call.pop(call, None)
         if pending is not None:
-            del self._call_of[pending.id]
+            del self.call_of[pending.id]
         return pending
 
     def reopen(self, call: CallId, pending: PendingRequest[A]) -> None:
         """Put a request back that has just been taken out: it is not answered yet."""
         self._by_call[call] = pending
-        self._call_of[pending.id] = call
-
-    def call_of(self, identifier: bytes) -> CallId | None:
-        """Return the name of the request with this id of the client's."""
-        return self._call_of.get(identifier)
+        self.call_of[pending.id] = call
 
     def all(self) -> list[tuple[CallId, PendingRequest[A]]]:
         """Return everything that is not answered yet, oldest first."""
@@ -234,20 +227,20 @@ class SentRequests(Generic[K]):
 
     Two things stop clocks. ``hold`` stops the clock of the whole table: nothing is read from the peer. ``pause`` stops
     that of one request, while a user answers what the peer asked on its account, for ``MAX_PAUSE`` seconds in all.
+
+    Attributes:
+        open: what is not answered yet, by its number; changed here only.
     """
 
     def __init__(self) -> None:
-        self._sent: dict[int, SentRequest[K]] = {}
+        self.open: dict[int, SentRequest[K]] = {}
         self._next = 1
         self._held_since: float | None = None
         self._lost = 0.0
         self._soonest = math.inf  # no deadline is sooner; exact after ``due``
 
     def __repr__(self) -> str:
-        return f"<SentRequests {len(self._sent)} open, next {self._next}>"
-
-    def __len__(self) -> int:
-        return len(self._sent)
+        return f"<SentRequests {len(self.open)} open, next {self._next}>"
 
     def add(self, item: K, timeout: float, now: float, longest: float = math.inf) -> int:
         """Enter a request that is about to be sent, and return the number to send it with.
@@ -261,24 +254,24 @@ class SentRequests(Generic[K]):
         number = self._next
         self._next += 1
         clock = self._clock(now)
-        deadline = clock + min(timeout, longest)
-        self._sent[number] = SentRequest(number, item, timeout, deadline, clock + longest)
+        deadline = clock + (min(longest, timeout))
+        self.open[number] = SentRequest(number, item, timeout, deadline, clock + longest)
         self._soonest = min(self._soonest, deadline)
         return number
 
     def pop(self, number: int) -> K | None:
         """Take out what was answered; ``None`` for a number never used, or answered already."""
-        sent = self._sent.pop(number, None)
+        sent = self.open.pop(number, None)
         return sent.item if sent else None
 
     def get(self, number: int) -> K | None:
         """Look without taking out."""
-        sent = self._sent.get(number)
+        sent = self.open.get(number)
         return sent.item if sent else None
 
     def extend(self, number: int, now: float) -> None:
         """Give a request its time anew, because the peer shows progress; up to the longest it may take."""
-        sent = self._sent.get(number)
+        sent = self.open.get(number)
         if sent is None:
             return
         clock = self._clock(now)
@@ -290,7 +283,7 @@ class SentRequests(Generic[K]):
 
     def all(self) -> list[tuple[int, K]]:
         """Return everything that is not answered yet, oldest first."""
-        return [(sent.number, sent.item) for sent in self._sent.values()]
+        return [(sent.number, sent.item) for sent in self.open.values()]
 
     def overrun(self, now: float) -> list[tuple[int, K]]:
         """Take out everything that has taken the longest it may, whatever progress it has shown."""
@@ -299,7 +292,7 @@ class SentRequests(Generic[K]):
     def due(self, now: float) -> list[tuple[int, K]]:
         """Take out everything whose deadline has passed."""
         late = self._take(lambda sent, clock: sent.deadline <= clock, now)
-        self._soonest = min((f.deadline for f in self._sent.values()), default=math.inf)
+        self._soonest = min((f.deadline for f in self.open.values()), default=math.inf)
         return late
 
     def next_due(self, now: float) -> float | None:
@@ -308,7 +301,7 @@ class SentRequests(Generic[K]):
         It is too soon when what would have been due first has landed or shown progress: looking for the next one
         each time would cost as much as there are requests open.
         """
-        if not self._sent or self._held_since is not None:
+        if not self.open or self._held_since is not None:
             return None
         return max(0.0, self._soonest - self._clock(now))
 
@@ -328,7 +321,7 @@ class SentRequests(Generic[K]):
 
         Its deadline moves away by all the time that is left for pauses; ``resume`` takes back what was not used.
         """
-        sent = self._sent.get(number)
+        sent = self.open.get(number)
         if sent is None:
             return
         sent.pauses += 1
@@ -339,7 +332,7 @@ class SentRequests(Generic[K]):
 
     def resume(self, number: int, now: float) -> None:
         """Let the clock of one request run on, when nothing else stops it."""
-        sent = self._sent.get(number)
+        sent = self.open.get(number)
         if sent is None or sent.paused_at is None:
             return
         sent.pauses -= 1
@@ -353,9 +346,9 @@ class SentRequests(Generic[K]):
 
     def _take(self, is_over: Callable[[SentRequest[K], float], bool], now: float) -> list[tuple[int, K]]:
         clock = self._clock(now)
-        over = [(f.number, f.item) for f in self._sent.values() if is_over(f, clock)]
+        over = [(f.number, f.item) for f in self.open.values() if is_over(f, clock)]
         for number, _ in over:
-            del self._sent[number]
+            del self.open[number]
         return over
 
     def _clock(self, now: float) -> float:

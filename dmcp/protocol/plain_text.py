@@ -9,14 +9,12 @@ other has the text, and everything around it is the same. Not here: any other me
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dmcp.protocol.limits import KIB
 from dmcp.protocol.wire import careful_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from dmcp.protocol.wire import Engine
 
 _AROUND: Final = 4 * KIB
@@ -37,12 +35,11 @@ class Plain(NamedTuple):
     result: memoryview
 
 
-def find(frame: bytes, envelope: Callable[[bytes], Any], fast: Engine) -> Plain | None:
+def find(frame: bytes, fast: Engine) -> Plain | None:
     """Find the members of such a response; ``None`` for any other frame, be it JSON or not.
 
     Args:
         frame: of at most ``MAX_AT_ONCE`` bytes: it is read in one turn of the loop.
-        envelope: decodes a message; its members are kept as the bytes they are.
         fast: the library.
     """
     middle = len(frame) // 2
@@ -51,7 +48,7 @@ def find(frame: bytes, envelope: Callable[[bytes], Any], fast: Engine) -> Plain 
         return None
     around = b"".join((frame[:start], _MARK, frame[end:]))
     try:
-        found = envelope(around)
+        found = fast.envelope(around)
         identifier, result = bytes(found.id), bytes(found.result)
         if isinstance(found.method, str) or bytes(found.error) or not identifier or around.count(_MARK) != 1:
             return None

@@ -38,8 +38,14 @@ def read_call(arguments: Any, groups: Collection[str] = ()) -> ToolCall | str:
         arguments: an object, decoded or as the bytes it was.
         groups: the names of all groups: a call in another form than the usual one may name one elsewhere.
     """
-    if is_raw(arguments) and (usual := _read_usual_call(arguments)) is not None:
-        return usual
+    if is_raw(arguments):
+        decode, refused = _usual_decoder()
+        try:
+            usual = decode(arguments)
+        except refused:  # not what most calls look like: the general way reads or refuses it
+            usual = None
+        if usual is not None and is_object(usual.args):
+            return ToolCall(usual.group, usual.name, usual.args)
     try:
         return _read_any_call(members(arguments), groups)
     except ValueError as error:  # nested too deeply for what is on the stack already, or too many values
@@ -58,16 +64,6 @@ def _read_any_call(given: JsonObject, groups: Collection[str]) -> ToolCall | str
     if args is None:
         return f"{CALL_TOOL} needs the parameter 'args' to be an object with the arguments of the tool."
     return ToolCall(group, name, args)
-
-
-def _read_usual_call(arguments: Any) -> ToolCall | None:
-    """Read what most calls look like; ``None`` for any other, which the general way reads or refuses."""
-    decode, refused = _usual_decoder()
-    try:
-        found = decode(arguments)
-    except refused:
-        return None
-    return ToolCall(found.group, found.name, found.args) if is_object(found.args) else None
 
 
 @cache

@@ -9,11 +9,10 @@ such a message still passes; what is no JSON at all (NaN, garbage, invalid UTF-8
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import cache
 from itertools import accumulate
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from dmcp.protocol import scan
 from dmcp.protocol.limits import MAX_DEPTH, MAX_VALUES
@@ -44,7 +43,10 @@ class Engine(NamedTuple):
         raw: the type of a value that is kept as the bytes it was.
         members: decodes an object to its members as ``raw``.
         text: decodes a string, and refuses everything else.
-        refused: the errors of the latter.
+        envelope: decodes a JSON-RPC message to its members as ``raw``, but for the method, which is a string.
+        none: what stands for a member that the message does not have.
+        unset: likewise, for the method.
+        refused: the errors of all of them but ``from_json``.
     """
 
     from_json: Callable[[Any], Any]
@@ -52,6 +54,9 @@ class Engine(NamedTuple):
     raw: type[Any]
     members: Callable[[Any], dict[str, Any]]
     text: Callable[[Any], str]
+    envelope: Callable[[bytes], Any]
+    none: Any
+    unset: Any
     refused: tuple[type[Exception], ...]
 
 
@@ -61,22 +66,35 @@ def use_fast_json() -> Engine:
     Until then it is the standard library, twenty times slower: importing msgspec takes its time, and the first message
     is small.
     """
-    global _engine  # noqa: PLW0603 - loaded once, and late
+    global _engine, _raw  # noqa: PLW0603 - loaded once, and late
     if _engine is None:
         import msgspec  # noqa: PLC0415 - see above
 
+        none = msgspec.Raw(b"")
+        method = ("method", str | msgspec.UnsetType, msgspec.UNSET)
+        raw = [(name, msgspec.Raw, none) for name in ("id", "params", "result", "error")]
+        message: list[Any] = [("jsonrpc", Literal["2.0"]), method, *raw]
         _engine = Engine(
             msgspec.json.Decoder().decode,
             msgspec.json.Encoder().encode,
             msgspec.Raw,
             msgspec.json.Decoder(dict[str, msgspec.Raw]).decode,
             msgspec.json.Decoder(str).decode,
+            msgspec.json.Decoder(msgspec.defstruct("Envelope", message, gc=False)).decode,
+            none,
+            msgspec.UNSET,
             (msgspec.MsgspecError, ValueError, RecursionError),
         )
+        _raw = msgspec.Raw
     return _engine
 
 
+class _NothingRaw:
+    """Stands for ``msgspec.Raw`` before that is loaded."""
+
+
 _engine: Engine | None = None
+_raw: type[Any] = _NothingRaw
 
 
 @cache
@@ -97,7 +115,7 @@ def engine() -> Engine | None:
 
 def is_raw(value: Any) -> bool:
     """Return whether a value is kept as the bytes it was."""
-    return _engine is not None and isinstance(value, _engine.raw)
+    return isinstance(value, _raw)
 
 
 def opened(value: Any) -> Any:
@@ -111,7 +129,7 @@ def opened(value: Any) -> Any:
 
 def text_of(value: Any) -> str | None:
     """Return a value that is a string, decoded or not; ``None`` for any other. Never raises."""
-    if is_raw(value) and _engine is not None:
+    if _engine is not None and isinstance(value, _raw):
         try:
             return _engine.text(value)
         except _engine.refused:  # no string, or one with lone surrogates
@@ -121,7 +139,7 @@ def text_of(value: Any) -> str | None:
 
 def is_object(value: Any) -> bool:
     """Return whether a value is an object, decoded or not."""
-    return memoryview(value)[0] == _OBJECT if is_raw(value) else isinstance(value, dict)
+    return memoryview(value)[0] == _OBJECT if isinstance(value, _raw) else isinstance(value, dict)
 
 
 def scalar(value: Any) -> Any:
@@ -225,9 +243,14 @@ def encode(value: Any) -> bytes:
         ValueError: the value nests too deeply for what is on the stack already.
     """
     if _engine is not None:
-        # 1e400 is JSON, but no reader here can tell it from infinity, which is not: it becomes null.
-        with suppress(*_engine.refused):
+        try:  # 1e400 is JSON, but no reader here can tell it from infinity, which is not: it becomes null
             return _engine.to_json(value)
+        except _engine.refused:
+            return _encode_leniently(value)
+    return _encode_leniently(value)
+
+
+def _encode_leniently(value: Any) -> bytes:
     import json  # noqa: PLC0415 - for the first messages, lone surrogates and deep nesting
 
     def write(what: Any) -> bytes:

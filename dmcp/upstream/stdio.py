@@ -43,9 +43,14 @@ def _at_once(action: Callable[[], None]) -> None:
     action()
 
 
+def _as_it_is(callback: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    return callback
+
+
 def stdio_opener(
     server: StdioServer,
     call_after_drain: Callable[[Callable[[], None]], None] = _at_once,
+    drain_after: Callable[[Callable[[bytes], None]], Callable[[bytes], None]] = _as_it_is,
     withheld: Callable[[], Iterable[str]] = tuple,
     limit: int = MAX_FRAME,
 ) -> OpenLink:
@@ -54,13 +59,14 @@ def stdio_opener(
     Args:
         server: what to start.
         call_after_drain: runs an action a little later on the loop: what is sent until then is written as one.
+        drain_after: makes a callback of the loop at whose end what it has told is handled.
         withheld: says, at each start, which variables of dmcp's environment are for other servers only.
         limit: bytes of one message of the server.
     """
 
     async def open_link(events: LinkEvents) -> Link:
         env = server_environment(server, os.environ, withheld(), sys.platform)
-        link = StdioLink(events, call_after_drain, limit)
+        link = StdioLink(events, call_after_drain, drain_after, limit)
         link.attach(await spawn(Start(server.command, server.args, env, server.cwd), link))
         return link
 
@@ -74,9 +80,11 @@ class StdioLink:
         self,
         events: LinkEvents,
         call_after_drain: Callable[[Callable[[], None]], None] = _at_once,
+        drain_after: Callable[[Callable[[bytes], None]], Callable[[bytes], None]] = _as_it_is,
         limit: int = MAX_FRAME,
     ) -> None:
         self._events = events
+        self.on_stdout = drain_after(self._on_stdout)
         self._after_turn = call_after_drain
         self._limit = limit
         self._process: Process | None = None
@@ -106,7 +114,7 @@ class StdioLink:
 
     # ProcessEvents ------------------------------------------------------------------------------------------------
 
-    def on_stdout(self, data: bytes) -> None:
+    def _on_stdout(self, data: bytes) -> None:
         if self._closed:
             return
         # Counting is slow, and the end of a large message needs none: its line feed is the last byte.
@@ -161,18 +169,13 @@ class StdioLink:
             size = f"{self._limit / MIB:g} MiB" if self._limit >= MIB else f"{self._limit} bytes"
             reason = f"sent a message of more than {size} (limits.frame in its configuration raises that)"
             self._close(LinkFault(FaultKind.PROTOCOL, reason))
-        elif line[:1] == b"{" and line[-1:] == b"}":  # as nearly every line is
-            self._on_message(line)
-        elif (message := message_in(line)) is not None:
-            self._on_message(message)
+        elif (message := line if line[:1] == b"{" and line[-1:] == b"}" else message_in(line)) is not None:
+            if self._noise:
+                self._report_noise()
+            self._events.on_frame(message)
         elif line.strip():
             self._noise += 1
             self._noise_text = self._noise_text or line[:_SHOWN].decode("utf-8", "replace")
-
-    def _on_message(self, frame: bytes) -> None:
-        if self._noise:
-            self._report_noise()
-        self._events.on_frame(frame)
 
     def _report_noise(self) -> None:
         """Tell of the lines of this portion that are no messages: all in one remark, for there may be many."""

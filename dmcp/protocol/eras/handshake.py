@@ -84,9 +84,12 @@ PING: Final = "ping"
 
 
 class Initialize(NamedTuple):
-    """Open the session. ``params`` as the client sent them; ``ServerSession.initialize`` reads them."""
+    """Open the session. ``params`` decoded and not checked; ``ServerSession.initialize`` reads them."""
 
     params: JsonObject
+
+
+_OF_INITIALIZE: Final = ("protocolVersion", "capabilities", "clientInfo")
 
 
 class ClientRequest(NamedTuple):
@@ -113,10 +116,7 @@ def read_request(method: str, params: JsonObject) -> ClientRequest:
     Raises:
         DownstreamError: there is no such method, or one of the params is missing or wrong.
     """
-    if method == INITIALIZE:
-        return ClientRequest(Initialize(params))
-    reader = _READERS.get(method)
-    if reader is None:
+    if (reader := _READERS.get(method)) is None:
         raise DownstreamError(METHOD_NOT_FOUND, f"Method not found: {printable(method, 100)}")
     try:
         if "_meta" not in params:
@@ -125,6 +125,10 @@ def read_request(method: str, params: JsonObject) -> ClientRequest:
         return ClientRequest(reader(params), token, meta)
     except ValueError as error:
         raise DownstreamError(INVALID_PARAMS, f"Invalid params: {error}") from None
+
+
+def _read_initialize(params: JsonObject) -> Initialize:
+    return Initialize({name: opened(params[name]) for name in _OF_INITIALIZE if name in params})
 
 
 def pop_progress_token(params: JsonObject) -> tuple[str | int | None, JsonObject | None]:
@@ -234,7 +238,8 @@ def _read_log_level(params: JsonObject) -> ops.SetLogLevel:
     return ops.SetLogLevel(level)
 
 
-_READERS: Final[Mapping[str, Callable[[JsonObject], ops.Operation]]] = {
+_READERS: Final[Mapping[str, Callable[[JsonObject], ops.Operation | Initialize]]] = {
+    INITIALIZE: _read_initialize,
     "tools/call": _read_call_tool,
     "tools/list": _read_list("tools"),
     "resources/list": _read_list("resources"),
@@ -469,7 +474,7 @@ class ServerSession:
             raise DownstreamError(INVALID_REQUEST, "Invalid request: the session is already initialized")
         revision = negotiate(require_str(params, "protocolVersion"))
         for name in ("capabilities", "clientInfo"):
-            if name in params and not isinstance(opened(params[name]), dict):
+            if name in params and not isinstance(params[name], dict):
                 raise DownstreamError(INVALID_PARAMS, f"Invalid params: {name} must be an object")
         capabilities, info = require_object(params, "capabilities"), require_object(params, "clientInfo")
         self.profile = ops.ClientProfile(revision, capabilities, info)
@@ -495,13 +500,8 @@ def _server_capabilities(revision: str) -> JsonObject:
 
 # dmcp as an upstream's client -----------------------------------------------------------------------------------------
 
-_CAPABILITIES: Final = (
-    "completions",
-    "logging",
-    "prompts",
-    "resources",
-    "tools",
-)  # of a server: those dmcp uses
+_CAPABILITIES: Final = ("completions", "logging", "prompts", "resources", "tools")
+"""Of a server: those dmcp uses."""
 _SERVER: Final = ("name", "title", "version")  # of a server's own words: what a user may want to read
 _INTRODUCTION: Final = 1000  # characters of a server's instructions worth a line in the log
 # Capabilities of the client that an upstream must not be told of: tasks are addressed by ids that are unique

@@ -204,7 +204,7 @@ async def test_the_other_pipes_are_written_to_although_one_raises(
 @RAISED
 async def test_an_actor_whose_drain_itself_breaks_stops_nobody(error: BaseException, told: list[str]) -> None:
     class Broken:
-        def drain(self) -> int:
+        def drain(self, until: float) -> int:
             raise error
 
     Dispatcher.running().schedule(Broken())

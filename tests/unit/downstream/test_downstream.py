@@ -42,6 +42,7 @@ def downstream(gone: list[bool]) -> tuple[Downstream, Writer]:
         on_gone=gone.append,
         on_writable=lambda writable: None,
         call_after_drain=lambda action: action(),
+        drain_after=lambda callback: callback,
     )
     writer: Any = Writer()
     made._writer = writer
