@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import AsyncExitStack
+import sys
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import psutil
@@ -21,8 +23,6 @@ from faults.matrix.remote import RemoteServers
 from harness import WAIT, RawClient, RpcError, dmcp_command, write_config
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness.configs import Entry
 
 SIBLINGS = ("first", "last")
@@ -135,6 +135,19 @@ class Stage:
                 else:
                     return
 
+    async def watches(self) -> None:
+        """Wait until dmcp watches its configuration, for which it opens files a moment after its start."""
+        async with asyncio.timeout(IN_TIME):
+            while sys.platform == "linux" and not self._has_inotify():  # noqa: ASYNC110 - as below
+                await asyncio.sleep(0.05)
+
+    def _has_inotify(self) -> bool:
+        with suppress(OSError):  # one is closed meanwhile: look again
+            return any(
+                "inotify" in str(each.readlink()) for each in Path(f"/proc/{self.client.pid}/fd").iterdir()
+            )
+        return False
+
     def open_files(self) -> int:
         process = psutil.Process(self.client.pid)
         return process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
@@ -150,6 +163,7 @@ async def a_fault_stays_with_its_server_is_explained_and_passes(
     stage = Stage(room, phase, transport)
     async with AsyncExitStack() as stack:
         await stage.open(stack)
+        await stage.watches()
         before = stage.open_files()
         if phase in AT_START:
             stage.trouble.touch()
