@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -75,7 +74,7 @@ def measure(count: int) -> dict[str, Held]:
         time.sleep(0.1)  # the heartbeat looks every 20 ms
         running = [p for p in psutil.Process().children(recursive=True) if "upstream.py" in str(p.cmdline())]
         for process in running[:10]:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
         for group in servers:
             client.wait_for(group)
         time.sleep(1.0)
