@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _PROGRAM: Final = Path(__file__).with_name("forking.py")
 _PACKET: Final = 30_000  # characters of a request, at most
 _INTERPRETERS: Final = ("PYTHON", "LC_", "LANG", "COVERAGE_", "LD_")  # variables that are read before dmcp is
+_MEASURING: Final = "COVERAGE_PROCESS_"  # has a process measured from its start
 _WHEN_LOADED: Final = ("LOGURU_", "PYDANTIC_", "SSLKEYLOGFILE")  # and while libraries are loaded
 
 
@@ -48,7 +49,7 @@ def is_possible(arguments: Sequence[str], env: Mapping[str, str]) -> bool:
         if each
     ):
         return False  # the interpreter runs it before dmcp is there
-    return _settings(env) == _settings(os.environ) and not any(n.startswith("COVERAGE_") for n in env)
+    return _settings(env) == _settings(os.environ) and not any(n.startswith(_MEASURING) for n in env)
 
 
 def _settings(env: Mapping[str, str]) -> dict[str, str]:
@@ -222,7 +223,7 @@ def run_forked(
 
 
 def _write(descriptor: int, text: bytes) -> None:
-    with open(descriptor, "wb") as pipe, suppress(BrokenPipeError):
+    with suppress(BrokenPipeError), open(descriptor, "wb") as pipe:  # closing it writes too
         pipe.write(text)
 
 
