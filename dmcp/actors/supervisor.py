@@ -167,9 +167,7 @@ class Supervisor(LoopActor):
         if self._core is None:
             return
         groups = {name: group_of(child) for name, child in self._children.items()}
-        counts = self._configuration is not None and self._configuration.direct_budget is not None
-        audit = self._audit if counts else None
-        self._directory = Directory(groups, self._core.catalog, self._core.auth, self._problem, audit)
+        self._directory = Directory(groups, self._core.catalog, self._core.auth, self._problem)
         post(self._core.catalog, self._directory)
         self._tell_clients(self._directory)
 

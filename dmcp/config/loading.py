@@ -153,7 +153,6 @@ def _resolved(
     configuration = Configuration(
         servers=MappingProxyType(servers),
         oauth_store=shape.oauth_store,
-        direct_budget=shape.tools.budget if shape.tools.direct == "auto" else None,
         secrets=frozenset(secrets),
         references=MappingProxyType(references),
     )

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 Text = Annotated[str, Meta(min_length=1)]
 
 
-DIRECT_BUDGET: Final = 2000
-"""Tokens of the definitions that ``tools.direct: "auto"`` chooses, where the file does not say."""
-
 LISTING_BUDGET: Final = 7500
 """Characters of one answer of ``get_dynamic_tools``. Some coding tools cut longer ones (``docs/tools.md``)."""
 
@@ -204,8 +201,6 @@ class Configuration(Secretive, frozen=True):
 
     servers: Mapping[str, ServerConfig] = field(default_factory=dict)
     oauth_store: Literal["file", "keyring"] = "file"
-    direct_budget: int | None = None
-    """Tokens for the most used tools, which are shown under their own names; ``None``: use is not counted."""
     secrets: frozenset[str] = frozenset()
     """Values that must never appear in a log: env, headers, resolved references, client secrets."""
     references: Mapping[str, frozenset[str]] = field(default_factory=dict)

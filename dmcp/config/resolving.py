@@ -184,8 +184,7 @@ def _direct(part: StdioPart | RemotePart, file: ConfigurationFile) -> tuple[str,
         return ("*",)
     if part.tools.direct is not None:
         return part.tools.direct
-    of_all = file.tools.direct
-    return () if part.expose == "dynamic" or isinstance(of_all, str) else of_all
+    return () if part.expose == "dynamic" else file.tools.direct
 
 
 def _stdio(part: StdioPart, resolver: ReferenceResolver, inherit_env: bool | tuple[str, ...]) -> StdioServer:

@@ -16,7 +16,6 @@ from msgspec import Meta, field, inspect
 
 from dmcp.config import durations, sizes
 from dmcp.config.model import (
-    DIRECT_BUDGET,
     LISTING_BUDGET,
     Features,
     Limits,
@@ -196,17 +195,9 @@ class AllToolsPart(Part, frozen=True):
     """How the tools of all servers are shown to the client."""
 
     direct: Annotated[
-        Literal["auto"] | tuple[Text, ...],
-        _about(
-            "The default of every server's `tools.direct`; `auto` chooses the tools that were used most in "
-            "this directory."
-        ),
+        tuple[Text, ...],
+        _about("The default of every server's `tools.direct`."),
     ] = ()
-    budget: Annotated[
-        int,
-        Meta(ge=100, le=100_000),
-        _about("Tokens that the definitions chosen by `auto` may have together."),
-    ] = DIRECT_BUDGET
 
 
 class OAuthPart(Part, frozen=True):
