@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dmcp.messages.catalog import GetTools
     from dmcp.protocol.jsonrpc import JsonObject
     from dmcp.protocol.search import ToolSearch
-    from dmcp.protocol.tool_listing import Reply, Wanted
+    from dmcp.protocol.tool_listing import GroupListing, Wanted
 
 Work: TypeAlias = "Callable[[], bytes]"
 """Composes the result of a tool, in a thread; raises ``DownstreamError`` where the client is at fault."""
@@ -46,7 +46,7 @@ class ToolReplies:
         self._discovery = discovery
         self._search: ToolSearch | None = None
         self._turn = asyncio.Lock()
-        self._first_pages: dict[str, tuple[tuple[JsonObject, ...], int, Reply]] = {}
+        self._shown: dict[str, GroupListing] = {}
 
     def __repr__(self) -> str:
         return f"<ToolReplies {self._search!r}>"
@@ -110,17 +110,12 @@ class ToolReplies:
         notes = [note for note in (told if incomplete else "", tools.invalid_configuration(problem)) if note]
 
         def work() -> bytes:
-            from dmcp.protocol.tool_listing import group_listing  # noqa: PLC0415 - loaded when first asked for
+            from dmcp.protocol.tool_listing import GroupListing  # noqa: PLC0415 - loaded when first asked for
 
-            kept = self._first_pages.get(name)
-            first = wanted.detail is None and wanted.cursor is None
-            if first and kept is not None and kept[0] is listing and kept[1] == budget:
-                reply = kept[2]
-            else:
-                reply = group_listing(name, listing, wanted, budget)
-            if first:
-                self._first_pages[name] = (listing, budget, reply)
-            return reply.result(notes, {INCOMPLETE: incomplete} if incomplete else None)
+            kept = self._shown.get(name)
+            if kept is None or kept.tools is not listing or kept.budget != budget:
+                kept = self._shown[name] = GroupListing(name, listing, budget)
+            return kept.reply(wanted).result(notes, {INCOMPLETE: incomplete} if incomplete else None)
 
         return work
 
@@ -168,12 +163,13 @@ class ToolReplies:
     # What fits a query --------------------------------------------------------------------------------------------
 
     def _query(self, wanted: Wanted, groups: Mapping[str, GroupListings], *, final: bool) -> Work | None:
-        shown = {n: cached for n, cached in _shown(groups).items() if wanted.group in (None, n)}
+        every = _shown(groups)  # the index is of all groups, whichever is asked for
+        shown = {name: cached for name, cached in every.items() if wanted.group in (None, name)}
         if not final and any(self._is_to_come(wanted, cached) for cached in shown.values()):
             return None
         listings = {
             name: (cached.group.config.description, listing)
-            for name, cached in _shown(groups).items()
+            for name, cached in every.items()
             if (listing := cached.last_known_tools) is not None
         }
         missing = [name for name in shown if name not in listings]

@@ -207,8 +207,12 @@ def _writer(
     return write
 
 
-def _start(cursor: str | None, scope: str) -> int:
+def _start(cursor: str | None, mark: str) -> int:
     """Return the place a cursor stands for.
+
+    Args:
+        cursor: as the client gave it.
+        mark: of the listing it has to be of (``_checksum``).
 
     Raises:
         DownstreamError: it belongs to another listing, or its listing has changed since.
@@ -216,7 +220,7 @@ def _start(cursor: str | None, scope: str) -> int:
     if cursor is None:
         return 0
     start, _, checked = cursor.partition("-")
-    if checked != _checksum(scope):
+    if checked != mark:
         raise _invalid("cursor has expired, or belongs to another list: start again without one")
     return int(start) if start.isascii() and start.isdigit() and len(start) < 10 else 0  # noqa: PLR2004
 
@@ -236,39 +240,60 @@ def _joined(entries: Iterable[str], detail: Detail, head: str = "") -> str:
     return f"[{','.join(entries)}]" if detail == "full" else "\n".join(filter(None, (head, *entries)))
 
 
-def group_listing(group: str, tools: Sequence[JsonObject], wanted: Wanted, budget: int) -> Reply:
-    """Return the tools of one group.
-
-    Without ``detail`` they are shown whole where that fits into the budget, else as signatures, else by their names.
+class GroupListing:
+    """The tools of one group, to be shown in pages. What is the same for all pages is worked out once.
 
     Args:
         group: its name.
         tools: as the server gave them.
-        wanted: what was asked.
         budget: characters of a page; one entry is on it however long it is.
-
-    Raises:
-        DownstreamError: the cursor is none of this listing's.
     """
-    scope = "\n".join([group, *(tool["name"] for tool in tools)])
-    start = _start(wanted.cursor, scope)
-    rows = [(group, tool) for tool in tools]
-    details = (wanted.detail,) if wanted.detail else DETAILS
-    detail, page = details[0], _Page([], start)
-    for detail in details:
-        write = _writer(rows, detail, says_group=False)
-        page = _page(len(rows), write, start, budget if detail == "full" else budget - _FRAME)
-        if page.reached == len(rows) or detail == details[-1]:
-            break
-    ask = f"get_dynamic_tools(group={_quoted(printable(group, _SHOWN))}"
-    cursor, notes = "", tuple[str, ...]()
-    if page.reached < len(rows):
-        cursor = f"{page.reached}-{_checksum(scope)}"
-        notes = (f"More: {ask}, detail={_quoted(detail)}, cursor={_quoted(cursor)})",)
-    shown = f"{start + 1} to {page.reached} of {len(rows)}" if cursor or start else f"{len(rows)}"
-    how = f" as signatures ({_HOW})" if detail == "signatures" else ""
-    head = f"{shown} tools{how}. In full: {ask}, names=[...])"
-    return Reply(_joined(page.entries, detail, head), notes, cursor)
+
+    def __init__(self, group: str, tools: Sequence[JsonObject], budget: int) -> None:
+        self.tools = tools
+        self.budget = budget
+        self._group = group
+        self._rows = [(group, tool) for tool in tools]
+        self._mark = _checksum("\n".join([group, *(tool["name"] for tool in tools)]))
+        self._first: Reply | None = None
+
+    def __repr__(self) -> str:
+        return f"<GroupListing {self._group} {len(self.tools)} tools>"
+
+    def reply(self, wanted: Wanted) -> Reply:
+        """Return the page that is wanted.
+
+        Without ``detail`` tools are shown whole where that fits into the budget, else as signatures, else by their
+        names.
+
+        Raises:
+            DownstreamError: the cursor is none of this listing's.
+        """
+        if wanted.detail is not None or wanted.cursor is not None:
+            return self._page(wanted)
+        if self._first is None:  # asked for again and again
+            self._first = self._page(wanted)
+        return self._first
+
+    def _page(self, wanted: Wanted) -> Reply:
+        start, rows = _start(wanted.cursor, self._mark), self._rows
+        details = (wanted.detail,) if wanted.detail else DETAILS
+        detail, page = details[0], _Page([], start)
+        for detail in details:
+            write = _writer(rows, detail, says_group=False)
+            room = self.budget if detail == "full" else self.budget - _FRAME
+            page = _page(len(rows), write, start, room)
+            if page.reached == len(rows) or detail == details[-1]:
+                break
+        ask = f"get_dynamic_tools(group={_quoted(printable(self._group, _SHOWN))}"
+        cursor, notes = "", tuple[str, ...]()
+        if page.reached < len(rows):
+            cursor = f"{page.reached}-{self._mark}"
+            notes = (f"More: {ask}, detail={_quoted(detail)}, cursor={_quoted(cursor)})",)
+        shown = f"{start + 1} to {page.reached} of {len(rows)}" if cursor or start else f"{len(rows)}"
+        how = f" as signatures ({_HOW})" if detail == "signatures" else ""
+        head = f"{shown} tools{how}. In full: {ask}, names=[...])"
+        return Reply(_joined(page.entries, detail, head), notes, cursor)
 
 
 def named(found: Sequence[tuple[str, JsonObject]], detail: Detail | None) -> Reply:
@@ -293,7 +318,7 @@ def fitting(found: Sequence[tuple[str, JsonObject]], wanted: Wanted, searched: s
     page = _page(len(found), _writer(found, detail, says_group=True), 0, budget - _FRAME, FOUND)
     cursor = ""
     if page.reached < len(found):
-        cursor = f"{query_start(wanted) + page.reached}-{_checksum(_query_scope(wanted))}"
+        cursor = f"{query_start(wanted) + page.reached}-{_query_mark(wanted)}"
     return Reply(_joined(page.entries, detail), (), cursor)
 
 
@@ -303,11 +328,11 @@ def query_start(wanted: Wanted) -> int:
     Raises:
         DownstreamError: the cursor is none of this query's.
     """
-    return _start(wanted.cursor, _query_scope(wanted))
+    return _start(wanted.cursor, _query_mark(wanted))
 
 
-def _query_scope(wanted: Wanted) -> str:
-    return f"{wanted.query}\n{wanted.group}"
+def _query_mark(wanted: Wanted) -> str:
+    return _checksum(f"{wanted.query}\n{wanted.group}")
 
 
 def overview(groups: Sequence[tuple[str, str, str]], cursor: str | None, budget: int) -> Reply:
@@ -326,13 +351,13 @@ def overview(groups: Sequence[tuple[str, str, str]], cursor: str | None, budget:
         name, about, state = groups[place]
         return f"- {printable(name)}: {printable(' '.join(about.split()), 4 * _SHOWN)} ({state})"
 
-    scope = "\n".join(name for name, _, _ in groups)
-    page = _page(len(groups), write, _start(cursor, scope), budget - _FRAME)
+    mark = _checksum("\n".join(name for name, _, _ in groups))
+    page = _page(len(groups), write, _start(cursor, mark), budget - _FRAME)
     head = f"{len(groups)} group{'' if len(groups) == 1 else 's'}. Ask for one (group=...), or search all (query=...)."
     text = "\n".join([head, *page.entries])
     if page.reached == len(groups):
         return Reply(text)
-    following = f"{page.reached}-{_checksum(scope)}"
+    following = f"{page.reached}-{mark}"
     return Reply(text, (f"More groups: get_dynamic_tools(cursor={_quoted(following)})",), following)
 
 

@@ -39,9 +39,10 @@ class ToolSearch:
         now: dict[str, tuple[Searched, Segment]] = {}
         for one in groups:
             known = self._segments.get(one.group)
-            same = known is not None and known[0].tools is one.tools and known[0].about == one.about
-            now[one.group] = known if known is not None and same else (one, segment(*one))
-        if list(now.values()) != list(self._segments.values()):
+            if known is None or known[0].tools is not one.tools or known[0].about != one.about:
+                known = (one, segment(*one))
+            now[one.group] = known
+        if list(map(id, now.values())) != list(map(id, self._segments.values())):  # not by all that they hold
             self._segments = now
             self._index = Index({name: own for name, (_, own) in now.items()})
         return self._index.search(query, most, group)
