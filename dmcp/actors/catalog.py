@@ -155,7 +155,6 @@ class Catalog(LoopActor):
 
     def _on_directory(self, directory: Directory) -> None:
         old, self._problem = self._groups, directory.problem
-        self._cache.keeps_all = directory.call_audit is not None
         self._groups = {}
         for name, group in directory.groups.items():
             cached = self._groups[name] = old.get(name) or GroupListings.of(group)

@@ -49,7 +49,6 @@ class ListingCache:
     """
 
     def __init__(self, owner: Owner, store: Store | None) -> None:
-        self.keeps_all = False  # of servers that are always up too
         self._owner = owner
         self._store = store
         self._kept: dict[str, CachedListings] = {}
@@ -61,7 +60,7 @@ class ListingCache:
         return f"<ListingCache of {len(self._kept)}, {len(self._writing)} being written>"
 
     def _keeps(self, config: ServerConfig) -> bool:
-        return self.keeps_all or config.startup == "lazy" or bool(config.direct)
+        return config.startup == "lazy" or bool(config.direct)
 
     def load(self, config: ServerConfig) -> str:
         """Begin to read what is kept for a server; return the fingerprint of the ``CacheLoaded`` to come, if any."""

@@ -72,11 +72,9 @@ class Directory(NamedTuple):
         catalog: who knows their listings.
         auth: who knows of sign-ins.
         problem: why the newest configuration file is not in force, else empty.
-        call_audit: who is to be told of every call because use is counted; ``None`` where it is not.
     """
 
     groups: Mapping[str, Group]
     catalog: Address
     auth: Address
     problem: str = ""
-    call_audit: Address | None = None
