@@ -73,6 +73,17 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004 - likewise, four
 
 
+def sentence_end(text: str) -> int:
+    """Return where the first sentence of a text ends, or its first line. Linear in the text."""
+    end = _sentence().search(text)
+    return end.end() if end is not None else len(text)
+
+
+@cache
+def _sentence() -> re.Pattern[str]:
+    return re.compile(r"[.!?。！？](?=\s|$)|\n")  # noqa: RUF001 - sentences end with them in Chinese
+
+
 def word_set(words: str) -> frozenset[str]:
     """Return the words of a text as a set: a long list of them is read more easily so than one a line."""
     return frozenset(words.split())

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="Part")
 
 _SERVERS: Final = "mcpServers"
-_SUGGESTION: Final = re.compile(r'did you mean "([^"]+)"\?|here it is called "([^"]+)"$')
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_$-]+")
 _FOREIGN: Final = {
     "servers": '"mcpServers"',
@@ -129,8 +128,7 @@ class _Reader:
         known = [field.encode_name for field in kind.fields]
         for key in value:
             if key not in known:
-                text = _unknown_key(part, key, known)
-                self._refuse((*path, key), text, _suggested(text))
+                self._refuse((*path, key), *_unknown_key(part, key, known))
         members = {}
         for field in kind.fields:
             if field.encode_name in value:
@@ -291,32 +289,31 @@ def _missing_key(key: str, entry: dict[str, Any]) -> str:
     return f"has no {key}: add it"
 
 
-def _unknown_key(part: type[Part], key: str, known: list[str]) -> str:
+def _unknown_key(part: type[Part], key: str, known: list[str]) -> tuple[str, str | None]:
+    """Return what is to be said of a key nobody knows, and the one that was meant, where one is close."""
     is_server = issubclass(part, ServerPart)
     if is_server:
         if key == "url":
-            return "stands beside a command: a server has one or the other"
+            return "stands beside a command: a server has one or the other", None
         is_local = part is StdioPart
         if key in (RemotePart if is_local else StdioPart).__struct_encode_fields__:
-            return f"is only for servers with a {'url' if is_local else 'command'}: remove it"
+            return f"is only for servers with a {'url' if is_local else 'command'}: remove it", None
     foreign = _FOREIGN if is_server or part is ConfigurationFile else {}
     close = _close(key, [*foreign, *known]) or _close(key.lower(), known, 0.5)
     if close is None:
-        return f"is not a known key: the known ones are {', '.join(known)}"
+        return f"is not a known key: the known ones are {', '.join(known)}", None
     if close in foreign:
-        return f"is not a known key: here it is called {foreign[close]}"
-    return f"is not a known key: did you mean {_quote(close)}?"
+        called = foreign[close]
+        return f"is not a known key: here it is called {called}", called[1:-1] if called.endswith(
+            '"'
+        ) else None
+    return f"is not a known key: did you mean {_quote(close)}?", close
 
 
 def _close(word: str, known: list[str], cutoff: float = 0.6) -> str | None:
     from difflib import get_close_matches  # noqa: PLC0415 - most files have no such mistake
 
     return next(iter(get_close_matches(word, known, n=1, cutoff=cutoff)), None)
-
-
-def _suggested(text: str) -> str | None:
-    found = _SUGGESTION.search(text)
-    return found.group(1) or found.group(2) if found else None
 
 
 def _quote(word: str) -> str:

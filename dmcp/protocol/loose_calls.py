@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from dmcp.protocol.wire import decode_bounded, is_object, is_raw, opened, text_of
+from dmcp.protocol.wire import decode_bounded, encode, is_object, is_raw, opened, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -136,8 +136,6 @@ def _from_python(text: str) -> Any:
     if not text.startswith("{") or len(text) > _MOST_TEXT:
         return None
     from ast import literal_eval  # noqa: PLC0415 - seldom needed
-
-    from dmcp.protocol.wire import encode  # noqa: PLC0415 - as above
 
     try:
         return decode_bounded(encode(literal_eval(text)))  # what JSON has no form for is refused

@@ -47,6 +47,23 @@ class Misfit(NamedTuple):
 # What a schema takes --------------------------------------------------------------------------------------------------
 
 
+def referred(root: Any, reference: str, most: int) -> Any:
+    """Return the part of a schema that a reference within it names (RFC 6901); ``None`` where there is none.
+
+    Args:
+        root: the whole schema.
+        reference: one that begins with "#"; other documents are never looked at.
+        most: levels it may lead down.
+    """
+    if not reference.startswith("#"):
+        return None
+    found = root
+    for key in reference[1:].split("/", most)[1:]:
+        name = key.replace("~1", "/").replace("~0", "~")
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
 class _Reader:
     """Reads one schema; ``left`` counts down the steps it may take, after which everything is allowed.
 
@@ -64,12 +81,7 @@ class _Reader:
             reference = schema.get("$ref") if isinstance(schema, dict) else None
             if not isinstance(reference, str):
                 return schema
-            if not reference.startswith("#"):
-                return {}
-            schema = self._root
-            for key in reference[1:].split("/")[1 : _DEEPEST + 1]:
-                name = key.replace("~1", "/").replace("~0", "~")
-                schema = schema.get(name) if isinstance(schema, dict) else None
+            schema = referred(self._root, reference, _DEEPEST)
         return {}
 
     def types(self, schema: Any, depth: int = 0) -> frozenset[str]:
@@ -360,8 +372,7 @@ def _article(kind: str) -> str:
 
 def _spelt(types: frozenset[str]) -> str:
     shown = sorted(types - ({"integer"} if "number" in types else frozenset()))
-    words = {"integer": "a whole number", "array": "a list", "null": "null"}
-    return " or ".join(words.get(kind, f"{'an' if kind[0] in 'aio' else 'a'} {kind}") for kind in shown)
+    return " or ".join("a whole number" if kind == "integer" else _article(kind) for kind in shown)
 
 
 def _short(value: Any) -> str:

@@ -33,7 +33,8 @@ from dmcp.protocol.limits import (
     MAX_SUMMARY,
     MAX_TOOL_NAME,
 )
-from dmcp.text import ELLIPSIS, printable
+from dmcp.protocol.schemas import referred
+from dmcp.text import ELLIPSIS, printable, sentence_end, word_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -50,21 +51,19 @@ _TYPES: Final = {
     "object": "object",
 }
 # What of a schema does not restrict its values.
-_ANNOTATIONS: Final = frozenset(
-    """
+_ANNOTATIONS: Final = word_set("""
     title description default examples example deprecated readOnly writeOnly $schema $id $comment $defs definitions
     contentMediaType contentEncoding x-order order
-    """.split()  # noqa: SIM905 - words are easier to read than quotes
-)
+""")
 _OF_STRING: Final = frozenset({"type", "format", "enum", "const"})
 _OF_NUMBER: Final = frozenset(
     {"type", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const"}
 )
 _OF_OBJECT: Final = frozenset({"type", "properties", "required", "additionalProperties"})
 _PLAIN_NAME: Final = re.compile(r"[\w.$@/-]+", re.ASCII)
-_SENTENCE: Final = re.compile(r"[.!?。！？](?=\s|$)|\n")  # noqa: RUF001 - sentences end with them in Chinese
 _LONGEST_VALUE: Final = 40  # characters of a default or of a value of an enum
 _LONGEST_KEY: Final = 64  # characters of a parameter's name
+_LONGEST_PATH: Final = 8  # levels that a reference may lead down
 _DEEPEST: Final = 2  # a parameter that is an object shows its members, and they show none
 _MOST_OPTIONS: Final = 4  # of a union
 
@@ -98,8 +97,7 @@ def summary(tool: JsonObject, limit: int = MAX_SUMMARY) -> str:
     """Return the first sentence of a tool's description, cut at a word's end; its title where it has none."""
     for text in (tool.get("description"), tool.get("title")):
         if isinstance(text, str) and (text := text[: 4 * limit].strip()):
-            end = _SENTENCE.search(text)
-            sentence = " ".join(text[: end.end() if end else None].split())
+            sentence = " ".join(text[: sentence_end(text)].split())
             if len(sentence) > limit:
                 sentence = sentence[: limit - 1].rsplit(" ", 1)[0] + ELLIPSIS
             return printable(sentence)
@@ -160,12 +158,11 @@ class _Reader:
         while isinstance(schema, dict) and "$ref" in schema:
             self._steps -= 1
             path = schema["$ref"]
-            if self._steps < 0 or not isinstance(path, str) or not path.startswith("#"):
-                return None
-            found = self._root
-            for part in path[1:].split("/", 8)[1:]:
-                key = part.replace("~1", "/").replace("~0", "~")
-                found = found.get(key) if isinstance(found, dict) else None
+            found = (
+                referred(self._root, path, _LONGEST_PATH)
+                if self._steps >= 0 and isinstance(path, str)
+                else None
+            )
             if not isinstance(found, dict):
                 return None
             beside = {key: value for key, value in islice(schema.items(), 20) if key != "$ref"}

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from dmcp.protocol import schemas
-from dmcp.protocol.hints import close_matches
+from dmcp.protocol.hints import close_matches, quoted
 from dmcp.protocol.limits import MAX_EXPLAINED
 from dmcp.protocol.loose_calls import split_name
 from dmcp.protocol.operations import Error, Result
@@ -157,10 +157,10 @@ def _line(misfit: Misfit, found: Sequence[Misfit], operation: CallTool) -> str:
         ]
         others = others or _unknown_names(operation, misfit)
         meant = close_matches(str(last), others, _NEAR)
-        return f"{where} is missing" + (f"; is {_quoted(meant[0])} meant for it?" if meant else "")
+        return f"{where} is missing" + (f"; is {quoted(meant[0])} meant for it?" if meant else "")
     if misfit.problem == "unknown":
         near = close_matches(str(last), misfit.known, _NEAR)
-        hint = f"did you mean {' or '.join(map(_quoted, near))}?" if near else ""
+        hint = f"did you mean {' or '.join(map(quoted, near))}?" if near else ""
         if not near and misfit.known:
             hint = f"it takes {', '.join(printable(name, _SHOWN) for name in misfit.known[:12])}"
         return f"{where} is not a parameter" + (f"; {hint}" if hint else "")
@@ -181,10 +181,6 @@ def _spelt(path: Sequence[str | int]) -> str:
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f"{'.' if text else ''}{printable(part, _SHOWN)}"
     return text
-
-
-def _quoted(name: str) -> str:
-    return f"'{printable(name, _SHOWN)}'"
 
 
 def _with_text(outcome: Outcome, text: str) -> Outcome:

@@ -25,6 +25,7 @@ from dmcp.protocol.limits import (
 )
 from dmcp.protocol.search.synonyms import synonyms
 from dmcp.protocol.search.words import STOP_WORDS, stem, terms, words
+from dmcp.text import sentence_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sized
@@ -66,7 +67,6 @@ _MOST_SIMILAR: Final = 8
 _ENUM_VALUES: Final = 8
 _CAPITALISED: Final = re.compile(r"(?<=[a-z,] )[A-Z][a-z]+")
 _SATURATED: Final = tuple(weight / (weight + _K1 / _STEP) for weight in range(256))
-_SENTENCE_END: Final = re.compile(r"[.!?。！？](?:\s|$)|\n")  # noqa: RUF001 - sentences end with them in Chinese
 
 
 class Segment(NamedTuple):
@@ -117,8 +117,7 @@ def _add_texts(weights: dict[str, float], tool: JsonObject) -> None:
     description = tool.get("description")
     if isinstance(description, str):
         text = description[:MAX_SEARCHED_DESCRIPTION].strip()
-        end = _SENTENCE_END.search(text)
-        cut = end.end() if end else len(text)
+        cut = sentence_end(text)
         _add(weights, terms(text[:cut]), _FIRST_SENTENCE)
         _add(weights, terms(text[cut:]), _REST)
     schema = tool.get("inputSchema")

@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from dmcp.text import word_set
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,7 +23,7 @@ _WORD: Final = re.compile(rf"[{_UNSPACED}]+|[^\W_{_UNSPACED}]+")
 _PARTS: Final = re.compile(r"[A-Z]{2,}(?![a-z])|[A-Z]?[^\W\dA-Z_]+|[A-Z]|\d+")
 _LONGEST: Final = 32  # characters of a word that count
 
-_SAY_NOTHING: Final = """
+STOP_WORDS: Final = word_set("""
     a about above across actually after again all also am an and any anybody anyone anything are aren around as at
     be because been before being below between both but by can cannot could did do does doesn doing don done down
     during each either else etc every everything few for from further had has have having he her here hers him his
@@ -34,18 +36,16 @@ _SAY_NOTHING: Final = """
     would yes yet you your yours yourself hello hi hey help helps able able allow allows given give gives tell tells
     know knows looking wondering wonder interested possible various based including include includes
     assistant tool tools function server mcp
-"""
-STOP_WORDS: Final = frozenset(_SAY_NOTHING.split())
+""")
 """Words that say nothing about what a tool is for."""
 
-_NO_ENDINGS: Final = """
+_AS_THEY_ARE: Final = word_set("""
     news series species analysis basis status canvas access address process business progress gas bus plus alias
     atlas bias chaos class compass corpus focus https aws ios css dns sms gps ops sas os is was this its us yes lens
     physics mathematics economics politics graphics statistics analytics genetics electronics mechanics
     during thing king ring sing bring spring string wing being ping something nothing anything everything
     need feed seed speed embed red bed shed bleed breed weed exceed proceed succeed hundred
-"""
-_AS_THEY_ARE: Final = frozenset(_NO_ENDINGS.split())
+""")
 _STEMS: Final = {
     "analyses": "analysi", "analyze": "analysi", "analyzes": "analysi", "analyzing": "analysi", "analyzed": "analysi",
     "analyse": "analysi", "analysing": "analysi", "analysed": "analysi", "analysis": "analysi", "analyzer": "analysi",
