@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dmcp.fault.journal import read_journal
 from dmcp.fault.script import Script, Server
+from harness import WAIT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from harness import RawClient
     from harness.configs import Entry
 
@@ -50,6 +52,24 @@ def lives(room: Path, name: str) -> list[int]:
 def acted(room: Path, name: str) -> int:
     """How often a fault of this server has acted."""
     return sum(event["event"] == "acted" for event in read_journal(journal(room, name)))
+
+
+async def watches(client: RawClient) -> None:
+    """Wait until dmcp watches its configuration, for which it opens files and starts threads a moment after its start.
+
+    The library's own thread is the last of it. Linux only: elsewhere nothing is waited for.
+    """
+    async with asyncio.timeout(WAIT):
+        while sys.platform == "linux" and not _has_watching_thread(client.pid):  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.05)
+
+
+def _has_watching_thread(pid: int) -> bool:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            if (task / "comm").read_text().startswith("notify-rs"):
+                return True
+    return False
 
 
 async def pid_of(client: RawClient, group: str) -> int:

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections import Counter
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psutil
@@ -18,12 +17,14 @@ import pykka
 import pytest
 
 from dmcp import log
+from faults.faulty import watches
 from faults.inner import PATIENCE, InnerApp, server
 from harness import EVENTS, RawClient, RpcError, dmcp_command, gone, write_config
 from harness.configs import TESTS, python_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
 
     from harness.configs import Entry
 
@@ -151,22 +152,6 @@ class Holdings(NamedTuple):
 def holdings(client: RawClient) -> Holdings:
     process = psutil.Process(client.pid)
     return Holdings(files_of(process), process.num_threads(), len(process.children(recursive=True)))
-
-
-async def watches(client: RawClient) -> None:
-    """Wait until it watches its configuration, for which it loads a library a moment after its start."""
-    descriptors = Path(f"/proc/{client.pid}/fd")
-    async with asyncio.timeout(PATIENCE):
-        while sys.platform == "linux" and "anon_inode:inotify" not in links_in(descriptors):  # noqa: ASYNC110 - as below
-            await asyncio.sleep(0.05)
-
-
-def links_in(folder: Path) -> set[str]:
-    found = set()
-    for each in folder.iterdir():
-        with suppress(OSError):
-            found.add(str(each.readlink()))
-    return found
 
 
 async def settles_at(client: RawClient, expected: Holdings) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import psutil
 
 from dmcp.fault.faults import Phase, Transport
-from faults.faulty import acted, echoes, faulty, lives, pid_of
+from faults.faulty import acted, echoes, faulty, lives, pid_of, watches
 from faults.matrix.cases import case, faults_of, must_be_answered
 from faults.matrix.remote import RemoteServers
 from harness import WAIT, RawClient, RpcError, dmcp_command, write_config
@@ -137,7 +137,7 @@ class Stage:
                     return
 
     def open_files(self) -> Counter[str]:
-        """Count what dmcp has open, by kind, but for what the watch of the configuration opens after the start."""
+        """Count what dmcp has open, by kind."""
         process = psutil.Process(self.client.pid)
         if not sys.platform.startswith("linux"):
             return Counter(any=process.num_fds() if hasattr(process, "num_fds") else process.num_handles())
@@ -145,8 +145,6 @@ class Stage:
         for fd in Path(f"/proc/{process.pid}/fd").iterdir():
             with suppress(FileNotFoundError):  # closed meanwhile
                 kinds[re.sub(r"\d+", "", str(fd.readlink()))] += 1
-        for kind in ("inotify", "eventpoll", "eventfd"):
-            del kinds[f"anon_inode:{kind}"], kinds[f"anon_inode:[{kind}]"]
         return kinds
 
 
@@ -160,6 +158,7 @@ async def a_fault_stays_with_its_server_is_explained_and_passes(
     stage = Stage(room, phase, transport)
     async with AsyncExitStack() as stack:
         await stage.open(stack)
+        await watches(stage.client)
         before = stage.open_files()
         if phase in AT_START:
             stage.trouble.touch()
